@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a guest answers.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of the channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// First: who is speaking. Another build id or module hash than the harness built is the wrong kernel.
+    Ready {
+        /// `uname -r`.
+        release: String,
+        /// GNU build id of the running kernel, hex.
+        build_id: String,
+        /// SHA-256 of the overlay module that was loaded, hex.
+        module_sha256: String,
+        /// Guest uptime, milliseconds.
+        uptime_ms: u64,
+    },
+    /// One for every operation, in order.
+    Step(StepReport),
+    /// Last: all `steps` operations were tried. Without it there is no verdict.
+    End { steps: usize },
+    /// The guest could not go on: something of its own, not of a claim, failed.
+    GaveUp { why: String },
+}
+
+/// What came of one operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Place in the program, from 0.
+    pub index: usize,
+    pub outcome: Outcome,
+    /// What the kernel logged meanwhile, without time stamps.
+    pub log: Vec<String>,
+    /// Microseconds of guest time.
+    pub us: u64,
+}
+
+/// What an operation led to, without a judgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Done,
+    /// A mount that succeeded, as /proc/self/mountinfo shows it.
+    Mounted {
+        volatile: bool,
+        read_only: bool,
+    },
+    /// A mount(2) of an overlay that failed with this errno.
+    Refused {
+        errno: i32,
+    },
+    /// Anything else that failed. `errno` is 0 where the kernel was not to blame.
+    Failed {
+        errno: i32,
+        what: String,
+    },
+    /// A comparison that failed: where, in words.
+    Differs {
+        what: String,
+    },
+    Counted(Io),
+}
+
+/// Requests a disk was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Io {
+    pub writes: u64,
+    pub flushes: u64,
+}

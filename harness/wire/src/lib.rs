@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the harness and its guest say to each other.
+//!
+//! The harness writes one [`Program`] into the initramfs before the machine starts. The guest works it off alone and
+//! answers with [`Event`]s, one [`frame`] a line, over a channel of its own. Nothing travels towards a running guest.
+
+mod event;
+mod frame;
+mod op;
+mod program;
+
+pub use event::{Event, Io, Outcome, StepReport};
+pub use frame::{FrameError, decode, encode};
+pub use op::{Disk, Fault, Forgery, Layers, Mode, Op, Scope, Via};
+pub use program::{Backing, PROGRAM_PATH, Program, Shutdown, Work};

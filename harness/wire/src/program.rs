@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a guest is told before it starts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Disk, Op};
+
+/// Where the guest finds its [`Program`].
+pub const PROGRAM_PATH: &str = "/vremount/program.json";
+
+/// Everything a guest needs to know; it decides nothing itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    pub work: Work,
+    /// The overlay module to load, a path in the initramfs.
+    pub module: String,
+    /// What each disk of the program is made of.
+    pub disks: BTreeMap<Disk, Backing>,
+    /// Filesystem type of the disks, as mount(2) spells it.
+    pub fs: String,
+    /// Device the events are written to.
+    pub channel: String,
+    pub shutdown: Shutdown,
+}
+
+/// What to do once the guest is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Work off these operations, one [`crate::StepReport`] each, then stop.
+    Steps(Vec<Op>),
+    /// Prepare disk A and its layers, then run a shell on the console until it ends.
+    Shell,
+}
+
+/// What holds the bytes of a disk. A loop device and a device-mapper device go on top of either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backing {
+    /// A file unpacked from the image's non-zero extents at this path of the initramfs; gone with the machine.
+    Extents(String),
+    /// A block device of the machine, such as `/dev/vda`; outlives it.
+    Device(String),
+}
+
+/// How this machine is switched off: not every machine listens to every verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shutdown {
+    /// `RB_AUTOBOOT`; ends a QEMU started with `-no-reboot`, whether or not it has ACPI.
+    Restart,
+    /// `RB_POWER_OFF`.
+    PowerOff,
+}
