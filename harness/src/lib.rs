@@ -1,2 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Proves, claim by claim, when overlayfs may reuse a volatile upper.
+//!
+//! One pipeline, and a module for each of its stages:
+//! base -> source -> series -> build -> image -> machine -> guest -> claim -> verdict -> report.
+
+pub mod base;
+pub mod build;
+pub mod claims;
+pub mod commands;
+pub mod error;
+pub mod image;
+pub mod lab;
+pub mod machine;
+pub mod progress;
+pub mod project;
+pub mod prove;
+pub mod reason;
+pub mod report;
+pub mod series;
+pub mod source;
+pub mod tool;
+mod transcript;
+pub mod verdict;
+pub mod verify;

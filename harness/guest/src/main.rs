@@ -1,2 +1,83 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-fn main() {}
+//! PID 1 of a vremount machine: gets ready, works off its program, reports each step, switches the machine off. It
+//! decides nothing, and whatever goes wrong is said in a last event before the machine stops.
+
+mod channel;
+mod data;
+mod disk;
+mod error;
+mod fault;
+mod ioctl;
+mod kernel_log;
+mod marker;
+mod module;
+mod mounts;
+mod run;
+mod shell;
+mod snapshot;
+mod system;
+
+use std::panic;
+
+use vremount_wire::{Event, PROGRAM_PATH, Program, Shutdown, Work};
+
+use channel::Channel;
+use error::{Failure, context};
+
+fn main() {
+    if std::process::id() != 1 {
+        eprintln!("vremount-guest is PID 1 of a vremount machine and does nothing anywhere else");
+        std::process::exit(2);
+    }
+    // Without a program nobody knows how this machine is switched off; a restart ends most of them.
+    let mut shutdown = Shutdown::Restart;
+    if let Err(failure) = work(&mut shutdown) {
+        eprintln!("vremount-guest: {failure}");
+    }
+    system::stop(shutdown)
+}
+
+fn work(shutdown: &mut Shutdown) -> Result<(), Failure> {
+    system::mount_pseudo_filesystems()?;
+    let program: Program =
+        serde_json::from_slice(&context("read", PROGRAM_PATH, std::fs::read(PROGRAM_PATH))?).map_err(Failure::new)?;
+    *shutdown = program.shutdown;
+    let mut channel = Channel::open(&program.channel)?;
+    report_panics(program.channel.clone(), program.shutdown);
+    let worked = obey(&program, &mut channel);
+    if let Err(failure) = &worked {
+        channel.send(&Event::GaveUp { why: failure.to_string() })?;
+    }
+    worked
+}
+
+fn obey(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
+    let module_sha256 = module::load(&program.module)?;
+    channel.send(&Event::Ready {
+        release: system::release()?,
+        build_id: system::build_id()?,
+        module_sha256,
+        uptime_ms: system::uptime_ms()?,
+    })?;
+    match &program.work {
+        Work::Steps(ops) => {
+            let mut runner = run::Runner::new(program)?;
+            for (index, op) in ops.iter().enumerate() {
+                channel.send(&Event::Step(runner.step(index, op)?))?;
+            }
+            channel.send(&Event::End { steps: ops.len() })
+        }
+        Work::Shell => shell::run(program),
+    }
+}
+
+/// A panic of PID 1 would be a panic of the kernel, and look like one.
+fn report_panics(channel: String, shutdown: Shutdown) {
+    panic::set_hook(Box::new(move |info| {
+        let gave_up = Event::GaveUp { why: format!("the guest panicked: {info}") };
+        if Channel::open(&channel).and_then(|mut channel| channel.send(&gave_up)).is_err() {
+            eprintln!("vremount-guest: {info}");
+        }
+        system::stop(shutdown)
+    }));
+}

@@ -5,6 +5,7 @@
 //! answers with [`Event`]s, one [`frame`] a line, over a channel of its own. Nothing travels towards a running guest.
 
 mod event;
+pub mod extents;
 mod frame;
 mod op;
 mod program;

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! File content that can be written and recognised: bytes drawn from a seed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+
+use vremount_wire::Outcome;
+
+use crate::error::{Failure, context};
+
+const CHUNK: usize = 64 * 1024;
+
+/// SplitMix64: every seed gives a stream of its own, and zeros are in none of them.
+pub struct Bytes(u64);
+
+impl Bytes {
+    pub fn of(seed: u64) -> Self {
+        Bytes(seed.wrapping_mul(0xD1B5_4A32_D192_ED03))
+    }
+
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        for word in bytes.chunks_mut(8) {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            word.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..word.len()]);
+        }
+    }
+}
+
+/// Calls `each` with all chunks of a file in the making.
+fn chunks(bytes: u64, seed: u64, mut each: impl FnMut(&[u8]) -> Result<bool, Failure>) -> Result<(), Failure> {
+    let mut source = Bytes::of(seed);
+    let mut chunk = [0; CHUNK];
+    let mut left = bytes;
+    while left > 0 {
+        let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        source.fill(&mut chunk[..length]);
+        if !each(&chunk[..length])? {
+            break;
+        }
+        left -= length as u64;
+    }
+    Ok(())
+}
+
+/// Writes over what is there, so that a file that has its blocks keeps them. No sync.
+pub fn write(path: &Path, bytes: u64, seed: u64) -> Result<(), Failure> {
+    if let Some(folder) = path.parent() {
+        context("create", folder, fs::create_dir_all(folder))?;
+    }
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    let mut file = context("open", path, opened)?;
+    chunks(bytes, seed, |chunk| context("write", path, file.write_all(chunk)).map(|()| true))
+}
+
+/// Whether the file is what [`write`] wrote, and nothing more.
+pub fn compare(path: &Path, bytes: u64, seed: u64) -> Result<Outcome, Failure> {
+    let mut file = context("open", path, File::open(path))?;
+    let mut found = [0; CHUNK];
+    let mut at = 0_u64;
+    let mut differs = None;
+    chunks(bytes, seed, |expected| {
+        let found = &mut found[..expected.len()];
+        match file.read_exact(found) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                differs = Some(format!("{} ends before byte {}", path.display(), at + expected.len() as u64));
+            }
+            read => context("read", path, read)?,
+        }
+        if differs.is_none()
+            && let Some(place) = found.iter().zip(expected).position(|(found, expected)| found != expected)
+        {
+            differs = Some(format!("{} differs at byte {}", path.display(), at + place as u64));
+        }
+        at += expected.len() as u64;
+        Ok(differs.is_none())
+    })?;
+    if differs.is_none() && context("read", path, file.read(&mut found))? > 0 {
+        differs = Some(format!("{} is longer than {bytes} bytes", path.display()));
+    }
+    Ok(differs.map_or(Outcome::Done, |what| Outcome::Differs { what }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(0)]
+    #[case::odd(7)]
+    #[case::a_chunk(CHUNK as u64)]
+    #[case::more(3 * CHUNK as u64 + 5)]
+    fn recognises_what_was_written(#[case] bytes: u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/file");
+        write(&path, bytes, 1).unwrap();
+        assert_eq!(compare(&path, bytes, 1).unwrap(), Outcome::Done);
+        assert!(bytes == 0 || compare(&path, bytes, 2).unwrap() != Outcome::Done);
+        assert_ne!(compare(&path, bytes + 1, 1).unwrap(), Outcome::Done);
+        assert!(bytes == 0 || compare(&path, bytes - 1, 1).unwrap() != Outcome::Done);
+    }
+
+    #[test]
+    fn says_where_it_differs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, 100_000, 1).unwrap();
+        let mut content = fs::read(&path).unwrap();
+        content[70_000] ^= 1;
+        fs::write(&path, content).unwrap();
+        let Outcome::Differs { what } = compare(&path, 100_000, 1).unwrap() else { panic!() };
+        assert!(what.ends_with("differs at byte 70000"), "{what}");
+    }
+}

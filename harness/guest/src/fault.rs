@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Device-mapper tables: the one that works, and those that break a disk. Pure plans; `disk` puts them in place.
+
+use crate::ioctl::Extent;
+
+const SECTOR: u64 = 512;
+/// What no filesystem of ours uses, at the end of the device.
+const SPARE: u64 = 8;
+
+/// A line of a device-mapper table, in sectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub start: u64,
+    pub length: u64,
+    pub target: &'static str,
+    pub params: String,
+}
+
+impl Line {
+    fn linear(start: u64, end: u64, below: &str) -> Self {
+        Line { start, length: end - start, target: "linear", params: format!("{below} {start}") }
+    }
+
+    fn error(start: u64, end: u64) -> Self {
+        Line { start, length: end - start, target: "error", params: String::new() }
+    }
+}
+
+/// Everything goes to the device below, given as `major:minor`.
+pub fn healthy(sectors: u64, below: &str) -> Vec<Line> {
+    vec![Line::linear(0, sectors, below)]
+}
+
+/// Nothing works.
+pub fn everything(sectors: u64) -> Vec<Line> {
+    vec![Line::error(0, sectors)]
+}
+
+/// Reads and writes work, flushes fail. A flush goes to every target of a device that takes flushes: `linear` does, and
+/// so does `flakey` in its down time, when it fails all that writes. It gets the spare sectors, which nobody writes.
+pub fn flush(sectors: u64, below: &str) -> Vec<Line> {
+    let spare = sectors - SPARE;
+    let failing = Line {
+        start: spare,
+        length: SPARE,
+        target: "flakey",
+        // From the first moment on down, practically for ever.
+        params: format!("{below} {spare} 0 1000000 1 error_writes"),
+    };
+    vec![Line::linear(0, spare, below), failing]
+}
+
+/// Only these extents fail. The error is why they cannot be broken.
+pub fn data(sectors: u64, below: &str, extents: &[Extent]) -> Result<Vec<Line>, String> {
+    const UNKNOWN: u32 = 0x2;
+    const DELALLOC: u32 = 0x4;
+    const NOT_ALIGNED: u32 = 0x100;
+    const INLINE: u32 = 0x200;
+    const UNWRITTEN: u32 = 0x800;
+    if extents.is_empty() {
+        return Err("the file has no blocks on the disk".to_string());
+    }
+    let mut extents = extents.to_vec();
+    extents.sort();
+    let mut lines = Vec::new();
+    let mut at = 0;
+    for extent in extents {
+        if extent.flags & (UNKNOWN | DELALLOC | NOT_ALIGNED | INLINE | UNWRITTEN) != 0 {
+            return Err(format!("the file has data that is in no block of its own yet (flags {:#x})", extent.flags));
+        }
+        let (start, end) = (extent.start / SECTOR, (extent.start + extent.length) / SECTOR);
+        if start < at || end > sectors {
+            return Err(format!("sectors {start} to {end} of the file overlap others or the end of the disk"));
+        }
+        if start > at {
+            lines.push(Line::linear(at, start, below));
+        }
+        lines.push(Line::error(start, end));
+        at = end;
+    }
+    if at < sectors {
+        lines.push(Line::linear(at, sectors, below));
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const SECTORS: u64 = 1000;
+
+    fn extent(start: u64, length: u64) -> Extent {
+        Extent { start: start * SECTOR, length: length * SECTOR, flags: 0x1 }
+    }
+
+    /// `start+length target` of each line.
+    fn short(lines: &[Line]) -> Vec<String> {
+        lines.iter().map(|line| format!("{}+{} {}", line.start, line.length, line.target)).collect()
+    }
+
+    #[rstest]
+    #[case::middle(&[extent(80, 16)], &["0+80 linear", "80+16 error", "96+904 linear"])]
+    #[case::start(&[extent(0, 8)], &["0+8 error", "8+992 linear"])]
+    #[case::end(&[extent(992, 8)], &["0+992 linear", "992+8 error"])]
+    #[case::unsorted(&[extent(80, 8), extent(16, 8)],
+        &["0+16 linear", "16+8 error", "24+56 linear", "80+8 error", "88+912 linear"])]
+    #[case::adjacent(&[extent(16, 8), extent(24, 8)], &["0+16 linear", "16+8 error", "24+8 error", "32+968 linear"])]
+    fn breaks_only_the_extents(#[case] extents: &[Extent], #[case] expected: &[&str]) {
+        assert_eq!(short(&data(SECTORS, "7:0", extents).unwrap()), expected);
+    }
+
+    #[rstest]
+    #[case::none(vec![])]
+    #[case::delayed(vec![Extent { flags: 0x4, ..extent(8, 8) }])]
+    #[case::unwritten(vec![Extent { flags: 0x800, ..extent(8, 8) }])]
+    #[case::inline(vec![Extent { flags: 0x200, ..extent(8, 8) }])]
+    #[case::beyond(vec![extent(999, 8)])]
+    #[case::overlapping(vec![extent(8, 16), extent(16, 8)])]
+    fn refuses_what_it_cannot_break(#[case] extents: Vec<Extent>) {
+        assert!(data(SECTORS, "7:0", &extents).is_err());
+    }
+
+    #[test]
+    fn every_table_covers_the_disk() {
+        for table in [healthy(SECTORS, "7:0"), everything(SECTORS), flush(SECTORS, "7:0")] {
+            let mut at = 0;
+            for line in table {
+                assert_eq!(line.start, at);
+                at += line.length;
+            }
+            assert_eq!(at, SECTORS);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The overlay module.
+
+use std::fs::{self, File};
+
+use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Failure, context};
+use crate::system::hex;
+
+/// Loads the module and says what it was: the SHA-256 of its file.
+pub fn load(path: &str) -> Result<String, Failure> {
+    let content = context("read", path, fs::read(path))?;
+    let file = context("open", path, File::open(path))?;
+    context("load module", path, finit_module(file, c"", ModuleInitFlags::empty()))?;
+    Ok(hex(&Sha256::digest(&content)))
+}
+
+pub fn reload(path: &str) -> Result<(), Failure> {
+    context("unload module", "overlay", delete_module(c"overlay", DeleteModuleFlags::O_NONBLOCK))?;
+    load(path).map(drop)
+}

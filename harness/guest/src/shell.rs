@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A shell on the console, with an upper filesystem ready to be mounted on.
+
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::wait::wait;
+use nix::unistd::{Pid, setsid};
+use vremount_wire::{Disk, Mode, Op, Outcome, Program, Via};
+
+use crate::error::{Failure, context};
+use crate::ioctl;
+use crate::mounts;
+use crate::run::Runner;
+
+const PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
+const CONSOLE: &str = "/dev/console";
+const BUSYBOX: &str = "/bin/busybox";
+
+pub fn run(program: &Program) -> Result<(), Failure> {
+    prepare(program)?;
+    let example = mounts::overlay_options(Disk::A, Mode::Volatile, Via::Mount, "");
+    println!("\nThe upper filesystem is at /mnt/a, on /dev/dm-0 (device-mapper \"a\"), on a loop device. Try:");
+    println!("  mount -t overlay overlay -o {example} /merged/a");
+    println!("  getfattr -d -m - -e hex /mnt/a/work/work/incompat/volatile");
+    println!("  umount /merged/a; dmesg | tail\n`exit` stops the machine.\n");
+    let shell = start()?;
+    // Everything that loses its parent becomes a child of PID 1.
+    while wait().map_err(Failure::new)?.pid() != Some(shell) {}
+    Ok(())
+}
+
+fn prepare(program: &Program) -> Result<(), Failure> {
+    let disk = Disk::A;
+    let mut runner = Runner::new(program)?;
+    for op in [Op::Attach { disk }, Op::MountUpper { disk, options: String::new() }] {
+        let report = runner.step(0, &op)?;
+        if report.outcome != Outcome::Done {
+            return Err(Failure::new(format!("{op:?} came out as {:?}", report.outcome)));
+        }
+    }
+    let merged = mounts::merged(disk, vremount_wire::Layers::First);
+    context("create", &merged, std::fs::create_dir_all(&merged))?;
+    if Path::new(BUSYBOX).exists() {
+        let installed = Command::new(BUSYBOX).args(["--install", "-s", "/bin"]).status();
+        context("install the commands of", BUSYBOX, installed)?;
+    }
+    Ok(())
+}
+
+/// The shell leads a session of its own and owns the terminal, so that ^C reaches what it runs.
+fn start() -> Result<Pid, Failure> {
+    let terminal = || context("open", CONSOLE, OpenOptions::new().read(true).write(true).open(CONSOLE));
+    let own = terminal()?;
+    let mut command = Command::new("/bin/sh");
+    command.env("PATH", PATH).env("HOME", "/").env("TERM", "linux").env("PS1", "vremount# ");
+    command.stdin(Stdio::from(terminal()?)).stdout(Stdio::from(terminal()?)).stderr(Stdio::from(terminal()?));
+    let lead = move || {
+        setsid()?;
+        ioctl::take_terminal(&own)
+    };
+    // SAFETY: between fork and exec only two system calls are made; neither allocates nor locks.
+    unsafe { command.pre_exec(lead) };
+    let child = context("start", "/bin/sh", command.spawn())?;
+    Ok(Pid::from_raw(i32::try_from(child.id()).map_err(Failure::new)?))
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where kernels are kept: by what they were made of. What is there is whole, because it got there by rename.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use object::Object;
+use sha2::{Digest, Sha256};
+
+use super::{Arch, Error, Kernel, Module};
+use crate::base::{Base, Level};
+use crate::tool;
+
+/// Everything that shows in an image.
+pub struct Inputs<'a> {
+    pub base: &'a Base,
+    pub arch: Arch,
+    pub image_state: &'a str,
+    pub fragments: &'a [PathBuf],
+}
+
+/// The place of one image and the modules that load into it.
+pub struct Store {
+    key: String,
+    /// Image and modules.
+    kept: PathBuf,
+    /// Work tree and objects: can go, and are made again when they are needed.
+    scratch: PathBuf,
+    log: PathBuf,
+}
+
+impl Store {
+    pub fn new(cache: &Path, inputs: &Inputs<'_>) -> Result<Self, Error> {
+        let compiler = tool::run("ask for the compiler's version", Command::new("gcc").arg("--version"))?;
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        };
+        add(inputs.base.source.sha256.as_bytes());
+        add(inputs.arch.name().as_bytes());
+        add(inputs.image_state.as_bytes());
+        add(compiler.lines().next().unwrap_or_default().as_bytes());
+        inputs.base.make.iter().for_each(|flag| add(flag.as_bytes()));
+        for fragment in inputs.fragments {
+            add(&fs::read(fragment).map_err(Error::io("read", fragment))?);
+        }
+        let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let key = format!("{}-{}-{digest}", inputs.base.name, inputs.arch.name());
+        let (kept, scratch) = (cache.join("kernel").join(&key), cache.join("build").join(&key));
+        let logs = cache.join("log");
+        fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;
+        Ok(Store { log: logs.join(format!("{key}.log")), key, kept, scratch })
+    }
+
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub fn source(&self) -> PathBuf {
+        self.scratch.join("source")
+    }
+
+    pub fn objects(&self) -> PathBuf {
+        self.scratch.join("objects")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.log.clone()
+    }
+
+    pub fn has_image(&self) -> bool {
+        self.kept.exists()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.kept.join(name).exists()
+    }
+
+    /// Keeps image, vmlinux and configuration, all at once.
+    pub fn keep_image(&self, objects: &Path, arch: Arch) -> Result<(), Error> {
+        let folder = self.kept.parent().unwrap_or(&self.kept);
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        let aside = tempfile::tempdir_in(folder).map_err(Error::io("create a folder in", folder))?;
+        let whole = aside.path().join("whole");
+        fs::create_dir(&whole).map_err(Error::io("create", &whole))?;
+        for (from, to) in [(arch.image_path(), arch.image_target()), ("vmlinux", "vmlinux"), (".config", "config")] {
+            let from = objects.join(from);
+            fs::copy(&from, whole.join(to)).map_err(Error::io("copy", &from))?;
+        }
+        let build_id = build_id(&whole.join("vmlinux"))?;
+        fs::write(whole.join("build-id"), build_id).map_err(Error::io("write to", &whole))?;
+        tool::put(&whole, &self.kept).map_err(Error::io("rename to", &self.kept))
+    }
+
+    pub fn keep_module(&self, module: &Path, name: &str) -> Result<(), Error> {
+        let aside = self.kept.join(format!("{name}.{}", std::process::id()));
+        fs::copy(module, &aside).map_err(Error::io("copy", module))?;
+        tool::put(&aside, &self.kept.join(name)).map_err(Error::io("rename", &aside))
+    }
+
+    pub fn kernel(&self, base: &Base, arch: Arch, level: Level, module: &str) -> Result<Kernel, Error> {
+        let build_id = self.kept.join("build-id");
+        let path = self.kept.join(module);
+        let content = fs::read(&path).map_err(Error::io("read", &path))?;
+        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Kernel {
+            base: base.name.clone(),
+            series: base.series.clone(),
+            level,
+            image: self.kept.join(arch.image_target()),
+            vmlinux: self.kept.join("vmlinux"),
+            config: self.kept.join("config"),
+            build_id: fs::read_to_string(&build_id).map_err(Error::io("read", &build_id))?,
+            module: Module { path, sha256 },
+        })
+    }
+
+    /// `target/kernel/<base>/<arch>/`, for people: what was built, under plain names.
+    pub fn link(&self, root: &Path, base: &Base, arch: Arch, modules: &[(Level, String)]) -> Result<(), Error> {
+        let pristine = modules.iter().any(|(level, _)| *level == Level::PRISTINE);
+        let name = if pristine { format!("{}-pristine", arch.name()) } else { arch.name().to_string() };
+        let folder = root.join("target/kernel").join(&base.name).join(name);
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let plain = [arch.image_target(), "vmlinux", "config"].map(|name| (name.to_string(), name.to_string()));
+        let modules = modules.iter().map(|(level, name)| (format!("overlay-{level}.ko"), name.clone()));
+        for (name, kept) in plain.into_iter().chain(modules) {
+            let (link, kept) = (folder.join(name), self.kept.join(kept));
+            if fs::read_link(&link).ok().as_ref() != Some(&kept) {
+                // Aside, so that two harnesses do not find each other's link half made.
+                let aside = link.with_extension(format!("new{}", std::process::id()));
+                symlink(&kept, &aside).map_err(Error::io("link", &aside))?;
+                fs::rename(&aside, &link).map_err(Error::io("link", &link))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The GNU build id of a kernel, hex.
+fn build_id(vmlinux: &Path) -> Result<String, Error> {
+    let failed = |why: String| Error::BuildId { path: vmlinux.to_path_buf(), why };
+    let content = fs::read(vmlinux).map_err(Error::io("read", vmlinux))?;
+    let file = object::File::parse(content.as_slice()).map_err(|error| failed(error.to_string()))?;
+    match file.build_id() {
+        Ok(Some(id)) => Ok(id.iter().map(|byte| format!("{byte:02x}")).collect()),
+        Ok(None) => Err(failed("it has none".to_string())),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}

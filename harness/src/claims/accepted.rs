@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Mounts that succeed: with the series because it is safe, and those that always did.
+
+use libc::EINVAL;
+use vremount_wire::Mode::{Durable, Volatile};
+use vremount_wire::{Disk, Layers, Op, Scope, Via};
+
+use super::step::{Script, Want, overlay, write};
+use super::{Claim, claim};
+use crate::reason::Reason;
+
+const ALLOWS_VOLATILE: &str = "This also allows for: volatile -> volatile";
+const RESTART: &str =
+    "it is advantageous to be able to stop the container (runtime) and start it up on demand / invocation";
+const NO_SYNCFS: &str = "If you have to syncfs every time you do this, it can lead to excess filesystem overhead";
+const UNDERLYING: &str = "the consistency of the upperdir is not contingent on the mount of overlayfs, but rather the \
+                          mount of the underlying filesystem";
+
+pub fn claims() -> Vec<Claim> {
+    [reuse(), always()].into_iter().flatten().collect()
+}
+
+/// New with the series.
+fn reuse() -> Vec<Claim> {
+    let bind = || Op::BindUpper { disk: Disk::A };
+    let unmount = || Op::UnmountOverlay { disk: Disk::A, layers: Layers::First };
+    let marker = || Op::Snapshot { disk: Disk::A, scope: Scope::Marker };
+    vec![
+        claim(
+            "reuse",
+            "A volatile upper is mounted volatile again, and all data is there",
+            ALLOWS_VOLATILE,
+            3,
+            Script::on_upper().after_volatile().mounts(Volatile).intact(),
+        ),
+        claim(
+            "reuse-without-sync",
+            "Nothing is written or flushed between unmount and reuse",
+            NO_SYNCFS,
+            3,
+            Script::on_upper()
+                .run(Op::PauseWriteback)
+                .mounted(Volatile)
+                .write()
+                .run(Op::CountIo { disk: Disk::A })
+                .unmount()
+                .mounts(Volatile)
+                .then(Op::CountedIo { disk: Disk::A }, Want::NoIo)
+                .intact()
+                // The counter works: a sync is seen.
+                .run(Op::CountIo { disk: Disk::A })
+                .run(Op::SyncUpper { disk: Disk::A })
+                .given(Op::CountedIo { disk: Disk::A }, Want::Flushed),
+        ),
+        claim(
+            "reuse-100-times",
+            "A volatile upper is mounted a hundred times in a row",
+            RESTART,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .then(Op::Cycle { disk: Disk::A, times: 100 }, Want::Done)
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "reuse-keeps-the-checkpoint",
+            "Reuse does not write the checkpoint again",
+            "we can checkpoint this data on disk in an xattr",
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(marker())
+                .mounts(Volatile)
+                .unmount()
+                .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Marker }, Want::Done),
+        ),
+        claim(
+            "reuse-after-refused-durable",
+            "A durable mount that was refused does not keep the upper from being reused",
+            "prevents volatile -> non-volatile",
+            3,
+            Script::on_upper().after_volatile().refuses(Durable, EINVAL, Reason::NotVolatile).mounts(Volatile).intact(),
+        ),
+        claim(
+            "reuse-after-error-elsewhere",
+            "A writeback error on another filesystem does not matter",
+            "primarily if the underlying FS has had writeback errors or not",
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .attach(Disk::B)
+                .given(overlay(Disk::B, Volatile, Via::Mount), Want::Mounted)
+                .run(write(Disk::B, 1))
+                .run(Op::SyncUpper { disk: Disk::B })
+                .break_data(Disk::B)
+                .run(write(Disk::B, 2))
+                .given(Op::SyncUpper { disk: Disk::B }, Want::Fails(libc::EIO))
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "reuse-through-bind-mount",
+            "An upper that is reached through a bind mount is the same upper",
+            UNDERLYING,
+            3,
+            Script::on_upper()
+                .run(bind())
+                .given(overlay(Disk::A, Volatile, Via::Bind), Want::Mounted)
+                .write()
+                .unmount()
+                .then(overlay(Disk::A, Volatile, Via::Bind), Want::Mounted)
+                .intact()
+                .run(unmount())
+                .mounts(Volatile)
+                .intact(),
+        ),
+    ]
+}
+
+/// True before the series, and still.
+fn always() -> Vec<Claim> {
+    vec![
+        claim(
+            "durable-then-volatile",
+            "A durable upper can be mounted volatile",
+            "non-volatile -> volatile",
+            0,
+            Script::on_upper().mounted(Durable).write().unmount().mounts(Volatile).intact(),
+        ),
+        claim(
+            "durable-then-durable",
+            "A durable upper can be mounted durable",
+            "non-volatile -> non-volatile",
+            0,
+            Script::on_upper().mounted(Durable).write().unmount().mounts(Durable).intact(),
+        ),
+        claim(
+            "fresh-upper",
+            "Safe today: a fresh upper in place of the volatile one",
+            "Throw away the entire upperdir between mounts",
+            0,
+            Script::on_upper()
+                .after_volatile()
+                .run(Op::FreshUpper { disk: Disk::A })
+                .mounts(Volatile)
+                .unmount()
+                .run(Op::FreshUpper { disk: Disk::A })
+                .mounts(Durable),
+        ),
+        claim(
+            "syncfs-and-remove-marker",
+            "Safe today: syncfs of the upper filesystem, then removing the marker",
+            "Manually syncfs between mounts",
+            0,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .unmount()
+                .run(Op::CountIo { disk: Disk::A })
+                .run(Op::SyncUpper { disk: Disk::A })
+                .given(Op::CountedIo { disk: Disk::A }, Want::Flushed)
+                .run(Op::RemoveMarker { disk: Disk::A })
+                .mounts(Durable)
+                .intact()
+                .unmount()
+                .mounts(Volatile)
+                .intact(),
+        ),
+    ]
+}

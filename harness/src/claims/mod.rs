@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the cover letter says, as data: each claim is a list of steps with what they must lead to.
+
+mod accepted;
+mod describe;
+mod refused;
+mod step;
+mod writeback;
+
+pub use describe::{describe, describe_outcome, errno_name};
+pub use step::{HostStep, Step, Want};
+
+use step::Script;
+
+/// A sentence of the cover letter, made checkable.
+pub struct Claim {
+    /// Short and stable: what `--claim` takes and JSON carries.
+    pub name: &'static str,
+    /// What is claimed, in a sentence of our own.
+    pub title: &'static str,
+    /// The words it stands for: of the cover letter of 2020, or of ours where that one is silent.
+    pub sentence: &'static str,
+    /// From the lowest level at which it holds; at every level below it is broken. 0 was true before the series.
+    pub since: u8,
+    pub steps: Vec<Step>,
+}
+
+/// Every claim, in the order in which they are told.
+#[must_use]
+pub fn all() -> Vec<Claim> {
+    [accepted::claims(), refused::claims(), writeback::claims()].into_iter().flatten().collect()
+}
+
+fn claim(name: &'static str, title: &'static str, sentence: &'static str, since: u8, script: Script) -> Claim {
+    Claim { name, title, sentence, since, steps: script.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_and_plain() {
+        let claims = all();
+        let names: BTreeSet<_> = claims.iter().map(|c| c.name).collect();
+        assert_eq!(names.len(), claims.len());
+        assert!(names.iter().all(|n| n.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')));
+    }
+
+    #[test]
+    fn every_claim_claims_something() {
+        for claim in all() {
+            assert!(claim.steps.iter().any(|s| matches!(s, Step::Then(..))), "{} has no outcome", claim.name);
+            assert!(matches!(claim.since, 0 | 3 | 4), "{}: the patches that change behaviour are 3 and 4", claim.name);
+        }
+    }
+
+    /// A claim about a fault must be able to say that the fault did not happen.
+    #[test]
+    fn every_fault_is_evidenced() {
+        use vremount_wire::Op;
+        for claim in all() {
+            let broken = claim.steps.iter().position(|s| matches!(s, Step::Given(Op::Break { .. }, _)));
+            if let Some(at) = broken {
+                assert!(
+                    claim.steps[at..].iter().any(|s| matches!(s, Step::Given(_, Want::Fails(_) | Want::IoErrors))),
+                    "{}: nothing proves that the fault hit",
+                    claim.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reuse that is refused because the upper filesystem could not write data back. Patch 4 alone makes these hold.
+
+use libc::{EINVAL, EIO};
+use vremount_wire::Mode::Volatile;
+use vremount_wire::{Disk, Fault, Op};
+
+use super::step::{FILE, Script, Want};
+use super::{Claim, claim};
+use crate::reason::Reason;
+
+const HAD_ERRORS: &str = "primarily if the underlying FS has had writeback errors or not";
+const ERRSEQ: &str = "A sample of the errseq_t on the workdir / upperdir's superblock";
+const SUBSET: &str = "this mechanism only determines a subset of the error scenarios";
+
+const SYNC: Op = Op::SyncUpper { disk: Disk::A };
+
+impl Script {
+    /// Volatile, with data on the disk, and other data in the page cache that the disk is not going to take.
+    fn doomed(self) -> Self {
+        self.mounted(Volatile).write().run(SYNC).break_data(Disk::A).write_again()
+    }
+
+    /// The error happens and nobody is told.
+    fn fails_unseen(self) -> Self {
+        self.given(Op::WriteBackData { disk: Disk::A, file: FILE.into() }, Want::IoErrors).still_writable()
+    }
+
+    /// The error happens and this sync is told.
+    fn fails_seen_by(self, sync: Op) -> Self {
+        self.given(sync, Want::Fails(EIO)).still_writable()
+    }
+
+    /// An upper that went read-only would be refused for that.
+    fn still_writable(self) -> Self {
+        self.run(Op::Heal { disk: Disk::A }).run(Op::UpperWritable { disk: Disk::A })
+    }
+
+    fn refuses_for_error(self) -> Self {
+        self.refuses(Volatile, EINVAL, Reason::WritebackError)
+    }
+}
+
+pub fn claims() -> Vec<Claim> {
+    vec![
+        claim(
+            "error-while-mounted",
+            "Refused after a writeback error while the overlay was mounted",
+            HAD_ERRORS,
+            4,
+            Script::on_upper().doomed().fails_seen_by(SYNC).unmount().refuses_for_error(),
+        ),
+        claim(
+            "error-after-unmount",
+            "Refused after a writeback error between unmount and reuse",
+            HAD_ERRORS,
+            4,
+            Script::on_upper().doomed().unmount().fails_seen_by(SYNC).refuses_for_error(),
+        ),
+        claim(
+            "error-unseen",
+            "Refused with EIO while nobody has seen the error, for good afterwards",
+            ERRSEQ,
+            4,
+            Script::on_upper()
+                .doomed()
+                .unmount()
+                .fails_unseen()
+                .refuses(Volatile, EIO, Reason::UnseenError)
+                .given(SYNC, Want::Fails(EIO))
+                .refuses_for_error(),
+        ),
+        claim(
+            "error-seen-by-another",
+            "Refused after the error was reported to somebody else",
+            ERRSEQ,
+            4,
+            Script::on_upper()
+                .doomed()
+                .fails_unseen()
+                .unmount()
+                .fails_seen_by(Op::SyncUpperAfresh { disk: Disk::A })
+                .refuses_for_error(),
+        ),
+        claim(
+            "error-is-permanent",
+            "Refused again and again, however often the upper filesystem is synced without error",
+            ERRSEQ,
+            4,
+            Script::on_upper()
+                .doomed()
+                .unmount()
+                .fails_seen_by(SYNC)
+                .refuses_for_error()
+                .run(SYNC)
+                .refuses_for_error()
+                .run(Op::WriteBack)
+                .run(SYNC)
+                .refuses_for_error(),
+        ),
+        claim(
+            "error-everywhere",
+            "Refused after the whole disk failed for a moment",
+            HAD_ERRORS,
+            4,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .run(SYNC)
+                .write_again()
+                .unmount()
+                .run(Op::Break { disk: Disk::A, fault: Fault::Everything })
+                .fails_unseen()
+                .given(SYNC, Want::Fails(EIO))
+                .refuses_for_error(),
+        ),
+        claim(
+            "error-before-first-mount",
+            "A first volatile mount is refused with EIO over an unseen error, and works once it was seen",
+            ERRSEQ,
+            4,
+            Script::on_upper()
+                .doomed()
+                .unmount()
+                .fails_unseen()
+                .run(Op::FreshUpper { disk: Disk::A })
+                .refuses(Volatile, EIO, Reason::UnseenError)
+                .given(SYNC, Want::Fails(EIO))
+                .mounts(Volatile)
+                .unmount()
+                .mounts(Volatile),
+        ),
+        claim(
+            "flush-error-makes-read-only",
+            "An upper that an error made read-only is refused for that",
+            SUBSET,
+            0,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .unmount()
+                .run(Op::Break { disk: Disk::A, fault: Fault::Flush })
+                .given(SYNC, Want::Fails(EIO))
+                .given(Op::UpperWritable { disk: Disk::A }, Want::Fails(libc::EROFS))
+                .then(
+                    super::step::overlay(Disk::A, Volatile, vremount_wire::Via::Mount),
+                    Want::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
+                ),
+        ),
+    ]
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount cache`
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use crate::error::{Error, Exit};
+use crate::project::Project;
+
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Remove what is only needed to build again: work trees, object files and logs
+    Clean {
+        /// Remove everything, sources and kernels too
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// What the cache holds, and whether it is needed only to build.
+const PARTS: [(&str, &str, bool); 6] = [
+    ("source", "tarballs", false),
+    ("tree", "pristine trees, as git repositories", false),
+    ("kernel", "kernels and modules", false),
+    ("image", "upper filesystems", false),
+    ("build", "work trees and object files", true),
+    ("log", "output of make", true),
+];
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let cache = Project::find()?.cache;
+    match options.command {
+        None => list(&cache),
+        Some(Command::Clean { all }) => clean(&cache, all)?,
+    }
+    Ok(Exit::Holds)
+}
+
+fn list(cache: &Path) {
+    println!("{}", cache.display());
+    for (part, what, _) in PARTS {
+        println!("{:>8} MiB  {part:<8} {what}", size(&cache.join(part)) >> 20);
+    }
+}
+
+fn clean(cache: &Path, all: bool) -> Result<(), Error> {
+    refuse_while_building(cache)?;
+    for (part, _, scratch) in PARTS {
+        let folder = cache.join(part);
+        if (all || scratch) && folder.exists() {
+            let bytes = size(&folder);
+            fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
+            println!("{:>8} MiB  {part} removed", bytes >> 20);
+        }
+    }
+    Ok(())
+}
+
+/// Whoever builds holds one of the locks.
+fn refuse_while_building(cache: &Path) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(cache) else { return Ok(()) };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.extension().is_some_and(|ending| ending == "lock") {
+            let file = fs::File::open(&path).map_err(Error::io("open", &path))?;
+            if file.try_lock().is_err() {
+                let cause = io::Error::new(io::ErrorKind::ResourceBusy, "another vremount is building; wait for it");
+                return Err(Error::io("clean", cache)(cause));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bytes on the disk; what cannot be read counts as nothing.
+fn size(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    let below = || fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path())).sum::<u64>();
+    metadata.blocks() * 512 + if metadata.is_dir() { below() } else { 0 }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line: each command takes its options and drives the pipeline.
+
+mod cache;
+mod claims;
+mod kernel;
+mod shell;
+mod verify;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::base::{Base, Level};
+use crate::build::{self, Arch, Kernel};
+use crate::error::{Error, Exit};
+use crate::project::Project;
+
+/// Proves, claim by claim, when overlayfs may reuse a volatile upper.
+///
+/// Exit codes: 0 every claim holds, 1 a claim is broken, 2 bad usage, 125 cannot tell.
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Obtain, patch and build a kernel
+    Kernel(kernel::Options),
+    /// Boot a kernel and prove the claims
+    Verify(verify::Options),
+    /// List the claims, with their steps and what must come of them
+    Claims(claims::Options),
+    /// Boot a kernel and give a shell in it, with an upper filesystem ready
+    Shell(shell::Options),
+    /// Show what the cache holds, or make room
+    Cache(cache::Options),
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// If it cannot be done; the error says what to do next.
+    pub fn run(self) -> Result<Exit, Error> {
+        match self.command {
+            Command::Kernel(options) => kernel::run(&options),
+            Command::Verify(options) => verify::run(&options),
+            Command::Claims(options) => claims::run(&options),
+            Command::Shell(options) => shell::run(&options),
+            Command::Cache(options) => cache::run(&options),
+        }
+    }
+}
+
+/// Which kernel.
+#[derive(Args)]
+struct Which {
+    /// Kernel base, from ci/bases.toml [default: the one named there]
+    #[arg(long, value_name = "NAME")]
+    base: Option<String>,
+    /// Patches of the series to apply: 0 (pristine) to 4
+    #[arg(long, value_name = "N", default_value_t = Level::FULL)]
+    level: Level,
+}
+
+impl Which {
+    /// The kernel, built if it is not there yet.
+    fn obtain(&self, project: &Project) -> Result<Kernel, Error> {
+        let base = Base::find(&project.root, self.base.as_deref())?;
+        Ok(build::kernel(project, &base, Arch::X86_64, self.level)?)
+    }
+}
+
+/// What machines run on.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Executor {
+    /// QEMU: with KVM where a probe boot proves that it works, else emulated
+    Qemu,
+}
+
+impl Executor {
+    fn name(self) -> &'static str {
+        match self {
+            Executor::Qemu => "qemu",
+        }
+    }
+}

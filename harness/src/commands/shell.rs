@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount shell`
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use clap::Args;
+use vremount_wire::{Backing, Disk, Program, Work};
+
+use super::Which;
+use crate::error::{Error, Exit};
+use crate::image::{self, EXTENTS_PATH, Fs, Initramfs, MODULE_PATH};
+use crate::lab::Lab;
+use crate::machine::Boot;
+use crate::project::Project;
+use crate::prove::MEMORY_MIB;
+
+/// The machine is gone when the shell ends, and so is everything in it.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// Upper filesystem
+    #[arg(long, value_name = "NAME", default_value = "ext4")]
+    fs: Fs,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let project = Project::find()?;
+    let kernel = options.which.obtain(&project)?;
+    let lab = Lab::new(&project, kernel, options.fs)?;
+    let guest = image::build_guest(&project.root)?;
+    let initramfs = Initramfs::new(&guest, &lab.kernel.module.path, &lab.upper, image::shell_files()?)?;
+    let program = Program {
+        work: Work::Shell,
+        module: MODULE_PATH.to_string(),
+        disks: BTreeMap::from([(Disk::A, Backing::Extents(EXTENTS_PATH.to_string()))]),
+        fs: options.fs.mount_type().to_string(),
+        // Nobody listens.
+        channel: "/dev/null".to_string(),
+        shutdown: lab.qemu.shutdown(),
+    };
+    let path = lab.logs.join("shell.initramfs");
+    initramfs.write(&program, &path)?;
+    let ended = lab.qemu.interact(&Boot {
+        image: &lab.kernel.image,
+        initramfs: &path,
+        disk: None,
+        memory_mib: MEMORY_MIB,
+        console_log: &lab.logs.join("shell.console"),
+        limits: lab.qemu.limits(),
+        power_cut: false,
+    });
+    fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    let status = ended?;
+    Ok(if status.success() { Exit::Holds } else { Exit::CannotTell })
+}

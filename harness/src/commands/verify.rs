@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount verify`
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Executor, Which};
+use crate::claims::{self, Claim};
+use crate::error::{Error, Exit};
+use crate::image::Fs;
+use crate::lab::Lab;
+use crate::progress;
+use crate::project::Project;
+use crate::prove::MEMORY_MIB;
+use crate::report::{self, Report, Tally};
+use crate::verify::{default_jobs, verify};
+
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// Prove this claim only; may be given more than once
+    #[arg(long = "claim", value_name = "NAME")]
+    claims: Vec<String>,
+    /// Upper filesystem
+    #[arg(long, value_name = "NAME", default_value = "ext4")]
+    fs: Fs,
+    /// What machines run on
+    #[arg(long, value_enum, default_value_t = Executor::Qemu)]
+    executor: Executor,
+    /// Write the report for programs to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Machines side by side [default: cores, as far as memory allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Self-test: break nothing; every claim about a fault must end as `cannot tell`
+    #[arg(long)]
+    no_faults: bool,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let claims = chosen(&options.claims)?;
+    // A report that cannot be written is better known before the work than after.
+    let json = options.json.as_ref().map(|path| File::create(path).map_err(Error::io("create", path))).transpose()?;
+    let project = Project::find()?;
+    let kernel = options.which.obtain(&project)?;
+    let lab = Lab::new(&project, kernel, options.fs)?;
+    let jobs = options.jobs.map_or_else(|| default_jobs(MEMORY_MIB), usize::from);
+    println!(
+        "Linux {}, series {} at level {}, on {}\nexecutor {} with {}: {}\n",
+        lab.kernel.base,
+        lab.kernel.series,
+        lab.kernel.level,
+        options.fs.name(),
+        options.executor.name(),
+        lab.choice.accel.name(),
+        lab.choice.why
+    );
+    let bar = progress::count("proving", claims.len());
+    let proofs = verify(&lab.prover(!options.no_faults), &claims, jobs, |proof| {
+        bar.line(&report::line(proof));
+        bar.advance();
+    });
+    drop(bar);
+    let tally = Tally::of(&proofs);
+    println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
+    if let (Some(mut file), Some(path)) = (json, &options.json) {
+        let report = Report::new(&lab.kernel, options.executor.name(), lab.choice.accel, &proofs);
+        let text = report.to_json();
+        file.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
+    }
+    Ok(tally.exit())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Claim>, Error> {
+    let all = claims::all();
+    if names.is_empty() {
+        return Ok(all);
+    }
+    if let Some(unknown) = names.iter().find(|name| all.iter().all(|claim| claim.name != name.as_str())) {
+        return Err(Error::Usage(format!("failed to find claim {unknown:?}: `vremount claims --names` lists all")));
+    }
+    Ok(all.into_iter().filter(|claim| names.iter().any(|name| name == claim.name)).collect())
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! All that can go wrong, and the exit codes: the one place for both.
+
+use std::process::ExitCode;
+
+use crate::{base, build, image, machine, project, tool};
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user asked for something that does not exist.
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Base(#[from] base::Error),
+    #[error(transparent)]
+    Project(#[from] project::Error),
+    #[error(transparent)]
+    Build(#[from] build::Error),
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    #[error(transparent)]
+    Machine(#[from] machine::Error),
+    #[error(transparent)]
+    Tool(#[from] tool::Error),
+    #[error("failed to {what} {path}: {cause}", path = path.display())]
+    Io { what: &'static str, path: std::path::PathBuf, cause: std::io::Error },
+}
+
+impl Error {
+    /// Names what was tried on which file.
+    pub fn io(what: &'static str, path: impl Into<std::path::PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |cause| Error::Io { what, path, cause }
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Every claim holds; for other commands: done.
+    Holds = 0,
+    /// A claim is broken.
+    Broken = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// Nothing can be said; `git bisect run` skips the commit.
+    CannotTell = 125,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Usage(_) | Error::Base(base::Error::Unknown { .. }) => Exit::Usage,
+            _ => Exit::CannotTell,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the shell of a machine needs besides the guest: busybox, and the tools it has no good version of.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Error;
+use super::initramfs::Entry;
+
+/// Tools of the host that are copied with their libraries, and the Debian package each is in.
+const TOOLS: [(&str, &str); 6] = [
+    ("dmsetup", "dmsetup"),
+    ("getfattr", "attr"),
+    ("setfattr", "attr"),
+    ("mke2fs", "e2fsprogs"),
+    ("losetup", "mount"),
+    ("mount", "mount"),
+];
+
+/// The files of a shell's world.
+///
+/// # Errors
+/// If a tool is not installed or cannot be read.
+pub fn files() -> Result<Vec<Entry>, Error> {
+    let busybox = locate("busybox", "busybox-static")?;
+    let mut entries = vec![Entry::executable("/bin/busybox", &busybox)?, Entry::executable("/bin/sh", &busybox)?];
+    let mut copied = std::collections::BTreeSet::new();
+    for (tool, package) in TOOLS {
+        let path = locate(tool, package)?;
+        entries.push(Entry::executable(&format!("/usr/bin/{tool}"), &path)?);
+        for library in libraries(&path)? {
+            if copied.insert(library.clone()) {
+                entries.push(Entry::executable(&library.to_string_lossy(), &library)?);
+            }
+        }
+    }
+    Ok(entries)
+}
+
+fn locate(program: &'static str, package: &'static str) -> Result<PathBuf, Error> {
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(program))
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::Missing { program, package, cause: std::io::ErrorKind::NotFound.into() })
+}
+
+/// What the dynamic linker would load, the linker included.
+fn libraries(tool: &Path) -> Result<Vec<PathBuf>, Error> {
+    let output = Command::new("ldd").arg(tool).output().map_err(Error::io("list the libraries of", tool))?;
+    let listed = String::from_utf8_lossy(&output.stdout);
+    Ok(listed.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
+}

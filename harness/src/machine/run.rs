@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Watches a machine from its start to its end: two streams, two clocks, one answer.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use vremount_wire::{Event, decode};
+
+use super::console::{Class, Sign, classify};
+use super::process::Group;
+
+/// How long a machine that said its last word may take to switch itself off.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a kernel that is dying may go on printing.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How much of the console a run keeps.
+const TAIL_BYTES: usize = 64 * 1024;
+
+/// The two clocks of a machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Longest time in which neither console nor channel says anything.
+    pub silence: Duration,
+    /// Longest time from start to end.
+    pub total: Duration,
+}
+
+/// How a machine ended. Only the first two say anything about a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The guest said its last word; whether it then switched the machine off or had to be killed does not matter.
+    Finished,
+    /// Killed on purpose, right after the last word.
+    PowerCut,
+    Panic(String),
+    Oops(String),
+    OutOfMemory(String),
+    Stuck(String),
+    /// One of the clocks ran out.
+    Hung(String),
+    /// The machine was gone before the last word.
+    Lost(String),
+    /// The guest could not go on.
+    GaveUp(String),
+    /// The channel carried something that is no event.
+    Garbled(String),
+    NotStarted(String),
+}
+
+/// What a machine left behind.
+#[derive(Debug)]
+pub struct Run {
+    pub end: End,
+    pub events: Vec<Event>,
+    /// From exec to a guest that is ready.
+    pub boot_ms: Option<u64>,
+    /// Warnings of the kernel that did not end it.
+    pub splats: Vec<String>,
+    pub console_tail: String,
+}
+
+impl Run {
+    /// A machine that never was.
+    pub fn not_started(why: String) -> Self {
+        Run {
+            end: End::NotStarted(why),
+            events: Vec::new(),
+            boot_ms: None,
+            splats: Vec::new(),
+            console_tail: String::new(),
+        }
+    }
+}
+
+enum Heard {
+    Console(Vec<u8>),
+    Event(String),
+    ChannelClosed,
+}
+
+/// Watches the machine until it ends, and sees to it that it has ended.
+pub fn watch(
+    mut group: Group,
+    console: impl Read + Send + 'static,
+    channel: impl Read + Send + 'static,
+    console_log: &Path,
+    limits: Limits,
+    power_cut: bool,
+) -> Run {
+    let started = Instant::now();
+    let log = match File::create(console_log) {
+        Ok(log) => log,
+        Err(cause) => return Run::not_started(format!("failed to create {}: {cause}", console_log.display())),
+    };
+    let heard = listen(console, channel);
+    let mut watch =
+        Watch { log, line: Vec::new(), tail: Vec::new(), fatal: None, run: Run::not_started(String::new()) };
+    let end = watch.until_the_end(&heard, &mut group, started, limits);
+    if end == End::Finished && !power_cut {
+        group.ends_within(GRACE);
+    }
+    group.kill();
+    watch.drain(&heard);
+    let Watch { tail, mut run, .. } = watch;
+    run.end = if end == End::Finished && power_cut { End::PowerCut } else { end };
+    run.console_tail = String::from_utf8_lossy(&tail).into_owned();
+    run
+}
+
+/// Readers of their own, which end with the streams; nobody waits for them, since a stream may be held open by a
+/// process that is none of ours.
+fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + 'static) -> Receiver<Heard> {
+    let (sender, heard) = mpsc::channel();
+    let to_console: Sender<Heard> = sender.clone();
+    thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = console.read(&mut chunk) {
+            if to_console.send(Heard::Console(chunk[..length].to_vec())).is_err() {
+                break;
+            }
+        }
+    });
+    thread::spawn(move || {
+        let mut channel = BufReader::new(channel);
+        let mut line = Vec::new();
+        while let Ok(1..) = channel.read_until(b'\n', &mut line) {
+            if sender.send(Heard::Event(String::from_utf8_lossy(&line).into_owned())).is_err() {
+                return;
+            }
+            line.clear();
+        }
+        let _ = sender.send(Heard::ChannelClosed);
+    });
+    heard
+}
+
+struct Watch {
+    log: File,
+    /// The console line that is not complete yet.
+    line: Vec<u8>,
+    tail: Vec<u8>,
+    /// The first sign of a kernel that is dying, and when it was seen.
+    fatal: Option<(Sign, Instant)>,
+    run: Run,
+}
+
+impl Watch {
+    fn until_the_end(&mut self, heard: &Receiver<Heard>, group: &mut Group, started: Instant, limits: Limits) -> End {
+        let mut last_heard = Instant::now();
+        let mut channel_open = true;
+        loop {
+            match heard.recv_timeout(Duration::from_millis(20)) {
+                Ok(Heard::Console(bytes)) => {
+                    last_heard = Instant::now();
+                    self.console(&bytes);
+                }
+                Ok(Heard::Event(line)) => {
+                    last_heard = Instant::now();
+                    if let Some(end) = self.event(&line, started) {
+                        return end;
+                    }
+                }
+                Ok(Heard::ChannelClosed) => channel_open = false,
+                // Both streams are at their end; the machine itself shows below whether it is.
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(Duration::from_millis(5)),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some((sign, seen)) = &self.fatal
+                && (seen.elapsed() > LAST_WORDS || !channel_open)
+            {
+                return End::from(sign.clone());
+            }
+            if let Ok(Some(status)) = group.ended() {
+                return self.gone(heard, started, &status.to_string());
+            }
+            if last_heard.elapsed() > limits.silence {
+                return End::Hung(format!("nothing was heard for {} s", limits.silence.as_secs_f32()));
+            }
+            if started.elapsed() > limits.total {
+                return End::Hung(format!("no end after {} s", limits.total.as_secs_f32()));
+            }
+        }
+    }
+
+    /// The process has ended: what it said last may still be on its way.
+    fn gone(&mut self, heard: &Receiver<Heard>, started: Instant, status: &str) -> End {
+        let deadline = Instant::now() + LAST_WORDS;
+        while let Ok(word) = heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match word {
+                Heard::Console(bytes) => self.console(&bytes),
+                Heard::Event(line) => {
+                    if let Some(end) = self.event(&line, started) {
+                        return end;
+                    }
+                }
+                Heard::ChannelClosed => {}
+            }
+        }
+        match &self.fatal {
+            Some((sign, _)) => End::from(sign.clone()),
+            None => End::Lost(format!("the machine ended ({status}) before the guest's last word")),
+        }
+    }
+
+    fn event(&mut self, line: &str, started: Instant) -> Option<End> {
+        let event = match decode(line) {
+            Ok(event) => event,
+            Err(error) => return Some(End::Garbled(error.to_string())),
+        };
+        let end = match &event {
+            Event::Ready { .. } => {
+                self.run.boot_ms = u64::try_from(started.elapsed().as_millis()).ok();
+                None
+            }
+            Event::Step(_) => None,
+            Event::End { .. } => Some(End::Finished),
+            Event::GaveUp { why } => Some(End::GaveUp(why.clone())),
+        };
+        self.run.events.push(event);
+        end
+    }
+
+    fn console(&mut self, bytes: &[u8]) {
+        // A log that cannot be written is no reason to stop; the tail is kept in any case.
+        let _ = self.log.write_all(bytes);
+        self.tail.extend_from_slice(bytes);
+        if self.tail.len() > 2 * TAIL_BYTES {
+            self.tail.drain(..self.tail.len() - TAIL_BYTES);
+        }
+        for byte in bytes {
+            if *byte == b'\n' {
+                let line = std::mem::take(&mut self.line);
+                self.line_ended(&String::from_utf8_lossy(&line));
+            } else {
+                self.line.push(*byte);
+            }
+        }
+    }
+
+    fn line_ended(&mut self, line: &str) {
+        match classify(line) {
+            Some(sign) if sign.class == Class::Warning => self.run.splats.push(sign.title),
+            Some(sign) if self.fatal.is_none() => self.fatal = Some((sign, Instant::now())),
+            _ => {}
+        }
+    }
+
+    /// Takes what has been read already.
+    fn drain(&mut self, heard: &Receiver<Heard>) {
+        while let Ok(word) = heard.recv_timeout(Duration::from_millis(1)) {
+            if let Heard::Console(bytes) = word {
+                self.console(&bytes);
+            }
+        }
+    }
+}
+
+impl From<Sign> for End {
+    fn from(sign: Sign) -> Self {
+        match sign.class {
+            Class::Panic => End::Panic(sign.title),
+            Class::OutOfMemory => End::OutOfMemory(sign.title),
+            Class::Stuck => End::Stuck(sign.title),
+            Class::Oops | Class::Warning => End::Oops(sign.title),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Finished => f.write_str("the machine ended"),
+            End::PowerCut => f.write_str("the machine's power was cut"),
+            End::Panic(why) | End::Oops(why) => write!(f, "the guest kernel crashed: {why}"),
+            End::OutOfMemory(why) => write!(f, "the guest ran out of memory: {why}"),
+            End::Stuck(why) => write!(f, "the guest kernel is stuck: {why}"),
+            End::Hung(why) => write!(f, "the machine hung: {why}"),
+            End::Lost(why) => f.write_str(why),
+            End::GaveUp(why) => write!(f, "the guest gave up: {why}"),
+            End::Garbled(why) => write!(f, "the channel was garbled: {why}"),
+            End::NotStarted(why) => write!(f, "the machine did not start: {why}"),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where things are: the checkout and the cache.
+
+use std::env;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::progress;
+
+/// What makes a folder the root of the checkout.
+const LANDMARK: &str = "ci/bases.toml";
+
+/// Checkout and cache.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub root: PathBuf,
+    pub cache: PathBuf,
+}
+
+/// Why there is no place to work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to find the vremount checkout: no ci/bases.toml in {here} or above; change to the checkout",
+        here = .0.display())]
+    NoCheckout(PathBuf),
+    #[error("failed to find a folder for the cache: neither XDG_CACHE_HOME nor HOME is set")]
+    NoCache,
+    #[error("failed to lock {path}: {cause}", path = path.display())]
+    Lock { path: PathBuf, cause: io::Error },
+}
+
+impl Project {
+    /// The checkout that the current folder is in.
+    ///
+    /// # Errors
+    /// If it is in none, or there is no place for the cache.
+    pub fn find() -> Result<Self, Error> {
+        let here = env::current_dir().unwrap_or_default();
+        let root = here.ancestors().find(|folder| folder.join(LANDMARK).is_file());
+        let root = root.ok_or_else(|| Error::NoCheckout(here.clone()))?.to_path_buf();
+        let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache"))).ok_or(Error::NoCache)?;
+        Ok(Project { root, cache: caches.join("vremount") })
+    }
+
+    /// Keeps other harnesses out of the part of the cache that `name` stands for, until the file is dropped.
+    ///
+    /// # Errors
+    /// If the lock file cannot be made.
+    pub fn lock(&self, name: &str) -> Result<File, Error> {
+        lock(&self.cache.join(format!("{name}.lock")))
+    }
+}
+
+/// Waits for the lock, and says so.
+///
+/// # Errors
+/// If the lock file cannot be made.
+pub fn lock(path: &Path) -> Result<File, Error> {
+    let failed = |cause| Error::Lock { path: path.to_path_buf(), cause };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let file = File::create(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let _waiting = progress::start("waiting for another vremount");
+            file.lock().map_err(failed)?;
+        }
+        Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+    }
+    Ok(file)
+}

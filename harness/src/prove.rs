@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One claim from its steps to its verdict: programs for the guest, machines to run them, a judgement of what came back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use vremount_wire::{Backing, Disk, Event, Op, Program, StepReport, Work};
+
+use crate::build::Kernel;
+use crate::claims::{Claim, HostStep, Step};
+use crate::image::{self, EXTENTS_PATH, Fs, Initramfs, MODULE_PATH, Upper};
+use crate::machine::{Boot, End, Qemu, Run};
+use crate::transcript;
+use crate::verdict::{Judgement, Verdict, judge};
+
+/// Guest memory: enough for a hundred megabytes of page cache.
+pub const MEMORY_MIB: u32 = 256;
+
+/// Everything that the claims of a run share.
+pub struct Prover<'a> {
+    pub kernel: &'a Kernel,
+    pub qemu: &'a Qemu,
+    pub initramfs: &'a Initramfs,
+    pub fs: Fs,
+    pub upper: &'a Upper,
+    /// Off: nothing is ever broken, and claims about faults must end undecided.
+    pub faults: bool,
+    /// Where console logs and transcripts go.
+    pub logs: &'a Path,
+}
+
+/// What became of a claim.
+pub struct Proof {
+    pub claim: &'static str,
+    pub fs: Fs,
+    pub judgement: Judgement,
+    /// Wall time, machines included.
+    pub ms: u64,
+    /// From exec to a guest that is ready, for each machine.
+    pub boot_ms: Vec<u64>,
+    /// The transcript.
+    pub log: PathBuf,
+}
+
+/// What the guest does between two things that happen to its machine.
+struct Part {
+    ops: Vec<Op>,
+    ends_in: Option<HostStep>,
+}
+
+impl Prover<'_> {
+    /// Proves a claim on machines of its own.
+    #[must_use]
+    pub fn prove(&self, claim: &Claim) -> Proof {
+        let started = Instant::now();
+        let steps: Vec<Step> = claim.steps.iter().filter(|step| self.faults || !is_fault(step)).cloned().collect();
+        let mut runs = Vec::new();
+        let judgement = match self.run(claim.name, &steps, &mut runs) {
+            Ok(reports) => judge_run(&steps, &reports, &runs),
+            Err(why) => Judgement::cannot_tell(why),
+        };
+        let log = self.file(claim.name, "log");
+        let judgement = match transcript::write(&log, claim, &steps, &runs, &judgement) {
+            Ok(()) => judgement,
+            Err(cause) => Judgement::cannot_tell(format!("failed to write {}: {cause}", log.display())),
+        };
+        Proof {
+            claim: claim.name,
+            fs: self.fs,
+            judgement,
+            ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            boot_ms: runs.iter().filter_map(|run| run.boot_ms).collect(),
+            log,
+        }
+    }
+
+    /// Runs the parts one after the other; the error is why nothing can be told.
+    fn run(&self, name: &str, steps: &[Step], runs: &mut Vec<Run>) -> Result<Vec<StepReport>, String> {
+        let parts = split(steps);
+        let disk = (parts.len() > 1).then(|| self.file(name, "disk"));
+        if let Some(disk) = &disk {
+            image::unpack(self.upper, disk).map_err(|error| error.to_string())?;
+        }
+        let mut reports = Vec::new();
+        for (number, part) in parts.iter().enumerate() {
+            let run = self.run_part(name, number, part, disk.as_deref())?;
+            let outcome = check(self.kernel, part, &run);
+            reports.extend(run.events.iter().filter_map(|event| match event {
+                Event::Step(report) => Some(report.clone()),
+                _ => None,
+            }));
+            runs.push(run);
+            outcome?;
+        }
+        if let Some(disk) = &disk {
+            // Only of use to look into a failure, and then the transcript says more.
+            let _ = fs::remove_file(disk);
+        }
+        Ok(reports)
+    }
+
+    fn run_part(&self, name: &str, number: usize, part: &Part, disk: Option<&Path>) -> Result<Run, String> {
+        let packed = || Backing::Extents(EXTENTS_PATH.to_string());
+        let first = if disk.is_some() { Backing::Device(self.qemu.disk_device().to_string()) } else { packed() };
+        let program = Program {
+            work: Work::Steps(part.ops.clone()),
+            module: MODULE_PATH.to_string(),
+            disks: BTreeMap::from([(Disk::A, first), (Disk::B, packed())]),
+            fs: self.fs.mount_type().to_string(),
+            channel: self.qemu.channel_device().to_string(),
+            shutdown: self.qemu.shutdown(),
+        };
+        let initramfs = self.file(name, &format!("{number}.initramfs"));
+        self.initramfs.write(&program, &initramfs).map_err(|error| error.to_string())?;
+        let boot = Boot {
+            image: &self.kernel.image,
+            initramfs: &initramfs,
+            disk,
+            memory_mib: MEMORY_MIB,
+            console_log: &self.file(name, &format!("{number}.console")),
+            limits: self.qemu.limits(),
+            power_cut: part.ends_in == Some(HostStep::PowerCut),
+        };
+        let run = self.qemu.run(&boot);
+        let _ = fs::remove_file(&initramfs);
+        Ok(run)
+    }
+
+    fn file(&self, claim: &str, ending: &str) -> PathBuf {
+        self.logs.join(format!("{claim}-{}.{ending}", self.fs.name()))
+    }
+}
+
+fn is_fault(step: &Step) -> bool {
+    matches!(step, Step::Given(Op::Break { .. }, _))
+}
+
+fn split(steps: &[Step]) -> Vec<Part> {
+    let mut parts = vec![Part { ops: Vec::new(), ends_in: None }];
+    for step in steps {
+        if let Some(part) = parts.last_mut() {
+            match step {
+                Step::Given(op, _) | Step::Then(op, _) => part.ops.push(op.clone()),
+                Step::Host(host) => {
+                    part.ends_in = Some(*host);
+                    parts.push(Part { ops: Vec::new(), ends_in: None });
+                }
+            }
+        }
+    }
+    parts
+}
+
+/// Whether a machine ran the right kernel to the right end. The error is why nothing can be told.
+fn check(kernel: &Kernel, part: &Part, run: &Run) -> Result<(), String> {
+    let ended_well = match run.end {
+        End::Finished => part.ends_in != Some(HostStep::PowerCut),
+        End::PowerCut => part.ends_in == Some(HostStep::PowerCut),
+        _ => false,
+    };
+    if !ended_well {
+        return Err(run.end.to_string());
+    }
+    let ready = run.events.iter().find_map(|event| match event {
+        Event::Ready { build_id, module_sha256, .. } => Some((build_id, module_sha256)),
+        _ => None,
+    });
+    match ready {
+        Some((build_id, _)) if *build_id != kernel.build_id => {
+            Err(format!("the machine runs kernel build {build_id}, not {}", kernel.build_id))
+        }
+        Some((_, module)) if *module != kernel.module.sha256 => {
+            Err(format!("the machine loaded overlay module {module}, not {}", kernel.module.sha256))
+        }
+        Some(_) => Ok(()),
+        None => Err("the guest never said who it is".to_string()),
+    }
+}
+
+/// A warning of the kernel breaks any claim: whatever the mounts said, this is not how it should be.
+fn judge_run(steps: &[Step], reports: &[StepReport], runs: &[Run]) -> Judgement {
+    let judgement = judge(steps, reports);
+    match runs.iter().flat_map(|run| &run.splats).next() {
+        Some(splat) if judgement.verdict == Verdict::Holds => {
+            Judgement { verdict: Verdict::Broken, because: Some(format!("the kernel warned: {splat}")), ..judgement }
+        }
+        _ => judgement,
+    }
+}

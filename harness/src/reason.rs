@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why the kernel refused a mount, read from what it logged. An errno alone proves nothing: EINVAL has a hundred causes.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A stated reason. The first seven are the tokens of the series, the others what overlayfs says without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The mount does not have the option `volatile`.
+    NotVolatile,
+    /// Upper or work directory belong to another mount.
+    InUse,
+    /// The marker has no checkpoint.
+    NoCheckpoint,
+    /// Marker or checkpoint is not one that the kernel writes.
+    BadCheckpoint,
+    /// Reboot or module reload.
+    OtherBoot,
+    /// The upper filesystem was unmounted and mounted again.
+    UpperRemounted,
+    /// The upper filesystem had a writeback error.
+    WritebackError,
+    /// The upper filesystem has a writeback error that nobody was told of (EIO).
+    UnseenError,
+    /// `work/incompat` names something this kernel does not know.
+    Incompat,
+    /// The upper filesystem is read-only.
+    UpperReadOnly,
+}
+
+/// Lines of the kernel log and what they state. Series tokens first.
+const STATED: [(&str, Reason); 10] = [
+    ("volatile reuse refused: not-volatile: ", Reason::NotVolatile),
+    ("volatile reuse refused: in-use: ", Reason::InUse),
+    ("volatile reuse refused: no-checkpoint: ", Reason::NoCheckpoint),
+    ("volatile reuse refused: bad-checkpoint: ", Reason::BadCheckpoint),
+    ("volatile reuse refused: other-boot: ", Reason::OtherBoot),
+    ("volatile reuse refused: upper-remounted: ", Reason::UpperRemounted),
+    ("volatile reuse refused: writeback-error: ", Reason::WritebackError),
+    ("Cannot mount volatile when upperdir has an unseen error", Reason::UnseenError),
+    ("overlay with incompat feature '", Reason::Incompat),
+    ("upper fs is r/o", Reason::UpperReadOnly),
+];
+
+impl Reason {
+    /// The reason that these lines state: none, if there is none or if they state more than one. A reason that is
+    /// stated twice is a defect of the kernel, and no answer for its user.
+    #[must_use]
+    pub fn stated(log: &[String]) -> Option<Reason> {
+        let mut found = log
+            .iter()
+            .filter_map(|line| line.strip_prefix("overlayfs: "))
+            .filter_map(|text| STATED.iter().find(|(start, _)| text.starts_with(start)).map(|(_, reason)| *reason));
+        match (found.next(), found.next()) {
+            (Some(reason), None) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::NotVolatile => "not-volatile",
+            Reason::InUse => "in-use",
+            Reason::NoCheckpoint => "no-checkpoint",
+            Reason::BadCheckpoint => "bad-checkpoint",
+            Reason::OtherBoot => "other-boot",
+            Reason::UpperRemounted => "upper-remounted",
+            Reason::WritebackError => "writeback-error",
+            Reason::UnseenError => "unseen-error",
+            Reason::Incompat => "incompat",
+            Reason::UpperReadOnly => "upper-read-only",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const REFUSED: &str = "overlayfs: volatile reuse refused: other-boot: checkpoint is not of this boot";
+
+    #[rstest]
+    #[case::token(&[REFUSED], Some(Reason::OtherBoot))]
+    #[case::among_others(&["loop0: detected", REFUSED, "EXT4-fs (dm-0): mounted"], Some(Reason::OtherBoot))]
+    #[case::pristine(&["overlayfs: overlay with incompat feature 'volatile' cannot be mounted"], Some(Reason::Incompat))]
+    #[case::nothing(&[], None)]
+    #[case::twice(&[REFUSED, REFUSED], None)]
+    #[case::unknown_token(&["overlayfs: volatile reuse refused: tuesday: never on a Tuesday"], None)]
+    #[case::not_overlayfs(&["volatile reuse refused: other-boot: says who"], None)]
+    fn reads_what_is_stated(#[case] log: &[&str], #[case] expected: Option<Reason>) {
+        let log: Vec<String> = log.iter().map(ToString::to_string).collect();
+        assert_eq!(Reason::stated(&log), expected);
+    }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A tree and a level become a tree with the first patches of the series.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use crate::base::Level;
+use crate::source::git;
+use crate::tool;
+
+/// The patches of a folder, in order, with what they hold.
+#[derive(Debug)]
+pub struct Series {
+    patches: Vec<Patch>,
+}
+
+#[derive(Debug)]
+struct Patch {
+    path: PathBuf,
+    /// Hash over this patch and all before it.
+    state: String,
+}
+
+/// Why a level could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to read {path}: {cause}", path = path.display())]
+    Unreadable { path: PathBuf, cause: std::io::Error },
+    #[error("failed to find a series of {expected} patches in {folder}: it has {found}", folder = folder.display())]
+    Incomplete { folder: PathBuf, found: usize, expected: u8 },
+    #[error("failed to apply {patch} on top of those before it; port it to this base (patches/README.md)\n{output}",
+        patch = patch.display())]
+    DoesNotApply { patch: PathBuf, output: String },
+    #[error(transparent)]
+    Tool(#[from] tool::Error),
+}
+
+impl Series {
+    /// The series in a folder: `0001-*.patch` and so on, without the cover letter.
+    ///
+    /// # Errors
+    /// If a patch is missing or cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let unreadable = |path: &Path| {
+            let path = path.to_path_buf();
+            |cause| Error::Unreadable { path, cause }
+        };
+        let is_patch = |path: &PathBuf| {
+            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            name.ends_with(".patch") && !name.starts_with("0000-")
+        };
+        let entries = fs::read_dir(folder).map_err(unreadable(folder))?;
+        let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_patch).collect();
+        paths.sort();
+        let expected = Level::FULL.number();
+        if paths.len() != usize::from(expected) {
+            return Err(Error::Incomplete { folder: folder.to_path_buf(), found: paths.len(), expected });
+        }
+        let mut hash = Sha256::new();
+        let mut patches = Vec::new();
+        for path in paths {
+            hash.update(fs::read(&path).map_err(unreadable(&path))?);
+            let state = hash.clone().finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            patches.push(Patch { path, state });
+        }
+        Ok(Series { patches })
+    }
+
+    /// Stands for all patches up to this level: the same text, the same patches.
+    #[must_use]
+    pub fn state(&self, level: Level) -> &str {
+        let last = usize::from(level.number()).checked_sub(1).and_then(|last| self.patches.get(last));
+        last.map_or("pristine", |patch| &patch.state)
+    }
+
+    /// Brings a work tree of the repository to the level. Files that two levels share are left alone, so that make
+    /// builds only what differs.
+    ///
+    /// # Errors
+    /// If a patch does not apply as it is, or git fails.
+    pub fn check_out(&self, tree: &Path, level: Level) -> Result<(), Error> {
+        let go_to = |tag: &str| {
+            let mut checkout = in_tree(tree, ["checkout", "--quiet", "--force", "--detach"]);
+            tool::run("check out a level", checkout.arg(tag))
+        };
+        // The highest level that has been reached before.
+        let done = (0..=usize::from(level.number())).rev().find(|n| *n == 0 || self.is_tagged(tree, *n)).unwrap_or(0);
+        go_to(&self.tag(done))?;
+        for (number, patch) in self.patches.iter().enumerate().take(usize::from(level.number())).skip(done) {
+            self.apply(tree, patch)?;
+            let mut tag = in_tree(tree, ["tag", "--force"]);
+            tool::run("tag a level", tag.arg(self.tag(number + 1)))?;
+        }
+        Ok(())
+    }
+
+    /// The paths that patches 2 and later change, a line each; the tree must have been at the highest level.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub fn changes_after_first(&self, tree: &Path) -> Result<String, tool::Error> {
+        let mut diff = in_tree(tree, ["diff", "--name-only"]);
+        tool::run("compare levels", diff.arg(self.tag(1)).arg(self.tag(self.patches.len())))
+    }
+
+    fn apply(&self, tree: &Path, patch: &Patch) -> Result<(), Error> {
+        let mut am = in_tree(tree, ["am", "--quiet", "--no-3way", "--committer-date-is-author-date"]);
+        match tool::run("apply a patch", am.arg(&patch.path)) {
+            Ok(_) => Ok(()),
+            Err(tool::Error::Failed { output, .. }) => {
+                tool::run("give up a patch", &mut in_tree(tree, ["am", "--abort"]))?;
+                Err(Error::DoesNotApply { patch: patch.path.clone(), output })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn tag(&self, patches: usize) -> String {
+        match patches.checked_sub(1).and_then(|last| self.patches.get(last)) {
+            Some(patch) => format!("series-{}", patch.state),
+            None => "base".to_string(),
+        }
+    }
+
+    fn is_tagged(&self, tree: &Path, patches: usize) -> bool {
+        let mut parse = in_tree(tree, ["rev-parse", "--quiet", "--verify"]);
+        tool::run("look for a level", parse.arg(format!("refs/tags/{}", self.tag(patches)))).is_ok()
+    }
+}
+
+/// A work tree of a repository, made when it is not there yet.
+///
+/// # Errors
+/// If git fails.
+pub fn work_tree(repository: &Path, tree: &Path) -> Result<(), Error> {
+    if !tree.join(".git").exists() {
+        let mut prune = git(repository, ["worktree", "prune"]);
+        tool::run("forget work trees that are gone", &mut prune)?;
+        let mut add = git(repository, ["worktree", "add", "--quiet", "--force", "--detach"]);
+        tool::run("make a work tree", add.arg(tree).arg("base"))?;
+    }
+    Ok(())
+}
+
+fn in_tree<S: AsRef<OsStr>>(tree: &Path, args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = git(&tree.join(".git"), args);
+    // A work tree's .git is a file that says where its repository is; git follows it from inside.
+    command.env_remove("GIT_DIR").current_dir(tree);
+    command
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Expected against observed: a claim holds, is broken, or nobody can tell.
+
+use serde::Serialize;
+use vremount_wire::{Op, Outcome, StepReport};
+
+use crate::claims::{Step, Want, describe, describe_outcome, errno_name};
+use crate::reason::Reason;
+
+/// What can be said of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Holds,
+    Broken,
+    CannotTell,
+    Skipped,
+}
+
+/// An outcome in the terms of a report: `mounted`, `refused`, ... with errno and stated reason where there are any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    pub outcome: String,
+    pub errno: Option<String>,
+    pub reason: Option<Reason>,
+}
+
+/// A verdict with the step that decided it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    pub expected: Option<Seen>,
+    pub observed: Option<Seen>,
+    /// Why it is not `holds`, in words.
+    pub because: Option<String>,
+}
+
+impl Judgement {
+    /// Something outside the claim went wrong.
+    #[must_use]
+    pub fn cannot_tell(because: impl Into<String>) -> Self {
+        Judgement { verdict: Verdict::CannotTell, expected: None, observed: None, because: Some(because.into()) }
+    }
+
+    /// The claim says nothing about this filesystem.
+    #[must_use]
+    pub fn skipped(because: impl Into<String>) -> Self {
+        Judgement { verdict: Verdict::Skipped, expected: None, observed: None, because: Some(because.into()) }
+    }
+}
+
+/// Judges a claim by its guest steps and their reports, which are in the same order.
+///
+/// The first step that did not lead to what it must decides: evidence that is missing makes the claim undecided, an
+/// outcome that is not as claimed breaks it.
+#[must_use]
+pub fn judge(steps: &[Step], reports: &[StepReport]) -> Judgement {
+    let guest_steps = steps.iter().filter_map(|step| match step {
+        Step::Given(op, want) => Some((false, op, *want)),
+        Step::Then(op, want) => Some((true, op, *want)),
+        Step::Host(_) => None,
+    });
+    let mut told = None;
+    let mut reports = reports.iter();
+    for (claimed, op, want) in guest_steps {
+        let Some(report) = reports.next() else {
+            return Judgement::cannot_tell(format!("the guest did not get to: {}", describe(op)));
+        };
+        if !meets(op, want, report) {
+            let verdict = if claimed { Verdict::Broken } else { Verdict::CannotTell };
+            return Judgement {
+                verdict,
+                expected: Some(Seen::wanted(want)),
+                observed: Some(Seen::of(report)),
+                because: Some(format!("{}: expected {want}, observed {}", describe(op), in_words(report))),
+            };
+        }
+        // A mount tells more about the claim than what is checked around it.
+        if claimed && (told.is_none() || matches!(op, Op::MountOverlay { .. })) {
+            told = Some((want, report));
+        }
+    }
+    match told {
+        Some((want, report)) => Judgement {
+            verdict: Verdict::Holds,
+            expected: Some(Seen::wanted(want)),
+            observed: Some(Seen::of(report)),
+            because: None,
+        },
+        None => Judgement::cannot_tell("the claim claims nothing"),
+    }
+}
+
+fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
+    match (want, &report.outcome) {
+        (Want::Done, outcome) => *outcome == Outcome::Done,
+        (Want::Mounted, Outcome::Mounted { volatile, read_only }) => {
+            let asked = matches!(op, Op::MountOverlay { mode: vremount_wire::Mode::Volatile, .. });
+            *volatile == asked && !read_only
+        }
+        (Want::Refused { errno, reason }, Outcome::Refused { errno: seen }) => {
+            errno == *seen && Reason::stated(&report.log) == Some(reason)
+        }
+        (Want::Fails(errno), Outcome::Failed { errno: seen, .. }) => errno == *seen,
+        (Want::IoErrors, Outcome::Done | Outcome::Failed { .. }) => {
+            report.log.iter().any(|line| line.contains("I/O error"))
+        }
+        (Want::NoIo, Outcome::Counted(io)) => io.writes == 0 && io.flushes == 0,
+        (Want::Flushed, Outcome::Counted(io)) => io.flushes > 0,
+        _ => false,
+    }
+}
+
+fn in_words(report: &StepReport) -> String {
+    let outcome = describe_outcome(&report.outcome);
+    match (&report.outcome, Reason::stated(&report.log)) {
+        (Outcome::Refused { .. }, Some(reason)) => format!("{outcome}: {reason}"),
+        (Outcome::Refused { .. }, None) => format!("{outcome}, and no single reason stated"),
+        _ => outcome,
+    }
+}
+
+impl Seen {
+    fn wanted(want: Want) -> Self {
+        let (outcome, errno, reason) = match want {
+            Want::Done | Want::IoErrors | Want::NoIo | Want::Flushed => ("done", None, None),
+            Want::Mounted => ("mounted", None, None),
+            Want::Refused { errno, reason } => ("refused", Some(errno), Some(reason)),
+            Want::Fails(errno) => ("failed", Some(errno), None),
+        };
+        Seen { outcome: outcome.to_string(), errno: errno.map(errno_name), reason }
+    }
+
+    fn of(report: &StepReport) -> Self {
+        let (outcome, errno) = match &report.outcome {
+            Outcome::Done | Outcome::Counted(_) => ("done", None),
+            Outcome::Mounted { read_only: true, .. } => ("mounted-read-only", None),
+            Outcome::Mounted { .. } => ("mounted", None),
+            Outcome::Refused { errno } => ("refused", Some(*errno)),
+            Outcome::Failed { errno, .. } => ("failed", Some(*errno)),
+            Outcome::Differs { .. } => ("differs", None),
+        };
+        Seen { outcome: outcome.to_string(), errno: errno.map(errno_name), reason: Reason::stated(&report.log) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use vremount_wire::{Disk, Io, Layers, Mode, Via};
+
+    const REFUSED: Want = Want::Refused { errno: libc::EINVAL, reason: Reason::OtherBoot };
+    const OTHER_BOOT: &str = "overlayfs: volatile reuse refused: other-boot: so it is";
+    const REMOUNTED: &str = "overlayfs: volatile reuse refused: upper-remounted: so it is";
+
+    fn mount() -> Op {
+        Op::MountOverlay {
+            disk: Disk::A,
+            layers: Layers::First,
+            mode: Mode::Volatile,
+            via: Via::Mount,
+            options: String::new(),
+        }
+    }
+
+    fn report(outcome: Outcome, log: &[&str]) -> StepReport {
+        StepReport { index: 0, outcome, log: log.iter().map(ToString::to_string).collect(), us: 1 }
+    }
+
+    fn mounted(volatile: bool, read_only: bool) -> Outcome {
+        Outcome::Mounted { volatile, read_only }
+    }
+
+    #[rstest]
+    #[case::as_claimed(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[OTHER_BOOT], Verdict::Holds)]
+    #[case::other_errno(REFUSED, Outcome::Refused { errno: libc::EIO }, &[OTHER_BOOT], Verdict::Broken)]
+    #[case::other_reason(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[REMOUNTED], Verdict::Broken)]
+    #[case::no_reason(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[], Verdict::Broken)]
+    #[case::said_twice(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[OTHER_BOOT, OTHER_BOOT], Verdict::Broken)]
+    #[case::accepted(REFUSED, mounted(true, false), &[], Verdict::Broken)]
+    #[case::mounted(Want::Mounted, mounted(true, false), &[], Verdict::Holds)]
+    #[case::not_volatile(Want::Mounted, mounted(false, false), &[], Verdict::Broken)]
+    #[case::read_only(Want::Mounted, mounted(true, true), &[], Verdict::Broken)]
+    #[case::refused(Want::Mounted, Outcome::Refused { errno: libc::EINVAL }, &[OTHER_BOOT], Verdict::Broken)]
+    #[case::quiet(Want::NoIo, Outcome::Counted(Io { writes: 0, flushes: 0 }), &[], Verdict::Holds)]
+    #[case::a_flush(Want::NoIo, Outcome::Counted(Io { writes: 0, flushes: 1 }), &[], Verdict::Broken)]
+    #[case::a_write(Want::NoIo, Outcome::Counted(Io { writes: 1, flushes: 0 }), &[], Verdict::Broken)]
+    #[case::differs(Want::Done, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Broken)]
+    fn a_claim_holds_only_as_claimed(
+        #[case] want: Want,
+        #[case] outcome: Outcome,
+        #[case] log: &[&str],
+        #[case] expected: Verdict,
+    ) {
+        let judgement = judge(&[Step::Then(mount(), want)], &[report(outcome, log)]);
+        assert_eq!(judgement.verdict, expected, "{:?}", judgement.because);
+        assert_eq!(judgement.because.is_none(), expected == Verdict::Holds);
+    }
+
+    #[rstest]
+    #[case::first_mount_refused(Want::Mounted, Outcome::Refused { errno: libc::EINVAL })]
+    #[case::fault_did_not_hit(Want::Fails(libc::EIO), Outcome::Done)]
+    #[case::nothing_logged(Want::IoErrors, Outcome::Done)]
+    #[case::no_flush_seen(Want::Flushed, Outcome::Counted(Io { writes: 9, flushes: 0 }))]
+    #[case::upper_read_only(Want::Done, Outcome::Failed { errno: libc::EROFS, what: "upper".into() })]
+    fn without_evidence_nobody_can_tell(#[case] want: Want, #[case] outcome: Outcome) {
+        let steps = [Step::Given(mount(), want), Step::Then(mount(), Want::Mounted)];
+        let reports = [report(outcome, &[]), report(mounted(true, false), &[])];
+        assert_eq!(judge(&steps, &reports).verdict, Verdict::CannotTell);
+    }
+
+    #[test]
+    fn a_step_that_was_not_reached_is_undecided() {
+        let steps = [Step::Then(mount(), Want::Mounted), Step::Then(mount(), Want::Mounted)];
+        let reports = [report(mounted(true, false), &[])];
+        assert_eq!(judge(&steps, &reports).verdict, Verdict::CannotTell);
+        assert_eq!(judge(&[], &[]).verdict, Verdict::CannotTell);
+    }
+}
