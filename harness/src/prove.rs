@@ -161,7 +161,7 @@ fn check(kernel: &Kernel, part: &Part, run: &Run) -> Result<(), String> {
         _ => false,
     };
     if !ended_well {
-        return Err(run.end.to_string());
+        return Err(format!("{}{}", run.end, last_lines(&run.console_tail)));
     }
     let ready = run.events.iter().find_map(|event| match event {
         Event::Ready { build_id, module_sha256, .. } => Some((build_id, module_sha256)),
@@ -188,4 +188,11 @@ fn judge_run(steps: &[Step], reports: &[StepReport], runs: &[Run]) -> Judgement 
         }
         _ => judgement,
     }
+}
+
+/// The end of a console log, as the continuation of a message.
+fn last_lines(console: &str) -> String {
+    const LINES: usize = 8;
+    let lines: Vec<_> = console.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n             | {line}")).collect()
 }

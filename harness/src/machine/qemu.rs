@@ -18,7 +18,7 @@ use super::run::{Limits, Run, watch};
 
 /// The child's end of the channel.
 const CHANNEL_FD: i32 = 3;
-/// Where the guest finds its end: the first port of the first virtio-serial device.
+/// Where the guest finds its end: the first port of the first virtio device.
 const CHANNEL_DEVICE: &str = "/dev/vport0p1";
 const DISK_DEVICE: &str = "/dev/vda";
 
@@ -112,10 +112,11 @@ impl Qemu {
 
     fn start(&self, boot: &Boot<'_>) -> io::Result<(Group, std::process::ChildStdout, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
-        let mut command = self.command(boot);
-        command.args(["-serial", "stdio"]);
+        let mut command = Command::new(&self.program);
         command.arg("-chardev").arg(format!("socket,id=wire,fd={CHANNEL_FD}"));
         command.args(["-device", "virtio-serial-device", "-device", "virtserialport,chardev=wire,name=vremount"]);
+        command.args(["-serial", "stdio"]);
+        self.describe(boot, &mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mapping = FdMapping { parent_fd: OwnedFd::from(theirs), child_fd: CHANNEL_FD };
         command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
@@ -131,7 +132,8 @@ impl Qemu {
     pub fn interact(&self, boot: &Boot<'_>) -> Result<ExitStatus, Error> {
         // QEMU makes the terminal raw, and if it is killed, leaves it so.
         let terminal = tcgetattr(io::stdin()).ok();
-        let mut command = self.command(boot);
+        let mut command = Command::new(&self.program);
+        self.describe(boot, &mut command);
         command.args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
         let ended = command.status().map_err(|cause| Error::Missing { program: self.program.clone(), cause });
         if let Some(terminal) = terminal {
@@ -140,8 +142,8 @@ impl Qemu {
         ended
     }
 
-    fn command(&self, boot: &Boot<'_>) -> Command {
-        let mut command = Command::new(&self.program);
+    /// What all machines have. Virtio devices are numbered in the order in which they are named.
+    fn describe(&self, boot: &Boot<'_>, command: &mut Command) {
         command.args(["-M", "microvm,acpi=off", "-accel", self.accel.name(), "-smp", "1"]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         command.arg("-m").arg(boot.memory_mib.to_string());
@@ -152,6 +154,5 @@ impl Qemu {
             command.arg("-drive").arg(format!("if=none,id=disk,format=raw,cache=writeback,file={}", disk.display()));
             command.args(["-device", "virtio-blk-device,drive=disk"]);
         }
-        command
     }
 }
