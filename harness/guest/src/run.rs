@@ -138,6 +138,11 @@ fn on_filesystem(op: &Op) -> Result<(), Failure> {
             let file = context("open", &path, File::open(&path))?;
             context("write back", &path, ioctl::write_back(&file))
         }
+        Op::FsyncUpperFile { disk, file } => {
+            let path = mounts::upperdir(*disk).join(file);
+            let file = context("open", &path, File::open(&path))?;
+            context("fsync", &path, file.sync_all())
+        }
         Op::SyncUpperAfresh { disk } => {
             let at = mounts::upper_filesystem(*disk, Via::Mount);
             let file = context("open", &at, File::open(&at))?;

@@ -51,6 +51,7 @@ pub fn describe(op: &Op) -> String {
         Op::SyncUpper { disk } => format!("syncfs(2) upper filesystem {disk}"),
         Op::SyncUpperAfresh { disk } => format!("syncfs(2) upper filesystem {disk} on a new file descriptor"),
         Op::Break { disk, fault: Fault::Data { file } } => format!("break the data blocks of {file} on {disk}"),
+        Op::FsyncUpperFile { disk, file } => format!("fsync(2) {file} of upper {disk}"),
         Op::Break { disk, fault: Fault::Everything } => format!("break all of disk {disk}"),
         Op::Break { disk, fault: Fault::Flush } => format!("break flushes of disk {disk}"),
         Op::Heal { disk } => format!("heal disk {disk}"),

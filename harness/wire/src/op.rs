@@ -161,6 +161,11 @@ pub enum Op {
     SyncUpperAfresh {
         disk: Disk,
     },
+    /// fsync(2) of a file of the upperdir, around the overlay: is told of a flush that failed.
+    FsyncUpperFile {
+        disk: Disk,
+        file: String,
+    },
     Break {
         disk: Disk,
         fault: Fault,
