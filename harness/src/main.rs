@@ -4,14 +4,22 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use nix::sys::signal::{SigHandler, Signal, signal};
 use vremount::commands::Cli;
 use vremount::error::Exit;
 
 fn main() -> ExitCode {
+    end_with_the_reader();
     // Usage errors exit with 2 in here.
     let exit = Cli::parse().run().unwrap_or_else(|error| {
         eprintln!("error: {error}");
         Exit::from(&error)
     });
     exit.into()
+}
+
+/// `vremount claims | head` ends quietly, as it does for other programs; Rust starts with SIGPIPE ignored.
+fn end_with_the_reader() {
+    // SAFETY: no handler is installed, and no thread runs yet.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

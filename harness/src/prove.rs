@@ -55,7 +55,7 @@ impl Prover<'_> {
     #[must_use]
     pub fn prove(&self, claim: &Claim) -> Proof {
         let started = Instant::now();
-        let steps: Vec<Step> = claim.steps.iter().filter(|step| self.faults || !is_fault(step)).cloned().collect();
+        let steps: Vec<Step> = claim.steps.iter().filter(|step| self.faults || !step.is_fault()).cloned().collect();
         let mut runs = Vec::new();
         let judgement = match self.run(claim.name, &steps, &mut runs) {
             Ok(reports) => judge_run(&steps, &reports, &runs),
@@ -131,10 +131,6 @@ impl Prover<'_> {
     fn file(&self, claim: &str, ending: &str) -> PathBuf {
         self.logs.join(format!("{claim}-{}.{ending}", self.fs.name()))
     }
-}
-
-fn is_fault(step: &Step) -> bool {
-    matches!(step, Step::Given(Op::Break { .. }, _))
 }
 
 fn split(steps: &[Step]) -> Vec<Part> {

@@ -25,6 +25,14 @@ pub struct Claim {
     pub steps: Vec<Step>,
 }
 
+impl Claim {
+    /// Whether something is broken on purpose.
+    #[must_use]
+    pub fn has_fault(&self) -> bool {
+        self.steps.iter().any(Step::is_fault)
+    }
+}
+
 /// Every claim, in the order in which they are told.
 #[must_use]
 pub fn all() -> Vec<Claim> {

@@ -16,6 +16,14 @@ pub enum Step {
     Host(HostStep),
 }
 
+impl Step {
+    /// Whether this breaks something on purpose.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Step::Given(Op::Break { .. }, _))
+    }
+}
+
 /// What the guest cannot do itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostStep {

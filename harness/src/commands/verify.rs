@@ -2,8 +2,8 @@
 //! `vremount verify`
 
 use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -44,8 +44,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let claims = chosen(&options.claims)?;
-    // A report that cannot be written is better known before the work than after.
-    let json = options.json.as_ref().map(|path| File::create(path).map_err(Error::io("create", path))).transpose()?;
+    let json = options.json.as_ref().map(|path| writable(path).map_err(Error::io("write", path))).transpose()?;
     let project = Project::find()?;
     let kernel = options.which.obtain(&project)?;
     let lab = Lab::new(&project, kernel, options.fs)?;
@@ -70,10 +69,21 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
     if let (Some(mut file), Some(path)) = (json, &options.json) {
         let report = Report::new(&lab.kernel, options.executor.name(), lab.choice.accel, &proofs);
-        let text = report.to_json();
-        file.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
+        replace(&mut file, &report.to_json()).map_err(Error::io("write", path))?;
     }
     Ok(tally.exit())
+}
+
+/// A report that cannot be written is better known before the work than after; an earlier one stays until then.
+fn writable(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(false).open(path)
+}
+
+fn replace(file: &mut File, text: &str) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Claim>, Error> {

@@ -28,11 +28,6 @@ impl Group {
         Ok(Group { child: command.spawn()? })
     }
 
-    /// The child, for its pipes.
-    pub fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
     /// How it ended, if it has.
     ///
     /// # Errors
@@ -106,7 +101,7 @@ mod tests {
         command.args(["-c", "sleep 600 & echo $!; wait"]).stdout(Stdio::piped());
         let mut group = Group::start(&mut command).unwrap();
         let mut line = String::new();
-        let mut output = io::BufReader::new(group.child().stdout.take().unwrap());
+        let mut output = io::BufReader::new(group.child.stdout.take().unwrap());
         io::BufRead::read_line(&mut output, &mut line).unwrap();
         let grandchild: u32 = line.trim().parse().unwrap();
         drop(group);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU: its command line, and what a guest must know about its machine.
 
-use std::io;
+use std::io::{self, PipeReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -110,19 +110,19 @@ impl Qemu {
         }
     }
 
-    fn start(&self, boot: &Boot<'_>) -> io::Result<(Group, std::process::ChildStdout, UnixStream)> {
+    /// The machine, its console, and our end of its channel. What QEMU itself has to say is part of the console.
+    fn start(&self, boot: &Boot<'_>) -> io::Result<(Group, PipeReader, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
+        let (console, output) = io::pipe()?;
         let mut command = Command::new(&self.program);
         command.arg("-chardev").arg(format!("socket,id=wire,fd={CHANNEL_FD}"));
         command.args(["-device", "virtio-serial-device", "-device", "virtserialport,chardev=wire,name=vremount"]);
         command.args(["-serial", "stdio"]);
         self.describe(boot, &mut command);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mapping = FdMapping { parent_fd: OwnedFd::from(theirs), child_fd: CHANNEL_FD };
         command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
-        let mut group = Group::start(&mut command)?;
-        let console = group.child().stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        Ok((group, console, ours))
+        Ok((Group::start(&mut command)?, console, ours))
     }
 
     /// Runs a machine whose console is our terminal, for as long as its user likes.

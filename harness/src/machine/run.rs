@@ -128,7 +128,10 @@ fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + '
     thread::spawn(move || {
         let mut channel = BufReader::new(channel);
         let mut line = Vec::new();
-        while let Ok(1..) = channel.read_until(b'\n', &mut line) {
+        // A last line without its end was cut off with the machine, and why that ended tells more.
+        while let Ok(1..) = channel.read_until(b'\n', &mut line)
+            && line.ends_with(b"\n")
+        {
             if sender.send(Heard::Event(String::from_utf8_lossy(&line).into_owned())).is_err() {
                 return;
             }

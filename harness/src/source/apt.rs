@@ -97,7 +97,7 @@ impl<'a> PrivateApt<'a> {
         command.args(args).env("APT_CONFIG", &self.config).env("LC_ALL", "C").current_dir(self.folder);
         match tool::run("fetch a kernel source", &mut command) {
             Ok(_) => Ok(()),
-            Err(tool::Error::Failed { output, .. }) => Err(Failed::new(&output)),
+            Err(tool::Error::Failed { output, status, .. }) => Err(Failed::new(&format!("{output}apt-get: {status}"))),
             Err(error) => Err(Failed::Tool(error)),
         }
     }
@@ -125,9 +125,16 @@ impl Failed {
             Error::DiskFull(folder.to_path_buf())
         } else if says(&["Could not resolve", "Could not connect", "Unable to connect", "Temporary failure"]) {
             Error::NoNetwork { mirror: mirror.to_string(), output }
-        } else {
+        } else if says(&[
+            "Unable to find a source package",
+            "unavailable version",
+            "404 ",
+            "no longer has a Release file",
+        ]) {
             let Source { package, version, suite, .. } = source.clone();
             Error::Gone { package, version, suite, output }
+        } else {
+            Error::Apt { package: source.package.clone(), output }
         }
     }
 }

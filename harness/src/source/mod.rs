@@ -24,6 +24,8 @@ pub enum Error {
          pin another in ci/bases.toml, `apt-cache showsrc {package}` lists what there is\n{output}"
     )]
     Gone { package: String, version: String, suite: String, output: String },
+    #[error("failed to fetch {package} with apt-get; try again, or see what it says\n{output}")]
+    Apt { package: String, output: String },
     #[error("failed to write to {path}: no space left; make room and try again", path = .0.display())]
     DiskFull(PathBuf),
     #[error(

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A checkout with a kernel of three files, and an apt-get and a make that can be told to fail. git, gcc, tar and the
+//! rest of the world are real.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sha2::{Digest, Sha256};
+
+use super::{checkout, script};
+
+pub struct Toy {
+    folder: tempfile::TempDir,
+}
+
+impl Toy {
+    pub fn new() -> Self {
+        let toy = Toy { folder: tempfile::tempdir().unwrap() };
+        let at = toy.path();
+        for program in ["apt-get", "make"] {
+            let text = fs::read_to_string(fixture(program)).unwrap();
+            fs::create_dir_all(at.join("bin")).unwrap();
+            script(&at.join("bin").join(program), &text);
+        }
+        assert!(Command::new("sh").arg(fixture("source")).current_dir(at).status().unwrap().success());
+        let root = toy.root();
+        fs::create_dir_all(root.join("ci")).unwrap();
+        fs::create_dir_all(root.join("patches")).unwrap();
+        fs::rename(at.join("patches"), root.join("patches/toy")).unwrap();
+        let fragments = root.join("vm-images/config");
+        fs::create_dir_all(&fragments).unwrap();
+        fs::write(fragments.join("base.config"), "CONFIG_OVERLAY_FS=m\n").unwrap();
+        fs::write(fragments.join("x86_64.config"), "CONFIG_64BIT=y\n").unwrap();
+        let tarball = fs::read(at.join("linux_0.1.orig.tar.gz")).unwrap();
+        let sha256: String = Sha256::digest(&tarball).iter().map(|byte| format!("{byte:02x}")).collect();
+        let bases = format!(
+            "default = \"0.1\"\n[bases.\"0.1\"]\nseries = \"toy\"\n[bases.\"0.1\".source]\npackage = \"linux\"\n\
+             version = \"0.1-1\"\nsuite = \"bullseye\"\nfile = \"linux_0.1.orig.tar.gz\"\nsha256 = \"{sha256}\"\n"
+        );
+        fs::write(root.join("ci/bases.toml"), bases).unwrap();
+        toy
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.path().join("checkout")
+    }
+
+    pub fn cache(&self) -> PathBuf {
+        self.path().join("cache/vremount")
+    }
+
+    /// The patch with that number.
+    pub fn patch(&self, number: u8) -> PathBuf {
+        let entries = fs::read_dir(self.root().join("patches/toy")).unwrap();
+        let starts = format!("000{number}-");
+        entries
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&starts))
+            .unwrap()
+    }
+
+    /// Makes `program` fail that way from now on; the empty word stops that.
+    pub fn fails(&self, program: &str, how: &str) {
+        fs::write(self.path().join(format!("{program}-fails")), how).unwrap();
+    }
+
+    /// `vremount kernel` in this world.
+    pub fn kernel(&self, more: &[&str]) -> Output {
+        let path = format!("{}:{}", self.path().join("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = super::vremount(["kernel"]);
+        command.args(more).current_dir(self.root()).env("PATH", path);
+        command.env("TOY", self.path()).env("XDG_CACHE_HOME", self.path().join("cache"));
+        command.output().unwrap()
+    }
+
+    /// What apt-get and make were asked since the last time.
+    pub fn calls(&self) -> Vec<String> {
+        let path = self.path().join("calls");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let _ = fs::remove_file(path);
+        text.lines().map(ToString::to_string).collect()
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    checkout().join("harness/tests/toy").join(name)
+}

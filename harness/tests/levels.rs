@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every claim against every level of the series: it holds from its own level on and is broken below. A claim that holds
+//! without its patch proves nothing.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use common::{stderr, stdout, vremount};
+use rstest::rstest;
+use serde_json::Value;
+use vremount::claims;
+
+/// One at a time: each takes all cores.
+static MACHINES: Mutex<()> = Mutex::new(());
+
+/// Exit code and report of `vremount verify`.
+fn verify(args: &[&str]) -> (Option<i32>, Value) {
+    let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let json = tempfile::NamedTempFile::new().unwrap();
+    let output = vremount(["verify"]).args(args).arg("--json").arg(json.path()).output().unwrap();
+    println!("{}{}", stdout(&output), stderr(&output));
+    (output.status.code(), serde_json::from_reader(json).unwrap())
+}
+
+fn verdicts(report: &Value) -> BTreeMap<&str, &str> {
+    let entries = report["verdicts"].as_array().unwrap();
+    entries.iter().map(|entry| (entry["claim"].as_str().unwrap(), entry["verdict"].as_str().unwrap())).collect()
+}
+
+#[rstest]
+#[case::pristine(0, 1)]
+#[case::identity_only(1, 1)]
+#[case::documented(2, 1)]
+#[case::reuse_without_errseq(3, 1)]
+#[case::all_of_it(4, 0)]
+fn a_claim_holds_from_its_level_on_and_is_broken_below(#[case] level: u8, #[case] exit: i32) {
+    let (code, report) = verify(&["--level", &level.to_string()]);
+    let all = claims::all();
+    let expected: BTreeMap<_, _> =
+        all.iter().map(|claim| (claim.name, if claim.since <= level { "holds" } else { "broken" })).collect();
+    assert_eq!(verdicts(&report), expected);
+    assert_eq!(code, Some(exit));
+}
+
+/// The claims that nothing but patch 4 makes hold.
+#[test]
+fn the_fourth_patch_is_about_writeback_errors() {
+    let fourth = claims::all().into_iter().filter(|claim| claim.since == 4);
+    assert!(fourth.map(|claim| claim.name).eq([
+        "error-while-mounted",
+        "error-after-unmount",
+        "error-unseen",
+        "error-seen-by-another",
+        "error-is-permanent",
+        "error-everywhere",
+        "error-before-first-mount",
+    ]));
+}
+
+/// What was possible before the series still is.
+#[test]
+fn what_held_before_the_series_is_known() {
+    let always = claims::all().into_iter().filter(|claim| claim.since == 0);
+    assert!(always.map(|claim| claim.name).eq([
+        "durable-then-volatile",
+        "durable-then-durable",
+        "fresh-upper",
+        "syncfs-and-remove-marker",
+    ]));
+}
+
+/// With nothing broken, a claim about a fault has no evidence.
+#[test]
+fn without_faults_nobody_can_tell() {
+    let (code, report) = verify(&["--no-faults"]);
+    let all = claims::all();
+    let expected: BTreeMap<_, _> =
+        all.iter().map(|claim| (claim.name, if claim.has_fault() { "cannot-tell" } else { "holds" })).collect();
+    assert!(expected.values().any(|verdict| *verdict == "cannot-tell"));
+    assert_eq!(verdicts(&report), expected);
+    assert_eq!(code, Some(125));
+}
+
+#[test]
+fn the_report_for_programs_says_what_was_proved_on_what() {
+    let (_, report) = verify(&["--claim", "error-unseen", "--fs", "ext4"]);
+    assert_eq!(report["schema"], 1);
+    assert_eq!(report["base"], "5.10.13");
+    assert_eq!(report["series"], "be4df0cea");
+    assert_eq!(report["level"], 4);
+    assert_eq!(report["executor"], "qemu");
+    assert!(["kvm", "tcg"].map(Value::from).contains(&report["accel"]));
+    assert!(report["boot_ms"].as_u64().unwrap() > 0);
+    let verdict = &report["verdicts"][0];
+    assert_eq!(verdict["claim"], "error-unseen");
+    assert_eq!(verdict["fs"], "ext4");
+    assert_eq!(verdict["verdict"], "holds");
+    let refused = serde_json::json!({"outcome": "refused", "errno": "EINVAL", "reason": "writeback-error"});
+    assert_eq!(verdict["expected"], refused);
+    assert_eq!(verdict["observed"], refused);
+    assert!(verdict["ms"].as_u64().unwrap() > 0);
+    let log = std::fs::read_to_string(verdict["log"].as_str().unwrap()).unwrap();
+    assert!(log.contains("volatile reuse refused: writeback-error"), "{log}");
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bad input of every command: a clear error, the right exit code, and nothing is lost.
+
+mod common;
+
+use std::fs;
+
+use common::{stderr, stdout, vremount};
+use rstest::rstest;
+
+#[rstest]
+#[case::no_command(&[], "Usage: vremount")]
+#[case::unknown_command(&["prove"], "unrecognized subcommand 'prove'")]
+#[case::level_too_high(&["kernel", "--level", "5"], "it is a number of patches, 0 to 4")]
+#[case::level_no_number(&["verify", "--level", "all"], "it is a number of patches, 0 to 4")]
+#[case::kernel_base(&["kernel", "--base", "2.4.0"], "failed to find base \"2.4.0\": ci/bases.toml has 5.10.13")]
+#[case::verify_base(&["verify", "--base", ""], "failed to find base \"\"")]
+#[case::shell_base(&["shell", "--base", "../.."], "failed to find base \"../..\"")]
+#[case::claim(&["verify", "--claim", "resue"], "failed to find claim \"resue\": `vremount claims --names` lists all")]
+#[case::filesystem(&["verify", "--fs", "ntfs"], "failed to find filesystem \"ntfs\": there is ext4")]
+#[case::shell_filesystem(&["shell", "--fs", "ntfs"], "failed to find filesystem \"ntfs\"")]
+#[case::no_jobs(&["verify", "--jobs", "0"], "0 is not in 1..")]
+#[case::executor(&["verify", "--executor", "bochs"], "invalid value 'bochs'")]
+#[case::claims(&["claims", "--all"], "unexpected argument '--all'")]
+#[case::cache(&["cache", "burn"], "unrecognized subcommand 'burn'")]
+fn bad_usage_exits_with_2(#[case] args: &[&str], #[case] expected: &str) {
+    let output = vremount(args.iter()).output().unwrap();
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stdout(&output), "");
+}
+
+#[rstest]
+#[case(&["kernel"])]
+#[case(&["verify"])]
+#[case(&["shell"])]
+fn outside_of_the_checkout_nobody_can_tell(#[case] args: &[&str]) {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = vremount(args.iter()).current_dir(elsewhere.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("failed to find the vremount checkout"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said_before_the_work() {
+    let output = vremount(["verify", "--json", "/nowhere/report.json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("failed to write /nowhere/report.json"), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+}
+
+#[test]
+fn an_earlier_report_survives_a_run_that_does_not_start() {
+    let report = tempfile::NamedTempFile::new().unwrap();
+    fs::write(report.path(), "the earlier report").unwrap();
+    let args = ["verify", "--base", "2.4.0", "--json"];
+    let output = vremount(args).arg(report.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(report.path()).unwrap(), "the earlier report");
+}
+
+#[test]
+fn the_cache_is_cleaned_as_asked() {
+    let caches = tempfile::tempdir().unwrap();
+    let make = |path: &&str| {
+        let path = caches.path().join("vremount").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, [1; 8192]).unwrap();
+    };
+    ["kernel/k/bzImage", "build/k/objects/vmlinux", "source/s/linux.tar"].iter().for_each(make);
+    let run = |args: &[&str]| {
+        let output = vremount(args.iter()).env("XDG_CACHE_HOME", caches.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output)
+    };
+    assert!(run(&["cache"]).contains("kernels and modules"));
+    let left = || {
+        let entries = fs::read_dir(caches.path().join("vremount")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    run(&["cache", "clean"]);
+    assert_eq!(left(), ["kernel", "source"]);
+    run(&["cache", "clean", "--all"]);
+    assert!(left().is_empty());
+}
+
+#[test]
+fn every_claim_is_listed_with_its_steps() {
+    let output = vremount(["claims"]).output().unwrap();
+    let listed = stdout(&output);
+    for claim in vremount::claims::all() {
+        assert!(listed.contains(&format!("{}: {}\n  \"{}\"", claim.name, claim.title, claim.sentence)));
+        for step in &claim.steps {
+            assert!(listed.contains(&format!("\n    {step}\n")));
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    let output = std::process::Command::new("sh")
+        .args(["-c", "{ sleep 0.1; \"$0\" claims; } | true"])
+        .arg(env!("CARGO_BIN_EXE_vremount"))
+        .output()
+        .unwrap();
+    assert_eq!(stderr(&output), "");
+}
