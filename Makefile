@@ -3,7 +3,7 @@
 
 BASE ?= 5.10.13
 LEVEL ?= 4
-EXECUTOR ?= qemu
+EXECUTOR ?= auto
 # More options for vremount, such as ARGS="--claim reuse".
 ARGS ?=
 
@@ -35,7 +35,7 @@ claims: deps ## list the claims
 	@$(CARGO_RUN) claims $(ARGS)
 
 shell: deps ## boot it and give an interactive shell
-	@$(CARGO_RUN) shell $(CHOICE) $(ARGS)
+	@$(CARGO_RUN) shell $(CHOICE) --executor $(EXECUTOR) $(ARGS)
 
 lint: deps ## check formatting and lints
 	@cargo fmt --all --check

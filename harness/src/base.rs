@@ -20,6 +20,10 @@ pub struct Base {
     /// What make needs to be told to build it.
     #[serde(default)]
     pub make: Vec<String>,
+    /// Patches of `vm-images/fixes/` without which a kernel for that architecture does not run on today's machines. They
+    /// come before the series and are part of every level.
+    #[serde(default)]
+    pub fixes: BTreeMap<String, Vec<String>>,
     pub source: Source,
 }
 

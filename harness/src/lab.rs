@@ -8,24 +8,47 @@ use std::path::{Path, PathBuf};
 
 use vremount_wire::{Program, Work};
 
-use crate::build::Kernel;
+use crate::base::{Base, Level};
+use crate::build::{self, Arch, Kernel};
 use crate::error::Error;
 use crate::image::{self, Fs, Initramfs, MODULE_PATH, Upper};
-use crate::machine::{self, Boot, Choice, Limits, Qemu, Run};
+use crate::machine::{self, Accel, Boot, Choice, Executor, Limits, Qemu, Run, Uml};
 use crate::project::{self, Project};
 use crate::prove::{MEMORY_MIB, Prover};
 
 /// The program that runs machines, looked up on PATH.
 const QEMU: &str = "qemu-system-x86_64";
 
+/// What machines are to run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Wanted {
+    /// QEMU where a probe boot proves that KVM works, else User Mode Linux
+    Auto,
+    /// QEMU: with KVM where a probe boot proves that it works, else emulated
+    Qemu,
+    /// User Mode Linux with time travel
+    Uml,
+}
+
+/// The kernel that is to be proved on, and how.
+pub struct Order<'a> {
+    pub base: &'a Base,
+    pub level: Level,
+    pub fs: Fs,
+    pub wanted: Wanted,
+}
+
 pub struct Lab {
     pub kernel: Kernel,
-    pub qemu: Qemu,
-    pub choice: Choice,
+    pub executor: Box<dyn Executor>,
+    /// What runs guest code, where there is a choice.
+    pub accel: Option<Accel>,
+    /// Why this executor.
+    pub why: String,
     pub initramfs: Initramfs,
     pub fs: Fs,
     pub upper: Upper,
-    /// Transcripts and console logs of the last run of this base and level.
+    /// Transcripts and console logs of the last run of this base, level and architecture.
     pub logs: PathBuf,
     /// Keeps another run from writing there too.
     _logs_lock: File,
@@ -33,64 +56,96 @@ pub struct Lab {
 
 impl Lab {
     /// # Errors
-    /// If an image cannot be made or there is no QEMU.
-    pub fn new(project: &Project, kernel: Kernel, fs: Fs) -> Result<Self, Error> {
-        Self::with_qemu(project, kernel, fs, Path::new(QEMU))
-    }
-
-    /// The same with another QEMU.
-    ///
-    /// # Errors
-    /// If an image cannot be made or the program does not run.
-    pub fn with_qemu(project: &Project, kernel: Kernel, fs: Fs, qemu: &Path) -> Result<Self, Error> {
-        let runs = project.root.join("target/runs");
-        let name = format!("{}-level{}-qemu", kernel.base, kernel.level);
-        let logs_lock = project::lock(&runs.join(format!("{name}.lock")))?;
-        let logs = runs.join(name);
-        if logs.exists() {
-            fs::remove_dir_all(&logs).map_err(Error::io("remove", &logs))?;
-        }
-        fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;
-        let upper = Upper::obtain(fs, &project.cache)?;
-        let guest = image::build_guest(&project.root)?;
-        let initramfs = Initramfs::new(&guest, &kernel.module.path, &upper, Vec::new())?;
-        let choice =
-            machine::choose(qemu, &project.cache, |qemu, limits| probe(qemu, limits, &kernel, &initramfs, &logs))?;
-        let qemu = Qemu::new(qemu, choice.accel);
-        Ok(Lab { kernel, qemu, choice, initramfs, fs, upper, logs, _logs_lock: logs_lock })
+    /// If a kernel or an image cannot be made, or machines do not run here.
+    pub fn new(project: &Project, order: &Order<'_>) -> Result<Self, Error> {
+        let (accel, why) = match order.wanted {
+            Wanted::Uml => (None, "as asked for".to_string()),
+            Wanted::Auto | Wanted::Qemu => choose(project, order)?,
+        };
+        let arch = if accel.is_some() { Arch::X86_64 } else { Arch::Um };
+        let things = Things::obtain(project, order, arch)?;
+        let executor: Box<dyn Executor> = match accel {
+            Some(accel) => Box::new(Qemu::new(Path::new(QEMU), accel)),
+            None => Box::new(Uml::find(|uml| things.idle(uml, uml.limits()))?),
+        };
+        let Things { kernel, initramfs, upper, logs, logs_lock } = things;
+        Ok(Lab { kernel, executor, accel, why, initramfs, fs: order.fs, upper, logs, _logs_lock: logs_lock })
     }
 
     #[must_use]
     pub fn prover(&self, faults: bool) -> Prover<'_> {
-        let Lab { kernel, qemu, initramfs, fs, upper, logs, .. } = self;
-        Prover { kernel, qemu, initramfs, fs: *fs, upper, faults, logs }
+        let Lab { kernel, executor, initramfs, fs, upper, logs, .. } = self;
+        Prover { kernel, executor: executor.as_ref(), initramfs, fs: *fs, upper, faults, logs }
     }
 }
 
-/// A machine with nothing to do.
-fn probe(qemu: &Qemu, limits: Limits, kernel: &Kernel, initramfs: &Initramfs, logs: &Path) -> Run {
-    let program = Program {
-        work: Work::Steps(Vec::new()),
-        module: MODULE_PATH.to_string(),
-        disks: BTreeMap::new(),
-        fs: String::new(),
-        channel: qemu.channel_device().to_string(),
-        shutdown: qemu.shutdown(),
-    };
-    let path = logs.join("probe.initramfs");
-    if let Err(error) = initramfs.write(&program, &path) {
-        return Run::not_started(error.to_string());
+/// What QEMU runs guest code with, none for User Mode Linux; and why.
+fn choose(project: &Project, order: &Order<'_>) -> Result<(Option<Accel>, String), Error> {
+    let probe = |qemu: &Qemu, limits| Things::obtain(project, order, qemu.arch())?.idle(qemu, limits);
+    match machine::choose(Path::new(QEMU), &project.cache, probe) {
+        Err(Error::Machine(error @ machine::Error::NoQemu { .. })) if order.wanted == Wanted::Auto => {
+            Ok((None, error.to_string()))
+        }
+        Err(error) => Err(error),
+        Ok(Choice { accel: Accel::Tcg, why }) if order.wanted == Wanted::Auto => Ok((None, why)),
+        Ok(Choice { accel, why }) => Ok((Some(accel), why)),
     }
-    let run = qemu.run(&Boot {
-        image: &kernel.image,
-        initramfs: &path,
-        disk: None,
-        memory_mib: MEMORY_MIB,
-        console_log: &logs.join("probe.console"),
-        limits,
-        power_cut: false,
-    });
-    // Its console says why it failed; the image says nothing.
-    let _ = fs::remove_file(path);
-    run
+}
+
+/// All that a machine is made of, whatever it runs on.
+struct Things {
+    kernel: Kernel,
+    initramfs: Initramfs,
+    upper: Upper,
+    logs: PathBuf,
+    logs_lock: File,
+}
+
+impl Things {
+    fn obtain(project: &Project, order: &Order<'_>, arch: Arch) -> Result<Self, Error> {
+        let kernel = build::kernel(project, order.base, arch, order.level)?;
+        let (logs, logs_lock) = logs(project, &kernel, arch)?;
+        let upper = Upper::obtain(order.fs, &project.cache)?;
+        let guest = image::build_guest(&project.root)?;
+        let initramfs = Initramfs::new(&guest, &kernel.module.path, &upper, Vec::new())?;
+        Ok(Things { kernel, initramfs, upper, logs, logs_lock })
+    }
+
+    /// Boots a machine with nothing to do.
+    fn idle(&self, executor: &dyn Executor, limits: Limits) -> Result<Run, Error> {
+        let program = Program {
+            work: Work::Steps(Vec::new()),
+            module: MODULE_PATH.to_string(),
+            disks: BTreeMap::new(),
+            fs: String::new(),
+            channel: executor.channel_device().to_string(),
+            shutdown: executor.shutdown(),
+        };
+        let initramfs = self.logs.join("probe.initramfs");
+        self.initramfs.write(&program, &initramfs)?;
+        let run = executor.run(&Boot {
+            image: &self.kernel.image,
+            initramfs: &initramfs,
+            disk: None,
+            memory_mib: MEMORY_MIB,
+            console_log: &self.logs.join("probe.console"),
+            limits,
+            power_cut: false,
+        });
+        fs::remove_file(&initramfs).map_err(Error::io("remove", &initramfs))?;
+        Ok(run)
+    }
+}
+
+/// An empty folder for what a run leaves behind, and the lock on it.
+fn logs(project: &Project, kernel: &Kernel, arch: Arch) -> Result<(PathBuf, File), Error> {
+    let runs = project.root.join("target/runs");
+    let name = format!("{}-level{}-{}", kernel.base, kernel.level, arch.name());
+    let lock = project::lock(&runs.join(format!("{name}.lock")))?;
+    let logs = runs.join(name);
+    if logs.exists() {
+        fs::remove_dir_all(&logs).map_err(Error::io("remove", &logs))?;
+    }
+    fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;
+    Ok((logs, lock))
 }

@@ -11,7 +11,7 @@ use vremount_wire::{Backing, Disk, Event, Op, Program, StepReport, Work};
 use crate::build::Kernel;
 use crate::claims::{Claim, HostStep, Step};
 use crate::image::{self, EXTENTS_PATH, Fs, Initramfs, MODULE_PATH, Upper};
-use crate::machine::{Boot, End, Qemu, Run};
+use crate::machine::{Boot, End, Executor, Run};
 use crate::transcript;
 use crate::verdict::{Judgement, Verdict, judge};
 
@@ -21,7 +21,7 @@ pub const MEMORY_MIB: u32 = 256;
 /// Everything that the claims of a run share.
 pub struct Prover<'a> {
     pub kernel: &'a Kernel,
-    pub qemu: &'a Qemu,
+    pub executor: &'a dyn Executor,
     pub initramfs: &'a Initramfs,
     pub fs: Fs,
     pub upper: &'a Upper,
@@ -103,14 +103,14 @@ impl Prover<'_> {
 
     fn run_part(&self, name: &str, number: usize, part: &Part, disk: Option<&Path>) -> Result<Run, String> {
         let packed = || Backing::Extents(EXTENTS_PATH.to_string());
-        let first = if disk.is_some() { Backing::Device(self.qemu.disk_device().to_string()) } else { packed() };
+        let first = disk.map_or_else(packed, |disk| self.executor.backing(disk));
         let program = Program {
             work: Work::Steps(part.ops.clone()),
             module: MODULE_PATH.to_string(),
             disks: BTreeMap::from([(Disk::A, first), (Disk::B, packed())]),
             fs: self.fs.mount_type().to_string(),
-            channel: self.qemu.channel_device().to_string(),
-            shutdown: self.qemu.shutdown(),
+            channel: self.executor.channel_device().to_string(),
+            shutdown: self.executor.shutdown(),
         };
         let initramfs = self.file(name, &format!("{number}.initramfs"));
         self.initramfs.write(&program, &initramfs).map_err(|error| error.to_string())?;
@@ -120,10 +120,10 @@ impl Prover<'_> {
             disk,
             memory_mib: MEMORY_MIB,
             console_log: &self.file(name, &format!("{number}.console")),
-            limits: self.qemu.limits(),
+            limits: self.executor.limits(),
             power_cut: part.ends_in == Some(HostStep::PowerCut),
         };
-        let run = self.qemu.run(&boot);
+        let run = self.executor.run(&boot);
         let _ = fs::remove_file(&initramfs);
         Ok(run)
     }
@@ -157,7 +157,7 @@ fn check(kernel: &Kernel, part: &Part, run: &Run) -> Result<(), String> {
         _ => false,
     };
     if !ended_well {
-        return Err(format!("{}{}", run.end, last_lines(&run.console_tail)));
+        return Err(format!("{}{}", run.end, run.last_lines()));
     }
     let ready = run.events.iter().find_map(|event| match event {
         Event::Ready { build_id, module_sha256, .. } => Some((build_id, module_sha256)),
@@ -184,11 +184,4 @@ fn judge_run(steps: &[Step], reports: &[StepReport], runs: &[Run]) -> Judgement 
         }
         _ => judgement,
     }
-}
-
-/// The end of a console log, as the continuation of a message.
-fn last_lines(console: &str) -> String {
-    const LINES: usize = 8;
-    let lines: Vec<_> = console.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n             | {line}")).collect()
 }

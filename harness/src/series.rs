@@ -12,10 +12,12 @@ use crate::base::Level;
 use crate::source::git;
 use crate::tool;
 
-/// The patches of a folder, in order, with what they hold.
+/// Fixes and the patches of a folder, in order, with what they hold.
 #[derive(Debug)]
 pub struct Series {
     patches: Vec<Patch>,
+    /// How many of them are fixes, and so part of level 0.
+    fixes: usize,
 }
 
 #[derive(Debug)]
@@ -40,11 +42,11 @@ pub enum Error {
 }
 
 impl Series {
-    /// The series in a folder: `0001-*.patch` and so on, without the cover letter.
+    /// The series in a folder: `0001-*.patch` and so on, without the cover letter; on top of `fixes`.
     ///
     /// # Errors
     /// If a patch is missing or cannot be read.
-    pub fn read(folder: &Path) -> Result<Self, Error> {
+    pub fn read(folder: &Path, fixes: &[PathBuf]) -> Result<Self, Error> {
         let unreadable = |path: &Path| {
             let path = path.to_path_buf();
             |cause| Error::Unreadable { path, cause }
@@ -62,19 +64,24 @@ impl Series {
         }
         let mut hash = Sha256::new();
         let mut patches = Vec::new();
-        for path in paths {
+        for path in fixes.iter().cloned().chain(paths) {
             hash.update(fs::read(&path).map_err(unreadable(&path))?);
             let state = hash.clone().finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             patches.push(Patch { path, state });
         }
-        Ok(Series { patches })
+        Ok(Series { patches, fixes: fixes.len() })
     }
 
     /// Stands for all patches up to this level: the same text, the same patches.
     #[must_use]
     pub fn state(&self, level: Level) -> &str {
-        let last = usize::from(level.number()).checked_sub(1).and_then(|last| self.patches.get(last));
+        let last = self.count(level).checked_sub(1).and_then(|last| self.patches.get(last));
         last.map_or("pristine", |patch| &patch.state)
+    }
+
+    /// How many patches make a level.
+    fn count(&self, level: Level) -> usize {
+        self.fixes + usize::from(level.number())
     }
 
     /// Brings a work tree of the repository to the level. Files that two levels share are left alone, so that make
@@ -88,9 +95,9 @@ impl Series {
             tool::run("check out a level", checkout.arg(tag))
         };
         // The highest level that has been reached before.
-        let done = (0..=usize::from(level.number())).rev().find(|n| *n == 0 || self.is_tagged(tree, *n)).unwrap_or(0);
+        let done = (0..=self.count(level)).rev().find(|n| *n == 0 || self.is_tagged(tree, *n)).unwrap_or(0);
         go_to(&self.tag(done))?;
-        for (number, patch) in self.patches.iter().enumerate().take(usize::from(level.number())).skip(done) {
+        for (number, patch) in self.patches.iter().enumerate().take(self.count(level)).skip(done) {
             self.apply(tree, patch)?;
             let mut tag = in_tree(tree, ["tag", "--force"]);
             tool::run("tag a level", tag.arg(self.tag(number + 1)))?;
@@ -104,7 +111,7 @@ impl Series {
     /// If git fails.
     pub fn changes_after_first(&self, tree: &Path) -> Result<String, tool::Error> {
         let mut diff = in_tree(tree, ["diff", "--name-only"]);
-        tool::run("compare levels", diff.arg(self.tag(1)).arg(self.tag(self.patches.len())))
+        tool::run("compare levels", diff.arg(self.tag(self.count(Level::FIRST))).arg(self.tag(self.count(Level::FULL))))
     }
 
     fn apply(&self, tree: &Path, patch: &Patch) -> Result<(), Error> {

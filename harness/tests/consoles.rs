@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rstest::rstest;
-use vremount::machine::{Accel, Boot, End, Limits, Qemu};
+use vremount::machine::{Accel, Boot, End, Executor, Limits, Qemu};
 
 /// What a machine that prints the log and is gone comes out as.
 fn class(log: &Path) -> &'static str {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
-use vremount::machine::{Accel, Boot, End, Limits, Qemu, Run};
+use vremount::machine::{Accel, Boot, End, Executor, Limits, Qemu, Run};
 use vremount_wire::{Event, encode};
 
 /// A silent machine is hung after this.

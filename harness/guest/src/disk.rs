@@ -12,6 +12,7 @@ use vremount_wire::{Backing, Disk as Id, Fault, Io, extents};
 use crate::error::{Failure, context};
 use crate::fault::{self, Line};
 use crate::ioctl;
+use crate::mounts;
 
 const IMAGES: &str = "/images";
 
@@ -33,6 +34,7 @@ impl Disk {
         let backing = match backing {
             Backing::Extents(packed) => unpack(id, packed)?,
             Backing::Device(device) => PathBuf::from(device),
+            Backing::HostFile(file) => mounts::host_file(Path::new(file))?,
         };
         let looped = attach_loop(&backing)?;
         let path = looped.path().ok_or_else(|| Failure::new("failed to find the path of a loop device"))?;

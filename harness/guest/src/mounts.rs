@@ -60,6 +60,18 @@ pub fn make_layers(disk: Disk) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where a file of the host is in the guest.
+pub fn host_file(file: &Path) -> Result<PathBuf, Failure> {
+    let at = Path::new("/host");
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+        return Err(Failure::new(format!("{} is no file", file.display())));
+    };
+    context("create", at, fs::create_dir_all(at))?;
+    let mounted = Mount::builder().fstype("hostfs").data(&folder.to_string_lossy()).mount("hostfs", at);
+    context("mount the host's files at", at, mounted)?;
+    Ok(at.join(name))
+}
+
 pub fn bind_upper(disk: Disk) -> Result<(), Failure> {
     let (from, to) = (upper_filesystem(disk, Via::Mount), upper_filesystem(disk, Via::Bind));
     context("create", &to, fs::create_dir_all(&to))?;

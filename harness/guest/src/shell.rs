@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use nix::errno::Errno;
 use nix::sys::wait::wait;
 use nix::unistd::{Pid, setsid};
 use vremount_wire::{Disk, Mode, Op, Outcome, Program, Via};
@@ -28,8 +29,14 @@ pub fn run(program: &Program) -> Result<(), Failure> {
     println!("  umount /merged/a; dmesg | tail\n`exit` stops the machine.\n");
     let shell = start()?;
     // Everything that loses its parent becomes a child of PID 1.
-    while wait().map_err(Failure::new)?.pid() != Some(shell) {}
-    Ok(())
+    loop {
+        match wait() {
+            Ok(ended) if ended.pid() == Some(shell) => return Ok(()),
+            // Also PID 1 may be sent a signal that it does not die of.
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return context("wait for", BUSYBOX, Err(errno)),
+        }
+    }
 }
 
 fn prepare(program: &Program) -> Result<(), Failure> {

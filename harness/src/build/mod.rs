@@ -82,7 +82,9 @@ impl Error {
 /// # Errors
 /// If the source cannot be had, the series does not apply, or the kernel does not build.
 pub fn kernel(project: &Project, base: &Base, arch: Arch, level: Level) -> Result<Kernel, Error> {
-    let series = Series::read(&project.root.join("patches").join(&base.series))?;
+    let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
+    let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
+    let series = Series::read(&project.root.join("patches").join(&base.series), &fixes)?;
     let plan = Plan::new(project, base, arch, &series, level)?;
     if !plan.is_built() {
         let _lock = project.lock(&format!("build-{}", plan.store.key()))?;

@@ -4,11 +4,12 @@
 use clap::Args;
 
 use super::Which;
+use crate::build::{self, Arch};
 use crate::error::{Error, Exit};
 use crate::project::Project;
 
-/// Level 0 builds the pristine kernel; any other the patched one, with the modules of levels 1 to 4. Nothing that is in the
-/// cache is built again.
+/// One for QEMU and one for User Mode Linux. Level 0 builds the pristine kernel; any other the patched one, with the modules
+/// of levels 1 to 4. Nothing that is in the cache is built again.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
@@ -16,9 +17,13 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let kernel = options.which.obtain(&Project::find()?)?;
-    println!("image   {}", kernel.image.display());
-    println!("module  {}", kernel.module.path.display());
-    println!("build   {}", kernel.build_id);
+    let project = Project::find()?;
+    let base = options.which.base(&project)?;
+    for arch in Arch::ALL {
+        let kernel = build::kernel(&project, &base, arch, options.which.level)?;
+        println!("image   {}", kernel.image.display());
+        println!("module  {}", kernel.module.path.display());
+        println!("build   {}", kernel.build_id);
+    }
     Ok(Exit::Holds)
 }

@@ -7,10 +7,9 @@ mod kernel;
 mod shell;
 mod verify;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::base::{Base, Level};
-use crate::build::{self, Arch, Kernel};
 use crate::error::{Error, Exit};
 use crate::project::Project;
 
@@ -66,24 +65,7 @@ struct Which {
 }
 
 impl Which {
-    /// The kernel, built if it is not there yet.
-    fn obtain(&self, project: &Project) -> Result<Kernel, Error> {
-        let base = Base::find(&project.root, self.base.as_deref())?;
-        Ok(build::kernel(project, &base, Arch::X86_64, self.level)?)
-    }
-}
-
-/// What machines run on.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Executor {
-    /// QEMU: with KVM where a probe boot proves that it works, else emulated
-    Qemu,
-}
-
-impl Executor {
-    fn name(self) -> &'static str {
-        match self {
-            Executor::Qemu => "qemu",
-        }
+    fn base(&self, project: &Project) -> Result<Base, Error> {
+        Ok(Base::find(&project.root, self.base.as_deref())?)
     }
 }

@@ -2,7 +2,7 @@
 //! `vremount shell`
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::remove_file;
 
 use clap::Args;
 use vremount_wire::{Backing, Disk, Program, Work};
@@ -10,7 +10,7 @@ use vremount_wire::{Backing, Disk, Program, Work};
 use super::Which;
 use crate::error::{Error, Exit};
 use crate::image::{self, EXTENTS_PATH, Fs, Initramfs, MODULE_PATH};
-use crate::lab::Lab;
+use crate::lab::{Lab, Order, Wanted};
 use crate::machine::Boot;
 use crate::project::Project;
 use crate::prove::MEMORY_MIB;
@@ -23,35 +23,39 @@ pub struct Options {
     /// Upper filesystem
     #[arg(long, value_name = "NAME", default_value = "ext4")]
     fs: Fs,
+    /// What the machine runs on
+    #[arg(long, value_enum, default_value_t = Wanted::Auto)]
+    executor: Wanted,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
-    let kernel = options.which.obtain(&project)?;
-    let lab = Lab::new(&project, kernel, options.fs)?;
+    let Options { which, fs, executor: wanted } = options;
+    let base = which.base(&project)?;
+    let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;
     let guest = image::build_guest(&project.root)?;
     let initramfs = Initramfs::new(&guest, &lab.kernel.module.path, &lab.upper, image::shell_files()?)?;
     let program = Program {
         work: Work::Shell,
         module: MODULE_PATH.to_string(),
         disks: BTreeMap::from([(Disk::A, Backing::Extents(EXTENTS_PATH.to_string()))]),
-        fs: options.fs.mount_type().to_string(),
+        fs: fs.mount_type().to_string(),
         // Nobody listens.
         channel: "/dev/null".to_string(),
-        shutdown: lab.qemu.shutdown(),
+        shutdown: lab.executor.shutdown(),
     };
     let path = lab.logs.join("shell.initramfs");
     initramfs.write(&program, &path)?;
-    let ended = lab.qemu.interact(&Boot {
+    let ended = lab.executor.interact(&Boot {
         image: &lab.kernel.image,
         initramfs: &path,
         disk: None,
         memory_mib: MEMORY_MIB,
         console_log: &lab.logs.join("shell.console"),
-        limits: lab.qemu.limits(),
+        limits: lab.executor.limits(),
         power_cut: false,
     });
-    fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    remove_file(&path).map_err(Error::io("remove", &path))?;
     let status = ended?;
     Ok(if status.success() { Exit::Holds } else { Exit::CannotTell })
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Executor, Which};
+use super::Which;
 use crate::claims::{self, Claim};
 use crate::error::{Error, Exit};
 use crate::image::Fs;
-use crate::lab::Lab;
+use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
 use crate::prove::MEMORY_MIB;
@@ -29,8 +29,8 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "ext4")]
     fs: Fs,
     /// What machines run on
-    #[arg(long, value_enum, default_value_t = Executor::Qemu)]
-    executor: Executor,
+    #[arg(long, value_enum, default_value_t = Wanted::Auto)]
+    executor: Wanted,
     /// Write the report for programs to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -46,18 +46,19 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let claims = chosen(&options.claims)?;
     let json = options.json.as_ref().map(|path| writable(path).map_err(Error::io("write", path))).transpose()?;
     let project = Project::find()?;
-    let kernel = options.which.obtain(&project)?;
-    let lab = Lab::new(&project, kernel, options.fs)?;
+    let Options { which, fs, executor: wanted, .. } = options;
+    let base = which.base(&project)?;
+    let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;
     let jobs = options.jobs.map_or_else(|| default_jobs(MEMORY_MIB), usize::from);
     println!(
-        "Linux {}, series {} at level {}, on {}\nexecutor {} with {}: {}\n",
+        "Linux {}, series {} at level {}, on {}\nexecutor {}{}: {}\n",
         lab.kernel.base,
         lab.kernel.series,
         lab.kernel.level,
-        options.fs.name(),
-        options.executor.name(),
-        lab.choice.accel.name(),
-        lab.choice.why
+        fs.name(),
+        lab.executor.name(),
+        lab.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name())),
+        lab.why
     );
     let bar = progress::count("proving", claims.len());
     let proofs = verify(&lab.prover(!options.no_faults), &claims, jobs, |proof| {
@@ -68,7 +69,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let tally = Tally::of(&proofs);
     println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
     if let (Some(mut file), Some(path)) = (json, &options.json) {
-        let report = Report::new(&lab.kernel, options.executor.name(), lab.choice.accel, &proofs);
+        let report = Report::new(&lab.kernel, lab.executor.name(), lab.accel, &proofs);
         replace(&mut file, &report.to_json()).map_err(Error::io("write", path))?;
     }
     Ok(tally.exit())

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::qemu::{Error, Qemu};
+use super::executor::Error;
+use super::qemu::Qemu;
 use super::run::{End, Limits, Run};
 
 /// What runs guest code.
@@ -45,8 +46,12 @@ const PROBE: Limits = Limits { silence: Duration::from_secs(3), total: Duration:
 /// with nothing to do within the limits it is given.
 ///
 /// # Errors
-/// If QEMU is not installed.
-pub fn choose(program: &Path, cache: &Path, probe: impl FnOnce(&Qemu, Limits) -> Run) -> Result<Choice, Error> {
+/// If QEMU is not installed, or there is nothing to boot.
+pub fn choose<E: From<Error>>(
+    program: &Path,
+    cache: &Path,
+    probe: impl FnOnce(&Qemu, Limits) -> Result<Run, E>,
+) -> Result<Choice, E> {
     let version = Qemu::version(program)?;
     if let Err(cause) = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
         return Ok(Choice { accel: Accel::Tcg, why: format!("/dev/kvm cannot be used: {cause}") });
@@ -57,7 +62,7 @@ pub fn choose(program: &Path, cache: &Path, probe: impl FnOnce(&Qemu, Limits) ->
     if let Some(choice) = remembered.recall(&path) {
         return Ok(choice);
     }
-    let choice = match probe(&Qemu::new(program, Accel::Kvm), PROBE).end {
+    let choice = match probe(&Qemu::new(program, Accel::Kvm), PROBE)?.end {
         End::Finished => Choice { accel: Accel::Kvm, why: "a probe boot worked".to_string() },
         end => Choice { accel: Accel::Tcg, why: format!("/dev/kvm opens, but in a probe boot {end}") },
     };

@@ -3,11 +3,15 @@
 
 mod accel;
 mod console;
+mod executor;
 mod process;
 mod qemu;
 mod run;
+mod uml;
 
 pub use accel::{Accel, Choice, choose};
 pub use console::{Class, Sign, classify};
-pub use qemu::{Boot, Error, Qemu};
+pub use executor::{Boot, Error, Executor};
+pub use qemu::Qemu;
 pub use run::{End, Limits, Run};
+pub use uml::Uml;

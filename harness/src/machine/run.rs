@@ -65,6 +65,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// The end of the console, as the continuation of a message.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        const LINES: usize = 8;
+        let lines: Vec<_> = self.console_tail.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+        lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n             | {line}")).collect()
+    }
+
     /// A machine that never was.
     pub fn not_started(why: String) -> Self {
         Run {

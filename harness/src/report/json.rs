@@ -20,7 +20,8 @@ pub struct Report {
     series: String,
     level: u8,
     executor: &'static str,
-    accel: Accel,
+    /// None where the kernel is a program of the host itself.
+    accel: Option<Accel>,
     /// Median time from exec to a guest that is ready, milliseconds; none if no machine got there.
     boot_ms: Option<u64>,
     verdicts: Vec<Entry>,
@@ -40,7 +41,7 @@ struct Entry {
 
 impl Report {
     #[must_use]
-    pub fn new(kernel: &Kernel, executor: &'static str, accel: Accel, proofs: &[Proof]) -> Self {
+    pub fn new(kernel: &Kernel, executor: &'static str, accel: Option<Accel>, proofs: &[Proof]) -> Self {
         let mut boots: Vec<u64> = proofs.iter().flat_map(|proof| proof.boot_ms.iter().copied()).collect();
         boots.sort_unstable();
         Report {

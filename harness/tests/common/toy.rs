@@ -32,6 +32,7 @@ impl Toy {
         fs::create_dir_all(&fragments).unwrap();
         fs::write(fragments.join("base.config"), "CONFIG_OVERLAY_FS=m\n").unwrap();
         fs::write(fragments.join("x86_64.config"), "CONFIG_64BIT=y\n").unwrap();
+        fs::write(fragments.join("um.config"), "CONFIG_SSL=y\n").unwrap();
         let tarball = fs::read(at.join("linux_0.1.orig.tar.gz")).unwrap();
         let sha256: String = Sha256::digest(&tarball).iter().map(|byte| format!("{byte:02x}")).collect();
         let bases = format!(

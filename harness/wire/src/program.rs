@@ -43,6 +43,9 @@ pub enum Backing {
     Extents(String),
     /// A block device of the machine, such as `/dev/vda`; outlives it.
     Device(String),
+    /// A file of the host that a User Mode Linux kernel reaches through hostfs; outlives it, but for what was written
+    /// and not flushed.
+    HostFile(String),
 }
 
 /// How this machine is switched off: not every machine listens to every verb.

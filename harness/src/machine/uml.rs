@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! User Mode Linux: a kernel that is a program. Its time is its own: when all its tasks sleep it jumps to the next timer, so
+//! waiting costs nothing, and nothing of the host's time shows in what it does.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use vremount_wire::{Backing, Shutdown};
+
+use super::executor::{Boot, CHANNEL_FD, Error, Executor};
+use super::run::{End, Limits, Run};
+use crate::build::Arch;
+use crate::tool;
+
+const KERNEL_ARGS: [&str; 4] = ["panic=-1", "oops=panic", "con=null", "ssl=null"];
+
+/// Room for this many machines' memory is room for all that run side by side: few use all of theirs.
+const MACHINES: u64 = 4;
+
+/// User Mode Linux, known to run here.
+#[derive(Debug, Clone, Copy)]
+pub struct Uml(());
+
+impl Uml {
+    /// Finds out whether it does; `idle` runs a machine with nothing to do.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn find<E: From<Error>>(idle: impl FnOnce(&Uml) -> Result<Run, E>) -> Result<Self, E> {
+        let uml = Uml(());
+        let run = idle(&uml)?;
+        match &run.end {
+            End::Finished => Ok(uml),
+            end => Err(Error::NoUml(format!("{end}{}", run.last_lines())).into()),
+        }
+    }
+}
+
+impl Executor for Uml {
+    fn name(&self) -> &'static str {
+        "uml"
+    }
+
+    fn arch(&self) -> Arch {
+        Arch::Um
+    }
+
+    fn command(&self, boot: &Boot<'_>) -> Command {
+        let mut command = Command::new(boot.image);
+        command.arg(format!("mem={}M", boot.memory_mib)).arg(format!("initrd={}", boot.initramfs.display()));
+        command.args(KERNEL_ARGS);
+        // The folder of its process id goes where everything of the run is. It takes it away itself, unless it is killed.
+        if let (Some(folder), Some(name)) = (boot.console_log.parent(), boot.console_log.file_stem()) {
+            command.arg(format!("uml_dir={}/", folder.display())).arg(format!("umid={}", name.display()));
+        }
+        command.env("TMPDIR", memory_folder(boot.memory_mib));
+        command
+    }
+
+    fn connect(&self, command: &mut Command) {
+        // The clock of an idle machine races ahead: right for one that works alone, wrong for one with a user.
+        command.arg("time-travel=inf-cpu");
+        command.arg("con0=null,fd:1").arg(format!("ssl0=null,fd:{CHANNEL_FD}"));
+    }
+
+    fn attach_terminal(&self, command: &mut Command) {
+        command.arg("con0=fd:0,fd:1");
+    }
+
+    fn channel_device(&self) -> &'static str {
+        "/dev/ttyS0"
+    }
+
+    /// A file of the host through hostfs: every request is a system call of the kernel's own, finished when it returns,
+    /// where a block device would be interrupted by the host at times of the host.
+    fn backing(&self, disk: &Path) -> Backing {
+        Backing::HostFile(disk.display().to_string())
+    }
+
+    /// A restart would run the program again.
+    fn shutdown(&self) -> Shutdown {
+        Shutdown::PowerOff
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { silence: Duration::from_secs(15), total: Duration::from_secs(60) }
+    }
+}
+
+/// Where the file that is the machine's memory is made; it has no name from the start. A container's /dev/shm can be too
+/// small for it, and a machine that finds out when it uses its memory is killed.
+fn memory_folder(memory_mib: u32) -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    match tool::need_room("run a machine", shared, MACHINES * u64::from(memory_mib)) {
+        Ok(()) if shared.is_dir() => shared.to_path_buf(),
+        _ => env::temp_dir(),
+    }
+}
