@@ -12,7 +12,7 @@ use crate::base::{Base, Level};
 use crate::build::{self, Arch, Kernel};
 use crate::error::Error;
 use crate::image::{self, Fs, Initramfs, MODULE_PATH, Upper};
-use crate::machine::{self, Accel, Boot, Choice, Executor, Limits, Qemu, Run, Uml};
+use crate::machine::{self, Accel, Boot, Choice, End, Executor, Limits, Qemu, Run, Uml};
 use crate::project::{self, Project};
 use crate::prove::{MEMORY_MIB, Prover};
 
@@ -66,16 +66,23 @@ impl Lab {
         let things = Things::obtain(project, order, arch)?;
         let executor: Box<dyn Executor> = match accel {
             Some(accel) => Box::new(Qemu::new(Path::new(QEMU), accel)),
-            None => Box::new(Uml::find(|uml| things.idle(uml, uml.limits()))?),
+            None => Box::new(things.try_uml()?),
         };
         let Things { kernel, initramfs, upper, logs, logs_lock } = things;
         Ok(Lab { kernel, executor, accel, why, initramfs, fs: order.fs, upper, logs, _logs_lock: logs_lock })
     }
 
+    /// The executor in words.
     #[must_use]
-    pub fn prover(&self, faults: bool) -> Prover<'_> {
+    pub fn title(&self) -> String {
+        let accel = self.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name()));
+        format!("{}{accel}", self.executor.name())
+    }
+
+    #[must_use]
+    pub fn prover(&self, faults: bool, twice: bool) -> Prover<'_> {
         let Lab { kernel, executor, initramfs, fs, upper, logs, .. } = self;
-        Prover { kernel, executor: executor.as_ref(), initramfs, fs: *fs, upper, faults, logs }
+        Prover { kernel, executor: executor.as_ref(), initramfs, fs: *fs, upper, faults, logs, twice }
     }
 }
 
@@ -109,6 +116,15 @@ impl Things {
         let guest = image::build_guest(&project.root)?;
         let initramfs = Initramfs::new(&guest, &kernel.module.path, &upper, Vec::new())?;
         Ok(Things { kernel, initramfs, upper, logs, logs_lock })
+    }
+
+    /// User Mode Linux, if it runs here: to try takes no longer than to guess.
+    fn try_uml(&self) -> Result<Uml, Error> {
+        let run = self.idle(&Uml, Uml.limits())?;
+        match &run.end {
+            End::Finished => Ok(Uml),
+            end => Err(machine::Error::NoUml(format!("{end}{}", run.last_lines())).into()),
+        }
     }
 
     /// Boots a machine with nothing to do.

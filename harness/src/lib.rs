@@ -16,6 +16,7 @@ pub mod progress;
 pub mod project;
 pub mod prove;
 pub mod reason;
+mod repeat;
 pub mod report;
 pub mod series;
 pub mod source;

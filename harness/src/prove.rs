@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use vremount_wire::{Backing, Disk, Event, Op, Program, StepReport, Work};
+use vremount_wire::{Backing, Disk, Event, Op, Program, Shutdown, StepReport, Work};
 
 use crate::build::Kernel;
 use crate::claims::{Claim, HostStep, Step};
 use crate::image::{self, EXTENTS_PATH, Fs, Initramfs, MODULE_PATH, Upper};
-use crate::machine::{Boot, End, Executor, Run};
-use crate::transcript;
+use crate::machine::{Boot, End, Executor, Run, Times};
 use crate::verdict::{Judgement, Verdict, judge};
+use crate::{repeat, transcript};
 
 /// Guest memory: enough for a hundred megabytes of page cache.
 pub const MEMORY_MIB: u32 = 256;
@@ -29,6 +29,8 @@ pub struct Prover<'a> {
     pub faults: bool,
     /// Where console logs and transcripts go.
     pub logs: &'a Path,
+    /// Prove each claim again, and compare.
+    pub twice: bool,
 }
 
 /// What became of a claim.
@@ -37,9 +39,11 @@ pub struct Proof {
     pub fs: Fs,
     pub judgement: Judgement,
     /// Wall time, machines included.
-    pub ms: u64,
-    /// From exec to a guest that is ready, for each machine.
-    pub boot_ms: Vec<u64>,
+    pub time: Duration,
+    /// Of each machine.
+    pub machines: Vec<Times>,
+    /// Most memory that a machine had, KiB.
+    pub peak_kib: Option<u64>,
     /// The transcript.
     pub log: PathBuf,
 }
@@ -51,9 +55,25 @@ struct Part {
 }
 
 impl Prover<'_> {
-    /// Proves a claim on machines of its own.
+    /// Proves a claim on machines of its own, once or twice.
     #[must_use]
     pub fn prove(&self, claim: &Claim) -> Proof {
+        let first = self.prove_once(claim);
+        if !self.twice {
+            return first;
+        }
+        let again = repeat::keep(self.logs, &first).map(|kept| (kept, self.prove_once(claim)));
+        match again.and_then(|(kept, again)| Ok((repeat::difference(&kept, self.logs)?, again))) {
+            Ok((None, again)) => Proof { time: first.time + again.time, ..again },
+            Ok((Some(difference), again)) => {
+                let judgement = Judgement::cannot_tell(format!("run again it was not the same: {difference}"));
+                Proof { judgement, time: first.time + again.time, ..again }
+            }
+            Err(cause) => Proof { judgement: Judgement::cannot_tell(cause.to_string()), ..first },
+        }
+    }
+
+    fn prove_once(&self, claim: &Claim) -> Proof {
         let started = Instant::now();
         let steps: Vec<Step> = claim.steps.iter().filter(|step| self.faults || !step.is_fault()).cloned().collect();
         let mut runs = Vec::new();
@@ -70,8 +90,9 @@ impl Prover<'_> {
             claim: claim.name,
             fs: self.fs,
             judgement,
-            ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            boot_ms: runs.iter().filter_map(|run| run.boot_ms).collect(),
+            time: started.elapsed(),
+            machines: runs.iter().map(|run| run.times).collect(),
+            peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(),
             log,
         }
     }
@@ -102,6 +123,7 @@ impl Prover<'_> {
     }
 
     fn run_part(&self, name: &str, number: usize, part: &Part, disk: Option<&Path>) -> Result<Run, String> {
+        let power_cut = part.ends_in == Some(HostStep::PowerCut);
         let packed = || Backing::Extents(EXTENTS_PATH.to_string());
         let first = disk.map_or_else(packed, |disk| self.executor.backing(disk));
         let program = Program {
@@ -110,7 +132,7 @@ impl Prover<'_> {
             disks: BTreeMap::from([(Disk::A, first), (Disk::B, packed())]),
             fs: self.fs.mount_type().to_string(),
             channel: self.executor.channel_device().to_string(),
-            shutdown: self.executor.shutdown(),
+            shutdown: if power_cut { Shutdown::Spin } else { self.executor.shutdown() },
         };
         let initramfs = self.file(name, &format!("{number}.initramfs"));
         self.initramfs.write(&program, &initramfs).map_err(|error| error.to_string())?;
@@ -121,7 +143,7 @@ impl Prover<'_> {
             memory_mib: MEMORY_MIB,
             console_log: &self.file(name, &format!("{number}.console")),
             limits: self.executor.limits(),
-            power_cut: part.ends_in == Some(HostStep::PowerCut),
+            power_cut,
         };
         let run = self.executor.run(&boot);
         let _ = fs::remove_file(&initramfs);

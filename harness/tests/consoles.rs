@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Console logs of real machines, one file a case: the first line says what must be made of it, the rest is the log.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

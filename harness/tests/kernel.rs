@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a base to a kernel, and all that the world around can do to that.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

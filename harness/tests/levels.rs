@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every claim against every level of the series: it holds from its own level on and is broken below. A claim that holds
 //! without its patch proves nothing.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -35,8 +36,12 @@ fn verdicts(report: &Value) -> BTreeMap<&str, &str> {
 #[case::documented(2, 1)]
 #[case::reuse_without_errseq(3, 1)]
 #[case::all_of_it(4, 0)]
-fn a_claim_holds_from_its_level_on_and_is_broken_below(#[case] level: u8, #[case] exit: i32) {
-    let (code, report) = verify(&["--level", &level.to_string()]);
+fn a_claim_holds_from_its_level_on_and_is_broken_below(
+    #[case] level: u8,
+    #[case] exit: i32,
+    #[values("uml", "qemu")] executor: &str,
+) {
+    let (code, report) = verify(&["--level", &level.to_string(), "--executor", executor]);
     let all = claims::all();
     let expected: BTreeMap<_, _> =
         all.iter().map(|claim| (claim.name, if claim.since <= level { "holds" } else { "broken" })).collect();
@@ -71,10 +76,36 @@ fn what_held_before_the_series_is_known() {
     ]));
 }
 
-/// With nothing broken, a claim about a fault has no evidence.
+/// Another executor, and all else is the same: outcomes, errnos and reasons too.
 #[test]
-fn without_faults_nobody_can_tell() {
-    let (code, report) = verify(&["--no-faults"]);
+fn executors_agree() {
+    let [uml, qemu] = ["uml", "qemu"].map(|executor| {
+        let (_, report) = verify(&["--executor", executor]);
+        let entries = report["verdicts"].as_array().unwrap().clone();
+        let told = ["claim", "fs", "verdict", "expected", "observed", "because"];
+        entries.into_iter().map(|entry| told.map(|key| entry[key].clone())).collect::<Vec<_>>()
+    });
+    assert_eq!(uml, qemu);
+}
+
+#[test]
+fn under_time_travel_every_claim_repeats_byte_for_byte() {
+    let (code, report) = verify(&["--executor", "uml", "--twice"]);
+    assert!(verdicts(&report).values().all(|verdict| *verdict == "holds"));
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn the_time_of_the_host_does_not_repeat() {
+    let output = vremount(["verify", "--executor", "qemu", "--twice"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("failed to compare two runs under qemu"), "{}", stderr(&output));
+}
+
+/// With nothing broken, a claim about a fault has no evidence.
+#[rstest]
+fn without_faults_nobody_can_tell(#[values("uml", "qemu")] executor: &str) {
+    let (code, report) = verify(&["--no-faults", "--executor", executor]);
     let all = claims::all();
     let expected: BTreeMap<_, _> =
         all.iter().map(|claim| (claim.name, if claim.has_fault() { "cannot-tell" } else { "holds" })).collect();
@@ -83,15 +114,16 @@ fn without_faults_nobody_can_tell() {
     assert_eq!(code, Some(125));
 }
 
-#[test]
-fn the_report_for_programs_says_what_was_proved_on_what() {
-    let (_, report) = verify(&["--claim", "error-unseen", "--fs", "ext4"]);
+#[rstest]
+fn the_report_for_programs_says_what_was_proved_on_what(#[values("uml", "qemu")] executor: &str) {
+    let (_, report) = verify(&["--claim", "error-unseen", "--fs", "ext4", "--executor", executor]);
     assert_eq!(report["schema"], 1);
     assert_eq!(report["base"], "5.10.13");
     assert_eq!(report["series"], "be4df0cea");
     assert_eq!(report["level"], 4);
-    assert_eq!(report["executor"], "qemu");
-    assert!(["kvm", "tcg"].map(Value::from).contains(&report["accel"]));
+    assert_eq!(report["executor"], executor);
+    let accels = if executor == "uml" { vec![Value::Null] } else { vec!["kvm".into(), "tcg".into()] };
+    assert!(accels.contains(&report["accel"]));
     assert!(report["boot_ms"].as_u64().unwrap() > 0);
     let verdict = &report["verdicts"][0];
     assert_eq!(verdict["claim"], "error-unseen");
@@ -101,6 +133,9 @@ fn the_report_for_programs_says_what_was_proved_on_what() {
     assert_eq!(verdict["expected"], refused);
     assert_eq!(verdict["observed"], refused);
     assert!(verdict["ms"].as_u64().unwrap() > 0);
+    for phase in ["boot", "steps", "stop"] {
+        assert!(verdict["phases_us"][phase].as_u64().unwrap() > 0);
+    }
     let log = std::fs::read_to_string(verdict["log"].as_str().unwrap()).unwrap();
     assert!(log.contains("volatile reuse refused: writeback-error"), "{log}");
 }

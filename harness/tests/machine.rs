@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Machines that go wrong, each in its own way: a script stands in for QEMU. Whatever it does, the answer is the right
 //! one, comes within seconds, and no process is left.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -126,7 +127,7 @@ fn the_last_word_is_an_answer(#[case] script: &str) {
     let world = World::new(script);
     let run = world.run(false);
     assert_eq!(run.end, End::Finished);
-    assert!(run.boot_ms.is_some());
+    assert!(run.times.boot.is_some());
     assert_eq!(run.events.len(), 2);
     world.assert_nothing_is_left();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bad input of every command: a clear error, the right exit code, and nothing is lost.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

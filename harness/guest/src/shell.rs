@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A shell on the console, with an upper filesystem ready to be mounted on.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::sys::wait::wait;
 use nix::unistd::{Pid, setsid};
-use vremount_wire::{Disk, Mode, Op, Outcome, Program, Via};
+use vremount_wire::{Disk, Mode, Op, Outcome, Program, SCRIPT_PATH, Via};
 
 use crate::error::{Failure, context};
 use crate::ioctl;
@@ -63,7 +63,11 @@ fn start() -> Result<Pid, Failure> {
     let own = terminal()?;
     let mut command = Command::new("/bin/sh");
     command.env("PATH", PATH).env("HOME", "/").env("TERM", "linux").env("PS1", "vremount# ");
-    command.stdin(Stdio::from(terminal()?)).stdout(Stdio::from(terminal()?)).stderr(Stdio::from(terminal()?));
+    let input = match File::open(SCRIPT_PATH) {
+        Ok(script) => script,
+        Err(_) => terminal()?,
+    };
+    command.stdin(Stdio::from(input)).stdout(Stdio::from(terminal()?)).stderr(Stdio::from(terminal()?));
     let lead = move || {
         setsid()?;
         ioctl::take_terminal(&own)

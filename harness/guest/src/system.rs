@@ -63,6 +63,9 @@ pub fn stop(shutdown: Shutdown) -> ! {
     let mode = match shutdown {
         Shutdown::Restart => RebootMode::RB_AUTOBOOT,
         Shutdown::PowerOff => RebootMode::RB_POWER_OFF,
+        Shutdown::Spin => loop {
+            std::hint::spin_loop();
+        },
     };
     let Err(errno) = reboot(mode);
     eprintln!("vremount-guest: failed to stop the machine: {errno}");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: each command takes its options and drives the pipeline.
 
+mod bench_harness;
 mod cache;
 mod claims;
 mod kernel;
@@ -33,6 +34,8 @@ enum Command {
     Claims(claims::Options),
     /// Boot a kernel and give a shell in it, with an upper filesystem ready
     Shell(shell::Options),
+    /// Time the harness itself, on every executor
+    BenchHarness(bench_harness::Options),
     /// Show what the cache holds, or make room
     Cache(cache::Options),
 }
@@ -48,6 +51,7 @@ impl Cli {
             Command::Verify(options) => verify::run(&options),
             Command::Claims(options) => claims::run(&options),
             Command::Shell(options) => shell::run(&options),
+            Command::BenchHarness(options) => bench_harness::run(&options),
             Command::Cache(options) => cache::run(&options),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::remove_file;
+use std::io::{self, IsTerminal, Read};
 
 use clap::Args;
 use vremount_wire::{Backing, Disk, Program, Work};
@@ -15,7 +16,8 @@ use crate::machine::Boot;
 use crate::project::Project;
 use crate::prove::MEMORY_MIB;
 
-/// The machine is gone when the shell ends, and so is everything in it.
+/// The machine is gone when the shell ends, and so is everything in it. With a standard input that is no terminal, the shell
+/// runs that as a script.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
@@ -34,7 +36,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let base = which.base(&project)?;
     let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;
     let guest = image::build_guest(&project.root)?;
-    let initramfs = Initramfs::new(&guest, &lab.kernel.module.path, &lab.upper, image::shell_files()?)?;
+    let initramfs = Initramfs::new(&guest, &lab.kernel.module.path, &lab.upper, image::shell_files(script()?)?)?;
     let program = Program {
         work: Work::Shell,
         module: MODULE_PATH.to_string(),
@@ -58,4 +60,13 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     remove_file(&path).map_err(Error::io("remove", &path))?;
     let status = ended?;
     Ok(if status.success() { Exit::Holds } else { Exit::CannotTell })
+}
+
+fn script() -> Result<Option<Vec<u8>>, Error> {
+    if io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let mut script = Vec::new();
+    io::stdin().read_to_end(&mut script).map_err(Error::io("read", "the standard input"))?;
+    Ok(Some(script))
 }

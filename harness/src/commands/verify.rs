@@ -40,28 +40,36 @@ pub struct Options {
     /// Self-test: break nothing; every claim about a fault must end as `cannot tell`
     #[arg(long)]
     no_faults: bool,
+    /// Prove each claim two times; transcripts and console logs must be the same, byte for byte (User Mode Linux only)
+    #[arg(long)]
+    twice: bool,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let claims = chosen(&options.claims)?;
+    if options.twice && options.executor == Wanted::Qemu {
+        return Err(not_repeatable("qemu"));
+    }
     let json = options.json.as_ref().map(|path| writable(path).map_err(Error::io("write", path))).transpose()?;
     let project = Project::find()?;
     let Options { which, fs, executor: wanted, .. } = options;
     let base = which.base(&project)?;
     let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;
     let jobs = options.jobs.map_or_else(|| default_jobs(MEMORY_MIB), usize::from);
+    if options.twice && lab.accel.is_some() {
+        return Err(not_repeatable(lab.executor.name()));
+    }
     println!(
-        "Linux {}, series {} at level {}, on {}\nexecutor {}{}: {}\n",
+        "Linux {}, series {} at level {}, on {}\nexecutor {}: {}\n",
         lab.kernel.base,
         lab.kernel.series,
         lab.kernel.level,
         fs.name(),
-        lab.executor.name(),
-        lab.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name())),
+        lab.title(),
         lab.why
     );
     let bar = progress::count("proving", claims.len());
-    let proofs = verify(&lab.prover(!options.no_faults), &claims, jobs, |proof| {
+    let proofs = verify(&lab.prover(!options.no_faults, options.twice), &claims, jobs, |proof| {
         bar.line(&report::line(proof));
         bar.advance();
     });
@@ -73,6 +81,11 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         replace(&mut file, &report.to_json()).map_err(Error::io("write", path))?;
     }
     Ok(tally.exit())
+}
+
+fn not_repeatable(executor: &str) -> Error {
+    let way_out = "its time is the host's, and no two runs are the same; use --executor uml";
+    Error::Usage(format!("failed to compare two runs under {executor}: {way_out}"))
 }
 
 /// A report that cannot be written is better known before the work than after; an earlier one stays until then.

@@ -38,6 +38,10 @@ impl Entry {
         Ok(Entry { path: path.to_string(), mode, content })
     }
 
+    pub fn file(path: &str, content: Vec<u8>) -> Self {
+        Entry { path: path.to_string(), mode: FILE, content }
+    }
+
     /// An executable file, read from the host.
     pub fn executable(path: &str, from: &Path) -> Result<Self, Error> {
         Entry::read(path, EXECUTABLE, from)
@@ -64,7 +68,7 @@ impl Initramfs {
     /// If the file cannot be written.
     pub fn write(&self, program: &Program, to: &Path) -> Result<(), Error> {
         let content = serde_json::to_vec(program)?;
-        let program = archive(&[Entry { path: PROGRAM_PATH.to_string(), mode: FILE, content }]);
+        let program = archive(&[Entry::file(PROGRAM_PATH, content)]);
         let write = |program: Vec<u8>| {
             let mut file = BufWriter::new(File::create(to)?);
             file.write_all(&self.archive)?;
@@ -105,7 +109,7 @@ mod tests {
 
     #[test]
     fn folders_come_before_what_is_in_them() {
-        let file = |path: &str| Entry { path: path.to_string(), mode: FILE, content: b"x".to_vec() };
+        let file = |path| Entry::file(path, b"x".to_vec());
         let bytes = archive(&[file("/a/b/one"), file("/a/two")]).unwrap();
         let mut names = Vec::new();
         let mut rest = bytes.as_slice();

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use vremount_wire::SCRIPT_PATH;
+
 use super::Error;
 use super::initramfs::Entry;
 
@@ -17,11 +19,11 @@ const TOOLS: [(&str, &str); 6] = [
     ("mount", "mount"),
 ];
 
-/// The files of a shell's world.
+/// The files of a shell's world, with what it is to run unless it is used from a terminal.
 ///
 /// # Errors
 /// If a tool is not installed or cannot be read.
-pub fn files() -> Result<Vec<Entry>, Error> {
+pub fn files(script: Option<Vec<u8>>) -> Result<Vec<Entry>, Error> {
     let busybox = locate("busybox", "busybox-static")?;
     let mut entries = vec![Entry::executable("/bin/busybox", &busybox)?, Entry::executable("/bin/sh", &busybox)?];
     let mut copied = std::collections::BTreeSet::new();
@@ -34,6 +36,7 @@ pub fn files() -> Result<Vec<Entry>, Error> {
             }
         }
     }
+    entries.extend(script.map(|script| Entry::file(SCRIPT_PATH, script)));
     Ok(entries)
 }
 

@@ -11,7 +11,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use vremount_wire::{Backing, Shutdown};
 
-use super::process::Group;
+use super::process::{Group, run_in_foreground};
 use super::run::{Limits, Run, watch};
 use crate::build::Arch;
 
@@ -74,14 +74,19 @@ pub trait Executor: Sync {
     /// The clocks of a machine that works off a claim: a hundred times what it takes.
     fn limits(&self) -> Limits;
 
+    /// Takes away what a machine that was killed leaves behind.
+    fn clean_up(&self, _boot: &Boot<'_>) {}
+
     /// Runs a machine from its start to its end.
     fn run(&self, boot: &Boot<'_>) -> Run {
-        match start(self, boot) {
+        let run = match start(self, boot) {
             Ok((group, console, channel)) => {
                 watch(group, console, channel, boot.console_log, boot.limits, boot.power_cut)
             }
             Err(cause) => Run::not_started(format!("failed to run {}: {cause}", self.name())),
-        }
+        };
+        self.clean_up(boot);
+        run
     }
 
     /// Runs a machine whose console is our terminal, for as long as its user likes.
@@ -93,7 +98,10 @@ pub trait Executor: Sync {
         let terminal = tcgetattr(io::stdin()).ok();
         let mut command = self.command(boot);
         self.attach_terminal(&mut command);
-        let ended = command.status().map_err(Error::NoShell);
+        if terminal.is_none() {
+            command.stdin(Stdio::null());
+        }
+        let ended = run_in_foreground(&mut command).map_err(Error::NoShell);
         if let Some(terminal) = terminal {
             tcsetattr(io::stdin(), SetArg::TCSANOW, &terminal).map_err(|errno| Error::Terminal(errno.into()))?;
         }

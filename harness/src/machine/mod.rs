@@ -13,5 +13,5 @@ pub use accel::{Accel, Choice, choose};
 pub use console::{Class, Sign, classify};
 pub use executor::{Boot, Error, Executor};
 pub use qemu::Qemu;
-pub use run::{End, Limits, Run};
+pub use run::{End, Limits, Run, Times};
 pub use uml::Uml;

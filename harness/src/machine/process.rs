@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
@@ -11,10 +11,10 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getppid};
 
-/// A process group of its own, killed when this is dropped, and by the kernel when the thread that started it ends in
-/// any other way.
+/// A program that leads a process group, killed when this is dropped, and by a guard if we end in any other way.
 pub struct Group {
     child: Child,
+    guard: Guard,
 }
 
 impl Group {
@@ -23,17 +23,33 @@ impl Group {
     /// # Errors
     /// If the program cannot be started.
     pub fn start(command: &mut Command) -> io::Result<Self> {
+        // A leader cannot leave its group, as User Mode Linux would.
         command.process_group(0);
         die_with_parent(command);
-        Ok(Group { child: command.spawn()? })
+        let mut child = command.spawn()?;
+        match Guard::over(&child) {
+            Ok(guard) => Ok(Group { child, guard }),
+            Err(cause) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(cause)
+            }
+        }
     }
 
-    /// How it ended, if it has.
+    /// How the program ended, if it has.
     ///
     /// # Errors
-    /// If the kernel does not know the child any more.
+    /// If the kernel does not know it any more.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
+    }
+
+    /// Most memory that the program had, while it has not ended: KiB.
+    pub fn peak_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
     }
 
     /// Whether it ended by itself within the time.
@@ -47,21 +63,56 @@ impl Group {
         }
         false
     }
-
-    /// Kills the whole group and waits until its leader is gone.
-    pub fn kill(&mut self) {
-        // Ids do not overflow: the kernel's own limit is 2^22. A group that has gone already is as good as killed.
-        if let Ok(id) = i32::try_from(self.child.id()) {
-            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
-        }
-        let _ = self.child.wait();
-    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        self.guard.dismiss();
+        let _ = killpg(id(&self.child), Signal::SIGKILL);
+        // It cannot have left; but to wait for one that has would be to wait for ever.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
+}
+
+/// Runs the command on our terminal until it ends. It stays in our process group, which is the one that may read there.
+///
+/// # Errors
+/// If the program cannot be started.
+pub fn run_in_foreground(command: &mut Command) -> io::Result<ExitStatus> {
+    die_with_parent(command);
+    let mut child = command.spawn()?;
+    let mut guard = Guard::over(&child)?;
+    let ended = child.wait();
+    guard.dismiss();
+    ended
+}
+
+/// Kills a program, and the group it leads or comes to lead, when we are gone, also by SIGKILL: it reads from a pipe whose
+/// other end is ours. That the program dies with us is not enough: what it traces, and what it cloned, would live on.
+struct Guard(Child);
+
+/// Waits for the end of its standard input.
+const GUARD: &str = "read -r _; kill -KILL -$0 $0";
+
+impl Guard {
+    fn over(child: &Child) -> io::Result<Self> {
+        let mut guard = Command::new("/bin/sh");
+        guard.args(["-c", GUARD, &child.id().to_string()]).process_group(0);
+        guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        guard.spawn().map(Guard)
+    }
+
+    /// From here on it kills nobody.
+    fn dismiss(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn id(child: &Child) -> Pid {
+    // The kernel's own limit is 2^22.
+    Pid::from_raw(child.id().cast_signed())
 }
 
 /// Asks the kernel to kill the child when our thread ends, even by SIGKILL, and to write no core.
@@ -80,7 +131,6 @@ fn die_with_parent(command: &mut Command) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::Stdio;
 
     fn alive(id: u32) -> bool {
         nix::sys::signal::kill(Pid::from_raw(id.try_into().unwrap()), None).is_ok()

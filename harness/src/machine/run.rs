@@ -52,13 +52,25 @@ pub enum End {
     NotStarted(String),
 }
 
+/// Where the time of a machine went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// From exec to a guest that is ready; none if it never was.
+    pub boot: Option<Duration>,
+    /// From there to its last word.
+    pub steps: Duration,
+    /// From there to the end of its process.
+    pub stop: Duration,
+}
+
 /// What a machine left behind.
 #[derive(Debug)]
 pub struct Run {
     pub end: End,
     pub events: Vec<Event>,
-    /// From exec to a guest that is ready.
-    pub boot_ms: Option<u64>,
+    pub times: Times,
+    /// Most memory that the machine's program had, KiB.
+    pub peak_kib: Option<u64>,
     /// Warnings of the kernel that did not end it.
     pub splats: Vec<String>,
     pub console_tail: String,
@@ -78,7 +90,8 @@ impl Run {
         Run {
             end: End::NotStarted(why),
             events: Vec::new(),
-            boot_ms: None,
+            times: Times::default(),
+            peak_kib: None,
             splats: Vec::new(),
             console_tail: String::new(),
         }
@@ -109,10 +122,14 @@ pub fn watch(
     let mut watch =
         Watch { log, line: Vec::new(), tail: Vec::new(), fatal: None, run: Run::not_started(String::new()) };
     let end = watch.until_the_end(&heard, &mut group, started, limits);
+    let ending = Instant::now();
+    watch.run.times.steps = started.elapsed().saturating_sub(watch.run.times.boot.unwrap_or_default());
+    watch.run.peak_kib = group.peak_kib();
     if end == End::Finished && !power_cut {
         group.ends_within(GRACE);
     }
-    group.kill();
+    drop(group);
+    watch.run.times.stop = ending.elapsed();
     watch.drain(&heard);
     let Watch { tail, mut run, .. } = watch;
     run.end = if end == End::Finished && power_cut { End::PowerCut } else { end };
@@ -225,7 +242,7 @@ impl Watch {
         };
         let end = match &event {
             Event::Ready { .. } => {
-                self.run.boot_ms = u64::try_from(started.elapsed().as_millis()).ok();
+                self.run.times.boot = Some(started.elapsed());
                 None
             }
             Event::Step(_) => None,

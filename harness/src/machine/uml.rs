@@ -3,14 +3,18 @@
 //! waiting costs nothing, and nothing of the host's time shows in what it does.
 
 use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::personality::{self, Persona};
 use vremount_wire::{Backing, Shutdown};
 
-use super::executor::{Boot, CHANNEL_FD, Error, Executor};
-use super::run::{End, Limits, Run};
+use super::executor::{Boot, CHANNEL_FD, Executor};
+use super::run::Limits;
 use crate::build::Arch;
 use crate::tool;
 
@@ -19,24 +23,8 @@ const KERNEL_ARGS: [&str; 4] = ["panic=-1", "oops=panic", "con=null", "ssl=null"
 /// Room for this many machines' memory is room for all that run side by side: few use all of theirs.
 const MACHINES: u64 = 4;
 
-/// User Mode Linux, known to run here.
 #[derive(Debug, Clone, Copy)]
-pub struct Uml(());
-
-impl Uml {
-    /// Finds out whether it does; `idle` runs a machine with nothing to do.
-    ///
-    /// # Errors
-    /// If it does not.
-    pub fn find<E: From<Error>>(idle: impl FnOnce(&Uml) -> Result<Run, E>) -> Result<Self, E> {
-        let uml = Uml(());
-        let run = idle(&uml)?;
-        match &run.end {
-            End::Finished => Ok(uml),
-            end => Err(Error::NoUml(format!("{end}{}", run.last_lines())).into()),
-        }
-    }
-}
+pub struct Uml;
 
 impl Executor for Uml {
     fn name(&self) -> &'static str {
@@ -51,11 +39,11 @@ impl Executor for Uml {
         let mut command = Command::new(boot.image);
         command.arg(format!("mem={}M", boot.memory_mib)).arg(format!("initrd={}", boot.initramfs.display()));
         command.args(KERNEL_ARGS);
-        // The folder of its process id goes where everything of the run is. It takes it away itself, unless it is killed.
-        if let (Some(folder), Some(name)) = (boot.console_log.parent(), boot.console_log.file_stem()) {
-            command.arg(format!("uml_dir={}/", folder.display())).arg(format!("umid={}", name.display()));
+        if let Some((folder, id)) = id_folder(boot) {
+            command.arg(format!("uml_dir={}/", folder.display())).arg(format!("umid={}", id.display()));
         }
         command.env("TMPDIR", memory_folder(boot.memory_mib));
+        repeatable(&mut command);
         command
     }
 
@@ -80,6 +68,13 @@ impl Executor for Uml {
     }
 
     /// A restart would run the program again.
+    fn clean_up(&self, boot: &Boot<'_>) {
+        if let Some((folder, id)) = id_folder(boot) {
+            // It is there only after a kill.
+            let _ = fs::remove_dir_all(folder.join(id));
+        }
+    }
+
     fn shutdown(&self) -> Shutdown {
         Shutdown::PowerOff
     }
@@ -87,6 +82,21 @@ impl Executor for Uml {
     fn limits(&self) -> Limits {
         Limits { silence: Duration::from_secs(15), total: Duration::from_secs(60) }
     }
+}
+
+/// The folder with the process id of a machine goes where everything of its run is: the parent, and its name there.
+fn id_folder<'a>(boot: &Boot<'a>) -> Option<(&'a Path, &'a OsStr)> {
+    Some((boot.console_log.parent()?, boot.console_log.file_stem()?))
+}
+
+/// The kernel's memory is laid out around the program's, which must not lie somewhere else each time.
+fn repeatable(command: &mut Command) {
+    let fix_addresses = || {
+        personality::set(personality::get()? | Persona::ADDR_NO_RANDOMIZE)?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec only two system calls are made; nothing allocates or locks.
+    unsafe { command.pre_exec(fix_addresses) };
 }
 
 /// Where the file that is the machine's memory is made; it has no name from the start. A container's /dev/shm can be too

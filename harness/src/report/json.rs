@@ -2,6 +2,7 @@
 //! The report of a run for programs. Fields are added, never changed; `schema` counts what is.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -36,13 +37,31 @@ struct Entry {
     observed: Option<Seen>,
     because: Option<String>,
     ms: u64,
+    phases_us: Phases,
     log: PathBuf,
+}
+
+/// Where the time of a claim went, microseconds, all its machines together. What is missing to the whole is the
+/// harness's own: images, judgement, transcript.
+#[derive(Debug, Serialize)]
+struct Phases {
+    /// From exec to a guest that is ready.
+    boot: u64,
+    /// From there to the guest's last word.
+    steps: u64,
+    /// From there to the end of the process.
+    stop: u64,
+}
+
+fn micros(times: impl Iterator<Item = Duration>) -> u64 {
+    u64::try_from(times.sum::<Duration>().as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Report {
     #[must_use]
     pub fn new(kernel: &Kernel, executor: &'static str, accel: Option<Accel>, proofs: &[Proof]) -> Self {
-        let mut boots: Vec<u64> = proofs.iter().flat_map(|proof| proof.boot_ms.iter().copied()).collect();
+        let machines = proofs.iter().flat_map(|proof| &proof.machines);
+        let mut boots: Vec<u64> = machines.filter_map(|times| Some(micros([times.boot?].into_iter()) / 1000)).collect();
         boots.sort_unstable();
         Report {
             schema: SCHEMA,
@@ -74,7 +93,12 @@ impl Entry {
             expected: judgement.expected,
             observed: judgement.observed,
             because: judgement.because,
-            ms: proof.ms,
+            ms: micros([proof.time].into_iter()) / 1000,
+            phases_us: Phases {
+                boot: micros(proof.machines.iter().filter_map(|times| times.boot)),
+                steps: micros(proof.machines.iter().map(|times| times.steps)),
+                stop: micros(proof.machines.iter().map(|times| times.stop)),
+            },
             log: proof.log.clone(),
         }
     }

@@ -13,12 +13,12 @@ pub fn line(proof: &Proof) -> String {
     let judgement = &proof.judgement;
     let outcome = judgement.observed.as_ref().map_or_else(|| "-".to_string(), Seen::to_string);
     let mut line = format!(
-        "{:<12} {:<28} {:<6} {:<32} {:>5.1} s",
+        "{:<12} {:<28} {:<6} {:<32} {:>5.2} s",
         judgement.verdict.to_string(),
         proof.claim,
         proof.fs.name(),
         outcome,
-        std::time::Duration::from_millis(proof.ms).as_secs_f64()
+        proof.time.as_secs_f64()
     );
     if let Some(because) = &judgement.because {
         line += &format!("\n             {because}\n             see {}", proof.log.display());

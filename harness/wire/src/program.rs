@@ -10,6 +10,9 @@ use crate::{Disk, Op};
 /// Where the guest finds its [`Program`].
 pub const PROGRAM_PATH: &str = "/vremount/program.json";
 
+/// What a shell reads instead of its terminal, if it is there.
+pub const SCRIPT_PATH: &str = "/vremount/script";
+
 /// Everything a guest needs to know; it decides nothing itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
@@ -31,7 +34,7 @@ pub struct Program {
 pub enum Work {
     /// Work off these operations, one [`crate::StepReport`] each, then stop.
     Steps(Vec<Op>),
-    /// Prepare disk A and its layers, then run a shell on the console until it ends.
+    /// Prepare disk A and its layers, then run a shell on the console, or on [`SCRIPT_PATH`], until it ends.
     Shell,
 }
 
@@ -56,4 +59,6 @@ pub enum Shutdown {
     Restart,
     /// `RB_POWER_OFF`.
     PowerOff,
+    /// Not at all: it spins until it is killed. A machine that slept would go on writing back, and under time travel a lot.
+    Spin,
 }

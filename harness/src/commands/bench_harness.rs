@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount bench-harness`
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Which;
+use crate::claims::{self, Claim};
+use crate::error::{Error, Exit};
+use crate::image::Fs;
+use crate::lab::{Lab, Order, Wanted};
+use crate::progress;
+use crate::project::Project;
+use crate::prove::{MEMORY_MIB, Proof};
+use crate::verdict::Verdict;
+use crate::verify::{default_jobs, verify};
+
+/// The claim that is timed: it formats nothing, breaks a disk, and is refused.
+const CLAIM: &str = "error-while-mounted";
+/// How many verdicts are timed as a whole.
+const VERDICTS: usize = 300;
+
+/// How fast claims are proved, on every executor, side by side in one run.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// How often each executor proves the claim
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Write every figure to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Bench {
+    schema: u32,
+    base: String,
+    claim: &'static str,
+    rounds: u16,
+    executors: Vec<Figures>,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    executor: String,
+    /// Milliseconds, as all times here.
+    exec_to_ready: Spread,
+    exec_to_verdict: Spread,
+    /// What the harness itself needs for a claim.
+    overhead: Spread,
+    peak_memory_kib: u64,
+    /// How long a number of verdicts take, with as many machines side by side as there are cores; the fast executor only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    many: Option<Many>,
+}
+
+#[derive(Serialize)]
+struct Many {
+    verdicts: usize,
+    jobs: usize,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let project = Project::find()?;
+    let base = options.which.base(&project)?;
+    let order = |wanted| Order { base: &base, level: options.which.level, fs: Fs::Ext4, wanted };
+    let labs = [Lab::new(&project, &order(Wanted::Uml))?, Lab::new(&project, &order(Wanted::Qemu))?];
+    let claim = claims::all().into_iter().find(|claim| claim.name == CLAIM);
+    let claim = claim.ok_or_else(|| Error::Usage(format!("failed to find claim {CLAIM:?}")))?;
+    let mut proofs: [Vec<Proof>; 2] = Default::default();
+    let bar = progress::count("timing", usize::from(options.rounds));
+    for _ in 0..options.rounds {
+        for (lab, proofs) in labs.iter().zip(&mut proofs) {
+            proofs.push(lab.prover(true, false).prove(&claim));
+        }
+        bar.advance();
+    }
+    drop(bar);
+    if proofs.iter().flatten().any(|proof| proof.judgement.verdict != Verdict::Holds) {
+        eprintln!("failed to time {CLAIM}: it does not hold; `vremount verify` says why");
+        return Ok(Exit::CannotTell);
+    }
+    let executors = labs.iter().zip(&proofs).map(|(lab, proofs)| Figures::new(lab, proofs)).collect();
+    let mut bench = Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors };
+    bench.executors[0].many = Some(many(&labs[0]));
+    print!("{bench}");
+    if let Some(path) = &options.json {
+        // Numbers and strings in structures always have a JSON form.
+        let text = serde_json::to_string_pretty(&bench).unwrap_or_default() + "\n";
+        fs::write(path, text).map_err(Error::io("write", path))?;
+    }
+    Ok(Exit::Holds)
+}
+
+/// All claims, again and again.
+fn many(lab: &Lab) -> Many {
+    let jobs = default_jobs(MEMORY_MIB);
+    let bar = progress::count("timing many", VERDICTS);
+    let started = Instant::now();
+    let mut verdicts = 0;
+    while verdicts < VERDICTS {
+        let claims: Vec<Claim> = claims::all().into_iter().take(VERDICTS - verdicts).collect();
+        verdicts += verify(&lab.prover(true, false), &claims, jobs, |_| bar.advance()).len();
+    }
+    Many { verdicts, jobs, seconds: started.elapsed().as_secs_f64() }
+}
+
+impl Figures {
+    fn new(lab: &Lab, proofs: &[Proof]) -> Self {
+        let machines = |proof: &Proof| {
+            let times = proof.machines.iter();
+            times.map(|times| times.boot.unwrap_or_default() + times.steps + times.stop).sum::<Duration>()
+        };
+        Figures {
+            executor: lab.title(),
+            exec_to_ready: Spread::of(proofs.iter().filter_map(|proof| proof.machines.first()?.boot)),
+            exec_to_verdict: Spread::of(proofs.iter().map(|proof| proof.time)),
+            overhead: Spread::of(proofs.iter().map(|proof| proof.time.saturating_sub(machines(proof)))),
+            peak_memory_kib: proofs.iter().filter_map(|proof| proof.peak_kib).max().unwrap_or_default(),
+            many: None,
+        }
+    }
+}
+
+impl Spread {
+    fn of(times: impl Iterator<Item = Duration>) -> Self {
+        let mut times: Vec<f64> = times.map(|time| time.as_secs_f64() * 1000.0).collect();
+        times.sort_by(f64::total_cmp);
+        let at = |place: usize| times.get(place).copied().unwrap_or(f64::NAN);
+        Spread { median: at(times.len() / 2), min: at(0), max: at(times.len().saturating_sub(1)) }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} ms ({:.1} to {:.1})", self.median, self.min, self.max)
+    }
+}
+
+impl fmt::Display for Bench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Linux {}, {}, {} rounds: median (min to max)", self.base, self.claim, self.rounds)?;
+        for figures in &self.executors {
+            writeln!(f, "\n{}", figures.executor)?;
+            writeln!(f, "  exec to guest ready    {}", figures.exec_to_ready)?;
+            writeln!(f, "  exec to verdict        {}", figures.exec_to_verdict)?;
+            writeln!(f, "  harness's own part     {}", figures.overhead)?;
+            writeln!(f, "  peak memory            {} MiB", figures.peak_memory_kib / 1024)?;
+            if let Some(Many { verdicts, jobs, seconds }) = &figures.many {
+                writeln!(f, "  {verdicts} verdicts           {seconds:.1} s, {jobs} machines side by side")?;
+            }
+        }
+        let [fast, slow] = self.executors.as_slice() else { return Ok(()) };
+        let ratio = slow.exec_to_verdict.median / fast.exec_to_verdict.median;
+        writeln!(f, "\n{} takes {ratio:.1} times as long to a verdict as {}", slow.executor, fast.executor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&[3, 1, 2], "2.0 ms (1.0 to 3.0)")]
+    #[case(&[5], "5.0 ms (5.0 to 5.0)")]
+    fn spreads_are_median_and_extremes(#[case] ms: &[u64], #[case] expected: &str) {
+        assert_eq!(Spread::of(ms.iter().map(|ms| Duration::from_millis(*ms))).to_string(), expected);
+    }
+}
