@@ -22,7 +22,7 @@ const QEMU: &str = "qemu-system-x86_64";
 /// What machines are to run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Wanted {
-    /// QEMU where a probe boot proves that KVM works, else User Mode Linux
+    /// QEMU where a probe boot proves that KVM works, else User Mode Linux where that runs, else QEMU
     Auto,
     /// QEMU: with KVM where a probe boot proves that it works, else emulated
     Qemu,
@@ -58,18 +58,37 @@ impl Lab {
     /// # Errors
     /// If a kernel or an image cannot be made, or machines do not run here.
     pub fn new(project: &Project, order: &Order<'_>) -> Result<Self, Error> {
-        let (accel, why) = match order.wanted {
-            Wanted::Uml => (None, "as asked for".to_string()),
-            Wanted::Auto | Wanted::Qemu => choose(project, order)?,
-        };
-        let arch = if accel.is_some() { Arch::X86_64 } else { Arch::Um };
-        let things = Things::obtain(project, order, arch)?;
-        let executor: Box<dyn Executor> = match accel {
-            Some(accel) => Box::new(Qemu::new(Path::new(QEMU), accel)),
-            None => Box::new(things.try_uml()?),
-        };
-        let Things { kernel, initramfs, upper, logs, logs_lock } = things;
-        Ok(Lab { kernel, executor, accel, why, initramfs, fs: order.fs, upper, logs, _logs_lock: logs_lock })
+        match order.wanted {
+            Wanted::Uml => Lab::with_uml(project, order, "as asked for".to_string()),
+            Wanted::Qemu => {
+                let Choice { accel, why } = choose(project, order)?;
+                Lab::with_qemu(project, order, accel, why)
+            }
+            Wanted::Auto => match choose(project, order) {
+                Ok(Choice { accel: Accel::Kvm, why }) => Lab::with_qemu(project, order, Accel::Kvm, why),
+                Ok(Choice { accel: Accel::Tcg, why }) => match Lab::with_uml(project, order, why.clone()) {
+                    Err(Error::Machine(machine::Error::NoUml(also))) => {
+                        Lab::with_qemu(project, order, Accel::Tcg, format!("{why}; and no User Mode Linux: {also}"))
+                    }
+                    lab => lab,
+                },
+                Err(Error::Machine(error @ machine::Error::NoQemu { .. })) => {
+                    Lab::with_uml(project, order, error.to_string())
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    fn with_qemu(project: &Project, order: &Order<'_>, accel: Accel, why: String) -> Result<Self, Error> {
+        let things = Things::obtain(project, order, Arch::X86_64)?;
+        Ok(things.into_lab(order, Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why))
+    }
+
+    fn with_uml(project: &Project, order: &Order<'_>, why: String) -> Result<Self, Error> {
+        let things = Things::obtain(project, order, Arch::Um)?;
+        let uml = things.try_uml()?;
+        Ok(things.into_lab(order, Box::new(uml), None, why))
     }
 
     /// The executor in words.
@@ -86,17 +105,10 @@ impl Lab {
     }
 }
 
-/// What QEMU runs guest code with, none for User Mode Linux; and why.
-fn choose(project: &Project, order: &Order<'_>) -> Result<(Option<Accel>, String), Error> {
+/// What QEMU runs guest code with, and why.
+fn choose(project: &Project, order: &Order<'_>) -> Result<Choice, Error> {
     let probe = |qemu: &Qemu, limits| Things::obtain(project, order, qemu.arch())?.idle(qemu, limits);
-    match machine::choose(Path::new(QEMU), &project.cache, probe) {
-        Err(Error::Machine(error @ machine::Error::NoQemu { .. })) if order.wanted == Wanted::Auto => {
-            Ok((None, error.to_string()))
-        }
-        Err(error) => Err(error),
-        Ok(Choice { accel: Accel::Tcg, why }) if order.wanted == Wanted::Auto => Ok((None, why)),
-        Ok(Choice { accel, why }) => Ok((Some(accel), why)),
-    }
+    machine::choose(Path::new(QEMU), &project.cache, probe)
 }
 
 /// All that a machine is made of, whatever it runs on.
@@ -118,12 +130,21 @@ impl Things {
         Ok(Things { kernel, initramfs, upper, logs, logs_lock })
     }
 
+    fn into_lab(self, order: &Order<'_>, executor: Box<dyn Executor>, accel: Option<Accel>, why: String) -> Lab {
+        let Things { kernel, initramfs, upper, logs, logs_lock } = self;
+        Lab { kernel, executor, accel, why, initramfs, fs: order.fs, upper, logs, _logs_lock: logs_lock }
+    }
+
     /// User Mode Linux, if it runs here: to try takes no longer than to guess.
     fn try_uml(&self) -> Result<Uml, Error> {
         let run = self.idle(&Uml, Uml.limits())?;
         match &run.end {
             End::Finished => Ok(Uml),
-            end => Err(machine::Error::NoUml(format!("{end}{}", run.last_lines())).into()),
+            end => {
+                // What it checked last is what this host does not let it do.
+                let checked = run.console_tail.lines().rfind(|line| line.starts_with("Checking "));
+                Err(machine::Error::NoUml(format!("{end}; {}", checked.unwrap_or("it checked nothing"))).into())
+            }
         }
     }
 

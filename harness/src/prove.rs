@@ -142,7 +142,7 @@ impl Prover<'_> {
             disk,
             memory_mib: MEMORY_MIB,
             console_log: &self.file(name, &format!("{number}.console")),
-            limits: self.executor.limits(),
+            limits: self.executor.limits().and_sleeping(slept(&part.ops)),
             power_cut,
         };
         let run = self.executor.run(&boot);
@@ -153,6 +153,12 @@ impl Prover<'_> {
     fn file(&self, claim: &str, ending: &str) -> PathBuf {
         self.logs.join(format!("{claim}-{}.{ending}", self.fs.name()))
     }
+}
+
+/// How long a guest sleeps on purpose.
+fn slept(ops: &[Op]) -> Duration {
+    let each = ops.iter().map(|op| if let Op::Sleep { ms } = op { Duration::from_millis(*ms) } else { Duration::ZERO });
+    each.sum()
 }
 
 fn split(steps: &[Step]) -> Vec<Part> {

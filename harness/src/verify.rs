@@ -43,12 +43,12 @@ fn take<'a>(claims: &'a [Claim], next: &AtomicUsize) -> Option<(usize, &'a Claim
     claims.get(place).map(|claim| (place, claim))
 }
 
-/// As many machines as there are cores, and never more than the memory that is free now can hold.
+/// As many machines as are asked for, or as there are cores; never more than the memory that is free now can hold.
 #[must_use]
-pub fn default_jobs(machine_mib: u32) -> usize {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let fit = free_mib().map_or(cores, |free| usize::try_from(free / u64::from(machine_mib).max(1)).unwrap_or(cores));
-    cores.min(fit).max(1)
+pub fn jobs(asked: Option<u16>, machine_mib: u32) -> usize {
+    let wanted = asked.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let fit = free_mib().map_or(wanted, |free| usize::try_from(free / u64::from(machine_mib).max(1)).unwrap_or(wanted));
+    wanted.min(fit).max(1)
 }
 
 fn free_mib() -> Option<u64> {

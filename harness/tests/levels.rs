@@ -57,6 +57,7 @@ fn the_fourth_patch_is_about_writeback_errors() {
         "error-while-mounted",
         "error-after-unmount",
         "error-unseen",
+        "error-in-the-background",
         "error-seen-by-another",
         "error-is-permanent",
         "error-everywhere",

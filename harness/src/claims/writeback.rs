@@ -14,6 +14,9 @@ const HAD_ERRORS: &str = "primarily if the underlying FS has had writeback error
 const ERRSEQ: &str = "A sample of the errseq_t on the workdir / upperdir's superblock";
 const SUBSET: &str = "this mechanism only determines a subset of the error scenarios";
 
+/// Dirty data is written back when it is 30 s old, by a thread that looks every 5 s.
+const EXPIRED_MS: u64 = 40_000;
+
 const SYNC: Op = Op::SyncUpper { disk: Disk::A };
 
 impl Script {
@@ -67,6 +70,20 @@ pub fn claims() -> Vec<Claim> {
                 .doomed()
                 .unmount()
                 .fails_unseen()
+                .refuses(Volatile, EIO, Reason::UnseenError)
+                .given(SYNC, Want::Fails(EIO))
+                .refuses_for_error(),
+        ),
+        claim(
+            "error-in-the-background",
+            "Refused after the kernel's own writeback failed, half a minute after the last write",
+            HAD_ERRORS,
+            4,
+            Script::on_upper()
+                .doomed()
+                .unmount()
+                .given(Op::Sleep { ms: EXPIRED_MS }, Want::IoErrors)
+                .still_writable()
                 .refuses(Volatile, EIO, Reason::UnseenError)
                 .given(SYNC, Want::Fails(EIO))
                 .refuses_for_error(),

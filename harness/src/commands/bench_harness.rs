@@ -18,7 +18,7 @@ use crate::progress;
 use crate::project::Project;
 use crate::prove::{MEMORY_MIB, Proof};
 use crate::verdict::Verdict;
-use crate::verify::{default_jobs, verify};
+use crate::verify::{jobs, verify};
 
 /// The claim that is timed: it formats nothing, breaks a disk, and is refused.
 const CLAIM: &str = "error-while-mounted";
@@ -109,7 +109,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 
 /// All claims, again and again.
 fn many(lab: &Lab) -> Many {
-    let jobs = default_jobs(MEMORY_MIB);
+    let jobs = jobs(None, MEMORY_MIB);
     let bar = progress::count("timing many", VERDICTS);
     let started = Instant::now();
     let mut verdicts = 0;

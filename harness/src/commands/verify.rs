@@ -16,7 +16,7 @@ use crate::progress;
 use crate::project::Project;
 use crate::prove::MEMORY_MIB;
 use crate::report::{self, Report, Tally};
-use crate::verify::{default_jobs, verify};
+use crate::verify::{jobs, verify};
 
 #[derive(Args)]
 pub struct Options {
@@ -34,7 +34,7 @@ pub struct Options {
     /// Write the report for programs to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Machines side by side [default: cores, as far as memory allows]
+    /// Machines side by side, as far as memory allows [default: cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Self-test: break nothing; every claim about a fault must end as `cannot tell`
@@ -55,7 +55,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let Options { which, fs, executor: wanted, .. } = options;
     let base = which.base(&project)?;
     let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;
-    let jobs = options.jobs.map_or_else(|| default_jobs(MEMORY_MIB), usize::from);
+    let jobs = jobs(options.jobs, MEMORY_MIB);
     if options.twice && lab.accel.is_some() {
         return Err(not_repeatable(lab.executor.name()));
     }
@@ -69,12 +69,14 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         lab.why
     );
     let bar = progress::count("proving", claims.len());
+    let mut tally = Tally::default();
     let proofs = verify(&lab.prover(!options.no_faults, options.twice), &claims, jobs, |proof| {
         bar.line(&report::line(proof));
         bar.advance();
+        tally.count(proof);
+        bar.note(format!("{} running, {} broken", jobs.min(claims.len() - tally.total()), tally.broken));
     });
     drop(bar);
-    let tally = Tally::of(&proofs);
     println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
     if let (Some(mut file), Some(path)) = (json, &options.json) {
         let report = Report::new(&lab.kernel, lab.executor.name(), lab.accel, &proofs);

@@ -30,6 +30,14 @@ pub struct Limits {
     pub total: Duration,
 }
 
+impl Limits {
+    /// For a guest that also sleeps for so long, which may cost no time at all.
+    #[must_use]
+    pub fn and_sleeping(self, time: Duration) -> Self {
+        Limits { silence: self.silence + time, total: self.total + time }
+    }
+}
+
 /// How a machine ended. Only the first two say anything about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {

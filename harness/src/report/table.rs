@@ -60,18 +60,19 @@ pub struct Tally {
 }
 
 impl Tally {
+    pub fn count(&mut self, proof: &Proof) {
+        *match proof.judgement.verdict {
+            Verdict::Holds => &mut self.holds,
+            Verdict::Broken => &mut self.broken,
+            Verdict::CannotTell => &mut self.cannot_tell,
+            Verdict::Skipped => &mut self.skipped,
+        } += 1;
+    }
+
+    /// How many there are.
     #[must_use]
-    pub fn of(proofs: &[Proof]) -> Self {
-        let mut tally = Tally::default();
-        for proof in proofs {
-            *match proof.judgement.verdict {
-                Verdict::Holds => &mut tally.holds,
-                Verdict::Broken => &mut tally.broken,
-                Verdict::CannotTell => &mut tally.cannot_tell,
-                Verdict::Skipped => &mut tally.skipped,
-            } += 1;
-        }
-        tally
+    pub fn total(self) -> usize {
+        self.holds + self.broken + self.cannot_tell + self.skipped
     }
 
     /// What it means for the command as a whole. What is broken weighs more than what nobody can tell.
