@@ -98,10 +98,12 @@ impl Lab {
         format!("{}{accel}", self.executor.name())
     }
 
+    /// One that proves each claim once, with faults, the fastest way.
     #[must_use]
-    pub fn prover(&self, faults: bool, twice: bool) -> Prover<'_> {
+    pub fn prover(&self) -> Prover<'_> {
         let Lab { kernel, executor, initramfs, fs, upper, logs, .. } = self;
-        Prover { kernel, executor: executor.as_ref(), initramfs, fs: *fs, upper, faults, logs, twice }
+        let executor = executor.as_ref();
+        Prover { kernel, executor, initramfs, fs: *fs, upper, logs, faults: true, twice: false, fresh: false }
     }
 }
 

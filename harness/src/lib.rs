@@ -20,6 +20,7 @@ mod repeat;
 pub mod report;
 pub mod series;
 pub mod source;
+mod together;
 pub mod tool;
 mod transcript;
 pub mod verdict;

@@ -31,6 +31,8 @@ pub struct Prover<'a> {
     pub logs: &'a Path,
     /// Prove each claim again, and compare.
     pub twice: bool,
+    /// Never use a machine for more than one claim, however long it takes to boot.
+    pub fresh: bool,
 }
 
 /// What became of a claim.
@@ -49,20 +51,20 @@ pub struct Proof {
 }
 
 /// What the guest does between two things that happen to its machine.
-struct Part {
-    ops: Vec<Op>,
-    ends_in: Option<HostStep>,
+pub(crate) struct Part {
+    pub ops: Vec<Op>,
+    pub ends_in: Option<HostStep>,
 }
 
 impl Prover<'_> {
     /// Proves a claim on machines of its own, once or twice.
     #[must_use]
     pub fn prove(&self, claim: &Claim) -> Proof {
-        let first = self.prove_once(claim);
+        let first = self.prove_alone(claim);
         if !self.twice {
             return first;
         }
-        let again = repeat::keep(self.logs, &first).map(|kept| (kept, self.prove_once(claim)));
+        let again = repeat::keep(self.logs, &first).map(|kept| (kept, self.prove_alone(claim)));
         match again.and_then(|(kept, again)| Ok((repeat::difference(&kept, self.logs)?, again))) {
             Ok((None, again)) => Proof { time: first.time + again.time, ..again },
             Ok((Some(difference), again)) => {
@@ -73,28 +75,43 @@ impl Prover<'_> {
         }
     }
 
-    fn prove_once(&self, claim: &Claim) -> Proof {
+    /// Proves a claim on machines of its own.
+    pub(crate) fn prove_alone(&self, claim: &Claim) -> Proof {
         let started = Instant::now();
-        let steps: Vec<Step> = claim.steps.iter().filter(|step| self.faults || !step.is_fault()).cloned().collect();
+        let steps = self.steps(claim);
         let mut runs = Vec::new();
         let judgement = match self.run(claim.name, &steps, &mut runs) {
             Ok(reports) => judge_run(&steps, &reports, &runs),
             Err(why) => Judgement::cannot_tell(why),
         };
+        let parts: Vec<Vec<StepReport>> = runs.iter().map(reports).collect();
+        let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
+        let machines = runs.iter().map(|run| run.times).collect();
+        let proof = self.proof(claim, &steps, &parts, judgement, started.elapsed(), machines);
+        Proof { peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(), ..proof }
+    }
+
+    /// The steps of a claim in this run.
+    pub(crate) fn steps(&self, claim: &Claim) -> Vec<Step> {
+        claim.steps.iter().filter(|step| self.faults || !step.is_fault()).cloned().collect()
+    }
+
+    /// A proof with its transcript; `parts` holds the reports of each machine.
+    pub(crate) fn proof(
+        &self,
+        claim: &Claim,
+        steps: &[Step],
+        parts: &[&[StepReport]],
+        judgement: Judgement,
+        time: Duration,
+        machines: Vec<Times>,
+    ) -> Proof {
         let log = self.file(claim.name, "log");
-        let judgement = match transcript::write(&log, claim, &steps, &runs, &judgement) {
+        let judgement = match transcript::write(&log, claim, steps, parts, &judgement) {
             Ok(()) => judgement,
             Err(cause) => Judgement::cannot_tell(format!("failed to write {}: {cause}", log.display())),
         };
-        Proof {
-            claim: claim.name,
-            fs: self.fs,
-            judgement,
-            time: started.elapsed(),
-            machines: runs.iter().map(|run| run.times).collect(),
-            peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(),
-            log,
-        }
+        Proof { claim: claim.name, fs: self.fs, judgement, time, machines, peak_kib: None, log }
     }
 
     /// Runs the parts one after the other; the error is why nothing can be told.
@@ -104,14 +121,11 @@ impl Prover<'_> {
         if let Some(disk) = &disk {
             image::unpack(self.upper, disk).map_err(|error| error.to_string())?;
         }
-        let mut reports = Vec::new();
+        let mut all = Vec::new();
         for (number, part) in parts.iter().enumerate() {
             let run = self.run_part(name, number, part, disk.as_deref())?;
             let outcome = check(self.kernel, part, &run);
-            reports.extend(run.events.iter().filter_map(|event| match event {
-                Event::Step(report) => Some(report.clone()),
-                _ => None,
-            }));
+            all.extend(reports(&run));
             runs.push(run);
             outcome?;
         }
@@ -119,10 +133,11 @@ impl Prover<'_> {
             // Only of use to look into a failure, and then the transcript says more.
             let _ = fs::remove_file(disk);
         }
-        Ok(reports)
+        Ok(all)
     }
 
-    fn run_part(&self, name: &str, number: usize, part: &Part, disk: Option<&Path>) -> Result<Run, String> {
+    /// Runs one machine.
+    pub(crate) fn run_part(&self, name: &str, number: usize, part: &Part, disk: Option<&Path>) -> Result<Run, String> {
         let power_cut = part.ends_in == Some(HostStep::PowerCut);
         let packed = || Backing::Extents(EXTENTS_PATH.to_string());
         let first = disk.map_or_else(packed, |disk| self.executor.backing(disk));
@@ -142,7 +157,7 @@ impl Prover<'_> {
             disk,
             memory_mib: MEMORY_MIB,
             console_log: &self.file(name, &format!("{number}.console")),
-            limits: self.executor.limits().and_sleeping(slept(&part.ops)),
+            limits: self.executor.limits().and_sleeping(part.ops.iter().map(Op::sleeps).sum()),
             power_cut,
         };
         let run = self.executor.run(&boot);
@@ -155,10 +170,13 @@ impl Prover<'_> {
     }
 }
 
-/// How long a guest sleeps on purpose.
-fn slept(ops: &[Op]) -> Duration {
-    let each = ops.iter().map(|op| if let Op::Sleep { ms } = op { Duration::from_millis(*ms) } else { Duration::ZERO });
-    each.sum()
+/// What a guest reported, in the order of its program.
+pub(crate) fn reports(run: &Run) -> Vec<StepReport> {
+    let reports = run.events.iter().filter_map(|event| match event {
+        Event::Step(report) => Some(report.clone()),
+        _ => None,
+    });
+    reports.collect()
 }
 
 fn split(steps: &[Step]) -> Vec<Part> {
@@ -178,7 +196,7 @@ fn split(steps: &[Step]) -> Vec<Part> {
 }
 
 /// Whether a machine ran the right kernel to the right end. The error is why nothing can be told.
-fn check(kernel: &Kernel, part: &Part, run: &Run) -> Result<(), String> {
+pub(crate) fn check(kernel: &Kernel, part: &Part, run: &Run) -> Result<(), String> {
     let ended_well = match run.end {
         End::Finished => part.ends_in != Some(HostStep::PowerCut),
         End::PowerCut => part.ends_in == Some(HostStep::PowerCut),

@@ -5,28 +5,33 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use vremount_wire::{Event, StepReport};
+use vremount_wire::StepReport;
 
 use crate::claims::{Claim, Step, describe_outcome};
-use crate::machine::Run;
 use crate::verdict::Judgement;
 
-/// Writes the transcript of a claim.
+/// Writes the transcript of a claim; `parts` holds the reports of each of its machines.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write(to: &Path, claim: &Claim, steps: &[Step], runs: &[Run], judgement: &Judgement) -> io::Result<()> {
-    std::fs::write(to, text(claim, steps, runs, judgement))
+pub fn write(
+    to: &Path,
+    claim: &Claim,
+    steps: &[Step],
+    parts: &[&[StepReport]],
+    judgement: &Judgement,
+) -> io::Result<()> {
+    std::fs::write(to, text(claim, steps, parts, judgement))
 }
 
-fn text(claim: &Claim, steps: &[Step], runs: &[Run], judgement: &Judgement) -> String {
+fn text(claim: &Claim, steps: &[Step], parts: &[&[StepReport]], judgement: &Judgement) -> String {
     let mut text = format!("{}: {}\n\n", claim.name, claim.title);
-    let mut runs = runs.iter();
-    let mut reports = reports(runs.next());
+    let mut parts = parts.iter();
+    let mut reports = parts.next().copied().unwrap_or_default().iter();
     for step in steps {
         let _ = writeln!(text, "{step}");
         if matches!(step, Step::Host(_)) {
-            reports = self::reports(runs.next());
+            reports = parts.next().copied().unwrap_or_default().iter();
         } else if let Some(report) = reports.next() {
             let _ = writeln!(text, "    {} ({} us)", describe_outcome(&report.outcome), report.us);
             for line in &report.log {
@@ -41,11 +46,4 @@ fn text(claim: &Claim, steps: &[Step], runs: &[Run], judgement: &Judgement) -> S
         let _ = writeln!(text, "{because}");
     }
     text
-}
-
-fn reports(run: Option<&Run>) -> impl Iterator<Item = &StepReport> {
-    run.into_iter().flat_map(|run| &run.events).filter_map(|event| match event {
-        Event::Step(report) => Some(report),
-        _ => None,
-    })
 }

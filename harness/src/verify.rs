@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Many claims: side by side, reported in order.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -8,19 +9,27 @@ use std::thread;
 
 use crate::claims::Claim;
 use crate::prove::{Proof, Prover};
+use crate::together;
+
+/// How many claims share a machine where booting is dear: enough to make little of the boot, few enough that all cores have
+/// something to do and that the first results come soon.
+const TOGETHER: usize = 8;
 
 /// Proves claims on up to `jobs` machines at a time. `on_proof` sees each proof in the order of the claims, as soon as
 /// those before it are there.
 pub fn verify(prover: &Prover<'_>, claims: &[Claim], jobs: usize, mut on_proof: impl FnMut(&Proof)) -> Vec<Proof> {
+    let batches = batches(prover, claims);
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, claims.len().max(1)) {
-            let (sender, next) = (sender.clone(), &next);
+        for _ in 0..jobs.clamp(1, batches.len().max(1)) {
+            let (sender, next, batches) = (sender.clone(), &next, &batches);
             scope.spawn(move || {
-                while let Some((place, claim)) = take(claims, next) {
-                    // The receiver outlives the workers.
-                    let _ = sender.send((place, prover.prove(claim)));
+                while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    for (place, proof) in prove(prover, batch) {
+                        // The receiver outlives the workers.
+                        let _ = sender.send((place, proof));
+                    }
                 }
             });
         }
@@ -38,9 +47,28 @@ pub fn verify(prover: &Prover<'_>, claims: &[Claim], jobs: usize, mut on_proof: 
     })
 }
 
-fn take<'a>(claims: &'a [Claim], next: &AtomicUsize) -> Option<(usize, &'a Claim)> {
-    let place = next.fetch_add(1, Ordering::Relaxed);
-    claims.get(place).map(|claim| (place, claim))
+/// Claims that are proved one after the other, with their places among all.
+type Batch<'a> = Vec<(usize, &'a Claim)>;
+
+/// What each machine gets to prove. A claim that needs the host, or sleeps, or must be repeated, has its machines to itself;
+/// those that sleep come first, so that the others have the time.
+fn batches<'a>(prover: &Prover<'_>, claims: &'a [Claim]) -> Vec<Batch<'a>> {
+    let alone = prover.fresh || prover.twice || prover.executor.boots_fast();
+    let (single, shared): (Batch<'_>, Batch<'_>) =
+        claims.iter().enumerate().partition(|(_, claim)| alone || claim.needs_host() || !claim.sleeps().is_zero());
+    let mut batches: Vec<Batch<'_>> = single.into_iter().map(|claim| vec![claim]).collect();
+    batches.extend(shared.chunks(TOGETHER).map(<[_]>::to_vec));
+    batches.sort_by_key(|batch| batch.first().map(|(place, claim)| (Reverse(claim.sleeps()), *place)));
+    batches
+}
+
+fn prove(prover: &Prover<'_>, batch: &Batch<'_>) -> Vec<(usize, Proof)> {
+    let (places, claims): (Vec<usize>, Vec<&Claim>) = batch.iter().copied().unzip();
+    let proofs = match claims.as_slice() {
+        [claim] => vec![prover.prove(claim)],
+        claims => together::prove(prover, claims),
+    };
+    places.into_iter().zip(proofs).collect()
 }
 
 /// As many machines as are asked for, or as there are cores; never more than the memory that is free now can hold.

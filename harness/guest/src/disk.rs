@@ -22,6 +22,7 @@ pub struct Disk {
     backing: PathBuf,
     /// The loop device as device-mapper names it, `major:minor`.
     below: String,
+    looped: LoopDevice,
     loop_name: String,
     /// The device-mapper device.
     pub device: PathBuf,
@@ -48,8 +49,16 @@ impl Disk {
         let sectors = context("read", &size, fs::read_to_string(&size))?.trim().parse().map_err(Failure::new)?;
         let name = id.to_string();
         let device = map(&name, &fault::healthy(sectors, &below))?;
-        let mut disk =
-            Disk { name, backing, below, loop_name, device, sectors, counted_from: Io { writes: 0, flushes: 0 } };
+        let mut disk = Disk {
+            name,
+            backing,
+            below,
+            looped,
+            loop_name,
+            device,
+            sectors,
+            counted_from: Io { writes: 0, flushes: 0 },
+        };
         disk.count()?;
         Ok(disk)
     }
@@ -85,6 +94,17 @@ impl Disk {
         let suspended = dm.device_suspend(&id, DmOptions::default().set_flags(quick));
         suspended.map_err(|error| Failure::new(format!("failed to suspend {}: {error}", self.name)))?;
         resume(&dm, &id)
+    }
+
+    /// Takes the devices down, and removes an image that was unpacked for them.
+    pub fn detach(self) -> Result<(), Failure> {
+        let removed = control()?.device_remove(&DevId::Name(dm_name(&self.name)?), DmOptions::default());
+        removed.map_err(|error| Failure::new(format!("failed to remove device {}: {error}", self.name)))?;
+        context("detach", &self.loop_name, self.looped.detach())?;
+        if self.backing.starts_with(IMAGES) {
+            context("remove", &self.backing, fs::remove_file(&self.backing))?;
+        }
+        Ok(())
     }
 
     /// Writes to the disk are in the page cache of what the loop device is over until somebody syncs that.

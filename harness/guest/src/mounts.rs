@@ -82,6 +82,24 @@ pub fn unmount_at(at: &Path) -> Result<(), Failure> {
     context("unmount", at, unmount(at, UnmountFlags::empty()))
 }
 
+/// Every mount point, the last mounted last.
+pub fn all() -> Result<Vec<PathBuf>, Failure> {
+    let path = "/proc/self/mountinfo";
+    let table = context("read", path, fs::read_to_string(path))?;
+    Ok(table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect())
+}
+
+/// Unmounts all but these.
+pub fn unmount_all(but: &[PathBuf]) -> Result<(), Failure> {
+    for at in all()?.iter().rev().filter(|at| !but.contains(at)) {
+        unmount_at(at)?;
+    }
+    match all()?.iter().find(|at| !but.contains(at)) {
+        Some(left) => Err(Failure::new(format!("failed to unmount {}: it is still mounted", left.display()))),
+        None => Ok(()),
+    }
+}
+
 /// mount(2) of an overlay.
 pub fn mount_overlay(disk: Disk, layers: Layers, mode: Mode, via: Via, options: &str) -> Result<Outcome, Failure> {
     let at = merged(disk, layers);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,11 @@ pub struct Runner<'a> {
     /// Opened when the upper filesystem was mounted: what syncfs(2) on it reports happened since.
     witnesses: BTreeMap<Id, File>,
     snapshots: BTreeMap<(Id, &'static str), Snapshot>,
+    mounted_at_start: Vec<PathBuf>,
+    writeback_interval: String,
 }
+
+const WRITEBACK_INTERVAL: &str = "/proc/sys/vm/dirty_writeback_centisecs";
 
 impl<'a> Runner<'a> {
     pub fn new(program: &'a Program) -> Result<Self, Failure> {
@@ -33,6 +38,8 @@ impl<'a> Runner<'a> {
             disks: BTreeMap::new(),
             witnesses: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            mounted_at_start: mounts::all()?,
+            writeback_interval: context("read", WRITEBACK_INTERVAL, fs::read_to_string(WRITEBACK_INTERVAL))?,
         })
     }
 
@@ -72,6 +79,7 @@ impl<'a> Runner<'a> {
                 context("syncfs", mounts::upper_filesystem(*disk, Via::Mount), syncfs(witness))
             }
             Op::ReloadOverlay => module::reload(&self.program.module),
+            Op::Reset => self.reset(),
             _ => on_filesystem(op),
         }
         .map(|()| Outcome::Done)
@@ -99,6 +107,18 @@ impl<'a> Runner<'a> {
             _ => return Err(Failure::new(format!("failed to prepare with {op:?}"))),
         }
         Ok(())
+    }
+
+    fn reset(&mut self) -> Result<(), Failure> {
+        self.witnesses.clear();
+        self.snapshots.clear();
+        mounts::unmount_all(&self.mounted_at_start)?;
+        for disk in std::mem::take(&mut self.disks).into_values() {
+            disk.detach()?;
+        }
+        write_setting(WRITEBACK_INTERVAL, &self.writeback_interval)?;
+        // Overlay does not go while anything still uses it.
+        module::reload(&self.program.module)
     }
 
     fn disk(&mut self, id: Id) -> Result<&mut Disk, Failure> {
@@ -155,16 +175,17 @@ fn on_filesystem(op: &Op) -> Result<(), Failure> {
                 false => Ok(()),
             }
         }
-        Op::PauseWriteback => {
-            let path = "/proc/sys/vm/dirty_writeback_centisecs";
-            context("write", path, fs::write(path, "0"))
-        }
+        Op::PauseWriteback => write_setting(WRITEBACK_INTERVAL, "0"),
         Op::Sleep { ms } => {
             sleep(Duration::from_millis(*ms));
             Ok(())
         }
         _ => Err(Failure::new(format!("this guest does not know {op:?}"))),
     }
+}
+
+fn write_setting(path: &str, value: &str) -> Result<(), Failure> {
+    context("write", path, fs::write(path, value))
 }
 
 fn cycle(disk: Id, times: u32) -> Result<(), Failure> {

@@ -69,6 +69,7 @@ pub fn describe(op: &Op) -> String {
         Op::Snapshot { disk, scope: Scope::Marker } => format!("remember the marker on {disk}"),
         Op::SameAsSnapshot { disk, scope: Scope::Tree } => format!("all of upper filesystem {disk} is as remembered"),
         Op::SameAsSnapshot { disk, scope: Scope::Marker } => format!("the marker on {disk} is as remembered"),
+        Op::Reset => "take everything down".to_string(),
         Op::Sleep { ms } => format!("sleep {ms} ms"),
     }
 }

@@ -10,7 +10,10 @@ mod writeback;
 pub use describe::{describe, describe_outcome, errno_name};
 pub use step::{HostStep, Step, Want};
 
+use std::time::Duration;
+
 use step::Script;
+use vremount_wire::Op;
 
 /// A sentence of the cover letter, made checkable.
 pub struct Claim {
@@ -26,6 +29,18 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether something happens to its machine.
+    #[must_use]
+    pub fn needs_host(&self) -> bool {
+        self.steps.iter().any(|step| step.op().is_none())
+    }
+
+    /// How long its guest sleeps: nothing under time travel, as long as it says elsewhere.
+    #[must_use]
+    pub fn sleeps(&self) -> Duration {
+        self.steps.iter().filter_map(Step::op).map(Op::sleeps).sum()
+    }
+
     /// Whether something is broken on purpose.
     #[must_use]
     pub fn has_fault(&self) -> bool {
@@ -67,7 +82,6 @@ mod tests {
     /// A claim about a fault must be able to say that the fault did not happen.
     #[test]
     fn every_fault_is_evidenced() {
-        use vremount_wire::Op;
         for claim in all() {
             let broken = claim.steps.iter().position(|s| matches!(s, Step::Given(Op::Break { .. }, _)));
             if let Some(at) = broken {

@@ -17,6 +17,15 @@ pub enum Step {
 }
 
 impl Step {
+    /// What the guest does, if it is the guest's.
+    #[must_use]
+    pub fn op(&self) -> Option<&Op> {
+        match self {
+            Step::Given(op, _) | Step::Then(op, _) => Some(op),
+            Step::Host(_) => None,
+        }
+    }
+
     /// Whether this breaks something on purpose.
     #[must_use]
     pub fn is_fault(&self) -> bool {

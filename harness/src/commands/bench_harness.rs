@@ -86,7 +86,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let bar = progress::count("timing", usize::from(options.rounds));
     for _ in 0..options.rounds {
         for (lab, proofs) in labs.iter().zip(&mut proofs) {
-            proofs.push(lab.prover(true, false).prove(&claim));
+            proofs.push(lab.prover().prove(&claim));
         }
         bar.advance();
     }
@@ -115,7 +115,7 @@ fn many(lab: &Lab) -> Many {
     let mut verdicts = 0;
     while verdicts < VERDICTS {
         let claims: Vec<Claim> = claims::all().into_iter().take(VERDICTS - verdicts).collect();
-        verdicts += verify(&lab.prover(true, false), &claims, jobs, |_| bar.advance()).len();
+        verdicts += verify(&lab.prover(), &claims, jobs, |_| bar.advance()).len();
     }
     Many { verdicts, jobs, seconds: started.elapsed().as_secs_f64() }
 }

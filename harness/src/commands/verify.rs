@@ -14,7 +14,7 @@ use crate::image::Fs;
 use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::MEMORY_MIB;
+use crate::prove::{MEMORY_MIB, Prover};
 use crate::report::{self, Report, Tally};
 use crate::verify::{jobs, verify};
 
@@ -43,6 +43,9 @@ pub struct Options {
     /// Prove each claim two times; transcripts and console logs must be the same, byte for byte (User Mode Linux only)
     #[arg(long)]
     twice: bool,
+    /// A machine of its own for every claim, also where booting is slow
+    #[arg(long)]
+    fresh: bool,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
@@ -70,7 +73,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     );
     let bar = progress::count("proving", claims.len());
     let mut tally = Tally::default();
-    let proofs = verify(&lab.prover(!options.no_faults, options.twice), &claims, jobs, |proof| {
+    let prover = Prover { faults: !options.no_faults, twice: options.twice, fresh: options.fresh, ..lab.prover() };
+    let proofs = verify(&prover, &claims, jobs, |proof| {
         bar.line(&report::line(proof));
         bar.advance();
         tally.count(proof);

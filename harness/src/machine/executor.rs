@@ -71,6 +71,9 @@ pub trait Executor: Sync {
     /// How the guest ends the machine.
     fn shutdown(&self) -> Shutdown;
 
+    /// Whether a machine boots faster than an old one can be made as good as new.
+    fn boots_fast(&self) -> bool;
+
     /// The clocks of a machine that works off a claim: a hundred times what it takes.
     fn limits(&self) -> Limits;
 

@@ -89,6 +89,10 @@ impl Executor for Qemu {
         Shutdown::Restart
     }
 
+    fn boots_fast(&self) -> bool {
+        self.accel == Accel::Kvm
+    }
+
     fn limits(&self) -> Limits {
         let factor = match self.accel {
             Accel::Kvm => 1,

@@ -79,6 +79,10 @@ impl Executor for Uml {
         Shutdown::PowerOff
     }
 
+    fn boots_fast(&self) -> bool {
+        true
+    }
+
     fn limits(&self) -> Limits {
         Limits { silence: Duration::from_secs(15), total: Duration::from_secs(60) }
     }

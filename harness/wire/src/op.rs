@@ -2,6 +2,7 @@
 //! The operations a guest knows. They are data: one interpreter runs them, one printer shows them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,17 @@ pub enum Scope {
     Tree,
     /// `work/incompat/volatile` itself: its inode and xattrs.
     Marker,
+}
+
+impl Op {
+    /// How long it sleeps on purpose.
+    #[must_use]
+    pub fn sleeps(&self) -> Duration {
+        match self {
+            Op::Sleep { ms } => Duration::from_millis(*ms),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 /// One operation. Unless said otherwise its outcome is `done` or `failed`.
@@ -207,4 +219,7 @@ pub enum Op {
     Sleep {
         ms: u64,
     },
+    /// Takes down all that was made since the start: mounts, devices, images; loads overlay afresh. Fails unless the machine
+    /// is as it was then.
+    Reset,
 }

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Several claims on one machine, where booting is dear. Between two of them the guest takes everything down and checks that
+//! the machine is as it was. What cannot be told that way is told by a machine of its own.
+
+use std::time::Duration;
+
+use vremount_wire::{Op, Outcome, StepReport};
+
+use crate::claims::{Claim, Step};
+use crate::machine::Times;
+use crate::prove::{Part, Proof, Prover, check, reports};
+use crate::verdict::{Verdict, judge};
+
+/// Proves the claims one after the other; none may need the host in between.
+#[must_use]
+pub fn prove(prover: &Prover<'_>, claims: &[&Claim]) -> Vec<Proof> {
+    let scripts: Vec<Vec<Step>> = claims.iter().map(|claim| prover.steps(claim)).collect();
+    let Some((reports, times)) = run(prover, claims, &scripts) else {
+        return claims.iter().map(|claim| prover.prove_alone(claim)).collect();
+    };
+    let mut rest = reports.as_slice();
+    let mut clean = true;
+    let mut proofs = Vec::new();
+    for (place, (claim, steps)) in claims.iter().zip(&scripts).enumerate() {
+        if place > 0 {
+            let (reset, behind) = rest.split_at(rest.len().min(1));
+            clean &= reset.iter().all(|report| report.outcome == Outcome::Done);
+            rest = behind;
+        }
+        let (own, behind) = rest.split_at(rest.len().min(steps.len()));
+        rest = behind;
+        let judgement = judge(steps, own);
+        if clean && judgement.verdict != Verdict::CannotTell {
+            // The first of them has waited for the machine.
+            let boot = times.boot.filter(|_| place == 0);
+            let machine =
+                Times { boot, steps: own.iter().map(|report| Duration::from_micros(report.us)).sum(), ..times };
+            proofs.push(prover.proof(
+                claim,
+                steps,
+                &[own],
+                judgement,
+                boot.unwrap_or_default() + machine.steps,
+                vec![machine],
+            ));
+        } else {
+            proofs.push(prover.prove_alone(claim));
+        }
+    }
+    proofs
+}
+
+/// All reports of a machine that ended well, with no warning of its kernel.
+fn run(prover: &Prover<'_>, claims: &[&Claim], scripts: &[Vec<Step>]) -> Option<(Vec<StepReport>, Times)> {
+    let mut ops = Vec::new();
+    for steps in scripts {
+        if !ops.is_empty() {
+            ops.push(Op::Reset);
+        }
+        ops.extend(steps.iter().filter_map(Step::op).cloned());
+    }
+    let part = Part { ops, ends_in: None };
+    let name = format!("{}-and-{}-more", claims.first()?.name, claims.len() - 1);
+    let run = prover.run_part(&name, 0, &part, None).ok()?;
+    check(prover.kernel, &part, &run).ok()?;
+    run.splats.is_empty().then(|| (reports(&run), run.times))
+}
