@@ -12,6 +12,7 @@ pub mod error;
 pub mod image;
 pub mod lab;
 pub mod machine;
+mod process;
 pub mod progress;
 pub mod project;
 pub mod prove;

@@ -26,6 +26,8 @@ pub enum Error {
     NoCheckout(PathBuf),
     #[error("failed to find a folder for the cache: neither XDG_CACHE_HOME nor HOME is set")]
     NoCache,
+    #[error("failed to clean {cache}: another vremount uses it; wait for it", cache = .0.display())]
+    InUse(PathBuf),
     #[error("failed to lock {path}: {cause}", path = path.display())]
     Lock { path: PathBuf, cause: io::Error },
 }
@@ -42,6 +44,36 @@ impl Project {
         let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache"))).ok_or(Error::NoCache)?;
         Ok(Project { root, cache: caches.join("vremount") })
+    }
+
+    /// Keeps the cache from being cleaned until the file is dropped. Any number may use it at a time.
+    ///
+    /// # Errors
+    /// If the lock file cannot be made.
+    pub fn use_cache(&self) -> Result<File, Error> {
+        let (path, file) = self.cache_lock()?;
+        file.lock_shared().map_err(|cause| Error::Lock { path, cause })?;
+        Ok(file)
+    }
+
+    /// Has the cache for itself until the file is dropped.
+    ///
+    /// # Errors
+    /// If somebody uses it.
+    pub fn own_cache(&self) -> Result<File, Error> {
+        let (_, file) = self.cache_lock()?;
+        file.try_lock().map_err(|_| Error::InUse(self.cache.clone()))?;
+        Ok(file)
+    }
+
+    fn cache_lock(&self) -> Result<(PathBuf, File), Error> {
+        let path = self.cache.join("cache.lock");
+        let create = || {
+            fs::create_dir_all(&self.cache)?;
+            File::options().create(true).truncate(false).write(true).open(&path)
+        };
+        let file = create().map_err(|cause| Error::Lock { path: path.clone(), cause })?;
+        Ok((path, file))
     }
 
     /// Keeps other harnesses out of the part of the cache that `name` stands for, until the file is dropped.

@@ -205,19 +205,20 @@ pub(crate) fn check(kernel: &Kernel, part: &Part, run: &Run) -> Result<(), Strin
     if !ended_well {
         return Err(format!("{}{}", run.end, run.last_lines()));
     }
-    let ready = run.events.iter().find_map(|event| match event {
-        Event::Ready { build_id, module_sha256, .. } => Some((build_id, module_sha256)),
-        _ => None,
-    });
-    match ready {
-        Some((build_id, _)) if *build_id != kernel.build_id => {
+    match run.events.as_slice() {
+        [Event::Ready { build_id, .. }, ..] if *build_id != kernel.build_id => {
             Err(format!("the machine runs kernel build {build_id}, not {}", kernel.build_id))
         }
-        Some((_, module)) if *module != kernel.module.sha256 => {
+        [Event::Ready { module_sha256: module, .. }, ..] if *module != kernel.module.sha256 => {
             Err(format!("the machine loaded overlay module {module}, not {}", kernel.module.sha256))
         }
-        Some(_) => Ok(()),
-        None => Err("the guest never said who it is".to_string()),
+        [Event::Ready { .. }, steps @ .., Event::End { steps: count }] => {
+            let in_order = |(place, event): (usize, &Event)| matches!(event, Event::Step(r) if r.index == place);
+            let complete = *count == part.ops.len() && steps.len() == *count;
+            let told = complete && steps.iter().enumerate().all(in_order);
+            told.then_some(()).ok_or_else(|| "reports of the guest are missing or out of order".to_string())
+        }
+        _ => Err("the guest did not say who it is and when it was done".to_string()),
     }
 }
 
@@ -229,5 +230,62 @@ fn judge_run(steps: &[Step], reports: &[StepReport], runs: &[Run]) -> Judgement 
             Judgement { verdict: Verdict::Broken, because: Some(format!("the kernel warned: {splat}")), ..judgement }
         }
         _ => judgement,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Level;
+    use crate::build::Module;
+    use rstest::rstest;
+    use vremount_wire::Outcome;
+
+    fn ready(build_id: &str, module: &str) -> Event {
+        let (build_id, module_sha256) = (build_id.to_string(), module.to_string());
+        Event::Ready { release: String::new(), build_id, module_sha256, uptime_ms: 1 }
+    }
+
+    fn step(index: usize) -> Event {
+        Event::Step(StepReport { index, outcome: Outcome::Done, log: Vec::new(), us: 1 })
+    }
+
+    fn end(steps: usize) -> Event {
+        Event::End { steps }
+    }
+
+    #[rstest]
+    #[case::all_there(vec![ready("k", "m"), step(0), step(1), end(2)], End::Finished, true)]
+    #[case::other_kernel(vec![ready("x", "m"), step(0), step(1), end(2)], End::Finished, false)]
+    #[case::other_module(vec![ready("k", "x"), step(0), step(1), end(2)], End::Finished, false)]
+    #[case::nobody(vec![step(0), step(1), end(2)], End::Finished, false)]
+    #[case::one_missing(vec![ready("k", "m"), step(1), end(2)], End::Finished, false)]
+    #[case::one_twice(vec![ready("k", "m"), step(0), step(0), end(2)], End::Finished, false)]
+    #[case::other_order(vec![ready("k", "m"), step(1), step(0), end(2)], End::Finished, false)]
+    #[case::one_too_many(vec![ready("k", "m"), step(0), step(1), step(2), end(3)], End::Finished, false)]
+    #[case::other_count(vec![ready("k", "m"), step(0), step(1), end(3)], End::Finished, false)]
+    #[case::two_guests(vec![ready("k", "m"), ready("k", "m"), step(0), step(1), end(2)], End::Finished, false)]
+    #[case::no_end(vec![ready("k", "m"), step(0), step(1)], End::Finished, false)]
+    #[case::crash(vec![ready("k", "m"), step(0), step(1), end(2)], End::Panic(String::new()), false)]
+    #[case::power_cut(vec![ready("k", "m"), step(0), step(1), end(2)], End::PowerCut, false)]
+    fn only_a_complete_run_of_the_right_kernel_counts(
+        #[case] events: Vec<Event>,
+        #[case] ended: End,
+        #[case] expected: bool,
+    ) {
+        let nowhere = PathBuf::new;
+        let kernel = Kernel {
+            base: String::new(),
+            series: String::new(),
+            level: Level::FULL,
+            image: nowhere(),
+            vmlinux: nowhere(),
+            config: nowhere(),
+            build_id: "k".to_string(),
+            module: Module { path: nowhere(), sha256: "m".to_string() },
+        };
+        let part = Part { ops: vec![Op::WriteBack, Op::WriteBack], ends_in: None };
+        let run = Run { end: ended, events, ..Run::not_started(String::new()) };
+        assert_eq!(check(&kernel, &part, &run).is_ok(), expected);
     }
 }

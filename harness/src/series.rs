@@ -150,6 +150,10 @@ pub fn work_tree(repository: &Path, tree: &Path) -> Result<(), Error> {
         let mut add = git(repository, ["worktree", "add", "--quiet", "--force", "--detach"]);
         tool::run("make a work tree", add.arg(tree).arg("base"))?;
     }
+    let git_dir = tool::run("find a work tree", &mut in_tree(tree, ["rev-parse", "--absolute-git-dir"]))?;
+    // A harness that was killed leaves them; whoever calls this has the work tree for itself.
+    let _ = fs::remove_file(Path::new(git_dir.trim()).join("index.lock"));
+    let _ = fs::remove_dir_all(Path::new(git_dir.trim()).join("rebase-apply"));
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub fn prove(prover: &Prover<'_>, claims: &[&Claim]) -> Vec<Proof> {
         let (own, behind) = rest.split_at(rest.len().min(steps.len()));
         rest = behind;
         let judgement = judge(steps, own);
-        if clean && judgement.verdict != Verdict::CannotTell {
+        if clean && judgement.verdict == Verdict::Holds {
             // The first of them has waited for the machine.
             let boot = times.boot.filter(|_| place == 0);
             let machine =

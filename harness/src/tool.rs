@@ -8,6 +8,8 @@ use std::process::{Command, ExitStatus};
 
 use nix::sys::statvfs::statvfs;
 
+use crate::process;
+
 /// Why a program of the host did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,7 +28,7 @@ pub enum Error {
 /// If it cannot be run, or says that it failed.
 pub fn run(what: &str, command: &mut Command) -> Result<String, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|cause| Error::NotRun { program: program.clone(), cause })?;
+    let output = process::output(command).map_err(|cause| Error::NotRun { program: program.clone(), cause })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {
         return Ok(text(&output.stdout));

@@ -123,6 +123,49 @@ fn a_patch_that_changes_more_than_overlay_cannot_share_the_kernel() {
     assert!(stderr(&failed).contains("fs/new.c, which is not part of overlay.ko"), "{}", stderr(&failed));
 }
 
+/// As a hook would, or a user with a repository of their own in mind.
+#[test]
+fn the_repository_of_the_caller_is_left_alone() {
+    let toy = Toy::new();
+    let precious = tempfile::tempdir().unwrap();
+    let index = precious.path().join("index");
+    fs::write(&index, "my own work").unwrap();
+    let environment = [("GIT_INDEX_FILE", index.as_path()), ("GIT_WORK_TREE", precious.path())];
+    let built = toy.command(&[]).envs(environment).output().unwrap();
+    assert_eq!(built.status.code(), Some(0), "{}", stderr(&built));
+    assert_eq!(fs::read_to_string(&index).unwrap(), "my own work");
+    assert_eq!(fs::read_dir(precious.path()).unwrap().count(), 1);
+}
+
+/// What a killed harness left in its work tree.
+#[test]
+fn leftovers_of_a_killed_harness_are_not_in_the_way() {
+    let toy = Toy::new();
+    toy.fails("make", "compiler");
+    toy.kernel(&[]);
+    let repositories = fs::read_dir(toy.cache().join("tree")).unwrap();
+    for repository in repositories {
+        for tree in fs::read_dir(repository.unwrap().path().join("worktrees")).unwrap() {
+            let tree = tree.unwrap().path();
+            fs::write(tree.join("index.lock"), "").unwrap();
+            fs::create_dir(tree.join("rebase-apply")).unwrap();
+        }
+    }
+    toy.fails("make", "");
+    let well = toy.kernel(&[]);
+    assert_eq!(well.status.code(), Some(0), "{}", stderr(&well));
+}
+
+/// What builds another kernel must not go unnoticed under the same name.
+#[test]
+fn the_environment_does_not_reach_make() {
+    let toy = Toy::new();
+    // The toy's make fails when it is told any of these.
+    let built = toy.command(&[]).envs([("CROSS_COMPILE", "arm-"), ("MAKEFLAGS", "-n"), ("KCFLAGS", "-O0")]).output();
+    let built = built.unwrap();
+    assert_eq!(built.status.code(), Some(0), "{}", stderr(&built));
+}
+
 #[test]
 fn a_series_with_a_patch_missing_is_refused() {
     let toy = Toy::new();

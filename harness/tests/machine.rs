@@ -88,6 +88,15 @@ const PANIC: &str = "echo '[    1.0] Kernel panic - not syncing: Attempted to ki
 #[rstest]
 #[case::prints_nothing("sleep 60", "hung: nothing was heard for 1.5 s")]
 #[case::starts_and_stops_answering("cat $READY >&3; echo booted; sleep 60", "hung: nothing was heard for 1.5 s")]
+#[case::floods_the_console("yes", "hung: its console said more than 16 MiB")]
+#[case::runs_out_of_memory(
+    "cat $READY >&3; echo 'Out of memory: Killed process 77'; sleep 0.2; cat $END >&3",
+    "ran out of memory"
+)]
+#[case::crashes_after_the_last_word(
+    "cat $READY $END >&3; echo 'general protection fault: 0000'",
+    "crashed: general protection"
+)]
 #[case::prints_for_ever("while :; do echo tick; sleep 0.2; done", "hung: no end after 4.5 s")]
 #[case::panics_and_exits_with_0(&format!("cat $READY >&3; {PANIC}"), "crashed: Kernel panic - not syncing")]
 #[case::panics_and_halts(&format!("cat $READY >&3; {PANIC}; sleep 60"), "crashed: Kernel panic - not syncing")]

@@ -121,7 +121,11 @@ struct Load(Vec<Child>);
 impl Load {
     fn new() -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
-        Load((0..cores).map(|_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()).collect())
+        Load(
+            (0..cores)
+                .map(|_| Command::new("sh").args(["-c", "while kill -0 $PPID; do :; done"]).spawn().unwrap())
+                .collect(),
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kernel's make, with everything fixed that would make two builds of the same differ.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,6 +9,7 @@ use std::thread;
 
 use super::{Arch, Error};
 use crate::base::Base;
+use crate::process::Group;
 use crate::tool;
 
 pub struct Make<'a> {
@@ -35,14 +37,19 @@ impl<'a> Make<'a> {
         let mut command = Command::new("make");
         command.arg("-C").arg(self.tree).arg(format!("O={}", self.objects.display()));
         command.arg(format!("ARCH={}", self.arch.name())).arg(format!("-j{jobs}")).args(&self.base.make).args(targets);
+        // What is in the environment of a kernel developer, CROSS_COMPILE, LLVM, KCFLAGS and our own make's MAKEFLAGS, would
+        // build another kernel under the same name.
+        command.env_clear();
+        for name in ["PATH", "HOME", "TMPDIR"] {
+            command.envs(env::var_os(name).map(|value| (name, value)));
+        }
         // A level must not show in the version, or its module would not load.
         command.env("LC_ALL", "C").env("LOCALVERSION", "");
         command.env("KBUILD_BUILD_TIMESTAMP", "2000-01-01").env("KBUILD_BUILD_VERSION", "1");
         command.env("KBUILD_BUILD_USER", "vremount").env("KBUILD_BUILD_HOST", "localhost");
-        // Our own make may have left word for others.
-        command.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").env_remove("MFLAGS");
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        let status = command.status().map_err(|cause| tool::Error::NotRun { program: "make".to_string(), cause })?;
+        let not_run = |cause| tool::Error::NotRun { program: "make".to_string(), cause };
+        let status = Group::start(&mut command).and_then(|mut make| make.wait()).map_err(not_run)?;
         if status.success() {
             return Ok(());
         }

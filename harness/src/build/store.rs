@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where kernels are kept: by what they were made of. What is there is whole, because it got there by rename.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -88,7 +89,7 @@ impl Store {
         fs::create_dir(&whole).map_err(Error::io("create", &whole))?;
         for (from, to) in [(arch.image_path(), arch.image_target()), ("vmlinux", "vmlinux"), (".config", "config")] {
             let from = objects.join(from);
-            fs::copy(&from, whole.join(to)).map_err(Error::io("copy", &from))?;
+            copy(&from, &whole.join(to)).map_err(Error::io("copy", &from))?;
         }
         let build_id = build_id(&whole.join("vmlinux"))?;
         fs::write(whole.join("build-id"), build_id).map_err(Error::io("write to", &whole))?;
@@ -97,7 +98,7 @@ impl Store {
 
     pub fn keep_module(&self, module: &Path, name: &str) -> Result<(), Error> {
         let aside = self.kept.join(format!("{name}.{}", std::process::id()));
-        fs::copy(module, &aside).map_err(Error::io("copy", module))?;
+        copy(module, &aside).map_err(Error::io("copy", module))?;
         tool::put(&aside, &self.kept.join(name)).map_err(Error::io("rename", &aside))
     }
 
@@ -137,6 +138,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Copies a file, so that it is whole before it is renamed, also after a loss of power.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    File::open(to)?.sync_all()
 }
 
 /// The GNU build id of a kernel, hex.

@@ -38,7 +38,8 @@ fn reuse() -> Vec<Claim> {
             "Nothing is written or flushed between unmount and reuse",
             NO_SYNCFS,
             3,
-            Script::on_upper()
+            // Neither the kernel's writeback nor the journal's commit may come in between.
+            Script::on_upper_with("commit=300")
                 .run(Op::PauseWriteback)
                 .mounted(Volatile)
                 .write()

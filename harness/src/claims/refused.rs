@@ -3,7 +3,7 @@
 
 use libc::EINVAL;
 use vremount_wire::Mode::{Durable, Volatile};
-use vremount_wire::{Disk, Forgery, Layers, Op, Via};
+use vremount_wire::{Disk, Forgery, Layers, Op, Scope, Via};
 
 use super::step::{HostStep, Script, Want};
 use super::{Claim, claim};
@@ -36,6 +36,8 @@ fn identity() -> Vec<Claim> {
             Script::on_upper()
                 .mounted(Volatile)
                 .write()
+                .intact()
+                .run(Op::Snapshot { disk: Disk::A, scope: Scope::Marker })
                 .then(
                     Op::MountOverlay {
                         disk: Disk::A,
@@ -46,9 +48,7 @@ fn identity() -> Vec<Claim> {
                     },
                     Want::Refused { errno: EINVAL, reason: Reason::InUse },
                 )
-                .intact()
-                .unmount()
-                .mounts(Volatile)
+                .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Marker }, Want::Done)
                 .intact(),
         ),
         claim(
@@ -71,7 +71,7 @@ fn identity() -> Vec<Claim> {
         ),
         claim(
             "machine-rebooted",
-            "Refused after a clean reboot, though the superblock has the same instance id again",
+            "Refused after a clean reboot, though superblocks are numbered from 1 again",
             BOOT_ID,
             3,
             Script::on_upper().after_volatile().run(unmount_upper()).host(HostStep::Reboot).attach(Disk::A).refuses(

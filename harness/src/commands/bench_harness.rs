@@ -2,7 +2,6 @@
 //! `vremount bench-harness`
 
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
 use crate::prove::{MEMORY_MIB, Proof};
+use crate::report::Whole;
 use crate::verdict::Verdict;
 use crate::verify::{jobs, verify};
 
@@ -77,6 +77,7 @@ struct Spread {
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
+    let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
     let order = |wanted| Order { base: &base, level: options.which.level, fs: Fs::Ext4, wanted };
     let labs = [Lab::new(&project, &order(Wanted::Uml))?, Lab::new(&project, &order(Wanted::Qemu))?];
@@ -102,7 +103,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     if let Some(path) = &options.json {
         // Numbers and strings in structures always have a JSON form.
         let text = serde_json::to_string_pretty(&bench).unwrap_or_default() + "\n";
-        fs::write(path, text).map_err(Error::io("write", path))?;
+        Whole::new(path)?.write(&text)?;
     }
     Ok(Exit::Holds)
 }

@@ -2,12 +2,12 @@
 //! `vremount cache`
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 
 use crate::error::{Error, Exit};
+use crate::machine::ACCEL_FILE;
 use crate::project::Project;
 
 #[derive(Args)]
@@ -37,10 +37,13 @@ const PARTS: [(&str, &str, bool); 6] = [
 ];
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let cache = Project::find()?.cache;
+    let project = Project::find()?;
     match options.command {
-        None => list(&cache),
-        Some(Command::Clean { all }) => clean(&cache, all)?,
+        None => list(&project.cache),
+        Some(Command::Clean { all }) => {
+            let _alone = project.own_cache()?;
+            clean(&project.cache, all)?;
+        }
     }
     Ok(Exit::Holds)
 }
@@ -53,7 +56,6 @@ fn list(cache: &Path) {
 }
 
 fn clean(cache: &Path, all: bool) -> Result<(), Error> {
-    refuse_while_building(cache)?;
     for (part, _, scratch) in PARTS {
         let folder = cache.join(part);
         if (all || scratch) && folder.exists() {
@@ -62,20 +64,9 @@ fn clean(cache: &Path, all: bool) -> Result<(), Error> {
             println!("{:>8} MiB  {part} removed", bytes >> 20);
         }
     }
-    Ok(())
-}
-
-/// Whoever builds holds one of the locks.
-fn refuse_while_building(cache: &Path) -> Result<(), Error> {
-    let Ok(entries) = fs::read_dir(cache) else { return Ok(()) };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path.extension().is_some_and(|ending| ending == "lock") {
-            let file = fs::File::open(&path).map_err(Error::io("open", &path))?;
-            if file.try_lock().is_err() {
-                let cause = io::Error::new(io::ErrorKind::ResourceBusy, "another vremount is building; wait for it");
-                return Err(Error::io("clean", cache)(cause));
-            }
-        }
+    let known = cache.join(ACCEL_FILE);
+    if all && known.exists() {
+        fs::remove_file(&known).map_err(Error::io("remove", &known))?;
     }
     Ok(())
 }

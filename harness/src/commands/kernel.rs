@@ -18,6 +18,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
+    let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
     for arch in Arch::ALL {
         let kernel = build::kernel(&project, &base, arch, options.which.level)?;

@@ -32,6 +32,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
+    let _cache = project.use_cache()?;
     let Options { which, fs, executor: wanted } = options;
     let base = which.base(&project)?;
     let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;

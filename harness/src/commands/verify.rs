@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vremount verify`
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -15,7 +13,7 @@ use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
 use crate::prove::{MEMORY_MIB, Prover};
-use crate::report::{self, Report, Tally};
+use crate::report::{self, Report, Tally, Whole};
 use crate::verify::{jobs, verify};
 
 #[derive(Args)]
@@ -53,8 +51,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     if options.twice && options.executor == Wanted::Qemu {
         return Err(not_repeatable("qemu"));
     }
-    let json = options.json.as_ref().map(|path| writable(path).map_err(Error::io("write", path))).transpose()?;
+    let json = options.json.as_deref().map(Whole::new).transpose()?;
     let project = Project::find()?;
+    let _cache = project.use_cache()?;
     let Options { which, fs, executor: wanted, .. } = options;
     let base = which.base(&project)?;
     let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;
@@ -82,9 +81,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     });
     drop(bar);
     println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
-    if let (Some(mut file), Some(path)) = (json, &options.json) {
+    if let Some(json) = json {
         let report = Report::new(&lab.kernel, lab.executor.name(), lab.accel, &proofs);
-        replace(&mut file, &report.to_json()).map_err(Error::io("write", path))?;
+        json.write(&report.to_json())?;
     }
     Ok(tally.exit())
 }
@@ -92,18 +91,6 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 fn not_repeatable(executor: &str) -> Error {
     let way_out = "its time is the host's, and no two runs are the same; use --executor uml";
     Error::Usage(format!("failed to compare two runs under {executor}: {way_out}"))
-}
-
-/// A report that cannot be written is better known before the work than after; an earlier one stays until then.
-fn writable(path: &Path) -> io::Result<File> {
-    File::options().write(true).create(true).truncate(false).open(path)
-}
-
-fn replace(file: &mut File, text: &str) -> io::Result<()> {
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
-    file.write_all(text.as_bytes())
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Claim>, Error> {

@@ -21,9 +21,11 @@ pub fn build(root: &Path) -> Result<PathBuf, Error> {
         .arg("--target-dir")
         .arg(&target_dir)
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        // It would be heard instead.
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .current_dir(root)
         .output()
-        .map_err(|cause| Error::Missing { program: "cargo", package: "cargo", cause })?;
+        .map_err(Error::NoCargo)?;
     if !output.status.success() {
         return Err(Error::Tool {
             what: "build the guest",

@@ -23,6 +23,8 @@ pub enum Error {
     Io { what: &'static str, path: PathBuf, cause: io::Error },
     #[error("failed to run {program}: {cause}; install the Debian package {package} (`make deps` does)")]
     Missing { program: &'static str, package: &'static str, cause: io::Error },
+    #[error("failed to run cargo: {0}; install Rust 1.89 or newer (https://rustup.rs)")]
+    NoCargo(io::Error),
     #[error("failed to {what} with {program} ({status}): {output}")]
     Tool { what: &'static str, program: &'static str, status: ExitStatus, output: String },
     #[error("failed to make the program of a machine: {0}")]

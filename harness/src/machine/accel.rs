@@ -39,6 +39,9 @@ pub struct Choice {
     pub why: String,
 }
 
+/// Where in the cache the answer is remembered.
+pub const ACCEL_FILE: &str = "accel.json";
+
 /// With KVM a machine is ready in less than half a second.
 const PROBE: Limits = Limits { silence: Duration::from_secs(3), total: Duration::from_secs(5) };
 
@@ -58,15 +61,20 @@ pub fn choose<E: From<Error>>(
     }
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let remembered = Remembered { about: format!("{} {version}", boot_id.trim()), choice: None };
-    let path = cache.join("accel.json");
+    let path = cache.join(ACCEL_FILE);
     if let Some(choice) = remembered.recall(&path) {
         return Ok(choice);
     }
-    let choice = match probe(&Qemu::new(program, Accel::Kvm), PROBE)?.end {
+    let run = probe(&Qemu::new(program, Accel::Kvm), PROBE)?;
+    // A guest that said something and then failed says nothing about KVM in general.
+    let lasting = run.end == End::Finished || matches!(run.end, End::Hung(_)) && run.events.is_empty();
+    let choice = match run.end {
         End::Finished => Choice { accel: Accel::Kvm, why: "a probe boot worked".to_string() },
         end => Choice { accel: Accel::Tcg, why: format!("/dev/kvm opens, but in a probe boot {end}") },
     };
-    Remembered { choice: Some(choice.clone()), ..remembered }.keep(&path);
+    if lasting {
+        Remembered { choice: Some(choice.clone()), ..remembered }.keep(&path);
+    }
     Ok(choice)
 }
 

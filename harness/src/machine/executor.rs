@@ -11,9 +11,9 @@ use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use vremount_wire::{Backing, Shutdown};
 
-use super::process::{Group, run_in_foreground};
 use super::run::{Limits, Run, watch};
 use crate::build::Arch;
+use crate::process::{Group, run_in_foreground};
 
 /// The machine's end of the channel.
 pub(super) const CHANNEL_FD: i32 = 3;

@@ -4,12 +4,11 @@
 mod accel;
 mod console;
 mod executor;
-mod process;
 mod qemu;
 mod run;
 mod uml;
 
-pub use accel::{Accel, Choice, choose};
+pub use accel::{ACCEL_FILE, Accel, Choice, choose};
 pub use console::{Class, Sign, classify};
 pub use executor::{Boot, Error, Executor};
 pub use qemu::Qemu;

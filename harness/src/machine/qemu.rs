@@ -61,7 +61,8 @@ impl Executor for Qemu {
         command.args(["-device", "virtio-serial-device", "-device", "virtio-rng-device"]);
         if let Some(disk) = boot.disk {
             // What the guest has written survives the machine, because the host has it.
-            command.arg("-drive").arg(format!("if=none,id=disk,format=raw,cache=writeback,file={}", disk.display()));
+            let file = disk.display().to_string().replace(',', ",,");
+            command.arg("-drive").arg(format!("if=none,id=disk,format=raw,cache=writeback,file={file}"));
             command.args(["-device", "virtio-blk-device,drive=disk"]);
         }
         command

@@ -5,19 +5,23 @@ use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use vremount_wire::{Event, decode};
 
 use super::console::{Class, Sign, classify};
-use super::process::Group;
+use crate::process::Group;
 
 /// How long a machine that said its last word may take to switch itself off.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a kernel that is dying may go on printing.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How much a machine may say on its console, and on its channel: a hundred times what a claim makes it say.
+const MOST_BYTES: u64 = 16 << 20;
+/// How many chunks wait to be read before the machine has to.
+const BACKLOG: usize = 64;
 /// How much of the console a run keeps.
 const TAIL_BYTES: usize = 64 * 1024;
 
@@ -127,8 +131,14 @@ pub fn watch(
         Err(cause) => return Run::not_started(format!("failed to create {}: {cause}", console_log.display())),
     };
     let heard = listen(console, channel);
-    let mut watch =
-        Watch { log, line: Vec::new(), tail: Vec::new(), fatal: None, run: Run::not_started(String::new()) };
+    let mut watch = Watch {
+        log,
+        console_bytes: 0,
+        line: Vec::new(),
+        tail: Vec::new(),
+        fatal: None,
+        run: Run::not_started(String::new()),
+    };
     let end = watch.until_the_end(&heard, &mut group, started, limits);
     let ending = Instant::now();
     watch.run.times.steps = started.elapsed().saturating_sub(watch.run.times.boot.unwrap_or_default());
@@ -139,8 +149,13 @@ pub fn watch(
     drop(group);
     watch.run.times.stop = ending.elapsed();
     watch.drain(&heard);
-    let Watch { tail, mut run, .. } = watch;
-    run.end = if end == End::Finished && power_cut { End::PowerCut } else { end };
+    let Watch { tail, fatal, mut run, .. } = watch;
+    run.end = match (end, fatal) {
+        // A guest may not notice what became of its kernel.
+        (_, Some((sign, _))) => End::from(sign),
+        (End::Finished, None) if power_cut => End::PowerCut,
+        (end, None) => end,
+    };
     run.console_tail = String::from_utf8_lossy(&tail).into_owned();
     run
 }
@@ -148,8 +163,8 @@ pub fn watch(
 /// Readers of their own, which end with the streams; nobody waits for them, since a stream may be held open by a
 /// process that is none of ours.
 fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + 'static) -> Receiver<Heard> {
-    let (sender, heard) = mpsc::channel();
-    let to_console: Sender<Heard> = sender.clone();
+    let (sender, heard) = mpsc::sync_channel(BACKLOG);
+    let to_console = sender.clone();
     thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(length @ 1..) = console.read(&mut chunk) {
@@ -159,7 +174,7 @@ fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + '
         }
     });
     thread::spawn(move || {
-        let mut channel = BufReader::new(channel);
+        let mut channel = BufReader::new(channel.take(MOST_BYTES));
         let mut line = Vec::new();
         // A last line without its end was cut off with the machine, and why that ended tells more.
         while let Ok(1..) = channel.read_until(b'\n', &mut line)
@@ -177,6 +192,7 @@ fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + '
 
 struct Watch {
     log: File,
+    console_bytes: u64,
     /// The console line that is not complete yet.
     line: Vec<u8>,
     tail: Vec<u8>,
@@ -213,6 +229,9 @@ impl Watch {
             }
             if let Ok(Some(status)) = group.ended() {
                 return self.gone(heard, started, &status.to_string());
+            }
+            if self.console_bytes > MOST_BYTES {
+                return End::Hung(format!("its console said more than {} MiB", MOST_BYTES >> 20));
             }
             if last_heard.elapsed() > limits.silence {
                 return End::Hung(format!("nothing was heard for {} s", limits.silence.as_secs_f32()));
@@ -262,6 +281,7 @@ impl Watch {
     }
 
     fn console(&mut self, bytes: &[u8]) {
+        self.console_bytes += bytes.len() as u64;
         // A log that cannot be written is no reason to stop; the tail is kept in any case.
         let _ = self.log.write_all(bytes);
         self.tail.extend_from_slice(bytes);
@@ -269,7 +289,7 @@ impl Watch {
             self.tail.drain(..self.tail.len() - TAIL_BYTES);
         }
         for byte in bytes {
-            if *byte == b'\n' {
+            if *byte == b'\n' || self.line.len() > TAIL_BYTES {
                 let line = std::mem::take(&mut self.line);
                 self.line_ended(&String::from_utf8_lossy(&line));
             } else {

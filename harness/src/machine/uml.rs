@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::personality::{self, Persona};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use vremount_wire::{Backing, Shutdown};
 
 use super::executor::{Boot, CHANNEL_FD, Executor};
@@ -108,7 +109,11 @@ fn repeatable(command: &mut Command) {
 fn memory_folder(memory_mib: u32) -> PathBuf {
     let shared = Path::new("/dev/shm");
     match tool::need_room("run a machine", shared, MACHINES * u64::from(memory_mib)) {
-        Ok(()) if shared.is_dir() => shared.to_path_buf(),
+        Ok(()) if may_execute(shared) => shared.to_path_buf(),
         _ => env::temp_dir(),
     }
+}
+
+fn may_execute(folder: &Path) -> bool {
+    statvfs(folder).is_ok_and(|stat| !stat.flags().contains(FsFlags::ST_NOEXEC))
 }

@@ -3,6 +3,8 @@
 
 mod json;
 mod table;
+mod whole;
 
 pub use json::Report;
 pub use table::{Tally, line};
+pub use whole::Whole;

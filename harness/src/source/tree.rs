@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A tarball becomes a git repository.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -41,6 +42,12 @@ pub fn unpack(tarball: &Path, base: &Base, repository: &Path) -> Result<(), Erro
 /// git on a repository, as nobody in particular, whatever the user has configured.
 pub fn git<S: AsRef<OsStr>>(repository: &Path, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new("git");
+    // Whoever calls us from a hook means another repository.
+    for (name, _) in env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"GIT_") {
+            command.env_remove(name);
+        }
+    }
     command.env("GIT_DIR", repository);
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     for who in ["AUTHOR", "COMMITTER"] {

@@ -20,6 +20,7 @@ impl Toy {
         let at = toy.path();
         for program in ["apt-get", "make"] {
             let text = fs::read_to_string(fixture(program)).unwrap();
+            let text = text.replacen("set -eu", &format!("set -eu\nTOY={}", at.display()), 1);
             fs::create_dir_all(at.join("bin")).unwrap();
             script(&at.join("bin").join(program), &text);
         }
@@ -72,11 +73,16 @@ impl Toy {
 
     /// `vremount kernel` in this world.
     pub fn kernel(&self, more: &[&str]) -> Output {
+        self.command(more).output().unwrap()
+    }
+
+    /// The same, not run yet.
+    pub fn command(&self, more: &[&str]) -> Command {
         let path = format!("{}:{}", self.path().join("bin").display(), std::env::var("PATH").unwrap());
         let mut command = super::vremount(["kernel"]);
         command.args(more).current_dir(self.root()).env("PATH", path);
-        command.env("TOY", self.path()).env("XDG_CACHE_HOME", self.path().join("cache"));
-        command.output().unwrap()
+        command.env("XDG_CACHE_HOME", self.path().join("cache"));
+        command
     }
 
     /// What apt-get and make were asked since the last time.

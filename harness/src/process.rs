@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
@@ -35,6 +35,14 @@ impl Group {
                 Err(cause)
             }
         }
+    }
+
+    /// How the program ends.
+    ///
+    /// # Errors
+    /// If the kernel does not know it any more.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
     }
 
     /// How the program ended, if it has.
@@ -73,6 +81,21 @@ impl Drop for Group {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs the command to its end, as a group that does not outlive us. What it says is given back.
+///
+/// # Errors
+/// If the program cannot be started.
+pub fn output(command: &mut Command) -> io::Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(0);
+    die_with_parent(command);
+    let child = command.spawn()?;
+    let mut guard = Guard::over(&child)?;
+    let output = child.wait_with_output();
+    guard.dismiss();
+    output
 }
 
 /// Runs the command on our terminal until it ends. It stays in our process group, which is the one that may read there.

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A file that is written whole or not at all.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::Error;
+
+/// Where a report goes. What is there stays until the report is written.
+pub struct Whole {
+    path: PathBuf,
+    to: To,
+}
+
+enum To {
+    /// Beside the file, which it replaces in the end.
+    Aside(NamedTempFile),
+    /// A pipe or a terminal.
+    Directly(File),
+}
+
+impl Whole {
+    /// Before the work, because one that cannot be written is better known then.
+    ///
+    /// # Errors
+    /// If no report can be written there.
+    pub fn new(path: &Path) -> Result<Self, Error> {
+        let open = || match path.exists() && !path.is_file() {
+            true => File::options().write(true).open(path).map(To::Directly),
+            false => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                NamedTempFile::new_in(folder).map(To::Aside)
+            }
+        };
+        Ok(Whole { path: path.to_path_buf(), to: open().map_err(Error::io("write", path))? })
+    }
+
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(self, text: &str) -> Result<(), Error> {
+        let Whole { path, to } = self;
+        let written = match to {
+            To::Directly(mut file) => file.write_all(text.as_bytes()),
+            To::Aside(mut file) => file
+                .write_all(text.as_bytes())
+                .and_then(|()| file.as_file().sync_all())
+                .and_then(|()| file.persist(&path).map(drop).map_err(|error| error.error)),
+        };
+        written.map_err(Error::io("write", path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_was_there_stays_until_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report");
+        fs::write(&path, "earlier").unwrap();
+        drop(Whole::new(&path).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "earlier");
+        Whole::new(&path).unwrap().write("later").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "later");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_device_is_written_to() {
+        Whole::new(Path::new("/dev/null")).unwrap().write("text").unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+    }
+}
