@@ -33,10 +33,11 @@ static MACHINES: Mutex<()> = Mutex::new(());
 /// Exit code and report of `vremount verify`.
 fn verify(args: &[&str]) -> (Option<i32>, Value) {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
-    let json = tempfile::NamedTempFile::new().unwrap();
-    let output = vremount(["verify"]).args(args).arg("--json").arg(json.path()).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let output = vremount(["verify"]).args(args).arg("--json").arg(&json).output().unwrap();
     println!("{}{}", stdout(&output), stderr(&output));
-    (output.status.code(), serde_json::from_reader(json).unwrap())
+    (output.status.code(), serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap())
 }
 
 fn verdicts(report: &Value) -> BTreeMap<&str, &str> {

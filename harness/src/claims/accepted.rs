@@ -113,6 +113,7 @@ fn reuse() -> Vec<Claim> {
                 .then(overlay(Disk::A, Volatile, Via::Bind), Want::Mounted)
                 .intact()
                 .run(unmount())
+                .run(Op::UnmountBind { disk: Disk::A })
                 .mounts(Volatile)
                 .intact(),
         ),
