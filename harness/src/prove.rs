@@ -160,7 +160,9 @@ impl Prover<'_> {
             limits: self.executor.limits().and_sleeping(part.ops.iter().map(Op::sleeps).sum()),
             power_cut,
         };
-        let run = self.executor.run(&boot);
+        let mut run = self.executor.run(&boot);
+        run.times.devices = spent(&run, part, |op| matches!(op, Op::Attach { .. }));
+        run.times.filesystem = spent(&run, part, |op| matches!(op, Op::MountUpper { .. }));
         let _ = fs::remove_file(&initramfs);
         Ok(run)
     }
@@ -177,6 +179,11 @@ pub(crate) fn reports(run: &Run) -> Vec<StepReport> {
         _ => None,
     });
     reports.collect()
+}
+
+/// Time that steps of a kind took.
+fn spent(run: &Run, part: &Part, counts: impl Fn(&Op) -> bool) -> Duration {
+    part.ops.iter().zip(&run.step_times).filter(|(op, _)| counts(op)).map(|(_, time)| *time).sum()
 }
 
 fn split(steps: &[Step]) -> Vec<Part> {
@@ -206,13 +213,13 @@ pub(crate) fn check(kernel: &Kernel, part: &Part, run: &Run) -> Result<(), Strin
         return Err(format!("{}{}", run.end, run.last_lines()));
     }
     match run.events.as_slice() {
-        [Event::Ready { build_id, .. }, ..] if *build_id != kernel.build_id => {
+        [Event::Booted, Event::Ready { build_id, .. }, ..] if *build_id != kernel.build_id => {
             Err(format!("the machine runs kernel build {build_id}, not {}", kernel.build_id))
         }
-        [Event::Ready { module_sha256: module, .. }, ..] if *module != kernel.module.sha256 => {
+        [Event::Booted, Event::Ready { module_sha256: module, .. }, ..] if *module != kernel.module.sha256 => {
             Err(format!("the machine loaded overlay module {module}, not {}", kernel.module.sha256))
         }
-        [Event::Ready { .. }, steps @ .., Event::End { steps: count }] => {
+        [Event::Booted, Event::Ready { .. }, steps @ .., Event::End { steps: count }] => {
             let in_order = |(place, event): (usize, &Event)| matches!(event, Event::Step(r) if r.index == place);
             let complete = *count == part.ops.len() && steps.len() == *count;
             let told = complete && steps.iter().enumerate().all(in_order);
@@ -285,6 +292,7 @@ mod tests {
             module: Module { path: nowhere(), sha256: "m".to_string() },
         };
         let part = Part { ops: vec![Op::WriteBack, Op::WriteBack], ends_in: None };
+        let events = [vec![Event::Booted], events].concat();
         let run = Run { end: ended, events, ..Run::not_started(String::new()) };
         assert_eq!(check(&kernel, &part, &run).is_ok(), expected);
     }

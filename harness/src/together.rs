@@ -31,18 +31,12 @@ pub fn prove(prover: &Prover<'_>, claims: &[&Claim]) -> Vec<Proof> {
         rest = behind;
         let judgement = judge(steps, own);
         if clean && judgement.verdict == Verdict::Holds {
-            // The first of them has waited for the machine.
-            let boot = times.boot.filter(|_| place == 0);
-            let machine =
-                Times { boot, steps: own.iter().map(|report| Duration::from_micros(report.us)).sum(), ..times };
-            proofs.push(prover.proof(
-                claim,
-                steps,
-                &[own],
-                judgement,
-                boot.unwrap_or_default() + machine.steps,
-                vec![machine],
-            ));
+            // The first of them has waited for the machine; what it is made of is told with none.
+            let ready = times.ready.filter(|_| place == 0);
+            let steps_time = own.iter().map(|report| Duration::from_micros(report.us)).sum();
+            let machine = Times { ready, steps: steps_time, ..Times::default() };
+            let time = ready.unwrap_or_default() + steps_time;
+            proofs.push(prover.proof(claim, steps, &[own], judgement, time, vec![machine]));
         } else {
             proofs.push(prover.prove_alone(claim));
         }

@@ -161,7 +161,7 @@ fn the_report_for_programs_says_what_was_proved_on_what(#[values("uml", "qemu")]
     assert_eq!(verdict["expected"], refused);
     assert_eq!(verdict["observed"], refused);
     assert!(verdict["ms"].as_u64().unwrap() > 0);
-    for phase in ["boot", "steps", "stop"] {
+    for phase in ["exec", "boot", "module", "devices", "filesystem", "steps", "stop"] {
         assert!(verdict["phases_us"][phase].as_u64().unwrap() > 0);
     }
     let log = std::fs::read_to_string(verdict["log"].as_str().unwrap()).unwrap();

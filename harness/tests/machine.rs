@@ -136,7 +136,7 @@ fn the_last_word_is_an_answer(#[case] script: &str) {
     let world = World::new(script);
     let run = world.run(false);
     assert_eq!(run.end, End::Finished);
-    assert!(run.times.boot.is_some());
+    assert!(run.times.ready.is_some());
     assert_eq!(run.events.len(), 2);
     world.assert_nothing_is_left();
 }

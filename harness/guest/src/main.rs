@@ -52,6 +52,7 @@ fn work(shutdown: &mut Shutdown) -> Result<(), Failure> {
 }
 
 fn obey(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
+    channel.send(&Event::Booted)?;
     let module_sha256 = module::load(&program.module)?;
     channel.send(&Event::Ready {
         release: system::release()?,

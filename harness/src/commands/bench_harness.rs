@@ -125,11 +125,11 @@ impl Figures {
     fn new(lab: &Lab, proofs: &[Proof]) -> Self {
         let machines = |proof: &Proof| {
             let times = proof.machines.iter();
-            times.map(|times| times.boot.unwrap_or_default() + times.steps + times.stop).sum::<Duration>()
+            times.map(|times| times.ready.unwrap_or_default() + times.steps + times.stop).sum::<Duration>()
         };
         Figures {
             executor: lab.title(),
-            exec_to_ready: Spread::of(proofs.iter().filter_map(|proof| proof.machines.first()?.boot)),
+            exec_to_ready: Spread::of(proofs.iter().filter_map(|proof| proof.machines.first()?.ready)),
             exec_to_verdict: Spread::of(proofs.iter().map(|proof| proof.time)),
             overhead: Spread::of(proofs.iter().map(|proof| proof.time.saturating_sub(machines(proof)))),
             peak_memory_kib: proofs.iter().filter_map(|proof| proof.peak_kib).max().unwrap_or_default(),

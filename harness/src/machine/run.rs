@@ -67,8 +67,16 @@ pub enum End {
 /// Where the time of a machine went.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Times {
+    /// From exec to the first thing on its console, a part of `ready`.
+    pub exec: Duration,
+    /// What the guest needed to load the overlay module, a part of `ready`.
+    pub module: Duration,
     /// From exec to a guest that is ready; none if it never was.
-    pub boot: Option<Duration>,
+    pub ready: Option<Duration>,
+    /// Steps that made devices, a part of `steps`.
+    pub devices: Duration,
+    /// Steps that mounted an upper filesystem, a part of `steps`.
+    pub filesystem: Duration,
     /// From there to its last word.
     pub steps: Duration,
     /// From there to the end of its process.
@@ -81,6 +89,8 @@ pub struct Run {
     pub end: End,
     pub events: Vec<Event>,
     pub times: Times,
+    /// How long each step took, as the host saw it.
+    pub step_times: Vec<Duration>,
     /// Most memory that the machine's program had, KiB.
     pub peak_kib: Option<u64>,
     /// Warnings of the kernel that did not end it.
@@ -103,6 +113,7 @@ impl Run {
             end: End::NotStarted(why),
             events: Vec::new(),
             times: Times::default(),
+            step_times: Vec::new(),
             peak_kib: None,
             splats: Vec::new(),
             console_tail: String::new(),
@@ -134,6 +145,7 @@ pub fn watch(
     let mut watch = Watch {
         log,
         console_bytes: 0,
+        last_told: Duration::ZERO,
         line: Vec::new(),
         tail: Vec::new(),
         fatal: None,
@@ -141,7 +153,7 @@ pub fn watch(
     };
     let end = watch.until_the_end(&heard, &mut group, started, limits);
     let ending = Instant::now();
-    watch.run.times.steps = started.elapsed().saturating_sub(watch.run.times.boot.unwrap_or_default());
+    watch.run.times.steps = started.elapsed().saturating_sub(watch.run.times.ready.unwrap_or_default());
     watch.run.peak_kib = group.peak_kib();
     if end == End::Finished && !power_cut {
         group.ends_within(GRACE);
@@ -193,6 +205,8 @@ fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + '
 struct Watch {
     log: File,
     console_bytes: u64,
+    /// When the last event came, from exec on.
+    last_told: Duration,
     /// The console line that is not complete yet.
     line: Vec<u8>,
     tail: Vec<u8>,
@@ -209,6 +223,9 @@ impl Watch {
             match heard.recv_timeout(Duration::from_millis(20)) {
                 Ok(Heard::Console(bytes)) => {
                     last_heard = Instant::now();
+                    if self.console_bytes == 0 {
+                        self.run.times.exec = started.elapsed();
+                    }
                     self.console(&bytes);
                 }
                 Ok(Heard::Event(line)) => {
@@ -269,15 +286,30 @@ impl Watch {
         };
         let end = match &event {
             Event::Ready { .. } => {
-                self.run.times.boot = Some(started.elapsed());
+                self.run.times.module = self.told_after(started);
+                self.run.times.ready = Some(started.elapsed());
                 None
             }
-            Event::Step(_) => None,
+            Event::Booted => {
+                self.told_after(started);
+                None
+            }
+            Event::Step(_) => {
+                let took = self.told_after(started);
+                self.run.step_times.push(took);
+                None
+            }
             Event::End { .. } => Some(End::Finished),
             Event::GaveUp { why } => Some(End::GaveUp(why.clone())),
         };
         self.run.events.push(event);
         end
+    }
+
+    /// Time since the last event.
+    fn told_after(&mut self, started: Instant) -> Duration {
+        let now = started.elapsed();
+        now.saturating_sub(std::mem::replace(&mut self.last_told, now))
     }
 
     fn console(&mut self, bytes: &[u8]) {
@@ -306,9 +338,11 @@ impl Watch {
         }
     }
 
-    /// Takes what has been read already.
+    /// Takes what is still on its way: the machine is gone, so both streams end, unless a process that is none of ours
+    /// holds them.
     fn drain(&mut self, heard: &Receiver<Heard>) {
-        while let Ok(word) = heard.recv_timeout(Duration::from_millis(1)) {
+        let deadline = Instant::now() + LAST_WORDS;
+        while let Ok(word) = heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             if let Heard::Console(bytes) = word {
                 self.console(&bytes);
             }

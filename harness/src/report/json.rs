@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::build::Kernel;
 use crate::image::Fs;
-use crate::machine::Accel;
+use crate::machine::{Accel, Times};
 use crate::prove::Proof;
 use crate::verdict::{Seen, Verdict};
 
@@ -45,12 +45,35 @@ struct Entry {
 /// harness's own: images, judgement, transcript.
 #[derive(Debug, Serialize)]
 struct Phases {
-    /// From exec to a guest that is ready.
+    /// From exec to the first thing on the console.
+    exec: u64,
+    /// From there to PID 1.
     boot: u64,
-    /// From there to the guest's last word.
+    /// The overlay module.
+    module: u64,
+    /// Loop and device-mapper devices, images unpacked.
+    devices: u64,
+    /// Upper filesystems mounted.
+    filesystem: u64,
+    /// All other steps.
     steps: u64,
-    /// From there to the end of the process.
+    /// From the guest's last word to the end of the process.
     stop: u64,
+}
+
+impl Phases {
+    fn of(machines: &[Times]) -> Self {
+        let sum = |of: fn(&Times) -> Duration| micros(machines.iter().map(of));
+        Phases {
+            exec: sum(|times| times.exec),
+            boot: sum(|times| times.ready.unwrap_or_default().saturating_sub(times.exec + times.module)),
+            module: sum(|times| times.module),
+            devices: sum(|times| times.devices),
+            filesystem: sum(|times| times.filesystem),
+            steps: sum(|times| times.steps.saturating_sub(times.devices + times.filesystem)),
+            stop: sum(|times| times.stop),
+        }
+    }
 }
 
 fn micros(times: impl Iterator<Item = Duration>) -> u64 {
@@ -61,7 +84,8 @@ impl Report {
     #[must_use]
     pub fn new(kernel: &Kernel, executor: &'static str, accel: Option<Accel>, proofs: &[Proof]) -> Self {
         let machines = proofs.iter().flat_map(|proof| &proof.machines);
-        let mut boots: Vec<u64> = machines.filter_map(|times| Some(micros([times.boot?].into_iter()) / 1000)).collect();
+        let mut boots: Vec<u64> =
+            machines.filter_map(|times| Some(micros([times.ready?].into_iter()) / 1000)).collect();
         boots.sort_unstable();
         Report {
             schema: SCHEMA,
@@ -94,11 +118,7 @@ impl Entry {
             observed: judgement.observed,
             because: judgement.because,
             ms: micros([proof.time].into_iter()) / 1000,
-            phases_us: Phases {
-                boot: micros(proof.machines.iter().filter_map(|times| times.boot)),
-                steps: micros(proof.machines.iter().map(|times| times.steps)),
-                stop: micros(proof.machines.iter().map(|times| times.stop)),
-            },
+            phases_us: Phases::of(&proof.machines),
             log: proof.log.clone(),
         }
     }

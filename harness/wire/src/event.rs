@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    /// First: who is speaking. Another build id or module hash than the harness built is the wrong kernel.
+    /// First: the kernel runs the guest.
+    Booted,
+    /// Second: who is speaking. Another build id or module hash than the harness built is the wrong kernel.
     Ready {
         /// `uname -r`.
         release: String,
