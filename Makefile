@@ -14,7 +14,7 @@ CHOICE = --base $(BASE) --level $(LEVEL)
 .PHONY: help deps kernel verify test bench-harness claims shell lint clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo 'Variables: BASE=$(BASE) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) ARGS=$(ARGS)'
 
 deps: ## install the Debian packages that are missing
