@@ -37,7 +37,7 @@ fn identity() -> Vec<Claim> {
                 .mounted(Volatile)
                 .write()
                 .intact()
-                .run(Op::Snapshot { disk: Disk::A, scope: Scope::Marker })
+                .run(Op::Snapshot { disk: Disk::A, scope: Scope::Tree })
                 .then(
                     Op::MountOverlay {
                         disk: Disk::A,
@@ -48,8 +48,11 @@ fn identity() -> Vec<Claim> {
                     },
                     Want::Refused { errno: EINVAL, reason: Reason::InUse },
                 )
-                .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Marker }, Want::Done)
-                .intact(),
+                .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Tree }, Want::Done)
+                .intact()
+                .unmount()
+                // Nor does it keep the upper from being reused.
+                .then(Op::Cycle { disk: Disk::A, times: 1 }, Want::Done),
         ),
         claim(
             "upper-remounted",
