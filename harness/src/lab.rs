@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use vremount_wire::{Program, Work};
+use vremount_wire::{Filesystem, Program, Work};
 
 use crate::base::{Base, Level};
 use crate::build::{self, Arch, Kernel};
 use crate::error::Error;
-use crate::image::{self, Fs, Initramfs, MODULE_PATH, Upper};
+use crate::image::{self, Fs, Initramfs, MODULE_PATH, Medium};
 use crate::machine::{self, Accel, Boot, Choice, End, Executor, Limits, Qemu, Run, Uml};
 use crate::project::{self, Project};
 use crate::prove::{MEMORY_MIB, Prover};
@@ -34,7 +34,7 @@ pub enum Wanted {
 pub struct Order<'a> {
     pub base: &'a Base,
     pub level: Level,
-    pub fs: Fs,
+    pub filesystems: &'a [Fs],
     pub wanted: Wanted,
 }
 
@@ -45,9 +45,8 @@ pub struct Lab {
     pub accel: Option<Accel>,
     /// Why this executor.
     pub why: String,
-    pub initramfs: Initramfs,
-    pub fs: Fs,
-    pub upper: Upper,
+    /// Of every filesystem that was ordered.
+    pub media: BTreeMap<Fs, Medium>,
     /// Transcripts and console logs of the last run of this base, level and architecture.
     pub logs: PathBuf,
     /// Keeps another run from writing there too.
@@ -82,13 +81,13 @@ impl Lab {
 
     fn with_qemu(project: &Project, order: &Order<'_>, accel: Accel, why: String) -> Result<Self, Error> {
         let things = Things::obtain(project, order, Arch::X86_64)?;
-        Ok(things.into_lab(order, Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why))
+        Ok(things.into_lab(Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why))
     }
 
     fn with_uml(project: &Project, order: &Order<'_>, why: String) -> Result<Self, Error> {
         let things = Things::obtain(project, order, Arch::Um)?;
         let uml = things.try_uml()?;
-        Ok(things.into_lab(order, Box::new(uml), None, why))
+        Ok(things.into_lab(Box::new(uml), None, why))
     }
 
     /// The executor in words.
@@ -101,9 +100,9 @@ impl Lab {
     /// One that proves each claim once, with faults, the fastest way.
     #[must_use]
     pub fn prover(&self) -> Prover<'_> {
-        let Lab { kernel, executor, initramfs, fs, upper, logs, .. } = self;
+        let Lab { kernel, executor, media, logs, .. } = self;
         let executor = executor.as_ref();
-        Prover { kernel, executor, initramfs, fs: *fs, upper, logs, faults: true, twice: false, fresh: false }
+        Prover { kernel, executor, media, logs, faults: true, twice: false, fresh: false }
     }
 }
 
@@ -116,8 +115,9 @@ fn choose(project: &Project, order: &Order<'_>) -> Result<Choice, Error> {
 /// All that a machine is made of, whatever it runs on.
 struct Things {
     kernel: Kernel,
-    initramfs: Initramfs,
-    upper: Upper,
+    media: BTreeMap<Fs, Medium>,
+    /// Without an upper filesystem.
+    bare: Initramfs,
     logs: PathBuf,
     logs_lock: File,
 }
@@ -126,15 +126,16 @@ impl Things {
     fn obtain(project: &Project, order: &Order<'_>, arch: Arch) -> Result<Self, Error> {
         let kernel = build::kernel(project, order.base, arch, order.level)?;
         let (logs, logs_lock) = logs(project, &kernel, arch)?;
-        let upper = Upper::obtain(order.fs, &project.cache)?;
         let guest = image::build_guest(&project.root)?;
-        let initramfs = Initramfs::new(&guest, &kernel.module.path, &upper, Vec::new())?;
-        Ok(Things { kernel, initramfs, upper, logs, logs_lock })
+        let medium = |fs: &Fs| Ok((*fs, Medium::obtain(*fs, &project.cache, &guest, &kernel.module.path, Vec::new())?));
+        let media = order.filesystems.iter().map(medium).collect::<Result<_, Error>>()?;
+        let bare = Initramfs::new(&guest, &kernel.module.path, None, Vec::new())?;
+        Ok(Things { kernel, media, bare, logs, logs_lock })
     }
 
-    fn into_lab(self, order: &Order<'_>, executor: Box<dyn Executor>, accel: Option<Accel>, why: String) -> Lab {
-        let Things { kernel, initramfs, upper, logs, logs_lock } = self;
-        Lab { kernel, executor, accel, why, initramfs, fs: order.fs, upper, logs, _logs_lock: logs_lock }
+    fn into_lab(self, executor: Box<dyn Executor>, accel: Option<Accel>, why: String) -> Lab {
+        let Things { kernel, media, logs, logs_lock, .. } = self;
+        Lab { kernel, executor, accel, why, media, logs, _logs_lock: logs_lock }
     }
 
     /// User Mode Linux, if it runs here: to try takes no longer than to guess.
@@ -156,12 +157,12 @@ impl Things {
             work: Work::Steps(Vec::new()),
             module: MODULE_PATH.to_string(),
             disks: BTreeMap::new(),
-            fs: String::new(),
+            fs: Filesystem::default(),
             channel: executor.channel_device().to_string(),
             shutdown: executor.shutdown(),
         };
         let initramfs = self.logs.join("probe.initramfs");
-        self.initramfs.write(&program, &initramfs)?;
+        self.bare.write(&program, &initramfs)?;
         let run = executor.run(&Boot {
             image: &self.kernel.image,
             initramfs: &initramfs,

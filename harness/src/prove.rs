@@ -2,15 +2,14 @@
 //! One claim from its steps to its verdict: programs for the guest, machines to run them, a judgement of what came back.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use vremount_wire::{Backing, Disk, Event, Op, Program, Shutdown, StepReport, Work};
+use vremount_wire::{Disk, Event, Op, Program, Shutdown, StepReport, Work};
 
 use crate::build::Kernel;
 use crate::claims::{Claim, HostStep, Step};
-use crate::image::{self, EXTENTS_PATH, Fs, Initramfs, MODULE_PATH, Upper};
+use crate::image::{self, Fs, MODULE_PATH, Medium};
 use crate::machine::{Boot, End, Executor, Run, Times};
 use crate::verdict::{Judgement, Verdict, judge};
 use crate::{repeat, transcript};
@@ -22,9 +21,8 @@ pub const MEMORY_MIB: u32 = 256;
 pub struct Prover<'a> {
     pub kernel: &'a Kernel,
     pub executor: &'a dyn Executor,
-    pub initramfs: &'a Initramfs,
-    pub fs: Fs,
-    pub upper: &'a Upper,
+    /// Of every filesystem that is asked for.
+    pub media: &'a BTreeMap<Fs, Medium>,
     /// Off: nothing is ever broken, and claims about faults must end undecided.
     pub faults: bool,
     /// Where console logs and transcripts go.
@@ -35,7 +33,22 @@ pub struct Prover<'a> {
     pub fresh: bool,
 }
 
-/// What became of a claim.
+/// A claim on a filesystem.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    pub claim: &'a Claim,
+    pub fs: Fs,
+}
+
+impl Case<'_> {
+    /// Of its files.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.claim.name, self.fs.name())
+    }
+}
+
+/// What became of a case.
 pub struct Proof {
     pub claim: &'static str,
     pub fs: Fs,
@@ -59,12 +72,15 @@ pub(crate) struct Part {
 impl Prover<'_> {
     /// Proves a claim on machines of its own, once or twice.
     #[must_use]
-    pub fn prove(&self, claim: &Claim) -> Proof {
-        let first = self.prove_alone(claim);
+    pub fn prove(&self, case: &Case<'_>) -> Proof {
+        if let Some(why) = case.claim.skipped_on(case.fs) {
+            return self.proof(case, &[], &[], Judgement::skipped(why), Duration::ZERO, Vec::new());
+        }
+        let first = self.prove_alone(case);
         if !self.twice {
             return first;
         }
-        let again = repeat::keep(self.logs, &first).map(|kept| (kept, self.prove_alone(claim)));
+        let again = repeat::keep(self.logs, &first).map(|kept| (kept, self.prove_alone(case)));
         match again.and_then(|(kept, again)| Ok((repeat::difference(&kept, self.logs)?, again))) {
             Ok((None, again)) => Proof { time: first.time + again.time, ..again },
             Ok((Some(difference), again)) => {
@@ -76,18 +92,18 @@ impl Prover<'_> {
     }
 
     /// Proves a claim on machines of its own.
-    pub(crate) fn prove_alone(&self, claim: &Claim) -> Proof {
+    pub(crate) fn prove_alone(&self, case: &Case<'_>) -> Proof {
         let started = Instant::now();
-        let steps = self.steps(claim);
+        let steps = self.steps(case.claim);
         let mut runs = Vec::new();
-        let judgement = match self.run(claim.name, &steps, &mut runs) {
+        let judgement = match self.run(case, &steps, &mut runs) {
             Ok(reports) => judge_run(&steps, &reports, &runs),
             Err(why) => Judgement::cannot_tell(why),
         };
         let parts: Vec<Vec<StepReport>> = runs.iter().map(reports).collect();
         let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
         let machines = runs.iter().map(|run| run.times).collect();
-        let proof = self.proof(claim, &steps, &parts, judgement, started.elapsed(), machines);
+        let proof = self.proof(case, &steps, &parts, judgement, started.elapsed(), machines);
         Proof { peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(), ..proof }
     }
 
@@ -99,31 +115,33 @@ impl Prover<'_> {
     /// A proof with its transcript; `parts` holds the reports of each machine.
     pub(crate) fn proof(
         &self,
-        claim: &Claim,
+        case: &Case<'_>,
         steps: &[Step],
         parts: &[&[StepReport]],
         judgement: Judgement,
         time: Duration,
         machines: Vec<Times>,
     ) -> Proof {
-        let log = self.file(claim.name, "log");
-        let judgement = match transcript::write(&log, claim, steps, parts, &judgement) {
+        let log = self.file(&case.name(), "log");
+        let judgement = match transcript::write(&log, case.claim, steps, parts, &judgement) {
             Ok(()) => judgement,
             Err(cause) => Judgement::cannot_tell(format!("failed to write {}: {cause}", log.display())),
         };
-        Proof { claim: claim.name, fs: self.fs, judgement, time, machines, peak_kib: None, log }
+        Proof { claim: case.claim.name, fs: case.fs, judgement, time, machines, peak_kib: None, log }
     }
 
     /// Runs the parts one after the other; the error is why nothing can be told.
-    fn run(&self, name: &str, steps: &[Step], runs: &mut Vec<Run>) -> Result<Vec<StepReport>, String> {
+    fn run(&self, case: &Case<'_>, steps: &[Step], runs: &mut Vec<Run>) -> Result<Vec<StepReport>, String> {
+        let name = &case.name();
         let parts = split(steps);
-        let disk = (parts.len() > 1).then(|| self.file(name, "disk"));
-        if let Some(disk) = &disk {
-            image::unpack(self.upper, disk).map_err(|error| error.to_string())?;
+        let upper = self.medium(case.fs)?.upper.as_ref().filter(|_| parts.len() > 1);
+        let disk = upper.map(|_| self.file(name, "disk"));
+        if let (Some(upper), Some(disk)) = (upper, &disk) {
+            image::unpack(upper, disk).map_err(|error| error.to_string())?;
         }
         let mut all = Vec::new();
         for (number, part) in parts.iter().enumerate() {
-            let run = self.run_part(name, number, part, disk.as_deref())?;
+            let run = self.run_part(name, case.fs, number, part, disk.as_deref())?;
             let outcome = check(self.kernel, part, &run);
             all.extend(reports(&run));
             runs.push(run);
@@ -131,26 +149,33 @@ impl Prover<'_> {
         }
         if let Some(disk) = &disk {
             // Only of use to look into a failure, and then the transcript says more.
-            let _ = fs::remove_file(disk);
+            let _ = std::fs::remove_file(disk);
         }
         Ok(all)
     }
 
     /// Runs one machine.
-    pub(crate) fn run_part(&self, name: &str, number: usize, part: &Part, disk: Option<&Path>) -> Result<Run, String> {
+    pub(crate) fn run_part(
+        &self,
+        name: &str,
+        fs: Fs,
+        number: usize,
+        part: &Part,
+        disk: Option<&Path>,
+    ) -> Result<Run, String> {
+        let medium = self.medium(fs)?;
         let power_cut = part.ends_in == Some(HostStep::PowerCut);
-        let packed = || Backing::Extents(EXTENTS_PATH.to_string());
-        let first = disk.map_or_else(packed, |disk| self.executor.backing(disk));
+        let first = disk.map_or_else(|| medium.backing(), |disk| self.executor.backing(disk));
         let program = Program {
             work: Work::Steps(part.ops.clone()),
             module: MODULE_PATH.to_string(),
-            disks: BTreeMap::from([(Disk::A, first), (Disk::B, packed())]),
-            fs: self.fs.mount_type().to_string(),
+            disks: BTreeMap::from([(Disk::A, first), (Disk::B, medium.backing())]),
+            fs: fs.filesystem(),
             channel: self.executor.channel_device().to_string(),
             shutdown: if power_cut { Shutdown::Spin } else { self.executor.shutdown() },
         };
         let initramfs = self.file(name, &format!("{number}.initramfs"));
-        self.initramfs.write(&program, &initramfs).map_err(|error| error.to_string())?;
+        medium.initramfs.write(&program, &initramfs).map_err(|error| error.to_string())?;
         let boot = Boot {
             image: &self.kernel.image,
             initramfs: &initramfs,
@@ -163,12 +188,16 @@ impl Prover<'_> {
         let mut run = self.executor.run(&boot);
         run.times.devices = spent(&run, part, |op| matches!(op, Op::Attach { .. }));
         run.times.filesystem = spent(&run, part, |op| matches!(op, Op::MountUpper { .. }));
-        let _ = fs::remove_file(&initramfs);
+        let _ = std::fs::remove_file(&initramfs);
         Ok(run)
     }
 
-    fn file(&self, claim: &str, ending: &str) -> PathBuf {
-        self.logs.join(format!("{claim}-{}.{ending}", self.fs.name()))
+    fn medium(&self, fs: Fs) -> Result<&Medium, String> {
+        self.media.get(&fs).ok_or_else(|| format!("{} was not prepared", fs.name()))
+    }
+
+    fn file(&self, name: &str, ending: &str) -> PathBuf {
+        self.logs.join(format!("{name}.{ending}"))
     }
 }
 

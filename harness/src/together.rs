@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use vremount_wire::{Op, Outcome, StepReport};
 
-use crate::claims::{Claim, Step};
+use crate::claims::Step;
 use crate::machine::Times;
-use crate::prove::{Part, Proof, Prover, check, reports};
+use crate::prove::{Case, Part, Proof, Prover, check, reports};
 use crate::verdict::{Verdict, judge};
 
-/// Proves the claims one after the other; none may need the host in between.
+/// Proves claims on one filesystem, one after the other; none may need the host in between.
 #[must_use]
-pub fn prove(prover: &Prover<'_>, claims: &[&Claim]) -> Vec<Proof> {
-    let scripts: Vec<Vec<Step>> = claims.iter().map(|claim| prover.steps(claim)).collect();
-    let Some((reports, times)) = run(prover, claims, &scripts) else {
-        return claims.iter().map(|claim| prover.prove_alone(claim)).collect();
+pub fn prove(prover: &Prover<'_>, cases: &[Case<'_>]) -> Vec<Proof> {
+    let scripts: Vec<Vec<Step>> = cases.iter().map(|case| prover.steps(case.claim)).collect();
+    let Some((reports, times)) = run(prover, cases, &scripts) else {
+        return cases.iter().map(|case| prover.prove_alone(case)).collect();
     };
     let mut rest = reports.as_slice();
     let mut clean = true;
     let mut proofs = Vec::new();
-    for (place, (claim, steps)) in claims.iter().zip(&scripts).enumerate() {
+    for (place, (case, steps)) in cases.iter().zip(&scripts).enumerate() {
         if place > 0 {
             let (reset, behind) = rest.split_at(rest.len().min(1));
             clean &= reset.iter().all(|report| report.outcome == Outcome::Done);
@@ -36,16 +36,16 @@ pub fn prove(prover: &Prover<'_>, claims: &[&Claim]) -> Vec<Proof> {
             let steps_time = own.iter().map(|report| Duration::from_micros(report.us)).sum();
             let machine = Times { ready, steps: steps_time, ..Times::default() };
             let time = ready.unwrap_or_default() + steps_time;
-            proofs.push(prover.proof(claim, steps, &[own], judgement, time, vec![machine]));
+            proofs.push(prover.proof(case, steps, &[own], judgement, time, vec![machine]));
         } else {
-            proofs.push(prover.prove_alone(claim));
+            proofs.push(prover.prove_alone(case));
         }
     }
     proofs
 }
 
 /// All reports of a machine that ended well, with no warning of its kernel.
-fn run(prover: &Prover<'_>, claims: &[&Claim], scripts: &[Vec<Step>]) -> Option<(Vec<StepReport>, Times)> {
+fn run(prover: &Prover<'_>, cases: &[Case<'_>], scripts: &[Vec<Step>]) -> Option<(Vec<StepReport>, Times)> {
     let mut ops = Vec::new();
     for steps in scripts {
         if !ops.is_empty() {
@@ -54,8 +54,9 @@ fn run(prover: &Prover<'_>, claims: &[&Claim], scripts: &[Vec<Step>]) -> Option<
         ops.extend(steps.iter().filter_map(Step::op).cloned());
     }
     let part = Part { ops, ends_in: None };
-    let name = format!("{}-and-{}-more", claims.first()?.name, claims.len() - 1);
-    let run = prover.run_part(&name, 0, &part, None).ok()?;
+    let first = cases.first()?;
+    let name = format!("{}-and-{}-more", first.name(), cases.len() - 1);
+    let run = prover.run_part(&name, first.fs, 0, &part, None).ok()?;
     check(prover.kernel, &part, &run).ok()?;
     run.splats.is_empty().then(|| (reports(&run), run.times))
 }

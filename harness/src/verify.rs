@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::claims::Claim;
-use crate::prove::{Proof, Prover};
+use crate::image::Fs;
+use crate::prove::{Case, Proof, Prover};
 use crate::together;
 
 /// How many claims share a machine where booting is dear: enough to make little of the boot, few enough that all cores have
 /// something to do and that the first results come soon.
 const TOGETHER: usize = 8;
 
-/// Proves claims on up to `jobs` machines at a time. `on_proof` sees each proof in the order of the claims, as soon as
+/// Proves cases on up to `jobs` machines at a time. `on_proof` sees each proof in the order of the cases, as soon as
 /// those before it are there.
-pub fn verify(prover: &Prover<'_>, claims: &[Claim], jobs: usize, mut on_proof: impl FnMut(&Proof)) -> Vec<Proof> {
-    let batches = batches(prover, claims);
+pub fn verify(prover: &Prover<'_>, cases: &[Case<'_>], jobs: usize, mut on_proof: impl FnMut(&Proof)) -> Vec<Proof> {
+    let batches = batches(prover, cases);
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
@@ -35,7 +35,7 @@ pub fn verify(prover: &Prover<'_>, claims: &[Claim], jobs: usize, mut on_proof: 
         }
         drop(sender);
         let mut early = BTreeMap::new();
-        let mut proofs = Vec::with_capacity(claims.len());
+        let mut proofs = Vec::with_capacity(cases.len());
         for (place, proof) in receiver {
             early.insert(place, proof);
             while let Some(proof) = early.remove(&proofs.len()) {
@@ -47,26 +47,32 @@ pub fn verify(prover: &Prover<'_>, claims: &[Claim], jobs: usize, mut on_proof: 
     })
 }
 
-/// Claims that are proved one after the other, with their places among all.
-type Batch<'a> = Vec<(usize, &'a Claim)>;
+/// Cases that are proved one after the other, with their places among all.
+type Batch<'a> = Vec<(usize, Case<'a>)>;
 
 /// What each machine gets to prove. A claim that needs the host, or sleeps, or must be repeated, has its machines to itself;
 /// those that sleep come first, so that the others have the time.
-fn batches<'a>(prover: &Prover<'_>, claims: &'a [Claim]) -> Vec<Batch<'a>> {
-    let alone = prover.fresh || prover.twice || prover.executor.boots_fast();
-    let (single, shared): (Batch<'_>, Batch<'_>) =
-        claims.iter().enumerate().partition(|(_, claim)| alone || claim.needs_host() || !claim.sleeps().is_zero());
-    let mut batches: Vec<Batch<'_>> = single.into_iter().map(|claim| vec![claim]).collect();
-    batches.extend(shared.chunks(TOGETHER).map(<[_]>::to_vec));
-    batches.sort_by_key(|batch| batch.first().map(|(place, claim)| (Reverse(claim.sleeps()), *place)));
+fn batches<'a>(prover: &Prover<'_>, cases: &[Case<'a>]) -> Vec<Batch<'a>> {
+    let alone = |case: &Case<'_>| {
+        let anyway = prover.fresh || prover.twice || prover.executor.boots_fast();
+        anyway || case.claim.needs_host() || !case.claim.sleeps().is_zero() || case.claim.skipped_on(case.fs).is_some()
+    };
+    let (single, shared): (Batch<'_>, Batch<'_>) = cases.iter().copied().enumerate().partition(|(_, case)| alone(case));
+    let mut batches: Vec<Batch<'_>> = single.into_iter().map(|case| vec![case]).collect();
+    let mut by_fs: BTreeMap<Fs, Batch<'_>> = BTreeMap::new();
+    for (place, case) in shared {
+        by_fs.entry(case.fs).or_default().push((place, case));
+    }
+    batches.extend(by_fs.values().flat_map(|cases| cases.chunks(TOGETHER).map(<[_]>::to_vec)));
+    batches.sort_by_key(|batch| batch.first().map(|(place, case)| (Reverse(case.claim.sleeps()), *place)));
     batches
 }
 
 fn prove(prover: &Prover<'_>, batch: &Batch<'_>) -> Vec<(usize, Proof)> {
-    let (places, claims): (Vec<usize>, Vec<&Claim>) = batch.iter().copied().unzip();
-    let proofs = match claims.as_slice() {
-        [claim] => vec![prover.prove(claim)],
-        claims => together::prove(prover, claims),
+    let (places, cases): (Vec<usize>, Vec<Case<'_>>) = batch.iter().copied().unzip();
+    let proofs = match cases.as_slice() {
+        [case] => vec![prover.prove(case)],
+        cases => together::prove(prover, cases),
     };
     places.into_iter().zip(proofs).collect()
 }

@@ -36,6 +36,7 @@ impl Disk {
             Backing::Extents(packed) => unpack(id, packed)?,
             Backing::Device(device) => PathBuf::from(device),
             Backing::HostFile(file) => mounts::host_file(Path::new(file))?,
+            Backing::Memory => return Err(Failure::new(format!("disk {id} is in memory and has no device"))),
         };
         let looped = attach_loop(&backing)?;
         let path = looped.path().ok_or_else(|| Failure::new("failed to find the path of a loop device"))?;

@@ -65,6 +65,25 @@ pub fn write_back(file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// `struct btrfs_ioctl_vol_args`.
+#[repr(C)]
+struct Volume {
+    fd: i64,
+    name: [u8; 4088],
+}
+
+nix::ioctl_write_ptr!(btrfs_ioc_subvol_create, 0x94, 14, Volume);
+
+/// `BTRFS_IOC_SUBVOL_CREATE`: makes a subvolume in a folder.
+pub fn make_subvolume(folder: &File, name: &str) -> io::Result<()> {
+    let mut volume = Volume { fd: 0, name: [0; 4088] };
+    let room = volume.name.get_mut(..name.len()).ok_or(io::ErrorKind::InvalidFilename)?;
+    room.copy_from_slice(name.as_bytes());
+    // SAFETY: the kernel reads the structure, whose name ends in a zero because it is shorter than its room.
+    unsafe { btrfs_ioc_subvol_create(folder.as_raw_fd(), &raw const volume) }?;
+    Ok(())
+}
+
 nix::ioctl_write_int_bad!(tiocsctty, libc::TIOCSCTTY);
 
 /// `TIOCSCTTY`: makes a terminal the one that ^C comes from.

@@ -6,9 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sys_mount::{Mount, MountFlags, UnmountFlags, unmount};
-use vremount_wire::{Disk, Layers, Mode, Outcome, Via};
+use vremount_wire::{Disk, Filesystem, Layers, Mode, Outcome, Via};
 
 use crate::error::{Failure, context};
+use crate::ioctl;
 
 const LOWER: &str = "/lower";
 
@@ -44,12 +45,27 @@ pub fn make_lower() -> Result<(), Failure> {
     context("write", &file, fs::write(&file, "from the lower layer\n"))
 }
 
-pub fn mount_upper(disk: Disk, device: &Path, fs_type: &str, options: &str) -> Result<(), Failure> {
-    let at = upper_filesystem(disk, Via::Mount);
-    context("create", &at, fs::create_dir_all(&at))?;
-    let mounted = Mount::builder().fstype(fs_type).data(options).mount(device, &at);
-    context("mount the upper filesystem at", &at, mounted)?;
-    make_layers(disk)
+/// Mounts the upper filesystem of a disk, with more options than it always has.
+pub fn mount_upper(device: &Path, at: &Path, fs: &Filesystem, options: &str) -> Result<(), Failure> {
+    context("create", at, fs::create_dir_all(at))?;
+    let mut all = vec![fs.options.clone(), options.to_string()];
+    if let Some(name) = &fs.subvolume {
+        make_subvolume(device, at, &fs.kind, name)?;
+        all.push(format!("subvol={name}"));
+    }
+    all.retain(|options| !options.is_empty());
+    let mounted = Mount::builder().fstype(fs.kind.as_str()).data(&all.join(",")).mount(device, at);
+    context("mount the upper filesystem at", at, mounted).map(drop)
+}
+
+/// The whole filesystem is mounted no longer than this takes.
+fn make_subvolume(device: &Path, at: &Path, kind: &str, name: &str) -> Result<(), Failure> {
+    context("mount the whole filesystem at", at, Mount::builder().fstype(kind).mount(device, at))?;
+    if !at.join(name).exists() {
+        let top = context("open", at, fs::File::open(at))?;
+        context("make a subvolume in", at, ioctl::make_subvolume(&top, name))?;
+    }
+    unmount_at(at)
 }
 
 /// `upper` and `work`, where they are missing.

@@ -89,19 +89,23 @@ impl<'a> Runner<'a> {
     fn prepare(&mut self, op: &Op) -> Result<(), Failure> {
         match op {
             Op::Attach { disk } => {
-                let backing: &Backing = self.program.disks.get(disk).ok_or_else(|| unknown(*disk))?;
-                self.disks.insert(*disk, Disk::attach(*disk, backing)?);
+                let backing = self.backing(*disk)?;
+                if *backing != Backing::Memory {
+                    self.disks.insert(*disk, Disk::attach(*disk, backing)?);
+                }
             }
             Op::MountUpper { disk, options } => {
-                let device = self.disk(*disk)?.device.clone();
-                mounts::mount_upper(*disk, &device, &self.program.fs, options)?;
                 let at = mounts::upper_filesystem(*disk, Via::Mount);
+                mounts::mount_upper(&self.device(*disk)?, &at, &self.program.fs, options)?;
+                mounts::make_layers(*disk)?;
                 self.witnesses.insert(*disk, context("open", &at, File::open(&at))?);
             }
             Op::UnmountUpper { disk } => {
                 self.witnesses.remove(disk);
                 mounts::unmount_at(&mounts::upper_filesystem(*disk, Via::Mount))?;
-                self.disk(*disk)?.settle()?;
+                if let Some(disk) = self.disks.get(disk) {
+                    disk.settle()?;
+                }
             }
             Op::BindUpper { disk } => mounts::bind_upper(*disk)?,
             _ => return Err(Failure::new(format!("failed to prepare with {op:?}"))),
@@ -119,6 +123,18 @@ impl<'a> Runner<'a> {
         write_setting(WRITEBACK_INTERVAL, &self.writeback_interval)?;
         // Overlay does not go while anything still uses it.
         module::reload(&self.program.module)
+    }
+
+    fn backing(&self, id: Id) -> Result<&Backing, Failure> {
+        self.program.disks.get(&id).ok_or_else(|| unknown(id))
+    }
+
+    /// What is mounted; a filesystem in memory has a name instead.
+    fn device(&mut self, id: Id) -> Result<PathBuf, Failure> {
+        match self.backing(id)? {
+            Backing::Memory => Ok(PathBuf::from("none")),
+            _ => Ok(self.disk(id)?.device.clone()),
+        }
     }
 
     fn disk(&mut self, id: Id) -> Result<&mut Disk, Failure> {

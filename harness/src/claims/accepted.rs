@@ -39,7 +39,7 @@ fn reuse() -> Vec<Claim> {
             NO_SYNCFS,
             3,
             // Neither the kernel's writeback nor the journal's commit may come in between.
-            Script::on_upper_with("commit=300")
+            Script::on_upper()
                 .run(Op::PauseWriteback)
                 .mounted(Volatile)
                 .write()

@@ -13,6 +13,8 @@ pub use step::{HostStep, Step, Want};
 use std::time::Duration;
 
 use step::Script;
+
+use crate::image::Fs;
 use vremount_wire::Op;
 
 /// A sentence of the cover letter, made checkable.
@@ -26,9 +28,30 @@ pub struct Claim {
     /// From the lowest level at which it holds; at every level below it is broken. 0 was true before the series.
     pub since: u8,
     pub steps: Vec<Step>,
+    /// The filesystems it is about, and what is different on the others; none: all.
+    pub only: Option<(&'static [Fs], &'static str)>,
 }
 
 impl Claim {
+    /// Says that it is about these filesystems, and why not about others.
+    #[must_use]
+    fn only(self, on: &'static [Fs], why: &'static str) -> Self {
+        Claim { only: Some((on, why)), ..self }
+    }
+
+    /// Why it says nothing about a filesystem.
+    #[must_use]
+    pub fn skipped_on(&self, fs: Fs) -> Option<&'static str> {
+        let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_disk));
+        match self.only {
+            Some((on, _)) if on.contains(&fs) => None,
+            Some((_, why)) => Some(why),
+            None if needs_disk && !fs.on_disk() => Some("is in memory: no disk that could fail, be counted at or stay"),
+            None if self.since > 0 && !fs.has_xattrs() => Some("has no xattrs, and so no checkpoint and no reuse"),
+            None => None,
+        }
+    }
+
     /// Whether something happens to its machine.
     #[must_use]
     pub fn needs_host(&self) -> bool {
@@ -55,7 +78,7 @@ pub fn all() -> Vec<Claim> {
 }
 
 fn claim(name: &'static str, title: &'static str, sentence: &'static str, since: u8, script: Script) -> Claim {
-    Claim { name, title, sentence, since, steps: script.0 }
+    Claim { name, title, sentence, since, steps: script.0, only: None }
 }
 
 #[cfg(test)]

@@ -78,12 +78,6 @@ impl Script {
         Script(Vec::new()).attach(Disk::A)
     }
 
-    /// The same with mount options of the upper filesystem.
-    pub fn on_upper_with(options: &str) -> Self {
-        let attached = Script(Vec::new()).run(Op::Attach { disk: Disk::A });
-        attached.run(Op::MountUpper { disk: Disk::A, options: options.to_string() })
-    }
-
     pub fn given(mut self, op: Op, want: Want) -> Self {
         self.0.push(Step::Given(op, want));
         self

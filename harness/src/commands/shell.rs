@@ -6,11 +6,11 @@ use std::fs::remove_file;
 use std::io::{self, IsTerminal, Read};
 
 use clap::Args;
-use vremount_wire::{Backing, Disk, Program, Work};
+use vremount_wire::{Disk, Program, Work};
 
 use super::Which;
 use crate::error::{Error, Exit};
-use crate::image::{self, EXTENTS_PATH, Fs, Initramfs, MODULE_PATH};
+use crate::image::{self, Fs, MODULE_PATH, Medium};
 use crate::lab::{Lab, Order, Wanted};
 use crate::machine::Boot;
 use crate::project::Project;
@@ -35,20 +35,21 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let Options { which, fs, executor: wanted } = options;
     let base = which.base(&project)?;
-    let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;
+    let lab = Lab::new(&project, &Order { base: &base, level: which.level, filesystems: &[], wanted: *wanted })?;
     let guest = image::build_guest(&project.root)?;
-    let initramfs = Initramfs::new(&guest, &lab.kernel.module.path, &lab.upper, image::shell_files(script()?)?)?;
+    let files = image::shell_files(script()?)?;
+    let medium = Medium::obtain(*fs, &project.cache, &guest, &lab.kernel.module.path, files)?;
     let program = Program {
         work: Work::Shell,
         module: MODULE_PATH.to_string(),
-        disks: BTreeMap::from([(Disk::A, Backing::Extents(EXTENTS_PATH.to_string()))]),
-        fs: fs.mount_type().to_string(),
+        disks: BTreeMap::from([(Disk::A, medium.backing())]),
+        fs: fs.filesystem(),
         // Nobody listens.
         channel: "/dev/null".to_string(),
         shutdown: lab.executor.shutdown(),
     };
     let path = lab.logs.join("shell.initramfs");
-    initramfs.write(&program, &path)?;
+    medium.initramfs.write(&program, &path)?;
     let ended = lab.executor.interact(&Boot {
         image: &lab.kernel.image,
         initramfs: &path,

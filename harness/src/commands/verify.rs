@@ -12,7 +12,7 @@ use crate::image::Fs;
 use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{MEMORY_MIB, Prover};
+use crate::prove::{Case, MEMORY_MIB, Prover};
 use crate::report::{self, Report, Tally, Whole};
 use crate::verify::{jobs, verify};
 
@@ -23,9 +23,9 @@ pub struct Options {
     /// Prove this claim only; may be given more than once
     #[arg(long = "claim", value_name = "NAME")]
     claims: Vec<String>,
-    /// Upper filesystem
-    #[arg(long, value_name = "NAME", default_value = "ext4")]
-    fs: Fs,
+    /// Upper filesystem; may be given more than once [default: all]
+    #[arg(long = "fs", value_name = "NAME")]
+    filesystems: Vec<Fs>,
     /// What machines run on
     #[arg(long, value_enum, default_value_t = Wanted::Auto)]
     executor: Wanted,
@@ -54,30 +54,32 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let json = options.json.as_deref().map(Whole::new).transpose()?;
     let project = Project::find()?;
     let _cache = project.use_cache()?;
-    let Options { which, fs, executor: wanted, .. } = options;
+    let Options { which, executor: wanted, .. } = options;
     let base = which.base(&project)?;
-    let lab = Lab::new(&project, &Order { base: &base, level: which.level, fs: *fs, wanted: *wanted })?;
+    let filesystems = if options.filesystems.is_empty() { &Fs::ALL } else { options.filesystems.as_slice() };
+    let lab = Lab::new(&project, &Order { base: &base, level: which.level, filesystems, wanted: *wanted })?;
     let jobs = jobs(options.jobs, MEMORY_MIB);
     if options.twice && lab.accel.is_some() {
         return Err(not_repeatable(lab.executor.name()));
     }
     println!(
-        "Linux {}, series {} at level {}, on {}\nexecutor {}: {}\n",
+        "Linux {}, series {} at level {}\nexecutor {}: {}\n",
         lab.kernel.base,
         lab.kernel.series,
         lab.kernel.level,
-        fs.name(),
         lab.title(),
         lab.why
     );
-    let bar = progress::count("proving", claims.len());
+    let cases: Vec<Case<'_>> =
+        claims.iter().flat_map(|claim| filesystems.iter().map(move |fs| Case { claim, fs: *fs })).collect();
+    let bar = progress::count("proving", cases.len());
     let mut tally = Tally::default();
     let prover = Prover { faults: !options.no_faults, twice: options.twice, fresh: options.fresh, ..lab.prover() };
-    let proofs = verify(&prover, &claims, jobs, |proof| {
+    let proofs = verify(&prover, &cases, jobs, |proof| {
         bar.line(&report::line(proof));
         bar.advance();
         tally.count(proof);
-        bar.note(format!("{} running, {} broken", jobs.min(claims.len() - tally.total()), tally.broken));
+        bar.note(format!("{} running, {} broken", jobs.min(cases.len() - tally.total()), tally.broken));
     });
     drop(bar);
     println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());

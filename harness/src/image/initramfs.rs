@@ -51,12 +51,11 @@ impl Entry {
 impl Initramfs {
     /// # Errors
     /// If one of the files cannot be read.
-    pub fn new(guest: &Path, module: &Path, upper: &Upper, more: Vec<Entry>) -> Result<Self, Error> {
-        let mut entries = vec![
-            Entry::executable("/init", guest)?,
-            Entry::read(MODULE_PATH, FILE, module)?,
-            Entry::read(EXTENTS_PATH, FILE, upper.path())?,
-        ];
+    pub fn new(guest: &Path, module: &Path, upper: Option<&Upper>, more: Vec<Entry>) -> Result<Self, Error> {
+        let mut entries = vec![Entry::executable("/init", guest)?, Entry::read(MODULE_PATH, FILE, module)?];
+        if let Some(upper) = upper {
+            entries.push(Entry::read(EXTENTS_PATH, FILE, upper.path())?);
+        }
         entries.extend(more);
         let archive = archive(&entries).map_err(Error::io("archive", guest))?;
         Ok(Initramfs { archive })

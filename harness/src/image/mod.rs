@@ -2,8 +2,10 @@
 //! What a machine boots besides its kernel: the guest, the overlay module, the upper filesystem and the program, in one
 //! initramfs.
 
+mod fs;
 mod guest;
 mod initramfs;
+mod medium;
 mod shell;
 mod upper;
 
@@ -11,10 +13,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+pub use fs::{Fs, UnknownFs};
 pub use guest::build as build_guest;
 pub use initramfs::{EXTENTS_PATH, Initramfs, MODULE_PATH};
+pub use medium::Medium;
 pub use shell::files as shell_files;
-pub use upper::{Fs, UnknownFs, Upper, unpack};
+pub use upper::{Upper, unpack};
 
 /// Why an image could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -5,87 +5,15 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::str::FromStr;
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use vremount_wire::extents;
 
 use super::Error;
+use super::fs::{Fs, Mkfs};
 
-/// Size of an image.
-const IMAGE_BYTES: u64 = 32 << 20;
 /// What the filesystem leaves free at the end of the device, where the guest puts what fails flushes.
 const SPARE_BYTES: u64 = 4096;
-
-/// A filesystem that claims are proved on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fs {
-    Ext4,
-}
-
-/// `--fs` named something else.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to find filesystem {0:?}: there is {known}", known = Fs::ALL.map(Fs::name).join(", "))]
-pub struct UnknownFs(String);
-
-impl Fs {
-    pub const ALL: [Fs; 1] = [Fs::Ext4];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Fs::Ext4 => "ext4",
-        }
-    }
-
-    /// The type as mount(2) spells it.
-    #[must_use]
-    pub fn mount_type(self) -> &'static str {
-        match self {
-            Fs::Ext4 => "ext4",
-        }
-    }
-
-    /// The command that makes it, without the path of the image. Everything that would differ from run to run is
-    /// fixed, and nothing is left for the kernel to initialise later.
-    fn mkfs(self) -> Mkfs {
-        match self {
-            Fs::Ext4 => Mkfs {
-                program: "mke2fs",
-                package: "e2fsprogs",
-                args: &[
-                    "-q",
-                    "-F",
-                    "-t",
-                    "ext4",
-                    "-b",
-                    "4096",
-                    "-U",
-                    "76726d74-0000-4000-8000-000000000004",
-                    "-E",
-                    "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,\
-                     hash_seed=76726d74-0000-4000-8000-000000000004",
-                ],
-            },
-        }
-    }
-}
-
-impl FromStr for Fs {
-    type Err = UnknownFs;
-
-    fn from_str(name: &str) -> Result<Self, UnknownFs> {
-        Fs::ALL.into_iter().find(|fs| fs.name() == name).ok_or_else(|| UnknownFs(name.to_string()))
-    }
-}
-
-struct Mkfs {
-    program: &'static str,
-    package: &'static str,
-    args: &'static [&'static str],
-}
 
 /// An image in its packed form.
 pub struct Upper {
@@ -93,15 +21,15 @@ pub struct Upper {
 }
 
 impl Upper {
-    /// The packed image of a filesystem, made when it is not in the cache yet.
+    /// The packed image of a filesystem, made when it is not in the cache yet; none if it is not on a disk.
     ///
     /// # Errors
     /// If the tool is missing or fails, or the cache cannot be written.
-    pub fn obtain(fs: Fs, cache: &Path) -> Result<Self, Error> {
-        let mkfs = fs.mkfs();
+    pub fn obtain(fs: Fs, cache: &Path) -> Result<Option<Self>, Error> {
+        let Some(mkfs) = fs.mkfs() else { return Ok(None) };
         let mut key = Sha256::new();
-        key.update(IMAGE_BYTES.to_le_bytes());
-        for word in [mkfs.program].iter().chain(mkfs.args) {
+        key.update(mkfs.image_mib.to_le_bytes());
+        for word in [mkfs.program].iter().chain(&mkfs.args) {
             key.update(word);
             key.update([0]);
         }
@@ -112,7 +40,7 @@ impl Upper {
             fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
             make(&mkfs, &folder, &path)?;
         }
-        Ok(Upper { path })
+        Ok(Some(Upper { path }))
     }
 
     #[must_use]
@@ -125,14 +53,21 @@ impl Upper {
 fn make(mkfs: &Mkfs, folder: &Path, path: &Path) -> Result<(), Error> {
     let aside = tempfile::tempdir_in(folder).map_err(Error::io("create a folder in", folder))?;
     let image = aside.path().join("image");
-    File::create(&image).and_then(|file| file.set_len(IMAGE_BYTES)).map_err(Error::io("create", &image))?;
+    let image_bytes = mkfs.image_mib << 20;
+    File::create(&image).and_then(|file| file.set_len(image_bytes)).map_err(Error::io("create", &image))?;
+    let bytes = image_bytes - SPARE_BYTES;
+    let filled = |arg: &&str| {
+        let sizes = [("{bytes}", bytes), ("{kib}", bytes / 1024), ("{sectors}", bytes / 512)];
+        let sized = sizes.iter().fold((*arg).to_string(), |arg, (name, size)| arg.replace(name, &size.to_string()));
+        sized.replace("{image}", &image.to_string_lossy())
+    };
     let output = Command::new(mkfs.program)
-        .args(mkfs.args)
-        .arg(&image)
-        .arg(format!("{}k", (IMAGE_BYTES - SPARE_BYTES) / 1024))
+        .args(mkfs.args.iter().map(filled))
         // Where Debian keeps it, also for users whose PATH does not say so.
         .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
         .env("E2FSPROGS_FAKE_TIME", "1")
+        // mkfs.xfs makes nothing smaller than 300 MB but for tests.
+        .envs([("TEST_DIR", "/"), ("TEST_DEV", "/"), ("QA_CHECK_FS", "1")])
         .output()
         .map_err(|cause| Error::Missing { program: mkfs.program, package: mkfs.package, cause })?;
     if !output.status.success() {

@@ -13,7 +13,7 @@ pub fn line(proof: &Proof) -> String {
     let judgement = &proof.judgement;
     let outcome = judgement.observed.as_ref().map_or_else(|| "-".to_string(), Seen::to_string);
     let mut line = format!(
-        "{:<12} {:<28} {:<6} {:<32} {:>5.2} s",
+        "{:<12} {:<28} {:<15} {:<32} {:>5.2} s",
         judgement.verdict.to_string(),
         proof.claim,
         proof.fs.name(),

@@ -13,4 +13,4 @@ mod program;
 pub use event::{Event, Io, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};
 pub use op::{Disk, Fault, Forgery, Layers, Mode, Op, Scope, Via};
-pub use program::{Backing, PROGRAM_PATH, Program, SCRIPT_PATH, Shutdown, Work};
+pub use program::{Backing, Filesystem, PROGRAM_PATH, Program, SCRIPT_PATH, Shutdown, Work};

@@ -93,6 +93,15 @@ impl Op {
             _ => Duration::ZERO,
         }
     }
+
+    /// Whether it is about the disk below the upper filesystem, or about what stays there.
+    #[must_use]
+    pub fn needs_disk(&self) -> bool {
+        matches!(
+            self,
+            Op::Break { .. } | Op::Heal { .. } | Op::CountIo { .. } | Op::CountedIo { .. } | Op::UnmountUpper { .. }
+        )
+    }
 }
 
 /// One operation. Unless said otherwise its outcome is `done` or `failed`.

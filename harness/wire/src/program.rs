@@ -21,11 +21,22 @@ pub struct Program {
     pub module: String,
     /// What each disk of the program is made of.
     pub disks: BTreeMap<Disk, Backing>,
-    /// Filesystem type of the disks, as mount(2) spells it.
-    pub fs: String,
+    /// What is on them.
+    pub fs: Filesystem,
     /// Device the events are written to.
     pub channel: String,
     pub shutdown: Shutdown,
+}
+
+/// An upper filesystem, as mount(2) needs to know it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filesystem {
+    /// Its type.
+    pub kind: String,
+    /// Options of every mount, `,`-separated.
+    pub options: String,
+    /// A btrfs subvolume to mount instead of the whole; made when it is not there yet.
+    pub subvolume: Option<String>,
 }
 
 /// What to do once the guest is up.
@@ -46,6 +57,8 @@ pub enum Backing {
     Extents(String),
     /// A block device of the machine, such as `/dev/vda`; outlives it.
     Device(String),
+    /// Nothing: the filesystem is in memory, and has no device.
+    Memory,
     /// A file of the host that a User Mode Linux kernel reaches through hostfs; outlives it, but for what was written
     /// and not flushed.
     HostFile(String),
