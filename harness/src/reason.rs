@@ -27,12 +27,18 @@ pub enum Reason {
     UnseenError,
     /// `work/incompat` names something this kernel does not know.
     Incompat,
+    /// The checkpoint could not be read (the errno of that).
+    CheckpointUnreadable,
+    /// A directory of the overlay could not be read (EIO).
+    Unreadable,
     /// The upper filesystem is read-only.
     UpperReadOnly,
+    /// Upper or work directory belong to another mount, and `index=on` excludes that (EBUSY).
+    Busy,
 }
 
 /// Lines of the kernel log and what they state. Series tokens first.
-const STATED: [(&str, Reason); 10] = [
+const STATED: [(&str, Reason); 13] = [
     ("volatile reuse refused: not-volatile: ", Reason::NotVolatile),
     ("volatile reuse refused: in-use: ", Reason::InUse),
     ("volatile reuse refused: no-checkpoint: ", Reason::NoCheckpoint),
@@ -42,7 +48,10 @@ const STATED: [(&str, Reason); 10] = [
     ("volatile reuse refused: writeback-error: ", Reason::WritebackError),
     ("Cannot mount volatile when upperdir has an unseen error", Reason::UnseenError),
     ("overlay with incompat feature '", Reason::Incompat),
+    ("failed to read volatile checkpoint (errno: ", Reason::CheckpointUnreadable),
+    ("failed to resolve '", Reason::Unreadable),
     ("upper fs is r/o", Reason::UpperReadOnly),
+    ("of another mount, mount with '-o index=off' to override", Reason::Busy),
 ];
 
 impl Reason {
@@ -50,14 +59,26 @@ impl Reason {
     /// stated twice is a defect of the kernel, and no answer for its user.
     #[must_use]
     pub fn stated(log: &[String]) -> Option<Reason> {
-        let mut found = log
-            .iter()
-            .filter_map(|line| line.strip_prefix("overlayfs: "))
-            .filter_map(|text| STATED.iter().find(|(start, _)| text.starts_with(start)).map(|(_, reason)| *reason));
-        match (found.next(), found.next()) {
-            (Some(reason), None) => Some(reason),
+        match Reason::all(log).as_slice() {
+            [reason] => Some(*reason),
             _ => None,
         }
+    }
+
+    /// The one reason that these lines state, however often.
+    #[must_use]
+    pub fn only(log: &[String]) -> Option<Reason> {
+        let all = Reason::all(log);
+        all.first().copied().filter(|first| all.iter().all(|reason| reason == first))
+    }
+
+    /// Everything that these lines state, in order.
+    #[must_use]
+    pub fn all(log: &[String]) -> Vec<Reason> {
+        log.iter()
+            .filter_map(|line| line.strip_prefix("overlayfs: "))
+            .filter_map(|text| STATED.iter().find(|(words, _)| text.contains(words)).map(|(_, reason)| *reason))
+            .collect()
     }
 }
 
@@ -73,7 +94,10 @@ impl fmt::Display for Reason {
             Reason::WritebackError => "writeback-error",
             Reason::UnseenError => "unseen-error",
             Reason::Incompat => "incompat",
+            Reason::CheckpointUnreadable => "checkpoint-unreadable",
+            Reason::Unreadable => "unreadable",
             Reason::UpperReadOnly => "upper-read-only",
+            Reason::Busy => "busy",
         })
     }
 }

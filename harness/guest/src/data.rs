@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use vremount_wire::Outcome;
@@ -56,10 +57,40 @@ pub fn write(path: &Path, bytes: u64, seed: u64) -> Result<(), Failure> {
     chunks(bytes, seed, |chunk| context("write", path, file.write_all(chunk)).map(|()| true))
 }
 
+/// Writes to a file that is there, past the page cache.
+pub fn write_direct(path: &Path, bytes: u64, seed: u64) -> Result<(), Failure> {
+    let opened = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path);
+    let mut file = context("open", path, opened)?;
+    let mut aligned = Aligned([0; CHUNK]);
+    chunks(bytes, seed, |chunk| {
+        let buffer = &mut aligned.0[..chunk.len()];
+        buffer.copy_from_slice(chunk);
+        context("write past the page cache to", path, file.write_all(buffer)).map(|()| true)
+    })
+}
+
+/// What the disk itself can take data from.
+#[repr(align(4096))]
+struct Aligned([u8; CHUNK]);
+
 /// Whether the file is what [`write`] wrote, and nothing more.
 pub fn compare(path: &Path, bytes: u64, seed: u64) -> Result<Outcome, Failure> {
-    let mut file = context("open", path, File::open(path))?;
-    let mut found = [0; CHUNK];
+    compare_with(context("open", path, File::open(path))?, path, bytes, seed)
+}
+
+/// The same past the page cache.
+pub fn compare_on_disk(path: &Path, bytes: u64, seed: u64) -> Result<Outcome, Failure> {
+    let open = || context("open", path, OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path));
+    // What was dirty is written back first, and an old error of that is told once.
+    match compare_with(open()?, path, bytes, seed) {
+        Err(Failure { errno: libc::EIO, .. }) => compare_with(open()?, path, bytes, seed),
+        told => told,
+    }
+}
+
+fn compare_with(mut file: File, path: &Path, bytes: u64, seed: u64) -> Result<Outcome, Failure> {
+    let mut aligned = Aligned([0; CHUNK]);
+    let found = &mut aligned.0;
     let mut at = 0_u64;
     let mut differs = None;
     chunks(bytes, seed, |expected| {
@@ -78,7 +109,7 @@ pub fn compare(path: &Path, bytes: u64, seed: u64) -> Result<Outcome, Failure> {
         at += expected.len() as u64;
         Ok(differs.is_none())
     })?;
-    if differs.is_none() && context("read", path, file.read(&mut found))? > 0 {
+    if differs.is_none() && context("read", path, file.read(&mut found[..]))? > 0 {
         differs = Some(format!("{} is longer than {bytes} bytes", path.display()));
     }
     Ok(differs.map_or(Outcome::Done, |what| Outcome::Differs { what }))

@@ -1,29 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The devices of a disk: a loop device over its backing, a device-mapper device over that.
+//! The devices of a disk: a loop device over its backing, a device-mapper device over that, perhaps a thin volume between.
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use devicemapper::{DM, DevId, DmFlags, DmName, DmOptions};
-use loopdev::{LoopControl, LoopDevice};
-use vremount_wire::{Backing, Disk as Id, Fault, Io, extents};
+use sys_mount::Mount;
+use vremount_wire::{Backing, Disk as Id, Fault, Io, Stack, extents};
 
 use crate::error::{Failure, context};
-use crate::fault::{self, Line};
-use crate::ioctl;
-use crate::mounts;
+use crate::fault;
+use crate::loops::Loop;
+use crate::thin::Thin;
+use crate::{dm, ioctl, marker, mounts};
 
+/// Each image is on a tmpfs of its own, which can be filled up.
 const IMAGES: &str = "/images";
+/// What fills it up.
+const FILLER: &str = "filler";
 
 pub struct Disk {
     name: String,
     /// What the loop device is over.
     backing: PathBuf,
-    /// The loop device as device-mapper names it, `major:minor`.
+    looped: Loop,
+    thin: Option<Thin>,
+    /// What the device-mapper device is over, `major:minor`.
     below: String,
-    looped: LoopDevice,
-    loop_name: String,
     /// The device-mapper device.
     pub device: PathBuf,
     sectors: u64,
@@ -31,81 +35,114 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn attach(id: Id, backing: &Backing) -> Result<Self, Failure> {
+    pub fn attach(id: Id, backing: &Backing, on: Stack) -> Result<Self, Failure> {
         let backing = match backing {
             Backing::Extents(packed) => unpack(id, packed)?,
             Backing::Device(device) => PathBuf::from(device),
             Backing::HostFile(file) => mounts::host_file(Path::new(file))?,
             Backing::Memory => return Err(Failure::new(format!("disk {id} is in memory and has no device"))),
         };
-        let looped = attach_loop(&backing)?;
-        let path = looped.path().ok_or_else(|| Failure::new("failed to find the path of a loop device"))?;
-        let loop_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let below = format!(
-            "{}:{}",
-            context("ask for the number of", &path, looped.major())?,
-            context("ask for the number of", &path, looped.minor())?
-        );
-        let size = format!("/sys/block/{loop_name}/size");
+        let looped = Loop::over(&backing)?;
+        let size = format!("/sys/block/{}/size", looped.name());
         let sectors = context("read", &size, fs::read_to_string(&size))?.trim().parse().map_err(Failure::new)?;
         let name = id.to_string();
-        let device = map(&name, &fault::healthy(sectors, &below))?;
-        let mut disk = Disk {
-            name,
-            backing,
-            below,
-            looped,
-            loop_name,
-            device,
-            sectors,
-            counted_from: Io { writes: 0, flushes: 0 },
+        let origin = number_of(&looped.path)?;
+        let thin = match on {
+            Stack::Plain => None,
+            Stack::Thin => Some(Thin::over(&name, &origin, sectors, &backing)?),
         };
+        let below = match &thin {
+            Some(thin) => number_of(&thin.volume)?,
+            None => origin,
+        };
+        let device = dm::create(&name, &fault::healthy(sectors, &below))?;
+        let nothing = Io { writes: 0, flushes: 0 };
+        let mut disk = Disk { name, backing, looped, thin, below, device, sectors, counted_from: nothing };
         disk.count()?;
         Ok(disk)
     }
 
-    /// Breaks the disk; `upper` is where the files of a data fault are.
-    pub fn break_with(&self, fault: &Fault, upper: &Path) -> Result<(), Failure> {
+    /// Breaks the disk; `upper` and `work` are where the files are that a fault is about.
+    pub fn break_with(&self, fault: &Fault, upper: &Path, work: &Path) -> Result<(), Failure> {
+        let data = |path: &Path, extents: Vec<ioctl::Extent>, ms| {
+            fault::data(self.sectors, &self.below, &extents, ms)
+                .map_err(|why| Failure::new(format!("failed to break {}: {why}", path.display())))
+        };
+        let blocks = |file: &str, ms| {
+            let path = upper.join(file);
+            let opened = context("open", &path, File::open(&path))?;
+            data(&path, context("ask for the blocks of", &path, ioctl::fiemap(&opened))?, ms)
+        };
         let table = match fault {
             Fault::Everything => fault::everything(self.sectors),
+            Fault::Writes => fault::writes(self.sectors, &self.below),
             Fault::Flush => fault::flush(self.sectors, &self.below),
-            Fault::Data { file } => {
-                let path = upper.join(file);
-                let file = context("open", &path, File::open(&path))?;
-                let extents = context("ask for the blocks of", &path, ioctl::fiemap(&file))?;
-                fault::data(self.sectors, &self.below, &extents)
-                    .map_err(|why| Failure::new(format!("failed to break {}: {why}", path.display())))?
+            Fault::Data { file } => blocks(file, 0)?,
+            Fault::DataAndSlowReads { file, ms } => blocks(file, *ms)?,
+            Fault::Checkpoint => {
+                let path = marker::path(work);
+                let opened = context("open", &path, File::open(&path))?;
+                data(&path, context("ask for the xattr block of", &path, ioctl::fiemap_xattr(&opened))?, 0)?
+            }
+            Fault::Reads => return self.dust(),
+            Fault::NoSpace => return self.fill(),
+            Fault::PoolFull => {
+                let thin = self.thin.as_ref();
+                return thin.ok_or_else(|| Failure::new("there is no pool to use up"))?.use_up();
             }
         };
-        self.reload(&table)
+        dm::reload(&self.name, &table)
+    }
+
+    /// Every block becomes bad.
+    fn dust(&self) -> Result<(), Failure> {
+        dm::reload(&self.name, &fault::dusty(self.sectors, &self.below))?;
+        for block in 0..self.sectors / fault::DUST_SECTORS {
+            dm::message(&self.name, &format!("addbadblock {block}"))?;
+        }
+        dm::message(&self.name, "enable")
+    }
+
+    /// Nothing is left for the image to grow into.
+    fn fill(&self) -> Result<(), Failure> {
+        let path = self.folder()?.join(FILLER);
+        let mut file = context("create", &path, File::create(&path))?;
+        let chunk = [1; 64 * 1024];
+        loop {
+            match file.write(&chunk) {
+                Ok(_) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => return Ok(()),
+                Err(error) => return context("fill", &path, Err(error)),
+            }
+        }
+    }
+
+    fn folder(&self) -> Result<&Path, Failure> {
+        let folder = self.backing.parent().filter(|folder| folder.starts_with(IMAGES));
+        folder.ok_or_else(|| Failure::new(format!("{} is not ours to fill", self.backing.display())))
     }
 
     pub fn heal(&self) -> Result<(), Failure> {
-        self.reload(&fault::healthy(self.sectors, &self.below))
-    }
-
-    /// Replaces the table under a mounted filesystem. Neither is the filesystem frozen, which would sync it, nor is
-    /// I/O waited for that a broken disk may never finish.
-    fn reload(&self, table: &[Line]) -> Result<(), Failure> {
-        let dm = control()?;
-        let name = dm_name(&self.name)?;
-        let id = DevId::Name(name);
-        load(&dm, &id, table)?;
-        let quick = DmFlags::DM_SUSPEND | DmFlags::DM_NOFLUSH | DmFlags::DM_SKIP_LOCKFS;
-        let suspended = dm.device_suspend(&id, DmOptions::default().set_flags(quick));
-        suspended.map_err(|error| Failure::new(format!("failed to suspend {}: {error}", self.name)))?;
-        resume(&dm, &id)
+        if let Ok(folder) = self.folder() {
+            let filler = folder.join(FILLER);
+            if filler.exists() {
+                context("remove", &filler, fs::remove_file(&filler))?;
+            }
+        }
+        dm::reload(&self.name, &fault::healthy(self.sectors, &self.below))
     }
 
     /// Takes the devices down, and removes an image that was unpacked for them.
     pub fn detach(self) -> Result<(), Failure> {
-        let removed = control()?.device_remove(&DevId::Name(dm_name(&self.name)?), DmOptions::default());
-        removed.map_err(|error| Failure::new(format!("failed to remove device {}: {error}", self.name)))?;
-        context("detach", &self.loop_name, self.looped.detach())?;
-        if self.backing.starts_with(IMAGES) {
-            context("remove", &self.backing, fs::remove_file(&self.backing))?;
+        dm::remove(&self.name)?;
+        if let Some(thin) = &self.thin {
+            thin.remove()?;
         }
-        Ok(())
+        self.looped.detach()?;
+        match self.folder() {
+            Ok(folder) => mounts::unmount_at(folder),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Writes to the disk are in the page cache of what the loop device is over until somebody syncs that.
@@ -126,7 +163,7 @@ impl Disk {
 
     /// Counted at the loop device, where a flush is a request of its own.
     fn asked(&self) -> Result<Io, Failure> {
-        let path = format!("/sys/block/{}/stat", self.loop_name);
+        let path = format!("/sys/block/{}/stat", self.looped.name());
         let stat = context("read", &path, fs::read_to_string(&path))?;
         io_of(&stat).ok_or_else(|| Failure::new(format!("failed to understand {path}: {stat:?}")))
     }
@@ -139,58 +176,21 @@ fn io_of(stat: &str) -> Option<Io> {
 }
 
 fn unpack(id: Id, packed: &str) -> Result<PathBuf, Failure> {
-    context("create", IMAGES, fs::create_dir_all(IMAGES))?;
-    let image = Path::new(IMAGES).join(format!("{id}.img"));
+    let folder = Path::new(IMAGES).join(id.to_string());
+    context("create", &folder, fs::create_dir_all(&folder))?;
+    let mounted = Mount::builder().fstype("tmpfs").data("size=128m").mount("none", &folder);
+    context("mount a tmpfs at", &folder, mounted)?;
+    let image = folder.join("image");
     let mut from = BufReader::new(context("open", packed, File::open(packed))?);
     let mut to = context("create", &image, File::create(&image))?;
     context("unpack", &image, extents::unpack(&mut from, &mut to))?;
     Ok(image)
 }
 
-/// Another may take the free device between the question and the answer's use: ask again.
-fn attach_loop(backing: &Path) -> Result<LoopDevice, Failure> {
-    let control = context("open", "/dev/loop-control", LoopControl::open())?;
-    loop {
-        let device = context("find a loop device for", backing, control.next_free())?;
-        match device.with().attach(backing) {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
-            attached => return context("attach a loop device to", backing, attached).map(|()| device),
-        }
-    }
-}
-
-fn control() -> Result<DM, Failure> {
-    DM::new().map_err(|error| Failure::new(format!("failed to open device-mapper: {error}")))
-}
-
-fn dm_name(name: &str) -> Result<&DmName, Failure> {
-    DmName::new(name).map_err(Failure::new)
-}
-
-fn load(dm: &DM, id: &DevId<'_>, table: &[Line]) -> Result<(), Failure> {
-    let lines: Vec<_> =
-        table.iter().map(|line| (line.start, line.length, line.target.to_string(), line.params.clone())).collect();
-    dm.table_load(id, &lines, DmOptions::default())
-        .map(drop)
-        .map_err(|error| Failure::new(format!("failed to load the table {table:?}: {error}")))
-}
-
-fn resume(dm: &DM, id: &DevId<'_>) -> Result<(), Failure> {
-    dm.device_suspend(id, DmOptions::default())
-        .map(drop)
-        .map_err(|error| Failure::new(format!("failed to resume a device: {error}")))
-}
-
-/// A new device-mapper device; there is no udev, so its node is the kernel's own.
-fn map(name: &str, table: &[Line]) -> Result<PathBuf, Failure> {
-    let dm = control()?;
-    let dm_name = dm_name(name)?;
-    let created = dm.device_create(dm_name, None, DmOptions::default());
-    let info = created.map_err(|error| Failure::new(format!("failed to create device {name}: {error}")))?;
-    let id = DevId::Name(dm_name);
-    load(&dm, &id, table)?;
-    resume(&dm, &id)?;
-    Ok(PathBuf::from(format!("/dev/dm-{}", info.device().minor)))
+/// `major:minor` of a device, as device-mapper takes it.
+fn number_of(device: &Path) -> Result<String, Failure> {
+    let number = context("look at", device, fs::metadata(device))?.rdev();
+    Ok(format!("{}:{}", nix::sys::stat::major(number), nix::sys::stat::minor(number)))
 }
 
 #[cfg(test)]

@@ -17,8 +17,13 @@ pub struct Line {
 }
 
 impl Line {
+    /// All from `start` to `end`, handed to a target that takes a device and a place there, and whatever else.
+    fn on(target: &'static str, start: u64, end: u64, below: &str, more: &str) -> Self {
+        Line { start, length: end - start, target, params: format!("{below} {start}{more}") }
+    }
+
     fn linear(start: u64, end: u64, below: &str) -> Self {
-        Line { start, length: end - start, target: "linear", params: format!("{below} {start}") }
+        Line::on("linear", start, end, below, "")
     }
 
     fn error(start: u64, end: u64) -> Self {
@@ -36,22 +41,36 @@ pub fn everything(sectors: u64) -> Vec<Line> {
     vec![Line::error(0, sectors)]
 }
 
+/// From the first moment on down, practically for ever; in its down time `flakey` fails all that writes.
+const DOWN: &str = " 0 1000000 1 error_writes";
+
 /// Reads and writes work, flushes fail. A flush goes to every target of a device that takes flushes: `linear` does, and
-/// so does `flakey` in its down time, when it fails all that writes. It gets the spare sectors, which nobody writes.
+/// so does `flakey`. It gets the spare sectors, which nobody writes.
 pub fn flush(sectors: u64, below: &str) -> Vec<Line> {
     let spare = sectors - SPARE;
-    let failing = Line {
-        start: spare,
-        length: SPARE,
-        target: "flakey",
-        // From the first moment on down, practically for ever.
-        params: format!("{below} {spare} 0 1000000 1 error_writes"),
-    };
-    vec![Line::linear(0, spare, below), failing]
+    vec![Line::linear(0, spare, below), Line::on("flakey", spare, sectors, below, DOWN)]
 }
 
-/// Only these extents fail. The error is why they cannot be broken.
-pub fn data(sectors: u64, below: &str, extents: &[Extent]) -> Result<Vec<Line>, String> {
+/// Reads work, nothing can be written.
+pub fn writes(sectors: u64, below: &str) -> Vec<Line> {
+    vec![Line::on("flakey", 0, sectors, below, DOWN)]
+}
+
+/// Blocks that `dust` fails to read once they are said to be bad, until they are written.
+pub const DUST_SECTORS: u64 = 8;
+
+pub fn dusty(sectors: u64, below: &str) -> Vec<Line> {
+    // Its blocks start where the device below does.
+    vec![Line { start: 0, length: sectors, target: "dust", params: format!("{below} 0 {}", DUST_SECTORS * SECTOR) }]
+}
+
+/// Only these extents fail, and all else takes so many milliseconds to read. The error is why they cannot be broken.
+pub fn data(sectors: u64, below: &str, extents: &[Extent], read_ms: u32) -> Result<Vec<Line>, String> {
+    let works = |start, end| match read_ms {
+        0 => Line::linear(start, end, below),
+        // Reads are delayed, writes are not.
+        ms => Line::on("delay", start, end, below, &format!(" {ms} {below} {start} 0")),
+    };
     const UNKNOWN: u32 = 0x2;
     const DELALLOC: u32 = 0x4;
     const NOT_ALIGNED: u32 = 0x100;
@@ -73,13 +92,13 @@ pub fn data(sectors: u64, below: &str, extents: &[Extent]) -> Result<Vec<Line>, 
             return Err(format!("sectors {start} to {end} of the file overlap others or the end of the disk"));
         }
         if start > at {
-            lines.push(Line::linear(at, start, below));
+            lines.push(works(at, start));
         }
         lines.push(Line::error(start, end));
         at = end;
     }
     if at < sectors {
-        lines.push(Line::linear(at, sectors, below));
+        lines.push(works(at, sectors));
     }
     Ok(lines)
 }
@@ -108,7 +127,7 @@ mod tests {
         &["0+16 linear", "16+8 error", "24+56 linear", "80+8 error", "88+912 linear"])]
     #[case::adjacent(&[extent(16, 8), extent(24, 8)], &["0+16 linear", "16+8 error", "24+8 error", "32+968 linear"])]
     fn breaks_only_the_extents(#[case] extents: &[Extent], #[case] expected: &[&str]) {
-        assert_eq!(short(&data(SECTORS, "7:0", extents).unwrap()), expected);
+        assert_eq!(short(&data(SECTORS, "7:0", extents, 0).unwrap()), expected);
     }
 
     #[rstest]
@@ -119,12 +138,15 @@ mod tests {
     #[case::beyond(vec![extent(999, 8)])]
     #[case::overlapping(vec![extent(8, 16), extent(16, 8)])]
     fn refuses_what_it_cannot_break(#[case] extents: Vec<Extent>) {
-        assert!(data(SECTORS, "7:0", &extents).is_err());
+        assert!(data(SECTORS, "7:0", &extents, 0).is_err());
     }
 
     #[test]
     fn every_table_covers_the_disk() {
-        for table in [healthy(SECTORS, "7:0"), everything(SECTORS), flush(SECTORS, "7:0")] {
+        let below = "7:0";
+        let slow = data(SECTORS, below, &[extent(80, 16)], 100).unwrap();
+        let whole = [everything(SECTORS), writes(SECTORS, below), dusty(SECTORS, below), flush(SECTORS, below)];
+        for table in whole.into_iter().chain([healthy(SECTORS, below), slow]) {
             let mut at = 0;
             for line in table {
                 assert_eq!(line.start, at);

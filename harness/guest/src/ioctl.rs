@@ -42,10 +42,20 @@ nix::ioctl_readwrite_bad!(fs_ioc_fiemap, 0xC020_660B, Fiemap);
 
 /// `FS_IOC_FIEMAP`: where a file is on its device.
 pub fn fiemap(file: &File) -> io::Result<Vec<Extent>> {
+    fiemap_with(file, 0)
+}
+
+/// The same for the xattrs of a file, where they are not kept in its inode.
+pub fn fiemap_xattr(file: &File) -> io::Result<Vec<Extent>> {
+    const XATTR: u32 = 0x2;
+    fiemap_with(file, XATTR)
+}
+
+fn fiemap_with(file: &File, flags: u32) -> io::Result<Vec<Extent>> {
     let mut map = Fiemap {
         start: 0,
         length: u64::MAX,
-        flags: 0,
+        flags,
         mapped_extents: 0,
         extent_count: 256,
         reserved: 0,
@@ -81,6 +91,34 @@ pub fn make_subvolume(folder: &File, name: &str) -> io::Result<()> {
     room.copy_from_slice(name.as_bytes());
     // SAFETY: the kernel reads the structure, whose name ends in a zero because it is shorter than its room.
     unsafe { btrfs_ioc_subvol_create(folder.as_raw_fd(), &raw const volume) }?;
+    Ok(())
+}
+
+nix::ioctl_readwrite!(fifreeze, b'X', 119, libc::c_int);
+nix::ioctl_readwrite!(fithaw, b'X', 120, libc::c_int);
+nix::ioctl_read!(fs_ioc_shutdown, b'X', 125, u32);
+
+/// `FIFREEZE`
+pub fn freeze(filesystem: &File) -> io::Result<()> {
+    let mut unused = 0;
+    // SAFETY: the kernel does not look at the argument.
+    unsafe { fifreeze(filesystem.as_raw_fd(), &raw mut unused) }?;
+    Ok(())
+}
+
+/// `FITHAW`
+pub fn thaw(filesystem: &File) -> io::Result<()> {
+    let mut unused = 0;
+    // SAFETY: the kernel does not look at the argument.
+    unsafe { fithaw(filesystem.as_raw_fd(), &raw mut unused) }?;
+    Ok(())
+}
+
+/// `FS_IOC_SHUTDOWN`, as ext4, xfs and f2fs know it: without a flush of the log.
+pub fn shut_down(filesystem: &File) -> io::Result<()> {
+    let mut no_flush = 2;
+    // SAFETY: the kernel reads a number, in spite of the direction that the request's number tells.
+    unsafe { fs_ioc_shutdown(filesystem.as_raw_fd(), &raw mut no_flush) }?;
     Ok(())
 }
 

@@ -5,17 +5,23 @@
 mod channel;
 mod data;
 mod disk;
+mod dm;
 mod error;
 mod fault;
+mod handle;
 mod ioctl;
 mod kernel_log;
+mod loops;
 mod marker;
 mod module;
 mod mounts;
+mod overlay;
 mod run;
 mod shell;
+mod siege;
 mod snapshot;
 mod system;
+mod thin;
 
 use std::panic;
 

@@ -2,9 +2,11 @@
 //! What a volatile mount leaves in its work directory: the marker, and the checkpoint in an xattr of it.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use vremount_wire::Forgery;
+use nix::sys::stat::{Mode, SFlag, mknod};
+use vremount_wire::{Elsewhere, Field, Forgery, Impostor};
 
 use crate::data::Bytes;
 use crate::error::{Failure, context};
@@ -23,9 +25,15 @@ pub fn remove(workdir: &Path) -> Result<(), Failure> {
     context("remove", &marker, fs::remove_dir_all(&marker))
 }
 
-pub fn forge(workdir: &Path, forgery: Forgery) -> Result<(), Failure> {
+/// `of_disk` finds the work directory of another disk.
+pub fn forge(
+    workdir: &Path,
+    forgery: Forgery,
+    of_disk: impl Fn(vremount_wire::Disk) -> PathBuf,
+) -> Result<(), Failure> {
     let marker = path(workdir);
-    let there = context("read the checkpoint of", &marker, xattr::get(&marker, CHECKPOINT))?;
+    let read = |marker: &Path| context("read the checkpoint of", marker, xattr::get(marker, CHECKPOINT));
+    let there = read(&marker)?;
     let forged = match forgery {
         Forgery::Remove => {
             return match there {
@@ -43,6 +51,63 @@ pub fn forge(workdir: &Path, forgery: Forgery) -> Result<(), Failure> {
             Bytes::of(seed).fill(&mut bytes);
             bytes
         }
+        Forgery::All(byte) => vec![byte; CHECKPOINT_BYTES],
+        Forgery::Next(field) => next(there.unwrap_or_default(), field),
+        Forgery::Of(disk) => read(&path(&of_disk(disk)))?.unwrap_or_default(),
+        Forgery::MoveTo(elsewhere) => {
+            let to = match elsewhere {
+                Elsewhere::Dirty => marker.join("dirty"),
+                Elsewhere::Incompat => workdir.join("work/incompat"),
+            };
+            let Some(there) = there else { return Ok(()) };
+            context("remove the checkpoint of", &marker, xattr::remove(&marker, CHECKPOINT))?;
+            return set(&to, &there);
+        }
     };
-    context("write the checkpoint of", &marker, xattr::set(&marker, CHECKPOINT, &forged))
+    set(&marker, &forged)
+}
+
+/// The checkpoint as it is.
+pub fn checkpoint(workdir: &Path) -> Result<Vec<u8>, Failure> {
+    let marker = path(workdir);
+    let there = context("read the checkpoint of", &marker, xattr::get(&marker, CHECKPOINT))?;
+    there.ok_or_else(|| Failure::new(format!("{} has no checkpoint", marker.display())))
+}
+
+pub fn set(marker: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    context("write the checkpoint of", marker, xattr::set(marker, CHECKPOINT, bytes))
+}
+
+/// Counts one of the fields up: in the boot id where random bits are, in a number where the machine counts.
+pub fn next(mut bytes: Vec<u8>, field: Field) -> Vec<u8> {
+    let place = match field {
+        Field::BootId => 0,
+        Field::InstanceId => 16,
+        Field::Errseq => 24,
+    };
+    if let Some(byte) = bytes.get_mut(place) {
+        *byte = byte.wrapping_add(1);
+    }
+    bytes
+}
+
+/// Puts something else in the marker's place, with its checkpoint if it has one.
+pub fn replace(workdir: &Path, with: Impostor) -> Result<(), Failure> {
+    let (marker, aside) = (path(workdir), workdir.join("aside"));
+    let checkpoint = context("read the checkpoint of", &marker, xattr::get(&marker, CHECKPOINT))?;
+    context("rename", &marker, fs::rename(&marker, &aside))?;
+    match with {
+        Impostor::UpperCase => {
+            let name = marker.with_file_name("VOLATILE");
+            return context("rename to", &name, fs::rename(&aside, &name));
+        }
+        Impostor::File => {
+            context("create", &marker, fs::write(&marker, ""))?;
+            context("make executable", &marker, fs::set_permissions(&marker, fs::Permissions::from_mode(0o755)))?;
+        }
+        Impostor::Symlink => context("link", &marker, symlink(&aside, &marker))?,
+        Impostor::Fifo => context("create", &marker, mknod(&marker, SFlag::S_IFIFO, Mode::S_IRWXU, 0))?,
+        Impostor::Device => context("create", &marker, mknod(&marker, SFlag::S_IFCHR, Mode::S_IRWXU, 0))?,
+    }
+    checkpoint.map_or(Ok(()), |bytes| set(&marker, &bytes))
 }

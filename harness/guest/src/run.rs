@@ -3,18 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
-use std::thread::sleep;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use nix::unistd::{sync, syncfs};
-use vremount_wire::{Backing, Disk as Id, Layers, Mode, Op, Outcome, Program, Scope, StepReport, Via};
+use vremount_wire::{Backing, Disk as Id, Layers, Mode, Op, Outcome, Place, Program, Scope, StepReport, Via};
 
 use crate::disk::Disk;
 use crate::error::{Failure, context};
+use crate::handle::{self, Handle};
 use crate::kernel_log::KernelLog;
+use crate::overlay::{self, Overlay, merged};
 use crate::snapshot::Snapshot;
-use crate::{data, ioctl, marker, module, mounts};
+use crate::{data, ioctl, marker, module, mounts, siege};
 
 pub struct Runner<'a> {
     program: &'a Program,
@@ -23,6 +26,9 @@ pub struct Runner<'a> {
     /// Opened when the upper filesystem was mounted: what syncfs(2) on it reports happened since.
     witnesses: BTreeMap<Id, File>,
     snapshots: BTreeMap<(Id, &'static str), Snapshot>,
+    held: Vec<File>,
+    handles: BTreeMap<Id, Handle>,
+    later: Option<JoinHandle<Result<(), Failure>>>,
     mounted_at_start: Vec<PathBuf>,
     writeback_interval: String,
 }
@@ -31,13 +37,16 @@ const WRITEBACK_INTERVAL: &str = "/proc/sys/vm/dirty_writeback_centisecs";
 
 impl<'a> Runner<'a> {
     pub fn new(program: &'a Program) -> Result<Self, Failure> {
-        mounts::make_lower()?;
+        overlay::make_lower()?;
         Ok(Runner {
             program,
             log: KernelLog::open()?,
             disks: BTreeMap::new(),
             witnesses: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            held: Vec::new(),
+            handles: BTreeMap::new(),
+            later: None,
             mounted_at_start: mounts::all()?,
             writeback_interval: context("read", WRITEBACK_INTERVAL, fs::read_to_string(WRITEBACK_INTERVAL))?,
         })
@@ -55,29 +64,42 @@ impl<'a> Runner<'a> {
     fn run(&mut self, op: &Op) -> Result<Outcome, Failure> {
         match op {
             Op::MountOverlay { disk, layers, mode, via, options } => {
-                return mounts::mount_overlay(*disk, *layers, *mode, *via, options);
+                return Overlay { disk: *disk, layers: *layers, mode: *mode, via: *via, options }.mount();
             }
-            Op::Compare { disk, file, bytes, seed } => {
-                return data::compare(&mounts::merged(*disk, Layers::First).join(file), *bytes, *seed);
+            Op::RemountOverlay { disk, options } => return overlay::remount(&merged(*disk, Layers::First), options),
+            Op::Race { disk, mounts } => return siege::race(*disk, *mounts),
+            Op::Starve { disk } => return siege::starve(*disk),
+            Op::ForgeMany { disk, seed, times } => return siege::forge_many(*disk, *seed, *times, &mut self.log),
+            Op::Compare { disk, layers, file, bytes, seed } => {
+                return data::compare(&merged(*disk, *layers).join(file), *bytes, *seed);
+            }
+            Op::CompareOnDisk { disk, file, bytes, seed } => {
+                return data::compare_on_disk(&mounts::upperdir(*disk).join(file), *bytes, *seed);
             }
             Op::CountedIo { disk } => return self.disk(*disk)?.counted().map(Outcome::Counted),
             Op::SameAsSnapshot { disk, scope } => return self.same_as_snapshot(*disk, *scope),
-            Op::Attach { .. } | Op::MountUpper { .. } | Op::UnmountUpper { .. } | Op::BindUpper { .. } => {
-                self.prepare(op)
-            }
-            Op::Break { disk, fault } => self.disk(*disk)?.break_with(fault, &mounts::upperdir(*disk)),
-            Op::Heal { disk } => self.disk(*disk)?.heal(),
-            Op::CountIo { disk } => self.disk(*disk)?.count(),
             Op::Snapshot { disk, scope } => {
                 let snapshot = take(*disk, *scope)?;
                 self.snapshots.insert((*disk, key(*scope)), snapshot);
                 Ok(())
             }
-            Op::SyncUpper { disk } => {
-                let witness = self.witnesses.get(disk);
-                let witness = witness.ok_or_else(|| Failure::new(format!("disk {disk} is not mounted")))?;
-                context("syncfs", mounts::upper_filesystem(*disk, Via::Mount), syncfs(witness))
+            Op::Break { disk, fault } => {
+                self.disk(*disk)?.break_with(fault, &mounts::upperdir(*disk), &mounts::workdir(*disk))
             }
+            Op::Heal { disk } => self.disk(*disk)?.heal(),
+            Op::CountIo { disk } => self.disk(*disk)?.count(),
+            Op::Attach { .. }
+            | Op::MountUpper { .. }
+            | Op::UnmountUpper { .. }
+            | Op::RemountUpper { .. }
+            | Op::Reach { .. } => self.prepare(op),
+            Op::SyncUpper { .. }
+            | Op::SyncUpperLater { .. }
+            | Op::Join
+            | Op::HoldFile { .. }
+            | Op::ReleaseFiles
+            | Op::TakeHandle { .. }
+            | Op::OpenHandle { .. } => self.keep(op),
             Op::ReloadOverlay => module::reload(&self.program.module),
             Op::Reset => self.reset(),
             _ => on_filesystem(op),
@@ -88,10 +110,10 @@ impl<'a> Runner<'a> {
     /// What makes and unmakes disks and upper filesystems.
     fn prepare(&mut self, op: &Op) -> Result<(), Failure> {
         match op {
-            Op::Attach { disk } => {
+            Op::Attach { disk, on } => {
                 let backing = self.backing(*disk)?;
                 if *backing != Backing::Memory {
-                    self.disks.insert(*disk, Disk::attach(*disk, backing)?);
+                    self.disks.insert(*disk, Disk::attach(*disk, backing, *on)?);
                 }
             }
             Op::MountUpper { disk, options } => {
@@ -100,15 +122,60 @@ impl<'a> Runner<'a> {
                 mounts::make_layers(*disk)?;
                 self.witnesses.insert(*disk, context("open", &at, File::open(&at))?);
             }
-            Op::UnmountUpper { disk } => {
+            Op::UnmountUpper { disk, lazy } => {
                 self.witnesses.remove(disk);
-                mounts::unmount_at(&mounts::upper_filesystem(*disk, Via::Mount))?;
+                let at = mounts::upper_filesystem(*disk, Via::Mount);
+                if *lazy {
+                    return mounts::detach_at(&at);
+                }
+                mounts::unmount_at(&at)?;
                 if let Some(disk) = self.disks.get(disk) {
                     disk.settle()?;
                 }
             }
-            Op::BindUpper { disk } => mounts::bind_upper(*disk)?,
-            _ => return Err(Failure::new(format!("failed to prepare with {op:?}"))),
+            Op::RemountUpper { disk, options } => mounts::remount_upper(*disk, &self.program.fs.kind, options)?,
+            Op::Reach { disk, via } => mounts::reach(*disk, *via, &self.device(*disk)?, &self.program.fs)?,
+            _ => return Err(unfit(op)),
+        }
+        Ok(())
+    }
+
+    /// What is kept from one operation to another: files, handles, a thread.
+    fn keep(&mut self, op: &Op) -> Result<(), Failure> {
+        match op {
+            Op::SyncUpper { disk } => {
+                let witness = self.witnesses.get(disk);
+                let witness = witness.ok_or_else(|| Failure::new(format!("disk {disk} is not mounted")))?;
+                return context("syncfs", mounts::upper_filesystem(*disk, Via::Mount), syncfs(witness));
+            }
+            Op::SyncUpperLater { disk, ms } => {
+                let (at, wait) = (mounts::upper_filesystem(*disk, Via::Mount), Duration::from_millis(*ms));
+                let file = context("open", &at, File::open(&at))?;
+                self.later = Some(thread::spawn(move || {
+                    sleep(wait);
+                    context("syncfs", &at, syncfs(&file))
+                }));
+            }
+            Op::Join => {
+                let thread = self.later.take().ok_or_else(|| Failure::new("there is no thread to wait for"))?;
+                return thread.join().unwrap_or_else(|_| Err(Failure::new("the thread panicked")));
+            }
+            Op::HoldFile { disk, place, file } => {
+                let path = at(*disk, Layers::First, *place).join(file);
+                self.held.push(context("open", &path, File::open(&path))?);
+            }
+            Op::ReleaseFiles => self.held.clear(),
+            Op::TakeHandle { disk, file } => {
+                let path = merged(*disk, Layers::First).join(file);
+                self.handles.insert(*disk, context("ask for the handle of", &path, handle::of(&path))?);
+            }
+            Op::OpenHandle { disk } => {
+                let handle = self.handles.get(disk).ok_or_else(|| Failure::new("there is no handle"))?;
+                let path = merged(*disk, Layers::First);
+                let mount = context("open", &path, File::open(&path))?;
+                context("open by handle in", &path, handle::open(&mount, handle))?;
+            }
+            _ => return Err(unfit(op)),
         }
         Ok(())
     }
@@ -116,6 +183,11 @@ impl<'a> Runner<'a> {
     fn reset(&mut self) -> Result<(), Failure> {
         self.witnesses.clear();
         self.snapshots.clear();
+        self.held.clear();
+        self.handles.clear();
+        if self.later.take().is_some() {
+            return Err(Failure::new("a thread was left running"));
+        }
         mounts::unmount_all(&self.mounted_at_start)?;
         for disk in std::mem::take(&mut self.disks).into_values() {
             disk.detach()?;
@@ -150,9 +222,14 @@ impl<'a> Runner<'a> {
 
 /// What needs no more than paths.
 fn on_filesystem(op: &Op) -> Result<(), Failure> {
+    let upper = |disk: &Id| mounts::upper_filesystem(*disk, Via::Mount);
     match op {
-        Op::UnmountOverlay { disk, layers } => mounts::unmount_at(&mounts::merged(*disk, *layers)),
-        Op::UnmountBind { disk } => mounts::unmount_at(&mounts::upper_filesystem(*disk, Via::Bind)),
+        Op::UnmountOverlay { disk, layers, lazy: false } => mounts::unmount_at(&merged(*disk, *layers)),
+        Op::UnmountOverlay { disk, layers, lazy: true } => mounts::detach_at(&merged(*disk, *layers)),
+        Op::Unreach { disk, via } => mounts::unreach(*disk, *via),
+        Op::FreezeUpper { disk } => on_open(&upper(disk), "freeze", ioctl::freeze),
+        Op::ThawUpper { disk } => on_open(&upper(disk), "thaw", ioctl::thaw),
+        Op::ShutDownUpper { disk } => on_open(&upper(disk), "shut down", ioctl::shut_down),
         Op::FreshUpper { disk } => {
             for folder in [mounts::upperdir(*disk), mounts::workdir(*disk)] {
                 context("remove", &folder, fs::remove_dir_all(&folder))?;
@@ -160,32 +237,42 @@ fn on_filesystem(op: &Op) -> Result<(), Failure> {
             mounts::make_layers(*disk)
         }
         Op::RemoveMarker { disk } => marker::remove(&mounts::workdir(*disk)),
-        Op::Forge { disk, forgery } => marker::forge(&mounts::workdir(*disk), *forgery),
+        Op::Forge { disk, forgery } => marker::forge(&mounts::workdir(*disk), *forgery, mounts::workdir),
+        Op::ReplaceMarker { disk, with } => marker::replace(&mounts::workdir(*disk), *with),
+        Op::MakeIncompat { disk, name } => {
+            let folder = mounts::workdir(*disk).join("work/incompat").join(name);
+            context("create", &folder, fs::create_dir_all(&folder))
+        }
+        Op::RemoveIncompat { disk, name } => {
+            let folder = mounts::workdir(*disk).join("work/incompat").join(name);
+            context("remove", &folder, fs::remove_dir(&folder))
+        }
+        Op::LeaveBehind { disk } => {
+            let folder = mounts::workdir(*disk).join("work/left/behind/here");
+            context("create", &folder, fs::create_dir_all(&folder))?;
+            let file = folder.join("file");
+            context("write", &file, fs::write(&file, "left behind\n"))
+        }
+        Op::MakeLowers { count } => overlay::make_lowers(*count),
         Op::Cycle { disk, times } => cycle(*disk, *times),
-        Op::Write { disk, file, bytes, seed } => {
-            data::write(&mounts::merged(*disk, Layers::First).join(file), *bytes, *seed)
+        Op::Write { disk, layers, place, file, bytes, seed } => {
+            data::write(&at(*disk, *layers, *place).join(file), *bytes, *seed)
+        }
+        Op::WriteDirect { disk, file, bytes, seed } => {
+            data::write_direct(&merged(*disk, Layers::First).join(file), *bytes, *seed)
         }
         Op::WriteBack => {
             sync();
             Ok(())
         }
         Op::WriteBackData { disk, file } => {
-            let path = mounts::upperdir(*disk).join(file);
-            let file = context("open", &path, File::open(&path))?;
-            context("write back", &path, ioctl::write_back(&file))
+            on_open(&mounts::upperdir(*disk).join(file), "write back", ioctl::write_back)
         }
-        Op::FsyncUpperFile { disk, file } => {
-            let path = mounts::upperdir(*disk).join(file);
-            let file = context("open", &path, File::open(&path))?;
-            context("fsync", &path, file.sync_all())
-        }
-        Op::SyncUpperAfresh { disk } => {
-            let at = mounts::upper_filesystem(*disk, Via::Mount);
-            let file = context("open", &at, File::open(&at))?;
-            context("syncfs", &at, syncfs(&file))
-        }
+        Op::FsyncUpperFile { disk, file } => on_open(&mounts::upperdir(*disk).join(file), "fsync", File::sync_all),
+        Op::SyncUpperAfresh { disk } => on_open(&upper(disk), "syncfs", |file| Ok(syncfs(file)?)),
+        Op::DropCaches => write_setting("/proc/sys/vm/drop_caches", "3"),
         Op::UpperWritable { disk } => {
-            let at = mounts::upper_filesystem(*disk, Via::Mount);
+            let at = upper(disk);
             match mounts::is_read_only(&at)? {
                 true => Err(Failure { errno: libc::EROFS, what: format!("{} is read-only", at.display()) }),
                 false => Ok(()),
@@ -196,8 +283,26 @@ fn on_filesystem(op: &Op) -> Result<(), Failure> {
             sleep(Duration::from_millis(*ms));
             Ok(())
         }
-        _ => Err(Failure::new(format!("this guest does not know {op:?}"))),
+        _ => Err(unfit(op)),
     }
+}
+
+/// Does something with what is at a path.
+fn on_open(path: &Path, what: &str, act: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Failure> {
+    let file = context("open", path, File::open(path))?;
+    context(what, path, act(&file))
+}
+
+/// Where the files of an overlay, or of its upper directory, are.
+fn at(disk: Id, layers: Layers, place: Place) -> PathBuf {
+    match place {
+        Place::Overlay => merged(disk, layers),
+        Place::Upper => mounts::upperdir(disk),
+    }
+}
+
+fn unfit(op: &Op) -> Failure {
+    Failure::new(format!("this guest does not know how to do {op:?}"))
 }
 
 fn write_setting(path: &str, value: &str) -> Result<(), Failure> {
@@ -206,11 +311,11 @@ fn write_setting(path: &str, value: &str) -> Result<(), Failure> {
 
 fn cycle(disk: Id, times: u32) -> Result<(), Failure> {
     for time in 1..=times {
-        let outcome = mounts::mount_overlay(disk, Layers::First, Mode::Volatile, Via::Mount, "")?;
+        let outcome = Overlay::of(disk, Mode::Volatile).mount()?;
         if outcome != (Outcome::Mounted { volatile: true, read_only: false }) {
             return Err(Failure::new(format!("mount {time} of {times} came out as {outcome:?}")));
         }
-        mounts::unmount_at(&mounts::merged(disk, Layers::First))?;
+        mounts::unmount_at(&merged(disk, Layers::First))?;
     }
     Ok(())
 }

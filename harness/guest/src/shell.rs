@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::sys::wait::wait;
 use nix::unistd::{Pid, setsid};
-use vremount_wire::{Disk, Mode, Op, Outcome, Program, SCRIPT_PATH, Via};
+use vremount_wire::{Disk, Layers, Mode, Op, Outcome, Program, SCRIPT_PATH, Stack};
 
 use crate::error::{Failure, context};
 use crate::ioctl;
-use crate::mounts;
+use crate::overlay::{Overlay, merged};
 use crate::run::Runner;
 
 const PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
@@ -22,7 +22,7 @@ const BUSYBOX: &str = "/bin/busybox";
 
 pub fn run(program: &Program) -> Result<(), Failure> {
     prepare(program)?;
-    let example = mounts::overlay_options(Disk::A, Mode::Volatile, Via::Mount, "");
+    let example = Overlay::of(Disk::A, Mode::Volatile).data("");
     println!("\nThe upper filesystem is at /mnt/a, on /dev/dm-0 (device-mapper \"a\"), on a loop device. Try:");
     println!("  mount -t overlay overlay -o {example} /merged/a");
     println!("  getfattr -d -m - -e hex /mnt/a/work/work/incompat/volatile");
@@ -42,13 +42,13 @@ pub fn run(program: &Program) -> Result<(), Failure> {
 fn prepare(program: &Program) -> Result<(), Failure> {
     let disk = Disk::A;
     let mut runner = Runner::new(program)?;
-    for op in [Op::Attach { disk }, Op::MountUpper { disk, options: String::new() }] {
+    for op in [Op::Attach { disk, on: Stack::Plain }, Op::MountUpper { disk, options: String::new() }] {
         let report = runner.step(0, &op)?;
         if report.outcome != Outcome::Done {
             return Err(Failure::new(format!("{op:?} came out as {:?}", report.outcome)));
         }
     }
-    let merged = mounts::merged(disk, vremount_wire::Layers::First);
+    let merged = merged(disk, Layers::First);
     context("create", &merged, std::fs::create_dir_all(&merged))?;
     if Path::new(BUSYBOX).exists() {
         let installed = Command::new(BUSYBOX).args(["--install", "-s", "/bin"]).status();

@@ -18,6 +18,7 @@ pub fn mount_pseudo_filesystems() -> Result<(), Failure> {
         context("create", at, fs::create_dir_all(at))?;
         context("mount", at, Mount::builder().fstype(kind).mount(kind, at))?;
     }
+    context("mount", "/sys/kernel/debug", Mount::builder().fstype("debugfs").mount("debugfs", "/sys/kernel/debug"))?;
     Ok(())
 }
 

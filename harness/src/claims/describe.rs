@@ -1,70 +1,96 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Steps in words: the one printer for tables, lists and transcripts.
+//! Operations in words: the one printer for tables, lists and transcripts.
 
-use std::fmt;
-
-use vremount_wire::{Fault, Forgery, Layers, Mode, Op, Outcome, Scope, Via};
-
-use super::{HostStep, Step, Want};
+use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via};
 
 /// An operation in words.
 #[must_use]
 pub fn describe(op: &Op) -> String {
     match op {
-        Op::Attach { disk } => format!("attach disk {disk}"),
-        Op::MountUpper { disk, options } => match options.as_str() {
-            "" => format!("mount upper filesystem {disk}"),
-            options => format!("mount upper filesystem {disk} with {options}"),
-        },
-        Op::UnmountUpper { disk } => format!("unmount upper filesystem {disk}"),
-        Op::BindUpper { disk } => format!("bind-mount upper filesystem {disk}"),
-        Op::UnmountBind { disk } => format!("unmount the bind mount of {disk}"),
+        Op::Attach { disk, on: Stack::Plain } => format!("attach disk {disk}"),
+        Op::Attach { disk, on: Stack::Thin } => format!("attach disk {disk} as a thin volume"),
+        Op::MountUpper { disk, options } => format!("mount upper filesystem {disk}{}", with(options)),
+        Op::UnmountUpper { disk, lazy } => format!("unmount{} upper filesystem {disk}", lazily(*lazy)),
+        Op::RemountUpper { disk, options } => format!("mount -o remount upper filesystem {disk}{}", with(options)),
+        Op::Reach { disk, via: Via::Bind } => format!("bind-mount upper filesystem {disk}"),
+        Op::Reach { disk, via: Via::Again } => format!("mount the device of upper filesystem {disk} again"),
+        Op::Reach { disk, via: Via::Moved } => format!("move the mount of upper filesystem {disk}"),
+        Op::Reach { disk, via: Via::Mount } => format!("reach upper filesystem {disk}"),
+        Op::Unreach { disk, via } => format!("take back the{} of upper filesystem {disk}", way(*via)),
+        Op::FreezeUpper { disk } => format!("freeze upper filesystem {disk}"),
+        Op::ThawUpper { disk } => format!("thaw upper filesystem {disk}"),
+        Op::ShutDownUpper { disk } => format!("shut down upper filesystem {disk} without a flush"),
         Op::FreshUpper { disk } => format!("make fresh upper and work directories on {disk}"),
         Op::RemoveMarker { disk } => format!("remove work/incompat/volatile on {disk}"),
         Op::MountOverlay { disk, layers, mode, via, options } => {
-            let second = match layers {
-                Layers::First => "",
-                Layers::Second => "second ",
-            };
             let mode = match mode {
                 Mode::Volatile => "volatile",
                 Mode::Durable => "durable",
             };
             let via = match via {
-                Via::Mount => "",
-                Via::Bind => " through the bind mount",
+                Via::Mount => String::new(),
+                via => format!(" through the{}", way(*via)),
             };
-            let options = if options.is_empty() { String::new() } else { format!(" with {options}") };
-            format!("mount {second}overlay on {disk}{via}, {mode}{options}")
+            format!("mount {}overlay on {disk}{via}, {mode}{}", which(*layers), with(options))
         }
-        Op::UnmountOverlay { disk, layers: Layers::First } => format!("unmount overlay on {disk}"),
-        Op::UnmountOverlay { disk, layers: Layers::Second } => format!("unmount second overlay on {disk}"),
+        Op::UnmountOverlay { disk, layers, lazy } => {
+            format!("unmount{} {}overlay on {disk}", lazily(*lazy), which(*layers))
+        }
+        Op::RemountOverlay { disk, options } => format!("mount -o remount overlay on {disk}{}", with(options)),
         Op::Cycle { disk, times } => format!("mount overlay on {disk} volatile and unmount it, {times} times"),
-        Op::Write { disk, file, bytes, seed } => {
-            format!("write {bytes} bytes of seed {seed} to {file} of overlay on {disk}")
+        Op::Race { disk, mounts } => format!("mount overlay on {disk} volatile {mounts} times at once"),
+        Op::Starve { disk } => {
+            format!("mount overlay on {disk} volatile, each time with another allocation that fails")
         }
-        Op::Compare { disk, file, bytes, seed } => {
-            format!("read {file} of overlay on {disk}: {bytes} bytes of seed {seed}")
+        Op::Write { disk, layers, place, file, bytes, seed } => {
+            format!("write {bytes} bytes of seed {seed} to {file} of {}", at(*disk, *layers, *place))
         }
+        Op::WriteDirect { disk, file, bytes, seed } => {
+            format!("write {bytes} bytes of seed {seed} past the page cache to {file} of overlay on {disk}")
+        }
+        Op::Compare { disk, layers, file, bytes, seed } => {
+            format!("read {file} of {}: {bytes} bytes of seed {seed}", at(*disk, *layers, Place::Overlay))
+        }
+        Op::CompareOnDisk { disk, file, bytes, seed } => {
+            format!("read {file} of upper {disk} from the disk: {bytes} bytes of seed {seed}")
+        }
+        Op::HoldFile { disk, place, file } => format!("keep {file} of {} open", at(*disk, Layers::First, *place)),
+        Op::ReleaseFiles => "close what was kept open".to_string(),
+        Op::TakeHandle { disk, file } => format!("ask for the file handle of {file} of overlay on {disk}"),
+        Op::OpenHandle { disk } => format!("open by file handle in overlay on {disk}"),
         Op::WriteBack => "sync(2)".to_string(),
         Op::WriteBackData { disk, file } => format!("write back {file} of upper {disk}, unseen"),
         Op::SyncUpper { disk } => format!("syncfs(2) upper filesystem {disk}"),
         Op::SyncUpperAfresh { disk } => format!("syncfs(2) upper filesystem {disk} on a new file descriptor"),
-        Op::Break { disk, fault: Fault::Data { file } } => format!("break the data blocks of {file} on {disk}"),
+        Op::SyncUpperLater { disk, ms } => format!("syncfs(2) upper filesystem {disk} in another thread in {ms} ms"),
+        Op::Join => "wait for the other thread".to_string(),
+        Op::DropCaches => "drop clean caches".to_string(),
         Op::FsyncUpperFile { disk, file } => format!("fsync(2) {file} of upper {disk}"),
-        Op::Break { disk, fault: Fault::Everything } => format!("break all of disk {disk}"),
-        Op::Break { disk, fault: Fault::Flush } => format!("break flushes of disk {disk}"),
+        Op::Break { disk, fault } => break_in_words(*disk, fault),
         Op::Heal { disk } => format!("heal disk {disk}"),
         Op::UpperWritable { disk } => format!("upper filesystem {disk} takes writes"),
         Op::PauseWriteback => "stop periodic writeback".to_string(),
         Op::CountIo { disk } => format!("count I/O of disk {disk}"),
         Op::CountedIo { disk } => format!("I/O of disk {disk} since"),
         Op::ReloadOverlay => "unload and load overlay".to_string(),
-        Op::Forge { disk, forgery: Forgery::Remove } => format!("remove the checkpoint on {disk}"),
-        Op::Forge { disk, forgery: Forgery::Length(bytes) } => format!("make the checkpoint on {disk} {bytes} bytes"),
-        Op::Forge { disk, forgery: Forgery::Random { seed } } => {
-            format!("make the checkpoint on {disk} random bytes of seed {seed}")
+        Op::Forge { disk, forgery } => forge_in_words(*disk, *forgery),
+        Op::ForgeMany { disk, seed, times } => {
+            format!("forge {times} checkpoints of seed {seed} on {disk}, mount overlay volatile over each")
         }
+        Op::ReplaceMarker { disk, with } => {
+            let with = match with {
+                Impostor::File => "a file",
+                Impostor::Symlink => "a symbolic link to it",
+                Impostor::Fifo => "a fifo",
+                Impostor::Device => "a device",
+                Impostor::UpperCase => "itself in upper case",
+            };
+            format!("replace the marker on {disk} by {with}")
+        }
+        Op::MakeIncompat { disk, name } => format!("make work/incompat/{name} on {disk}"),
+        Op::RemoveIncompat { disk, name } => format!("remove work/incompat/{name} on {disk}"),
+        Op::LeaveBehind { disk } => format!("leave a file deep in work/work on {disk}"),
+        Op::MakeLowers { count } => format!("make {count} lower layers"),
         Op::Snapshot { disk, scope: Scope::Tree } => format!("remember all of upper filesystem {disk}"),
         Op::Snapshot { disk, scope: Scope::Marker } => format!("remember the marker on {disk}"),
         Op::SameAsSnapshot { disk, scope: Scope::Tree } => format!("all of upper filesystem {disk} is as remembered"),
@@ -74,54 +100,66 @@ pub fn describe(op: &Op) -> String {
     }
 }
 
-/// An outcome in words.
-#[must_use]
-pub fn describe_outcome(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Done => "done".to_string(),
-        Outcome::Mounted { volatile, read_only } => format!(
-            "mounted {}{}",
-            if *volatile { "volatile" } else { "durable" },
-            if *read_only { ", read-only" } else { "" }
-        ),
-        Outcome::Refused { errno } => format!("refused {}", errno_name(*errno)),
-        Outcome::Failed { errno: 0, what } | Outcome::Differs { what } => what.clone(),
-        Outcome::Failed { errno, what } => format!("{what}: {}", errno_name(*errno)),
-        Outcome::Counted(io) => format!("{} writes, {} flushes", io.writes, io.flushes),
+fn with(options: &str) -> String {
+    if options.is_empty() { String::new() } else { format!(" with {options}") }
+}
+
+fn lazily(lazy: bool) -> &'static str {
+    if lazy { " lazily" } else { "" }
+}
+
+fn which(layers: Layers) -> &'static str {
+    match layers {
+        Layers::First => "",
+        Layers::Second => "second ",
+        Layers::Other => "other ",
     }
 }
 
-impl fmt::Display for Want {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Want::Done => f.write_str("done"),
-            Want::Mounted => f.write_str("mounted"),
-            Want::Refused { errno, reason } => write!(f, "refused {} {reason}", errno_name(*errno)),
-            Want::Fails(errno) => write!(f, "fails {}", errno_name(*errno)),
-            Want::IoErrors => f.write_str("I/O errors logged"),
-            Want::NoIo => f.write_str("no writes, no flushes"),
-            Want::Flushed => f.write_str("flushed"),
+fn way(via: Via) -> &'static str {
+    match via {
+        Via::Mount => " mount",
+        Via::Bind => " bind mount",
+        Via::Again => " mount of the same device",
+        Via::Moved => " moved mount",
+    }
+}
+
+fn at(disk: Disk, layers: Layers, place: Place) -> String {
+    match place {
+        Place::Overlay => format!("{}overlay on {disk}", which(layers)),
+        Place::Upper => format!("upper {disk}"),
+    }
+}
+
+fn break_in_words(disk: Disk, fault: &Fault) -> String {
+    match fault {
+        Fault::Data { file } => format!("break the data blocks of {file} on {disk}"),
+        Fault::DataAndSlowReads { file, ms } => {
+            format!("break the data blocks of {file} on {disk}, and read all else {ms} ms late")
         }
+        Fault::Checkpoint => format!("break the block of the checkpoint on {disk}"),
+        Fault::Everything => format!("break all of disk {disk}"),
+        Fault::Writes => format!("break writes of disk {disk}"),
+        Fault::Reads => format!("break reads of disk {disk}"),
+        Fault::Flush => format!("break flushes of disk {disk}"),
+        Fault::NoSpace => format!("use up the space below disk {disk}"),
+        Fault::PoolFull => format!("use up the pool of disk {disk}"),
     }
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::Given(op, Want::Done) => f.write_str(&describe(op)),
-            Step::Given(op, want) => write!(f, "{} ({want})", describe(op)),
-            Step::Then(op, want) => write!(f, "{} => {want}", describe(op)),
-            Step::Host(HostStep::Reboot) => f.write_str("reboot the machine"),
-            Step::Host(HostStep::PowerCut) => f.write_str("cut the machine's power"),
-        }
-    }
-}
-
-/// `EINVAL` for 22; an unknown number stays a number.
-#[must_use]
-pub fn errno_name(errno: i32) -> String {
-    match nix::errno::Errno::from_raw(errno) {
-        nix::errno::Errno::UnknownErrno => errno.to_string(),
-        known => format!("{known:?}"),
+fn forge_in_words(disk: Disk, forgery: Forgery) -> String {
+    let made = |what: &str| format!("make the checkpoint on {disk} {what}");
+    match forgery {
+        Forgery::Remove => format!("remove the checkpoint on {disk}"),
+        Forgery::Length(bytes) => made(&format!("{bytes} bytes")),
+        Forgery::Random { seed } => made(&format!("random bytes of seed {seed}")),
+        Forgery::All(byte) => made(&format!("all {byte:#04x}")),
+        Forgery::Next(Field::BootId) => format!("change the boot id in the checkpoint on {disk}"),
+        Forgery::Next(Field::InstanceId) => format!("count up the instance id in the checkpoint on {disk}"),
+        Forgery::Next(Field::Errseq) => format!("count up the errseq in the checkpoint on {disk}"),
+        Forgery::Of(other) => made(&format!("that of disk {other}")),
+        Forgery::MoveTo(Elsewhere::Dirty) => format!("move the checkpoint on {disk} to the dirty file"),
+        Forgery::MoveTo(Elsewhere::Incompat) => format!("move the checkpoint on {disk} to work/incompat"),
     }
 }

@@ -3,11 +3,18 @@
 
 mod accepted;
 mod describe;
+mod faults;
+mod features;
+mod hostile;
+mod lifecycle;
+mod outcome;
+mod races;
 mod refused;
 mod step;
 mod writeback;
 
-pub use describe::{describe, describe_outcome, errno_name};
+pub use describe::describe;
+pub use outcome::{describe_outcome, errno_name};
 pub use step::{HostStep, Step, Want};
 
 use std::time::Duration;
@@ -15,7 +22,7 @@ use std::time::Duration;
 use step::Script;
 
 use crate::image::Fs;
-use vremount_wire::Op;
+use vremount_wire::{Disk, Op};
 
 /// A sentence of the cover letter, made checkable.
 pub struct Claim {
@@ -47,9 +54,16 @@ impl Claim {
             Some((on, _)) if on.contains(&fs) => None,
             Some((_, why)) => Some(why),
             None if needs_disk && !fs.on_disk() => Some("is in memory: no disk that could fail, be counted at or stay"),
+            None if self.has_two_disks() && matches!(fs, Fs::Btrfs | Fs::BtrfsSubvolume) => {
+                Some("is one filesystem: two copies of its image cannot be mounted side by side")
+            }
             None if self.since > 0 && !fs.has_xattrs() => Some("has no xattrs, and so no checkpoint and no reuse"),
             None => None,
         }
+    }
+
+    fn has_two_disks(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.op(), Some(Op::Attach { disk: Disk::B, .. })))
     }
 
     /// Whether something happens to its machine.
@@ -74,7 +88,19 @@ impl Claim {
 /// Every claim, in the order in which they are told.
 #[must_use]
 pub fn all() -> Vec<Claim> {
-    [accepted::claims(), refused::claims(), writeback::claims()].into_iter().flatten().collect()
+    [
+        accepted::claims(),
+        lifecycle::claims(),
+        features::claims(),
+        refused::claims(),
+        hostile::claims(),
+        races::claims(),
+        writeback::claims(),
+        faults::claims(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn claim(name: &'static str, title: &'static str, sentence: &'static str, since: u8, script: Script) -> Claim {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The steps of a claim and the words it is written in.
 
-use vremount_wire::{Disk, Fault, Forgery, Layers, Mode, Op, Scope, Via};
+use vremount_wire::{Disk, Fault, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via};
 
 use crate::reason::Reason;
 
@@ -48,26 +48,44 @@ pub enum Want {
     Done,
     /// An overlay that is mounted read-write, volatile or not as asked for.
     Mounted,
+    /// An overlay that is mounted read-only.
+    MountedReadOnly,
     Refused {
         errno: i32,
         reason: Reason,
     },
     /// Failed with this errno.
     Fails(i32),
-    /// Done, and the kernel logged I/O errors meanwhile.
+    /// Failed with EIO, or the kernel logged I/O errors meanwhile.
     IoErrors,
+    /// A comparison that finds a difference.
+    Differs,
+    /// As the one who is asked finds it: mounted, or refused for a writeback error, seen or not.
+    MountedOrError,
+    /// Nothing at all: for what only some of the runs of a step have to take back.
+    Whatever,
+    /// One of mounts at the same time wins, so many others are refused with EINVAL, all for this reason.
+    OneWins {
+        others: u32,
+        reason: Reason,
+    },
+    /// Of mounts at the same time no more than one wins, whatever the others are refused for.
+    AtMostOneWins,
+    /// No mount without memory is mounted for writing in a state that it should not be: at least so many are refused with
+    /// ENOMEM, none becomes read-only.
+    RefusedUntilFed,
     /// The disk was asked for neither a write nor a flush.
     NoIo,
-    /// The disk was asked to flush at least once.
-    Flushed,
+    /// The disk was asked for something.
+    SomeIo,
 }
 
 /// The file most claims are about.
 pub const FILE: &str = "data/file";
 /// Large enough for many blocks, small enough to be written in an instant: 256 KiB.
 pub const BYTES: u64 = 256 * 1024;
-const FIRST_SEED: u64 = 1;
-const SECOND_SEED: u64 = 2;
+pub const FIRST_SEED: u64 = 1;
+pub const SECOND_SEED: u64 = 2;
 
 /// A claim in the making: each method adds a step. Claims are about disk A unless they say otherwise.
 pub struct Script(pub Vec<Step>);
@@ -100,7 +118,20 @@ impl Script {
 
     /// The devices of a disk, and its filesystem mounted.
     pub fn attach(self, disk: Disk) -> Self {
-        self.run(Op::Attach { disk }).run(Op::MountUpper { disk, options: String::new() })
+        self.attach_on(disk, Stack::Plain, "")
+    }
+
+    pub fn attach_on(self, disk: Disk, on: Stack, options: &str) -> Self {
+        self.run(Op::Attach { disk, on }).run(Op::MountUpper { disk, options: options.to_string() })
+    }
+
+    /// The upper filesystem goes and comes back.
+    pub fn unmount_upper(self) -> Self {
+        self.run(Op::UnmountUpper { disk: Disk::A, lazy: false })
+    }
+
+    pub fn mount_upper(self) -> Self {
+        self.run(Op::MountUpper { disk: Disk::A, options: String::new() })
     }
 
     /// An earlier mount: part of the story.
@@ -115,13 +146,17 @@ impl Script {
 
     /// A mount that the claim says is refused, and that nothing on the disk tells of.
     pub fn refuses(self, mode: Mode, errno: i32, reason: Reason) -> Self {
+        self.refuses_op(overlay(Disk::A, mode, Via::Mount), errno, reason)
+    }
+
+    pub fn refuses_op(self, op: Op, errno: i32, reason: Reason) -> Self {
         self.run(Op::Snapshot { disk: Disk::A, scope: Scope::Tree })
-            .then(overlay(Disk::A, mode, Via::Mount), Want::Refused { errno, reason })
+            .then(op, Want::Refused { errno, reason })
             .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Tree }, Want::Done)
     }
 
     pub fn unmount(self) -> Self {
-        self.run(Op::UnmountOverlay { disk: Disk::A, layers: Layers::First })
+        self.run(unmount(Layers::First))
     }
 
     /// Writes what [`Script::intact`] expects.
@@ -136,7 +171,7 @@ impl Script {
 
     /// What was written is there, byte for byte.
     pub fn intact(self) -> Self {
-        self.then(Op::Compare { disk: Disk::A, file: FILE.into(), bytes: BYTES, seed: FIRST_SEED }, Want::Done)
+        self.then(compare(Layers::First, FIRST_SEED), Want::Done)
     }
 
     /// Volatile once, with data in it.
@@ -148,15 +183,83 @@ impl Script {
         self.run(Op::Break { disk, fault: Fault::Data { file: FILE.into() } })
     }
 
+    pub fn break_with(self, fault: Fault) -> Self {
+        self.run(Op::Break { disk: Disk::A, fault })
+    }
+
+    pub fn heal(self) -> Self {
+        self.run(Op::Heal { disk: Disk::A })
+    }
+
     pub fn forge(self, forgery: Forgery) -> Self {
         self.run(Op::Forge { disk: Disk::A, forgery })
     }
+
+    pub fn replace_marker(self, with: Impostor) -> Self {
+        self.run(Op::ReplaceMarker { disk: Disk::A, with })
+    }
+
+    /// Volatile, with data on the disk, and other data in the page cache that the disk is not going to take.
+    pub fn doomed(self) -> Self {
+        self.mounted(Mode::Volatile).write().run(SYNC).break_data(Disk::A).write_again()
+    }
+
+    /// The error happens and nobody is told.
+    pub fn fails_unseen(self) -> Self {
+        self.given(Op::WriteBackData { disk: Disk::A, file: FILE.into() }, Want::IoErrors).still_writable()
+    }
+
+    /// The error happens and this sync is told.
+    pub fn fails_seen_by(self, sync: Op) -> Self {
+        self.given(sync, Want::Fails(libc::EIO)).still_writable()
+    }
+
+    /// An upper that went read-only would be refused for that.
+    pub fn still_writable(self) -> Self {
+        self.heal().run(Op::UpperWritable { disk: Disk::A })
+    }
+
+    /// What the second write wrote has not reached the disk, and is not going to.
+    pub fn lost(self) -> Self {
+        let op = Op::CompareOnDisk { disk: Disk::A, file: FILE.into(), bytes: BYTES, seed: SECOND_SEED };
+        self.given(op, Want::Differs)
+    }
+
+    pub fn refuses_for_error(self) -> Self {
+        self.refuses(Mode::Volatile, libc::EINVAL, Reason::WritebackError)
+    }
 }
+
+pub const SYNC: Op = Op::SyncUpper { disk: Disk::A };
 
 pub fn overlay(disk: Disk, mode: Mode, via: Via) -> Op {
     Op::MountOverlay { disk, layers: Layers::First, mode, via, options: String::new() }
 }
 
+/// The overlay of disk A with further options.
+pub fn overlay_with(mode: Mode, options: &str) -> Op {
+    let options = options.to_string();
+    Op::MountOverlay { disk: Disk::A, layers: Layers::First, mode, via: Via::Mount, options }
+}
+
+/// Another overlay on disk A.
+pub fn overlay_on(layers: Layers, mode: Mode) -> Op {
+    Op::MountOverlay { disk: Disk::A, layers, mode, via: Via::Mount, options: String::new() }
+}
+
+pub fn unmount(layers: Layers) -> Op {
+    Op::UnmountOverlay { disk: Disk::A, layers, lazy: false }
+}
+
 pub fn write(disk: Disk, seed: u64) -> Op {
-    Op::Write { disk, file: FILE.into(), bytes: BYTES, seed }
+    Op::Write { disk, layers: Layers::First, place: Place::Overlay, file: FILE.into(), bytes: BYTES, seed }
+}
+
+/// To another overlay of disk A.
+pub fn write_on(layers: Layers, seed: u64) -> Op {
+    Op::Write { disk: Disk::A, layers, place: Place::Overlay, file: FILE.into(), bytes: BYTES, seed }
+}
+
+pub fn compare(layers: Layers, seed: u64) -> Op {
+    Op::Compare { disk: Disk::A, layers, file: FILE.into(), bytes: BYTES, seed }
 }

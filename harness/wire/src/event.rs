@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a guest answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One line of the channel.
@@ -64,6 +66,19 @@ pub enum Outcome {
         what: String,
     },
     Counted(Io),
+    /// Mounts at the same time.
+    Raced {
+        mounted: u32,
+        /// How many failed, by errno.
+        refused: BTreeMap<i32, u32>,
+    },
+    /// Mounts with allocations that failed, by what came of them.
+    Starved {
+        mounted: u32,
+        read_only: u32,
+        /// How many failed, by errno.
+        refused: BTreeMap<i32, u32>,
+    },
 }
 
 /// Requests a disk was asked for.

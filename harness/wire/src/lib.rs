@@ -7,10 +7,14 @@
 mod event;
 pub mod extents;
 mod frame;
+mod harm;
 mod op;
 mod program;
+mod term;
 
 pub use event::{Event, Io, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};
-pub use op::{Disk, Fault, Forgery, Layers, Mode, Op, Scope, Via};
+pub use harm::{Elsewhere, Fault, Field, Forgery, Impostor};
+pub use op::Op;
 pub use program::{Backing, Filesystem, PROGRAM_PATH, Program, SCRIPT_PATH, Shutdown, Work};
+pub use term::{Disk, Layers, Mode, Place, Scope, Stack, Via};

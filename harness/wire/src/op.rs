@@ -1,130 +1,57 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The operations a guest knows. They are data: one interpreter runs them, one printer shows them.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A disk of the machine: a loop device, a device-mapper device on it, an upper filesystem on that. Mounted at
-/// `/mnt/<disk>`; an overlay on it at `/merged/<disk>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Disk {
-    A,
-    B,
-}
-
-impl fmt::Display for Disk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Disk::A => "a",
-            Disk::B => "b",
-        })
-    }
-}
-
-/// Whether an overlay is mounted with `volatile` or without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    Volatile,
-    Durable,
-}
-
-/// The way upperdir and workdir are reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Via {
-    /// The filesystem's own mount point, `/mnt/<disk>`.
-    Mount,
-    /// A bind mount of it, `/bind/<disk>`.
-    Bind,
-}
-
-/// An overlay: the one of a disk, or a second one that shares its upperdir and workdir, at `/merged/<disk>-second`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layers {
-    First,
-    Second,
-}
-
-/// How a disk is broken: a device-mapper table put in place while the filesystem stays mounted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// Only the data blocks of this file of the upperdir fail (FIEMAP; the file must have been written back).
-    Data { file: String },
-    /// Every read and write fails.
-    Everything,
-    /// Every flush fails; reads and writes work.
-    Flush,
-}
-
-/// What is done to the checkpoint xattr of `work/incompat/volatile`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Forgery {
-    /// Taken away; no error when there is none.
-    Remove,
-    /// This many bytes: what is there, cut off or filled up with zeros.
-    Length(usize),
-    /// As many bytes as the kernel writes (28), drawn from this seed.
-    Random { seed: u64 },
-}
-
-/// How much of an upper filesystem a snapshot holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// Every file, directory and xattr of the filesystem.
-    Tree,
-    /// `work/incompat/volatile` itself: its inode and xattrs.
-    Marker,
-}
-
-impl Op {
-    /// How long it sleeps on purpose.
-    #[must_use]
-    pub fn sleeps(&self) -> Duration {
-        match self {
-            Op::Sleep { ms } => Duration::from_millis(*ms),
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// Whether it is about the disk below the upper filesystem, or about what stays there.
-    #[must_use]
-    pub fn needs_disk(&self) -> bool {
-        matches!(
-            self,
-            Op::Break { .. } | Op::Heal { .. } | Op::CountIo { .. } | Op::CountedIo { .. } | Op::UnmountUpper { .. }
-        )
-    }
-}
+use crate::{Disk, Fault, Forgery, Impostor, Layers, Mode, Place, Scope, Stack, Via};
 
 /// One operation. Unless said otherwise its outcome is `done` or `failed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
-    /// Makes the disk's devices: loop over the backing, device-mapper `linear` over that.
+    /// Makes the disk's devices: loop over the backing, device-mapper `linear` over that, or what else it is to be on.
     Attach {
         disk: Disk,
+        on: Stack,
     },
-    /// Mounts the upper filesystem and makes `upper` and `work` in it where they are missing. `options` as `mount -o`.
+    /// Mounts the upper filesystem and makes the directories of [`Layers`] in it where they are missing. `options` as
+    /// `mount -o`.
     MountUpper {
         disk: Disk,
         options: String,
     },
+    /// `lazy`: detached, and gone when nobody uses it any more (`MNT_DETACH`).
     UnmountUpper {
         disk: Disk,
+        lazy: bool,
     },
-    /// Bind-mounts `/mnt/<disk>` at `/bind/<disk>`.
-    BindUpper {
+    /// `mount -o remount` of the upper filesystem, with these options.
+    RemountUpper {
+        disk: Disk,
+        options: String,
+    },
+    /// Makes the upper filesystem reachable another way.
+    Reach {
+        disk: Disk,
+        via: Via,
+    },
+    /// Takes that way back.
+    Unreach {
+        disk: Disk,
+        via: Via,
+    },
+    /// `FIFREEZE`: the filesystem syncs and takes no writes until it thaws.
+    FreezeUpper {
         disk: Disk,
     },
-    UnmountBind {
+    /// `FITHAW`
+    ThawUpper {
+        disk: Disk,
+    },
+    /// `FS_IOC_SHUTDOWN` without a flush of the log: the filesystem forgets what it has not written and fails from then on.
+    ShutDownUpper {
         disk: Disk,
     },
     /// Removes `upper` and `work` with all they hold and makes them again: today's first safe way.
@@ -135,7 +62,8 @@ pub enum Op {
     RemoveMarker {
         disk: Disk,
     },
-    /// Mounts an overlay. Outcome: `mounted` or `refused`. `options` are further overlay options, `,`-separated.
+    /// Mounts an overlay. Outcome: `mounted` or `refused`. `options` are further overlay options, `,`-separated; one that
+    /// is given again overrides, and `ro` is a mount flag as for mount(8).
     MountOverlay {
         disk: Disk,
         layers: Layers,
@@ -146,14 +74,40 @@ pub enum Op {
     UnmountOverlay {
         disk: Disk,
         layers: Layers,
+        lazy: bool,
+    },
+    /// `mount -o remount` of the overlay. Outcome: `mounted` or `refused`.
+    RemountOverlay {
+        disk: Disk,
+        options: String,
     },
     /// Mounts the overlay volatile and unmounts it, so many times; fails at the first that is not mounted.
     Cycle {
         disk: Disk,
         times: u32,
     },
-    /// Writes `bytes` bytes drawn from `seed` to a file of the mounted overlay, over what is there, no sync.
+    /// Mounts the overlay volatile in so many threads at once, each at a mount point of its own, and unmounts what was
+    /// mounted. Outcome: `raced`.
+    Race {
+        disk: Disk,
+        mounts: u32,
+    },
+    /// Mounts the overlay volatile again and again, each time with one allocation later that fails, until none is left that
+    /// could; unmounts what was mounted. Outcome: `starved`.
+    Starve {
+        disk: Disk,
+    },
+    /// Writes `bytes` bytes drawn from `seed` to a file, over what is there, no sync.
     Write {
+        disk: Disk,
+        layers: Layers,
+        place: Place,
+        file: String,
+        bytes: u64,
+        seed: u64,
+    },
+    /// The same past the page cache (`O_DIRECT`), to a file of the mounted overlay that is there.
+    WriteDirect {
         disk: Disk,
         file: String,
         bytes: u64,
@@ -163,9 +117,35 @@ pub enum Op {
     /// `done` or `differs`.
     Compare {
         disk: Disk,
+        layers: Layers,
         file: String,
         bytes: u64,
         seed: u64,
+    },
+    /// Reads a file of the upperdir past the page cache (`O_DIRECT`), after what is dirty was written back, and compares it
+    /// like `Compare`: differs where the disk has lost what was written.
+    CompareOnDisk {
+        disk: Disk,
+        file: String,
+        bytes: u64,
+        seed: u64,
+    },
+    /// Opens a file and keeps it open.
+    HoldFile {
+        disk: Disk,
+        place: Place,
+        file: String,
+    },
+    /// Closes all that are held.
+    ReleaseFiles,
+    /// Asks for the file handle of a file of the mounted overlay (name_to_handle_at(2)) and keeps it.
+    TakeHandle {
+        disk: Disk,
+        file: String,
+    },
+    /// Opens what it belongs to (open_by_handle_at(2)).
+    OpenHandle {
+        disk: Disk,
     },
     /// sync(2): writes everything back and reports to nobody, so an error stays unseen.
     WriteBack,
@@ -182,6 +162,15 @@ pub enum Op {
     SyncUpperAfresh {
         disk: Disk,
     },
+    /// Starts a thread that waits so long and then does what `SyncUpperAfresh` does.
+    SyncUpperLater {
+        disk: Disk,
+        ms: u64,
+    },
+    /// Waits for that thread: its outcome.
+    Join,
+    /// Drops clean pages, dentries and inodes, so that what is looked at next is read from the disk.
+    DropCaches,
     /// fsync(2) of a file of the upperdir, around the overlay: is told of a flush that failed.
     FsyncUpperFile {
         disk: Disk,
@@ -191,7 +180,7 @@ pub enum Op {
         disk: Disk,
         fault: Fault,
     },
-    /// Puts the `linear` table back.
+    /// Takes back what [`Op::Break`] did.
     Heal {
         disk: Disk,
     },
@@ -215,6 +204,36 @@ pub enum Op {
         disk: Disk,
         forgery: Forgery,
     },
+    /// Forges as many checkpoints from the seed, of every kind, and tries to mount the overlay volatile over each. Done if
+    /// every mount was refused with EINVAL, the kernel logged nothing but the reason of each, and its memory is
+    /// back to where it was; `differs` otherwise.
+    ForgeMany {
+        disk: Disk,
+        seed: u64,
+        times: u32,
+    },
+    /// Puts something else in the place of the marker.
+    ReplaceMarker {
+        disk: Disk,
+        with: Impostor,
+    },
+    /// Makes `work/incompat/<name>`, what a kernel with a feature of that name would leave.
+    MakeIncompat {
+        disk: Disk,
+        name: String,
+    },
+    RemoveIncompat {
+        disk: Disk,
+        name: String,
+    },
+    /// Makes a file three directories below `work/work`, which no overlay leaves there nor knows how to clean.
+    LeaveBehind {
+        disk: Disk,
+    },
+    /// Makes lower layers, `/lowers/1` and on.
+    MakeLowers {
+        count: u32,
+    },
     /// Remembers the state of the upper filesystem under its disk and scope.
     Snapshot {
         disk: Disk,
@@ -231,4 +250,33 @@ pub enum Op {
     /// Takes down all that was made since the start: mounts, devices, images; loads overlay afresh. Fails unless the machine
     /// is as it was then.
     Reset,
+}
+
+impl Op {
+    /// How long it sleeps on purpose.
+    #[must_use]
+    pub fn sleeps(&self) -> Duration {
+        match self {
+            Op::Sleep { ms } => Duration::from_millis(*ms),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether it is about the disk below the upper filesystem, or about what stays there.
+    #[must_use]
+    pub fn needs_disk(&self) -> bool {
+        matches!(
+            self,
+            Op::Break { .. }
+                | Op::Heal { .. }
+                | Op::CountIo { .. }
+                | Op::CountedIo { .. }
+                | Op::UnmountUpper { .. }
+                | Op::Reach { via: Via::Again, .. }
+                | Op::WriteDirect { .. }
+                | Op::CompareOnDisk { .. }
+                | Op::FreezeUpper { .. }
+                | Op::ShutDownUpper { .. }
+        )
+    }
 }

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Overlays: where they are, how they are mounted, what became of it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sys_mount::{Mount, MountFlags};
+use vremount_wire::{Disk, Layers, Mode, Outcome, Via};
+
+use crate::error::{Failure, context};
+use crate::mounts::{superblock_options, upper_filesystem};
+
+const LOWER: &str = "/lower";
+const LOWERS: &str = "/lowers";
+
+/// Where an overlay is mounted.
+pub fn merged(disk: Disk, layers: Layers) -> PathBuf {
+    match layers {
+        Layers::First => PathBuf::from(format!("/merged/{disk}")),
+        Layers::Second => PathBuf::from(format!("/merged/{disk}-second")),
+        Layers::Other => PathBuf::from(format!("/merged/{disk}-other")),
+    }
+}
+
+/// The lower layer all overlays share: a directory to merge, with a file to copy up that has two names.
+pub fn make_lower() -> Result<(), Failure> {
+    let folder = Path::new(LOWER).join("data");
+    context("create", &folder, fs::create_dir_all(&folder))?;
+    let (file, link) = (folder.join("lower-file"), folder.join("lower-link"));
+    context("write", &file, fs::write(&file, "from the lower layer\n"))?;
+    context("link", &link, fs::hard_link(&file, &link))
+}
+
+/// More lower layers, by number, each with a file of its own.
+pub fn make_lowers(count: u32) -> Result<(), Failure> {
+    for number in 1..=count {
+        let folder = Path::new(LOWERS).join(number.to_string());
+        context("create", &folder, fs::create_dir_all(&folder))?;
+        let file = folder.join(format!("of-{number}"));
+        context("write", &file, fs::write(&file, ""))?;
+    }
+    Ok(())
+}
+
+/// An overlay as it is to be mounted.
+#[derive(Clone, Copy)]
+pub struct Overlay<'a> {
+    pub disk: Disk,
+    pub layers: Layers,
+    pub mode: Mode,
+    pub via: Via,
+    /// Further options; one that is given again overrides, and `ro` is a flag.
+    pub options: &'a str,
+}
+
+impl Overlay<'_> {
+    /// What is mounted most of the time.
+    pub fn of(disk: Disk, mode: Mode) -> Self {
+        Overlay { disk, layers: Layers::First, mode, via: Via::Mount, options: "" }
+    }
+
+    /// mount(2), at the usual place.
+    pub fn mount(&self) -> Result<Outcome, Failure> {
+        self.mount_at(&merged(self.disk, self.layers))
+    }
+
+    pub fn mount_at(&self, at: &Path) -> Result<Outcome, Failure> {
+        context("create", at, fs::create_dir_all(at))?;
+        let (flags, more) = flags(self.options);
+        let mounted =
+            Mount::builder().fstype("overlay").flags(flags).data(&self.data(&more)).mount("overlay", at).map(drop);
+        outcome(mounted, at)
+    }
+
+    /// The options in one string.
+    pub fn data(&self, more: &str) -> String {
+        let filesystem = upper_filesystem(self.disk, self.via);
+        let other = if self.layers == Layers::Other { "-other" } else { "" };
+        let mut all =
+            format!("lowerdir={LOWER},upperdir={0}/upper{other},workdir={0}/work{other}", filesystem.display());
+        if self.mode == Mode::Volatile {
+            all += ",volatile";
+        }
+        if !more.is_empty() {
+            all = format!("{all},{more}");
+        }
+        all
+    }
+}
+
+impl Overlay<'_> {
+    /// The same where nothing but the mount may allocate: the folder is there, and what is mounted is looked at by its
+    /// flags.
+    pub fn mount_quietly(&self, at: &Path) -> Result<Outcome, Failure> {
+        let data = self.data("");
+        match Mount::builder().fstype("overlay").data(&data).mount("overlay", at).map(drop) {
+            Ok(()) => {
+                let stat = context("statvfs", at, nix::sys::statvfs::statvfs(at))?;
+                let read_only = stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
+                Ok(Outcome::Mounted { volatile: true, read_only })
+            }
+            Err(error) => Ok(Outcome::Refused { errno: error.raw_os_error().unwrap_or(0) }),
+        }
+    }
+}
+
+/// `mount -o remount`
+pub fn remount(at: &Path, options: &str) -> Result<Outcome, Failure> {
+    let (flags, data) = flags(options);
+    let flags = flags | MountFlags::REMOUNT;
+    outcome(Mount::builder().fstype("overlay").flags(flags).data(&data).mount("overlay", at).map(drop), at)
+}
+
+/// Takes what mount(8) makes a flag out of options.
+pub fn flags(options: &str) -> (MountFlags, String) {
+    let (flags, rest): (Vec<_>, Vec<_>) = options.split(',').partition(|option| ["ro", "rw"].contains(option));
+    let flags = if flags.last() == Some(&"ro") { MountFlags::RDONLY } else { MountFlags::empty() };
+    (flags, rest.join(","))
+}
+
+fn outcome(mounted: io::Result<()>, at: &Path) -> Result<Outcome, Failure> {
+    match mounted {
+        Ok(()) => {
+            let path = "/proc/self/mountinfo";
+            let table = context("read", path, fs::read_to_string(path))?;
+            outcome_of(&table, at).ok_or_else(|| Failure::new(format!("failed to find {} in {path}", at.display())))
+        }
+        Err(error) => Ok(Outcome::Refused { errno: error.raw_os_error().unwrap_or(0) }),
+    }
+}
+
+/// How an overlay is mounted, from the options of its superblock: since 6.12.80 `volatile` is shown in another form.
+fn outcome_of(mountinfo: &str, at: &Path) -> Option<Outcome> {
+    let options = superblock_options(mountinfo, at)?;
+    let has = |wanted: &str| options.split(',').any(|option| option == wanted);
+    Some(Outcome::Mounted { volatile: has("volatile") || has("fsync=volatile"), read_only: has("ro") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const TABLE: &str = "\
+22 1 0:2 / /mnt/a rw,relatime - ext4 /dev/dm-0 rw
+23 1 0:3 / /merged/a rw,relatime - overlay overlay rw,lowerdir=/lower,upperdir=/mnt/a/upper,volatile
+24 1 0:4 / /merged/b rw,relatime shared:1 - overlay overlay ro,lowerdir=/lower
+25 1 0:5 / /merged/c rw,relatime - overlay overlay rw,lowerdir=/volatile
+26 1 0:6 / /merged/c rw,relatime - overlay overlay rw,lowerdir=/lower,fsync=volatile
+";
+
+    #[rstest]
+    #[case::volatile("/merged/a", Some((true, false)))]
+    #[case::read_only("/merged/b", Some((false, true)))]
+    #[case::on_top("/merged/c", Some((true, false)))]
+    #[case::not_mounted("/merged", None)]
+    fn reads_mountinfo(#[case] at: &str, #[case] expected: Option<(bool, bool)>) {
+        let expected = expected.map(|(volatile, read_only)| Outcome::Mounted { volatile, read_only });
+        assert_eq!(outcome_of(TABLE, Path::new(at)), expected);
+    }
+
+    #[rstest]
+    #[case::none("", MountFlags::empty(), "")]
+    #[case::only_data("index=on,volatile", MountFlags::empty(), "index=on,volatile")]
+    #[case::flag("ro,index=on", MountFlags::RDONLY, "index=on")]
+    #[case::last_word("ro,rw", MountFlags::empty(), "")]
+    fn takes_flags_out_of_options(#[case] options: &str, #[case] expected: MountFlags, #[case] rest: &str) {
+        assert_eq!(flags(options), (expected, rest.to_string()));
+    }
+}

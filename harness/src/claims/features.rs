@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reuse with the other options of overlayfs.
+
+use libc::EBUSY;
+use vremount_wire::Mode::Volatile;
+use vremount_wire::{Disk, Layers, Mode, Op, Place, Via};
+
+use super::step::{BYTES, FIRST_SEED, Script, Want, overlay_with};
+use super::{Claim, claim};
+use crate::reason::Reason;
+
+const ALLOWS_VOLATILE: &str = "This also allows for: volatile -> volatile";
+const OURS_IN_USE: &str = "there is no reuse while the upper is in use";
+
+/// A file of the lower layer, and its other name.
+const LOWER_FILE: &str = "data/lower-file";
+const LOWER_LINK: &str = "data/lower-link";
+/// As many as fit in the options of a mount.
+const LOWERS: u32 = 100;
+
+/// Volatile with options, then work, then the same again.
+fn reused(options: &str, work: impl FnOnce(Script) -> Script, check: impl FnOnce(Script) -> Script) -> Script {
+    let script = Script::on_upper().given(overlay_with(Volatile, options), Want::Mounted).write();
+    check(work(script).unmount().then(overlay_with(Volatile, options), Want::Mounted).intact())
+}
+
+pub fn claims() -> Vec<Claim> {
+    let feature = |name, title, script| claim(name, title, ALLOWS_VOLATILE, 3, script);
+    let copy_up = |script: Script| {
+        script.run(Op::Write {
+            disk: Disk::A,
+            layers: Layers::First,
+            place: Place::Overlay,
+            file: LOWER_FILE.to_string(),
+            bytes: BYTES,
+            seed: FIRST_SEED,
+        })
+    };
+    let linked = |script: Script| {
+        let file = LOWER_LINK.to_string();
+        let op = Op::Compare { disk: Disk::A, layers: Layers::First, file, bytes: BYTES, seed: FIRST_SEED };
+        script.then(op, Want::Done)
+    };
+    let handle = |script: Script| script.run(Op::TakeHandle { disk: Disk::A, file: LOWER_FILE.to_string() });
+    let opened = |script: Script| script.then(Op::OpenHandle { disk: Disk::A }, Want::Done);
+    let lowers: Vec<String> = (1..=LOWERS).map(|number| format!("/lowers/{number}")).collect();
+    let lowers = format!("lowerdir=/lower:{}", lowers.join(":"));
+    let second = Op::MountOverlay {
+        disk: Disk::A,
+        layers: Layers::Second,
+        mode: Mode::Volatile,
+        via: Via::Mount,
+        options: "index=on".to_string(),
+    };
+    vec![
+        feature(
+            "reuse-with-index",
+            "With index=on, hard links of the lower layer stay links after reuse",
+            reused("index=on", copy_up, linked),
+        ),
+        feature(
+            "reuse-with-nfs-export",
+            "With nfs_export=on, a file handle from before the reuse is good after it",
+            reused("index=on,nfs_export=on", |script| handle(copy_up(script)), opened),
+        ),
+        feature(
+            "reuse-with-metacopy",
+            "Reuse with metacopy=on",
+            reused("metacopy=on,redirect_dir=on", copy_up, |script| script),
+        ),
+        feature(
+            "reuse-with-redirect-dir",
+            "Reuse with redirect_dir=on",
+            reused("redirect_dir=on", copy_up, |script| script),
+        ),
+        feature("reuse-with-xino", "Reuse with xino=on", reused("xino=on", copy_up, |script| script)),
+        feature("reuse-with-many-layers", "Reuse over a hundred and one lower layers", {
+            let Script(steps) = reused(&lowers, copy_up, |script| script);
+            Script([Script(Vec::new()).run(Op::MakeLowers { count: LOWERS }).0, steps].concat())
+        }),
+        claim(
+            "second-mount-with-index",
+            "With index=on a second mount fails with EBUSY, as it always did",
+            OURS_IN_USE,
+            0,
+            Script::on_upper().given(overlay_with(Volatile, "index=on"), Want::Mounted).refuses_op(
+                second,
+                EBUSY,
+                Reason::Busy,
+            ),
+        ),
+    ]
+}

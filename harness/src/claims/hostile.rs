@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Checkpoints and markers that are not what the kernel wrote, and what else a work directory may hold.
+
+use libc::{EINVAL, EIO};
+use vremount_wire::Mode::{Durable, Volatile};
+use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Op, Via};
+
+use super::step::{SYNC, Script, Want, overlay};
+use super::{Claim, claim};
+use crate::image::Fs;
+use crate::reason::Reason;
+
+const CHECKPOINT: &str = "we can checkpoint this data on disk in an xattr";
+const BOOT_ID: &str = "it generates a UUID at load time which can be used to uniquely identify it";
+const INSTANCE: &str = "a per boot monotonically increasing integer identifying the superblock";
+const ERRSEQ: &str = "A sample of the errseq_t on the workdir / upperdir's superblock";
+const OURS_INCOMPAT: &str = "what work/incompat names must be known, or the mount fails";
+
+pub fn claims() -> Vec<Claim> {
+    [forgeries(), elsewhere(), impostors(), unreadable(), incompat()].into_iter().flatten().collect()
+}
+
+fn forged(name: &'static str, title: &'static str, sentence: &'static str, forgery: Forgery, reason: Reason) -> Claim {
+    let script = Script::on_upper().after_volatile().forge(forgery).refuses(Volatile, EINVAL, reason);
+    // Level 3 has no sample to forge.
+    let since = if forgery == Forgery::Next(Field::Errseq) { 4 } else { 3 };
+    claim(name, title, sentence, since, script)
+}
+
+fn forgeries() -> Vec<Claim> {
+    let bad = |name, title, forgery| forged(name, title, CHECKPOINT, forgery, Reason::BadCheckpoint);
+    vec![
+        forged(
+            "no-checkpoint",
+            "A marker without a checkpoint is refused, such as an older kernel leaves",
+            CHECKPOINT,
+            Forgery::Remove,
+            Reason::NoCheckpoint,
+        ),
+        bad("empty-checkpoint", "A checkpoint of no bytes is refused", Forgery::Length(0)),
+        bad("short-checkpoint", "A checkpoint that is cut off is refused", Forgery::Length(20)),
+        bad("checkpoint-one-byte-short", "A checkpoint that lacks a byte is refused", Forgery::Length(27)),
+        bad("checkpoint-one-byte-long", "A checkpoint with a byte behind it is refused", Forgery::Length(29)),
+        bad("long-checkpoint", "A checkpoint with more behind it is refused", Forgery::Length(64)),
+        bad("huge-checkpoint", "A checkpoint of two thousand bytes is refused", Forgery::Length(2000)),
+        bad("random-checkpoint", "A checkpoint of random bytes is refused", Forgery::Random { seed: 5 }),
+        bad("zero-checkpoint", "A checkpoint of zeros is refused", Forgery::All(0)),
+        bad("ones-checkpoint", "A checkpoint of ones is refused", Forgery::All(0xff)),
+        forged(
+            "changed-boot-id",
+            "A checkpoint with another boot id is refused",
+            BOOT_ID,
+            Forgery::Next(Field::BootId),
+            Reason::OtherBoot,
+        ),
+        forged(
+            "changed-instance-id",
+            "A checkpoint with the next instance id is refused",
+            INSTANCE,
+            Forgery::Next(Field::InstanceId),
+            Reason::UpperRemounted,
+        ),
+        forged(
+            "changed-errseq",
+            "A checkpoint with another sample is refused, though there was no error",
+            ERRSEQ,
+            Forgery::Next(Field::Errseq),
+            Reason::WritebackError,
+        ),
+        claim(
+            "ten-thousand-forgeries",
+            "Ten thousand forged checkpoints are refused, each with its reason and nothing else, and leave no memory behind",
+            CHECKPOINT,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .then(Op::ForgeMany { disk: Disk::A, seed: 20_201_127, times: 10_000 }, Want::Done)
+                .mounts(Volatile)
+                .intact(),
+        )
+        // What is compared does not depend on the filesystem, and ext4 keeps xattrs in the inode and in blocks.
+        .only(&[Fs::Ext4, Fs::Tmpfs], "compares bytes, on whatever filesystem; ext4 and tmpfs stand for all"),
+    ]
+}
+
+fn elsewhere() -> Vec<Claim> {
+    vec![
+        forged(
+            "checkpoint-on-the-dirty-file",
+            "A checkpoint on the dirty file is none",
+            CHECKPOINT,
+            Forgery::MoveTo(Elsewhere::Dirty),
+            Reason::NoCheckpoint,
+        ),
+        forged(
+            "checkpoint-on-incompat",
+            "A checkpoint on work/incompat is none",
+            CHECKPOINT,
+            Forgery::MoveTo(Elsewhere::Incompat),
+            Reason::NoCheckpoint,
+        ),
+        claim(
+            "checkpoint-of-another-filesystem",
+            "The checkpoint of an upper on another filesystem is refused",
+            INSTANCE,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .attach(Disk::B)
+                .given(overlay(Disk::B, Volatile, Via::Mount), Want::Mounted)
+                .forge(Forgery::Of(Disk::B))
+                .refuses(Volatile, EINVAL, Reason::UpperRemounted),
+        ),
+        claim(
+            "no-xattrs",
+            "An upper without xattrs is mounted volatile once, and then refused",
+            CHECKPOINT,
+            3,
+            Script::on_upper().after_volatile().refuses(Volatile, EINVAL, Reason::NoCheckpoint),
+        )
+        .only(&[Fs::Ramfs], "has xattrs"),
+    ]
+}
+
+fn impostors() -> Vec<Claim> {
+    let impostor = |name, title, with| {
+        let script =
+            Script::on_upper().after_volatile().replace_marker(with).refuses(Volatile, EINVAL, Reason::BadCheckpoint);
+        claim(name, title, CHECKPOINT, 3, script)
+    };
+    vec![
+        impostor("marker-is-a-file", "A file with the checkpoint is no marker", Impostor::File),
+        impostor("marker-is-a-symlink", "A symbolic link to the marker is no marker", Impostor::Symlink),
+        impostor("marker-is-a-fifo", "A fifo with the checkpoint is no marker", Impostor::Fifo),
+        impostor("marker-is-a-device", "A whiteout with the checkpoint is no marker", Impostor::Device),
+        claim(
+            "marker-in-upper-case",
+            "A marker in upper case is a feature that nobody knows",
+            OURS_INCOMPAT,
+            0,
+            Script::on_upper().after_volatile().replace_marker(Impostor::UpperCase).refuses(
+                Volatile,
+                EINVAL,
+                Reason::Incompat,
+            ),
+        ),
+    ]
+}
+
+fn unreadable() -> Vec<Claim> {
+    vec![
+        claim(
+            "checkpoint-cannot-be-read",
+            "A checkpoint that cannot be read fails the mount with that error, and says nothing about the upper",
+            CHECKPOINT,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(SYNC)
+                .break_with(Fault::Checkpoint)
+                .run(Op::DropCaches)
+                .then(
+                    overlay(Disk::A, Volatile, Via::Mount),
+                    Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable },
+                )
+                .still_writable()
+                .mounts(Volatile)
+                .intact(),
+        )
+        .only(&[Fs::Ext4NoJournal], "keeps no xattr in a block of its own that could be found and broken"),
+        claim(
+            "mount-without-memory",
+            "Whichever allocation of a reuse mount fails, the mount fails cleanly and the upper can be reused",
+            CHECKPOINT,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(Op::Snapshot { disk: Disk::A, scope: vremount_wire::Scope::Marker })
+                .then(Op::Starve { disk: Disk::A }, Want::RefusedUntilFed)
+                .then(Op::SameAsSnapshot { disk: Disk::A, scope: vremount_wire::Scope::Marker }, Want::Done)
+                .mounts(Volatile)
+                .intact(),
+        ),
+    ]
+}
+
+fn incompat() -> Vec<Claim> {
+    let feature = || Op::MakeIncompat { disk: Disk::A, name: "feature".to_string() };
+    vec![
+        claim(
+            "other-feature",
+            "A feature in work/incompat that this kernel does not know is refused, volatile or not",
+            OURS_INCOMPAT,
+            0,
+            Script::on_upper().run(feature()).refuses(Volatile, EINVAL, Reason::Incompat).refuses(
+                Durable,
+                EINVAL,
+                Reason::Incompat,
+            ),
+        ),
+        claim(
+            "other-feature-beside-the-marker",
+            "A feature that this kernel does not know is refused beside a valid marker too, and the marker stays valid",
+            OURS_INCOMPAT,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(feature())
+                .refuses(Volatile, EINVAL, Reason::Incompat)
+                .refuses(Durable, EINVAL, Reason::Incompat)
+                .run(Op::RemoveIncompat { disk: Disk::A, name: "feature".to_string() })
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "work-cannot-be-cleaned",
+            "What cannot be cleaned in work does not make a reuse go wrong",
+            "Reuse cleans all of work but the marker",
+            3,
+            Script::on_upper().after_volatile().run(Op::LeaveBehind { disk: Disk::A }).mounts(Volatile).intact(),
+        ),
+    ]
+}

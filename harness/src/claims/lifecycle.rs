@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What may happen to mounts between one volatile mount and the next, and what does not count.
+
+use libc::EINVAL;
+use vremount_wire::Mode::{Durable, Volatile};
+use vremount_wire::{Disk, Layers, Op, Place, Scope, Via};
+
+use super::step::{
+    FILE, FIRST_SEED, SYNC, Script, Want, compare, overlay, overlay_on, overlay_with, unmount, write_on,
+};
+use super::{Claim, claim};
+use crate::reason::Reason;
+
+const UNDERLYING: &str = "the consistency of the upperdir is not contingent on the mount of overlayfs, but rather the \
+                          mount of the underlying filesystem";
+const REMOUNTED: &str = "It can also make sure the underlying filesystem wasn't remounted";
+const STOPPED: &str = "it is advantageous to be able to stop the container (runtime) and start it up on demand";
+const SAME_FILESYSTEM: &str = "stall out every container who's upperdir is on the same underlying filesystem";
+
+pub fn claims() -> Vec<Claim> {
+    [upper(), overlays()].into_iter().flatten().collect()
+}
+
+fn upper() -> Vec<Claim> {
+    let remount = |options: &str| Op::RemountUpper { disk: Disk::A, options: options.to_string() };
+    let detach = || Op::UnmountUpper { disk: Disk::A, lazy: true };
+    let hold = || Op::HoldFile { disk: Disk::A, place: Place::Upper, file: FILE.to_string() };
+    vec![
+        claim(
+            "upper-read-only-for-a-while",
+            "An upper filesystem that was read-only for a while is still the same mount of it",
+            UNDERLYING,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(remount("ro"))
+                .refuses(Volatile, EINVAL, Reason::UpperReadOnly)
+                .run(remount("rw"))
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "upper-frozen-for-a-while",
+            "An upper filesystem that was frozen and thawed is still the same mount of it",
+            UNDERLYING,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(Op::FreezeUpper { disk: Disk::A })
+                .run(Op::ThawUpper { disk: Disk::A })
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "upper-mounted-at-two-places",
+            "A device that is mounted twice stays the same upper when the first mount goes",
+            REMOUNTED,
+            3,
+            Script::on_upper()
+                .run(Op::Reach { disk: Disk::A, via: Via::Again })
+                .after_volatile()
+                .unmount_upper()
+                .then(overlay(Disk::A, Volatile, Via::Again), Want::Mounted)
+                .intact(),
+        ),
+        claim(
+            "upper-moved",
+            "A mount that was moved is the same upper",
+            REMOUNTED,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(Op::Reach { disk: Disk::A, via: Via::Moved })
+                .then(overlay(Disk::A, Volatile, Via::Moved), Want::Mounted)
+                .intact()
+                .unmount()
+                .run(Op::Unreach { disk: Disk::A, via: Via::Moved })
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "upper-unmounted-lazily-in-use",
+            "An upper that was unmounted lazily and is still used was never unmounted",
+            REMOUNTED,
+            3,
+            Script::on_upper().after_volatile().run(hold()).run(detach()).mount_upper().mounts(Volatile).intact(),
+        ),
+        claim(
+            "upper-unmounted-lazily",
+            "Refused when the last user of an upper that was unmounted lazily has gone",
+            REMOUNTED,
+            3,
+            Script::on_upper().after_volatile().run(hold()).run(detach()).run(Op::ReleaseFiles).mount_upper().refuses(
+                Volatile,
+                EINVAL,
+                Reason::UpperRemounted,
+            ),
+        ),
+    ]
+}
+
+fn overlays() -> Vec<Claim> {
+    let remount = |options: &str| Op::RemountOverlay { disk: Disk::A, options: options.to_string() };
+    vec![
+        claim(
+            "overlay-remounted",
+            "mount -o remount of a volatile overlay changes neither marker nor checkpoint",
+            STOPPED,
+            3,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .run(Op::Snapshot { disk: Disk::A, scope: Scope::Marker })
+                .given(remount("ro"), Want::MountedReadOnly)
+                .given(remount("rw"), Want::Whatever)
+                .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Marker }, Want::Done)
+                .unmount()
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "volatile-then-read-only",
+            "A volatile upper is mounted read-only if it is mounted volatile, and refused if not",
+            "But, for now, prevents volatile -> non-volatile",
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .refuses_op(overlay_with(Durable, "ro"), EINVAL, Reason::NotVolatile)
+                .then(overlay_with(Volatile, "ro"), Want::MountedReadOnly)
+                .intact()
+                .unmount()
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "overlay-unmounted-lazily",
+            "Refused while a lazily unmounted overlay is still used, accepted when its last user has gone",
+            "there is no reuse while the upper is in use",
+            3,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .run(Op::HoldFile { disk: Disk::A, place: Place::Overlay, file: FILE.to_string() })
+                .run(Op::UnmountOverlay { disk: Disk::A, layers: Layers::First, lazy: true })
+                .refuses(Volatile, EINVAL, Reason::InUse)
+                .run(Op::ReleaseFiles)
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "overlays-side-by-side",
+            "Of several overlays on one filesystem each is reused by itself, whatever the others do",
+            SAME_FILESYSTEM,
+            3,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .given(overlay_on(Layers::Other, Volatile), Want::Mounted)
+                .run(write_on(Layers::Other, FIRST_SEED))
+                .run(unmount(Layers::Other))
+                .intact()
+                .unmount()
+                .given(overlay_on(Layers::Other, Volatile), Want::Whatever)
+                .mounts(Volatile)
+                .intact()
+                .then(compare(Layers::Other, FIRST_SEED), Want::Done),
+        ),
+        claim(
+            "error-refuses-all-overlays",
+            "A writeback error of one overlay refuses all that are on the same filesystem",
+            "primarily if the underlying FS has had writeback errors or not",
+            4,
+            Script::on_upper()
+                .given(overlay_on(Layers::Other, Volatile), Want::Mounted)
+                .run(unmount(Layers::Other))
+                .doomed()
+                .fails_seen_by(SYNC)
+                .unmount()
+                .refuses_for_error()
+                .refuses_op(overlay_on(Layers::Other, Volatile), EINVAL, Reason::WritebackError),
+        ),
+    ]
+}
