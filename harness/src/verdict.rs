@@ -113,7 +113,7 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
                 && lines.iter().all(|stated| *stated == reason)
         }
         (Want::AtMostOneWins, Outcome::Raced { mounted, .. }) => *mounted <= 1,
-        (Want::RefusedUntilFed, Outcome::Starved { read_only: 0, refused, .. }) => refused.contains_key(&libc::ENOMEM),
+        (Want::RefusedUntilFed, Outcome::Starved { refused, .. }) => refused.contains_key(&libc::ENOMEM),
         (Want::Differs, outcome) => matches!(outcome, Outcome::Differs { .. }),
         (Want::Whatever, _) => true,
         (Want::Refused { errno, reason }, Outcome::Refused { errno: seen }) => {

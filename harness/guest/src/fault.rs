@@ -57,7 +57,7 @@ pub fn writes(sectors: u64, below: &str) -> Vec<Line> {
 }
 
 /// Blocks that `dust` fails to read once they are said to be bad, until they are written.
-pub const DUST_SECTORS: u64 = 8;
+pub const DUST_SECTORS: u64 = 128;
 
 pub fn dusty(sectors: u64, below: &str) -> Vec<Line> {
     // Its blocks start where the device below does.

@@ -98,6 +98,15 @@ nix::ioctl_readwrite!(fifreeze, b'X', 119, libc::c_int);
 nix::ioctl_readwrite!(fithaw, b'X', 120, libc::c_int);
 nix::ioctl_read!(fs_ioc_shutdown, b'X', 125, u32);
 
+nix::ioctl_none!(blkflsbuf, 0x12, 97);
+
+/// `BLKFLSBUF`: writes back and forgets what the page cache knows of a block device.
+pub fn flush_buffers(device: &File) -> io::Result<()> {
+    // SAFETY: takes no argument.
+    unsafe { blkflsbuf(device.as_raw_fd()) }?;
+    Ok(())
+}
+
 /// `FIFREEZE`
 pub fn freeze(filesystem: &File) -> io::Result<()> {
     let mut unused = 0;

@@ -32,7 +32,6 @@ pub fn forge(
     of_disk: impl Fn(vremount_wire::Disk) -> PathBuf,
 ) -> Result<(), Failure> {
     let marker = path(workdir);
-    let read = |marker: &Path| context("read the checkpoint of", marker, xattr::get(marker, CHECKPOINT));
     let there = read(&marker)?;
     let forged = match forgery {
         Forgery::Remove => {
@@ -67,11 +66,18 @@ pub fn forge(
     set(&marker, &forged)
 }
 
+/// None where the filesystem has no xattrs either.
+fn read(marker: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match xattr::get(marker, CHECKPOINT) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(None),
+        read => context("read the checkpoint of", marker, read),
+    }
+}
+
 /// The checkpoint as it is.
 pub fn checkpoint(workdir: &Path) -> Result<Vec<u8>, Failure> {
     let marker = path(workdir);
-    let there = context("read the checkpoint of", &marker, xattr::get(&marker, CHECKPOINT))?;
-    there.ok_or_else(|| Failure::new(format!("{} has no checkpoint", marker.display())))
+    read(&marker)?.ok_or_else(|| Failure::new(format!("{} has no checkpoint", marker.display())))
 }
 
 pub fn set(marker: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -94,7 +100,7 @@ pub fn next(mut bytes: Vec<u8>, field: Field) -> Vec<u8> {
 /// Puts something else in the marker's place, with its checkpoint if it has one.
 pub fn replace(workdir: &Path, with: Impostor) -> Result<(), Failure> {
     let (marker, aside) = (path(workdir), workdir.join("aside"));
-    let checkpoint = context("read the checkpoint of", &marker, xattr::get(&marker, CHECKPOINT))?;
+    let checkpoint = read(&marker)?;
     context("rename", &marker, fs::rename(&marker, &aside))?;
     match with {
         Impostor::UpperCase => {

@@ -23,8 +23,11 @@ pub fn merged(disk: Disk, layers: Layers) -> PathBuf {
     }
 }
 
-/// The lower layer all overlays share: a directory to merge, with a file to copy up that has two names.
+/// The lower layer all overlays share: a directory to merge, with a file to copy up that has two names. On a filesystem
+/// with file handles, which the initramfs is not.
 pub fn make_lower() -> Result<(), Failure> {
+    context("create", LOWER, fs::create_dir_all(LOWER))?;
+    context("mount a tmpfs at", LOWER, Mount::builder().fstype("tmpfs").mount("none", LOWER))?;
     let folder = Path::new(LOWER).join("data");
     context("create", &folder, fs::create_dir_all(&folder))?;
     let (file, link) = (folder.join("lower-file"), folder.join("lower-link"));
@@ -89,22 +92,6 @@ impl Overlay<'_> {
     }
 }
 
-impl Overlay<'_> {
-    /// The same where nothing but the mount may allocate: the folder is there, and what is mounted is looked at by its
-    /// flags.
-    pub fn mount_quietly(&self, at: &Path) -> Result<Outcome, Failure> {
-        let data = self.data("");
-        match Mount::builder().fstype("overlay").data(&data).mount("overlay", at).map(drop) {
-            Ok(()) => {
-                let stat = context("statvfs", at, nix::sys::statvfs::statvfs(at))?;
-                let read_only = stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
-                Ok(Outcome::Mounted { volatile: true, read_only })
-            }
-            Err(error) => Ok(Outcome::Refused { errno: error.raw_os_error().unwrap_or(0) }),
-        }
-    }
-}
-
 /// `mount -o remount`
 pub fn remount(at: &Path, options: &str) -> Result<Outcome, Failure> {
     let (flags, data) = flags(options);
@@ -119,7 +106,8 @@ pub fn flags(options: &str) -> (MountFlags, String) {
     (flags, rest.join(","))
 }
 
-fn outcome(mounted: io::Result<()>, at: &Path) -> Result<Outcome, Failure> {
+/// What became of a mount.
+pub fn outcome(mounted: io::Result<()>, at: &Path) -> Result<Outcome, Failure> {
     match mounted {
         Ok(()) => {
             let path = "/proc/self/mountinfo";

@@ -87,6 +87,7 @@ impl<'a> Runner<'a> {
                 self.disk(*disk)?.break_with(fault, &mounts::upperdir(*disk), &mounts::workdir(*disk))
             }
             Op::Heal { disk } => self.disk(*disk)?.heal(),
+            Op::FlushBuffers { disk } => on_open(&self.disk(*disk)?.device, "flush buffers of", ioctl::flush_buffers),
             Op::CountIo { disk } => self.disk(*disk)?.count(),
             Op::Attach { .. }
             | Op::MountUpper { .. }

@@ -2,11 +2,15 @@
 //! Many mounts: at the same time, short of memory, over forged checkpoints.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
 
+use nix::mount::{MsFlags, mount};
 use vremount_wire::{Disk, Field, Mode, Outcome};
 
 use crate::data::Bytes;
@@ -14,7 +18,7 @@ use crate::error::{Failure, context};
 use crate::kernel_log::KernelLog;
 use crate::marker;
 use crate::mounts;
-use crate::overlay::{Overlay, merged};
+use crate::overlay::{self, Overlay, merged};
 
 /// Mounts in so many threads, which start together.
 pub fn race(disk: Disk, mounts: u32) -> Result<Outcome, Failure> {
@@ -73,13 +77,12 @@ pub fn starve(disk: Disk) -> Result<Outcome, Failure> {
     // As many as a mount makes, by far.
     const MOST: u32 = 5000;
     set_up_failslab()?;
+    let at = merged(disk, vremount_wire::Layers::First);
+    context("create", &at, fs::create_dir_all(&at))?;
+    let allocations = Allocations::of_this_thread()?;
     let mut tally = Tally::default();
     for nth in 1..=MOST {
-        let at = merged(disk, vremount_wire::Layers::First);
-        let overlay = Overlay::of(disk, Mode::Volatile);
-        let outcome = failing(nth, || overlay.mount_quietly(&at))?;
-        let Some(outcome) = outcome else {
-            mounts::unmount_at(&at)?;
+        let Some(outcome) = allocations.mount(nth, &at, &Overlay::of(disk, Mode::Volatile).data(""))? else {
             return Ok(Outcome::Starved { mounted: tally.mounted, read_only: tally.read_only, refused: tally.refused });
         };
         tally.count(&outcome, &at)?;
@@ -96,16 +99,40 @@ fn set_up_failslab() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs a mount whose nth allocation fails; none if it made fewer.
-fn failing(nth: u32, mount: impl FnOnce() -> Result<Outcome, Failure>) -> Result<Option<Outcome>, Failure> {
-    let set = |value: u32| context("write", FAIL_NTH, fs::write(FAIL_NTH, value.to_string()));
-    set(nth)?;
-    let outcome = mount();
-    // Reading it back takes allocations as well; what is left is told before those.
-    let left = fs::read_to_string(FAIL_NTH);
-    set(0)?;
-    let left: u32 = context("read", FAIL_NTH, left)?.trim().parse().map_err(Failure::new)?;
-    Ok(if left == 0 { Some(outcome?) } else { None })
+/// The switch that lets an allocation of this thread fail. It is opened before, because that allocates as well.
+struct Allocations(File);
+
+impl Allocations {
+    fn of_this_thread() -> Result<Self, Failure> {
+        let opened = File::options().read(true).write(true).open(FAIL_NTH);
+        Ok(Allocations(context("open", FAIL_NTH, opened)?))
+    }
+
+    /// Mounts an overlay whose nth allocation fails; none if it made fewer, and then it is not mounted.
+    fn mount(&self, nth: u32, at: &Path, data: &str) -> Result<Option<Outcome>, Failure> {
+        let [target, options] = [at.as_os_str().as_bytes(), data.as_bytes()].map(CString::new);
+        let (target, options) = (target.map_err(Failure::new)?, options.map_err(Failure::new)?);
+        let mut left = [0; 16];
+        self.set(nth)?;
+        let overlay = Some(c"overlay");
+        let mounted = mount(overlay, target.as_c_str(), overlay, MsFlags::empty(), Some(options.as_c_str()));
+        let length = self.0.read_at(&mut left, 0);
+        self.set(0)?;
+        let left = String::from_utf8_lossy(&left[..context("read", FAIL_NTH, length)?]).into_owned();
+        let all_made = left.trim() != "0";
+        match mounted {
+            Ok(()) if all_made => mounts::unmount_at(at).map(|()| None),
+            Ok(()) => overlay::outcome(Ok(()), at).map(Some),
+            Err(errno) if all_made => {
+                Err(Failure { errno: errno as i32, what: "failed to mount without a fault".into() })
+            }
+            Err(errno) => Ok(Some(Outcome::Refused { errno: errno as i32 })),
+        }
+    }
+
+    fn set(&self, nth: u32) -> Result<(), Failure> {
+        context("write", FAIL_NTH, self.0.write_all_at(nth.to_string().as_bytes(), 0))
+    }
 }
 
 /// Forges as many checkpoints and mounts over each.

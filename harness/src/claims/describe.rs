@@ -65,6 +65,7 @@ pub fn describe(op: &Op) -> String {
         Op::SyncUpperLater { disk, ms } => format!("syncfs(2) upper filesystem {disk} in another thread in {ms} ms"),
         Op::Join => "wait for the other thread".to_string(),
         Op::DropCaches => "drop clean caches".to_string(),
+        Op::FlushBuffers { disk } => format!("write back and forget what is cached of disk {disk}"),
         Op::FsyncUpperFile { disk, file } => format!("fsync(2) {file} of upper {disk}"),
         Op::Break { disk, fault } => break_in_words(*disk, fault),
         Op::Heal { disk } => format!("heal disk {disk}"),

@@ -101,14 +101,17 @@ fn unseen() -> Vec<Claim> {
             3,
             Script::on_upper()
                 .after_volatile()
-                .run(SYNC)
+                .forget()
                 .break_with(Fault::Reads)
-                .run(Op::DropCaches)
                 .given(Op::HoldFile { disk: Disk::A, place: Place::Upper, file: FILE.to_string() }, Want::Fails(EIO))
                 .then(overlay(Disk::A, Volatile, Via::Mount), Want::Refused { errno: EIO, reason: Reason::Unreadable })
                 .still_writable()
                 .mounts(Volatile)
                 .intact(),
+        )
+        .only(
+            &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs],
+            "keeps its metadata in memory while it is mounted",
         ),
     ]
 }

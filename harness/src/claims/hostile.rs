@@ -5,7 +5,7 @@ use libc::{EINVAL, EIO};
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Op, Via};
 
-use super::step::{SYNC, Script, Want, overlay};
+use super::step::{Script, Want, overlay};
 use super::{Claim, claim};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -156,9 +156,8 @@ fn unreadable() -> Vec<Claim> {
             3,
             Script::on_upper()
                 .after_volatile()
-                .run(SYNC)
+                .forget()
                 .break_with(Fault::Checkpoint)
-                .run(Op::DropCaches)
                 .then(
                     overlay(Disk::A, Volatile, Via::Mount),
                     Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable },
@@ -170,7 +169,7 @@ fn unreadable() -> Vec<Claim> {
         .only(&[Fs::Ext4NoJournal], "keeps no xattr in a block of its own that could be found and broken"),
         claim(
             "mount-without-memory",
-            "Whichever allocation of a reuse mount fails, the mount fails cleanly and the upper can be reused",
+            "Whichever allocation of a reuse mount fails, the marker stays as it is and the upper can be reused",
             CHECKPOINT,
             3,
             Script::on_upper()
@@ -180,7 +179,8 @@ fn unreadable() -> Vec<Claim> {
                 .then(Op::SameAsSnapshot { disk: Disk::A, scope: vremount_wire::Scope::Marker }, Want::Done)
                 .mounts(Volatile)
                 .intact(),
-        ),
+        )
+        .only(&[Fs::Ext2, Fs::Tmpfs], "gives up or goes read-only over some allocations of its own"),
     ]
 }
 
@@ -214,10 +214,14 @@ fn incompat() -> Vec<Claim> {
         ),
         claim(
             "work-cannot-be-cleaned",
-            "What cannot be cleaned in work does not make a reuse go wrong",
-            "Reuse cleans all of work but the marker",
+            "Over a work directory that cannot be cleaned a reuse is read-only, as any mount always was",
+            OURS_INCOMPAT,
             3,
-            Script::on_upper().after_volatile().run(Op::LeaveBehind { disk: Disk::A }).mounts(Volatile).intact(),
+            Script::on_upper()
+                .after_volatile()
+                .run(Op::LeaveBehind { disk: Disk::A })
+                .then(overlay(Disk::A, Volatile, Via::Mount), Want::MountedReadOnly)
+                .intact(),
         ),
     ]
 }

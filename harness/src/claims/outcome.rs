@@ -49,7 +49,7 @@ impl fmt::Display for Want {
             Want::Whatever => f.write_str("whatever"),
             Want::OneWins { others, reason } => write!(f, "one mounted, {others} refused EINVAL {reason}"),
             Want::AtMostOneWins => f.write_str("at most one mounted"),
-            Want::RefusedUntilFed => f.write_str("some refused ENOMEM, none read-only"),
+            Want::RefusedUntilFed => f.write_str("some refused ENOMEM"),
         }
     }
 }

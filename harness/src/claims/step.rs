@@ -71,8 +71,7 @@ pub enum Want {
     },
     /// Of mounts at the same time no more than one wins, whatever the others are refused for.
     AtMostOneWins,
-    /// No mount without memory is mounted for writing in a state that it should not be: at least so many are refused with
-    /// ENOMEM, none becomes read-only.
+    /// Of mounts that were short of memory some were refused with ENOMEM.
     RefusedUntilFed,
     /// The disk was asked for neither a write nor a flush.
     NoIo,
@@ -185,6 +184,16 @@ impl Script {
 
     pub fn break_with(self, fault: Fault) -> Self {
         self.run(Op::Break { disk: Disk::A, fault })
+    }
+
+    /// Nothing of the disk is in memory that is not in use: all is written, out of the journal too, and forgotten.
+    pub fn forget(self) -> Self {
+        let disk = Disk::A;
+        self.run(SYNC)
+            .run(Op::FreezeUpper { disk })
+            .run(Op::ThawUpper { disk })
+            .run(Op::FlushBuffers { disk })
+            .run(Op::DropCaches)
     }
 
     pub fn heal(self) -> Self {

@@ -35,7 +35,7 @@ const SIGNS: [(&str, Class); 20] = [
     ("invalid opcode: ", Class::Oops),
     ("divide error: ", Class::Oops),
     ("Unable to handle kernel ", Class::Oops),
-    ("Out of memory", Class::OutOfMemory),
+    ("Out of memory: ", Class::OutOfMemory),
     (" invoked oom-killer", Class::OutOfMemory),
     ("System is deadlocked on memory", Class::OutOfMemory),
     ("BUG: soft lockup", Class::Stuck),

@@ -171,6 +171,10 @@ pub enum Op {
     Join,
     /// Drops clean pages, dentries and inodes, so that what is looked at next is read from the disk.
     DropCaches,
+    /// Writes back and forgets what the page cache knows of the disk (`BLKFLSBUF`).
+    FlushBuffers {
+        disk: Disk,
+    },
     /// fsync(2) of a file of the upperdir, around the overlay: is told of a flush that failed.
     FsyncUpperFile {
         disk: Disk,
@@ -276,6 +280,7 @@ impl Op {
                 | Op::WriteDirect { .. }
                 | Op::CompareOnDisk { .. }
                 | Op::FreezeUpper { .. }
+                | Op::FlushBuffers { .. }
                 | Op::ShutDownUpper { .. }
         )
     }
