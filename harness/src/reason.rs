@@ -38,7 +38,7 @@ pub enum Reason {
 }
 
 /// Lines of the kernel log and what they state. Series tokens first.
-const STATED: [(&str, Reason); 13] = [
+const STATED: [(&str, Reason); 14] = [
     ("volatile reuse refused: not-volatile: ", Reason::NotVolatile),
     ("volatile reuse refused: in-use: ", Reason::InUse),
     ("volatile reuse refused: no-checkpoint: ", Reason::NoCheckpoint),
@@ -49,6 +49,7 @@ const STATED: [(&str, Reason); 13] = [
     ("Cannot mount volatile when upperdir has an unseen error", Reason::UnseenError),
     ("overlay with incompat feature '", Reason::Incompat),
     ("failed to read volatile checkpoint (errno: ", Reason::CheckpointUnreadable),
+    ("failed to read work/incompat (errno: ", Reason::Unreadable),
     ("failed to resolve '", Reason::Unreadable),
     ("upper fs is r/o", Reason::UpperReadOnly),
     ("of another mount, mount with '-o index=off' to override", Reason::Busy),

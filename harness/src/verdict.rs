@@ -119,6 +119,9 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
         (Want::Refused { errno, reason }, Outcome::Refused { errno: seen }) => {
             errno == *seen && Reason::stated(&report.log) == Some(reason)
         }
+        (Want::RefusedUnsaid(errno), Outcome::Refused { errno: seen }) => {
+            errno == *seen && Reason::all(&report.log).is_empty()
+        }
         (Want::Fails(errno), Outcome::Failed { errno: seen, .. }) => errno == *seen,
         (Want::IoErrors, Outcome::Failed { errno: libc::EIO, .. }) => true,
         (Want::IoErrors, Outcome::Done) => report.log.iter().any(|line| line.contains("I/O error")),
@@ -149,6 +152,7 @@ impl Seen {
             Want::OneWins { reason, .. } => ("one-wins", Some(libc::EINVAL), Some(reason)),
             Want::Differs => ("differs", None, None),
             Want::Refused { errno, reason } => ("refused", Some(errno), Some(reason)),
+            Want::RefusedUnsaid(errno) => ("refused", Some(errno), None),
             Want::Fails(errno) => ("failed", Some(errno), None),
         };
         Seen { outcome: outcome.to_string(), errno: errno.map(errno_name), reason }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Other faults, what becomes of the upper filesystem, and what patch 4 cannot see.
 
-use libc::{EINVAL, EIO};
+use libc::{EINVAL, EIO, EROFS};
 use vremount_wire::Mode::Volatile;
-use vremount_wire::{Disk, Fault, Op, Place, Stack, Via};
+use vremount_wire::{Disk, Fault, Layers, Op, Place, Stack, Via};
 
 use super::step::{BYTES, FILE, SECOND_SEED, SYNC, Script, Want, overlay};
 use super::writeback::{ERRSEQ, EXPIRED_MS, HAD_ERRORS};
@@ -15,7 +15,7 @@ const SUBSET: &str = "this mechanism only determines a subset of the error scena
 const REMOUNTED: &str = "It can also make sure the underlying filesystem wasn't remounted";
 
 pub fn claims() -> Vec<Claim> {
-    [windows(), full(), unseen(), shut()].into_iter().flatten().collect()
+    [windows(), full(), unseen(), shut_down()].into_iter().flatten().collect()
 }
 
 fn windows() -> Vec<Claim> {
@@ -35,6 +35,24 @@ fn windows() -> Vec<Claim> {
                 .intact(),
         ),
         claim(
+            "writes-fail-for-long",
+            "Refused when writes failed for as long as it takes the kernel's own writeback to come by",
+            HAD_ERRORS,
+            4,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .run(SYNC)
+                .write_again()
+                .unmount()
+                .break_with(Fault::Writes)
+                .run(Op::Sleep { ms: EXPIRED_MS })
+                .still_writable()
+                .lost()
+                .given(SYNC, Want::Fails(EIO))
+                .refuses_for_error(),
+        ),
+        claim(
             "errors-before-and-after",
             "An error that was seen before the first mount does not matter, the same error after it does",
             ERRSEQ,
@@ -52,8 +70,69 @@ fn windows() -> Vec<Claim> {
     ]
 }
 
+/// New files take new blocks, which a disk without space cannot give.
 fn full() -> Vec<Claim> {
-    Vec::new()
+    const JOURNALS: &[Fs] = &[Fs::Ext4, Fs::Btrfs, Fs::BtrfsSubvolume];
+    let full = |script: Script, fault| {
+        let more = Op::Write {
+            disk: Disk::A,
+            layers: Layers::First,
+            place: Place::Overlay,
+            file: "data/more".to_string(),
+            bytes: 4 * BYTES,
+            seed: SECOND_SEED,
+        };
+        let filled = script.mounted(Volatile).write().run(SYNC).break_with(fault).run(more);
+        filled.given(SYNC, Want::Fails(EIO)).heal().unmount()
+    };
+    let writable = || Op::UpperWritable { disk: Disk::A };
+    let thin = || Script(Vec::new()).attach_on(Disk::A, Stack::Thin, "");
+    vec![
+        claim(
+            "no-space-below",
+            "Refused after writeback found no space below the disk, for its image is on a filesystem that is full",
+            HAD_ERRORS,
+            4,
+            full(Script::on_upper(), Fault::NoSpace).run(writable()).refuses_for_error(),
+        )
+        .only(
+            &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs],
+            "cannot write its journal either, and is read-only then",
+        ),
+        claim(
+            "no-space-below-a-journal",
+            "An upper that found no space for its journal is read-only, and refused for that",
+            HAD_ERRORS,
+            0,
+            full(Script::on_upper(), Fault::NoSpace)
+                .given(SYNC, Want::Whatever)
+                .given(
+                    Op::Write {
+                        disk: Disk::A,
+                        layers: Layers::First,
+                        place: Place::Upper,
+                        file: "data/even-more".to_string(),
+                        bytes: BYTES,
+                        seed: SECOND_SEED,
+                    },
+                    Want::Fails(EROFS),
+                )
+                .given(writable(), Want::Fails(EROFS))
+                .refuses(Volatile, EINVAL, Reason::UpperReadOnly),
+        )
+        .only(JOURNALS, "has no journal that must be written to go on"),
+        claim(
+            "pool-full",
+            "Refused after writeback found no space in the pool of a thin volume",
+            HAD_ERRORS,
+            4,
+            full(thin(), Fault::PoolFull).run(writable()).refuses_for_error(),
+        )
+        .only(
+            &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs],
+            "cannot write its journal either, and is read-only then",
+        ),
+    ]
 }
 
 fn unseen() -> Vec<Claim> {
@@ -93,7 +172,7 @@ fn unseen() -> Vec<Claim> {
                 .mounts(Volatile)
                 .intact(),
         )
-        .only(&[Fs::Ext4, Fs::Ext2, Fs::Xfs, Fs::F2fs], "fsync of a file with nothing to write does not flush"),
+        .only(&[Fs::Ext4, Fs::Ext2, Fs::F2fs], "fsync of a file with nothing to write does not flush"),
         claim(
             "read-error-is-not-seen",
             "An error of a read is no writeback error: the mount fails while it lasts, and is accepted after it",
@@ -109,13 +188,53 @@ fn unseen() -> Vec<Claim> {
                 .mounts(Volatile)
                 .intact(),
         )
-        .only(
-            &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs],
-            "keeps its metadata in memory while it is mounted",
-        ),
+        .only(&[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::F2fs], "keeps its metadata in memory while it is mounted"),
     ]
 }
 
-fn shut() -> Vec<Claim> {
-    Vec::new()
+fn shut_down() -> Vec<Claim> {
+    let shut = |name, on, want| {
+        let script = Script::on_upper()
+            .after_volatile()
+            .run(SYNC)
+            .run(Op::ShutDownUpper { disk: Disk::A })
+            .then(overlay(Disk::A, Volatile, Via::Mount), want)
+            .unmount_upper()
+            .mount_upper()
+            .refuses(Volatile, EINVAL, Reason::UpperRemounted);
+        let title = "A filesystem that was shut down is not mounted on, and refused once it is mounted again";
+        claim(name, title, REMOUNTED, 3, script).only(on, "cannot be shut down, or fails in another way then")
+    };
+    vec![
+        shut(
+            "upper-shut-down",
+            &[Fs::Ext4, Fs::Ext4NoJournal],
+            Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable },
+        ),
+        shut("upper-shut-down-xfs", &[Fs::Xfs], Want::Refused { errno: EIO, reason: Reason::Unreadable }),
+        // It can still be read, and the first thing that overlayfs writes fails.
+        shut("upper-shut-down-f2fs", &[Fs::F2fs], Want::RefusedUnsaid(EIO)),
+        claim(
+            "upper-went-read-only",
+            "An upper that went read-only over an error is refused for that, and once it is mounted again for that",
+            REMOUNTED,
+            3,
+            Script(Vec::new())
+                .attach_on(Disk::A, Stack::Plain, "errors=remount-ro")
+                .after_volatile()
+                .forget()
+                .break_with(Fault::Everything)
+                .given(Op::HoldFile { disk: Disk::A, place: Place::Upper, file: FILE.to_string() }, Want::Fails(EIO))
+                .heal()
+                .given(Op::UpperWritable { disk: Disk::A }, Want::Fails(EROFS))
+                .then(
+                    overlay(Disk::A, Volatile, Via::Mount),
+                    Want::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
+                )
+                .unmount_upper()
+                .mount_upper()
+                .refuses(Volatile, EINVAL, Reason::UpperRemounted),
+        )
+        .only(&[Fs::Ext4, Fs::Ext4NoJournal], "does not go read-only over a failed read"),
+    ]
 }

@@ -39,6 +39,7 @@ impl fmt::Display for Want {
             Want::Done => f.write_str("done"),
             Want::Mounted => f.write_str("mounted"),
             Want::Refused { errno, reason } => write!(f, "refused {} {reason}", errno_name(*errno)),
+            Want::RefusedUnsaid(errno) => write!(f, "refused {}, no reason stated", errno_name(*errno)),
             Want::Fails(errno) => write!(f, "fails {}", errno_name(*errno)),
             Want::IoErrors => f.write_str("I/O errors logged"),
             Want::NoIo => f.write_str("no writes, no flushes"),

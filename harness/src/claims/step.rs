@@ -54,6 +54,8 @@ pub enum Want {
         errno: i32,
         reason: Reason,
     },
+    /// A mount that fails with this errno, and the kernel states none of the reasons that are known.
+    RefusedUnsaid(i32),
     /// Failed with this errno.
     Fails(i32),
     /// Failed with EIO, or the kernel logged I/O errors meanwhile.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reuse that is refused because the upper filesystem could not write data back. Patch 4 alone makes these hold.
 
-use libc::{EINVAL, EIO};
+use libc::EIO;
 use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Fault, Op};
 
