@@ -254,6 +254,10 @@ fn on_filesystem(op: &Op) -> Result<(), Failure> {
             let file = folder.join("file");
             context("write", &file, fs::write(&file, "left behind\n"))
         }
+        Op::RemoveLeftBehind { disk } => {
+            let folder = mounts::workdir(*disk).join("work/left");
+            context("remove", &folder, fs::remove_dir_all(&folder))
+        }
         Op::MakeLowers { count } => overlay::make_lowers(*count),
         Op::Cycle { disk, times } => cycle(*disk, *times),
         Op::Write { disk, layers, place, file, bytes, seed } => {

@@ -91,6 +91,7 @@ pub fn describe(op: &Op) -> String {
         Op::MakeIncompat { disk, name } => format!("make work/incompat/{name} on {disk}"),
         Op::RemoveIncompat { disk, name } => format!("remove work/incompat/{name} on {disk}"),
         Op::LeaveBehind { disk } => format!("leave a file deep in work/work on {disk}"),
+        Op::RemoveLeftBehind { disk } => format!("remove what was left in work/work on {disk}"),
         Op::MakeLowers { count } => format!("make {count} lower layers"),
         Op::Snapshot { disk, scope: Scope::Tree } => format!("remember all of upper filesystem {disk}"),
         Op::Snapshot { disk, scope: Scope::Marker } => format!("remember the marker on {disk}"),

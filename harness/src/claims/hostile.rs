@@ -156,6 +156,8 @@ fn unreadable() -> Vec<Claim> {
             3,
             Script::on_upper()
                 .after_volatile()
+                .mounts(Volatile)
+                .unmount()
                 .forget()
                 .break_with(Fault::Checkpoint)
                 .then(
@@ -221,6 +223,10 @@ fn incompat() -> Vec<Claim> {
                 .after_volatile()
                 .run(Op::LeaveBehind { disk: Disk::A })
                 .then(overlay(Disk::A, Volatile, Via::Mount), Want::MountedReadOnly)
+                .intact()
+                .unmount()
+                .run(Op::RemoveLeftBehind { disk: Disk::A })
+                .mounts(Volatile)
                 .intact(),
         ),
     ]

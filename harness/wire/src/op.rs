@@ -234,6 +234,10 @@ pub enum Op {
     LeaveBehind {
         disk: Disk,
     },
+    /// Removes it again.
+    RemoveLeftBehind {
+        disk: Disk,
+    },
     /// Makes lower layers, `/lowers/1` and on.
     MakeLowers {
         count: u32,
@@ -261,7 +265,7 @@ impl Op {
     #[must_use]
     pub fn sleeps(&self) -> Duration {
         match self {
-            Op::Sleep { ms } => Duration::from_millis(*ms),
+            Op::Sleep { ms } | Op::SyncUpperLater { ms, .. } => Duration::from_millis(*ms),
             _ => Duration::ZERO,
         }
     }
