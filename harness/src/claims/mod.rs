@@ -35,6 +35,7 @@ pub struct Claim {
 impl Claim {
     /// Says that it is about these filesystems, and why not about others.
     #[must_use]
+    #[allow(dead_code)]
     fn only(self, on: &'static [Fs], why: &'static str) -> Self {
         Claim { only: Some((on, why)), ..self }
     }
