@@ -20,6 +20,10 @@ use rstest::rstest;
 #[case::claim(&["verify", "--claim", "resue"], "failed to find claim \"resue\": `vremount claims --names` lists all")]
 #[case::filesystem(&["verify", "--fs", "ntfs"], "failed to find filesystem \"ntfs\": there is ext4")]
 #[case::shell_filesystem(&["shell", "--fs", "ntfs"], "failed to find filesystem \"ntfs\"")]
+#[case::tag(&["verify", "--tag", "accept"], "failed to find tag \"accept\": there is accepted, refused, writeback")]
+#[case::fault(&["verify", "--fault", "water"], "failed to find fault \"water\": there is data, everything, flush")]
+#[case::nothing_left(&["verify", "--claim", "reuse", "--fault", "data"], "none is found by all of them; leave one out")]
+#[case::nothing_to_list(&["verify", "--list", "--tag", "accepted", "--fault", "flush"], "failed to find a claim: ")]
 #[case::no_jobs(&["verify", "--jobs", "0"], "0 is not in 1..")]
 #[case::executor(&["verify", "--executor", "bochs"], "invalid value 'bochs'")]
 #[case::claims(&["claims", "--all"], "unexpected argument '--all'")]
@@ -97,6 +101,20 @@ fn every_claim_is_listed_with_its_steps() {
             assert!(listed.contains(&format!("\n    {step}\n")));
         }
     }
+}
+
+#[test]
+fn what_would_be_proved_is_listed_with_what_is_skipped() {
+    let output =
+        vremount(["verify", "--list", "--tag", "writeback", "--fs", "tmpfs", "--fs", "ext4"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let listed = stdout(&output);
+    let chosen: Vec<_> = vremount::claims::all().into_iter().filter(|claim| claim.topic == "writeback").collect();
+    assert_eq!(listed.lines().count(), 2 * chosen.len());
+    let words = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
+    let line = |start: &str| words(listed.lines().find(|line| words(line).join(" ").starts_with(start)).unwrap());
+    assert_eq!(line("error-unseen ext4"), ["error-unseen", "ext4", "writeback", "data", "4"]);
+    assert_eq!(line("error-unseen tmpfs")[5..8], ["skipped:", "is", "in"]);
 }
 
 #[test]

@@ -6,26 +6,24 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Which;
-use crate::claims::{self, Claim};
 use crate::error::{Error, Exit};
-use crate::image::Fs;
 use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{Case, MEMORY_MIB, Prover};
+use crate::prove::{MEMORY_MIB, Prover};
 use crate::report::{self, Report, Tally, Whole};
+use crate::select::{self, Filters};
 use crate::verify::{jobs, verify};
 
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
     which: Which,
-    /// Prove this claim only; may be given more than once
-    #[arg(long = "claim", value_name = "NAME")]
-    claims: Vec<String>,
-    /// Upper filesystem; may be given more than once [default: all]
-    #[arg(long = "fs", value_name = "NAME")]
-    filesystems: Vec<Fs>,
+    #[command(flatten)]
+    filters: Filters,
+    /// List what would be proved, and prove nothing: claim, filesystem, tag, faults, level from which it holds
+    #[arg(long)]
+    list: bool,
     /// What machines run on
     #[arg(long, value_enum, default_value_t = Wanted::Auto)]
     executor: Wanted,
@@ -47,7 +45,13 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let claims = chosen(&options.claims)?;
+    let claims = options.filters.claims()?;
+    let filesystems = options.filters.filesystems();
+    let cases = select::cases(&claims, &filesystems);
+    if options.list {
+        cases.iter().for_each(|case| println!("{}", select::line(case)));
+        return Ok(Exit::Holds);
+    }
     if options.twice && options.executor == Wanted::Qemu {
         return Err(not_repeatable("qemu"));
     }
@@ -56,8 +60,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let Options { which, executor: wanted, .. } = options;
     let base = which.base(&project)?;
-    let filesystems = if options.filesystems.is_empty() { &Fs::ALL } else { options.filesystems.as_slice() };
-    let lab = Lab::new(&project, &Order { base: &base, level: which.level, filesystems, wanted: *wanted })?;
+    let order = Order { base: &base, level: which.level, filesystems: &filesystems, wanted: *wanted };
+    let lab = Lab::new(&project, &order)?;
     let jobs = jobs(options.jobs, MEMORY_MIB);
     if options.twice && lab.accel.is_some() {
         return Err(not_repeatable(lab.executor.name()));
@@ -70,8 +74,6 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         lab.title(),
         lab.why
     );
-    let cases: Vec<Case<'_>> =
-        claims.iter().flat_map(|claim| filesystems.iter().map(move |fs| Case { claim, fs: *fs })).collect();
     let bar = progress::count("proving", cases.len());
     let mut tally = Tally::default();
     let prover = Prover { faults: !options.no_faults, twice: options.twice, fresh: options.fresh, ..lab.prover() };
@@ -93,15 +95,4 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 fn not_repeatable(executor: &str) -> Error {
     let way_out = "its time is the host's, and no two runs are the same; use --executor uml";
     Error::Usage(format!("failed to compare two runs under {executor}: {way_out}"))
-}
-
-fn chosen(names: &[String]) -> Result<Vec<Claim>, Error> {
-    let all = claims::all();
-    if names.is_empty() {
-        return Ok(all);
-    }
-    if let Some(unknown) = names.iter().find(|name| all.iter().all(|claim| claim.name != name.as_str())) {
-        return Err(Error::Usage(format!("failed to find claim {unknown:?}: `vremount claims --names` lists all")));
-    }
-    Ok(all.into_iter().filter(|claim| names.iter().any(|name| name == claim.name)).collect())
 }

@@ -62,6 +62,18 @@ pub enum Fault {
     Flush,
 }
 
+impl Fault {
+    /// Short and stable: what filters and reports call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fault::Data { .. } => "data",
+            Fault::Everything => "everything",
+            Fault::Flush => "flush",
+        }
+    }
+}
+
 /// What is done to the checkpoint xattr of `work/incompat/volatile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
