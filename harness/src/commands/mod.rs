@@ -5,6 +5,7 @@ mod bench_harness;
 mod cache;
 mod claims;
 mod kernel;
+mod report;
 mod shell;
 mod verify;
 
@@ -30,6 +31,8 @@ enum Command {
     Kernel(kernel::Options),
     /// Boot a kernel and prove the claims
     Verify(verify::Options),
+    /// Report on a run, also on one that was interrupted
+    Report(report::Options),
     /// List the claims, with their steps and what must come of them
     Claims(claims::Options),
     /// Boot a kernel and give a shell in it, with an upper filesystem ready
@@ -49,6 +52,7 @@ impl Cli {
         match self.command {
             Command::Kernel(options) => kernel::run(&options),
             Command::Verify(options) => verify::run(&options),
+            Command::Report(options) => report::run(&options),
             Command::Claims(options) => claims::run(&options),
             Command::Shell(options) => shell::run(&options),
             Command::BenchHarness(options) => bench_harness::run(&options),

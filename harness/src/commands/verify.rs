@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vremount verify`
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::Which;
+use super::report::Files;
 use crate::error::{Error, Exit};
 use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{MEMORY_MIB, Prover};
-use crate::report::{self, Report, Tally, Whole};
+use crate::prove::{Case, MEMORY_MIB, Proof, Prover};
+use crate::report::{self, Tally};
+use crate::results::{How, Log, Plan, Record};
 use crate::select::{self, Filters};
+use crate::verdict::Verdict;
 use crate::verify::{jobs, verify};
 
 #[derive(Args)]
@@ -22,14 +23,16 @@ pub struct Options {
     #[command(flatten)]
     filters: Filters,
     /// List what would be proved, and prove nothing: claim, filesystem, tag, faults, level from which it holds
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["resume", "json", "junit", "ktap", "kcidb"])]
     list: bool,
     /// What machines run on
     #[arg(long, value_enum, default_value_t = Wanted::Auto)]
     executor: Wanted,
-    /// Write the report for programs to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
+    /// Go on with the last run of this kernel, which was interrupted: prove what is missing
+    #[arg(long)]
+    resume: bool,
     /// Machines side by side, as far as memory allows [default: cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -55,14 +58,14 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     if options.twice && options.executor == Wanted::Qemu {
         return Err(not_repeatable("qemu"));
     }
-    let json = options.json.as_deref().map(Whole::new).transpose()?;
+    let files = options.files.open()?;
     let project = Project::find()?;
     let _cache = project.use_cache()?;
     let Options { which, executor: wanted, .. } = options;
     let base = which.base(&project)?;
-    let order = Order { base: &base, level: which.level, filesystems: &filesystems, wanted: *wanted };
+    let order =
+        Order { base: &base, level: which.level, filesystems: &filesystems, wanted: *wanted, resume: options.resume };
     let lab = Lab::new(&project, &order)?;
-    let jobs = jobs(options.jobs, MEMORY_MIB);
     if options.twice && lab.accel.is_some() {
         return Err(not_repeatable(lab.executor.name()));
     }
@@ -74,22 +77,41 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         lab.title(),
         lab.why
     );
-    let bar = progress::count("proving", cases.len());
-    let mut tally = Tally::default();
-    let prover = Prover { faults: !options.no_faults, twice: options.twice, fresh: options.fresh, ..lab.prover() };
-    let proofs = verify(&prover, &cases, jobs, |proof| {
-        bar.line(&report::line(proof));
-        bar.advance();
-        tally.count(proof);
-        bar.note(format!("{} running, {} broken", jobs.min(cases.len() - tally.total()), tally.broken));
-    });
-    drop(bar);
-    println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
-    if let Some(json) = json {
-        let report = Report::new(&lab.kernel, lab.executor.name(), lab.accel, &proofs);
-        json.write(&report.to_json())?;
+    let how = How { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };
+    let plan = Plan::new(&lab, how, &cases)?;
+    let mut log = if options.resume { Log::resume(&lab.logs, &plan)? } else { Log::create(&lab.logs, plan)? };
+    let left: Vec<Case<'_>> =
+        cases.iter().filter(|case| log.results().of(case.claim.name, case.fs).is_none()).copied().collect();
+    if options.resume {
+        println!("resumed: {} of {} are there\n", cases.len() - left.len(), cases.len());
     }
+    prove(&lab, how, &left, jobs(options.jobs, MEMORY_MIB), &mut log)?;
+    let tally = Tally::of(log.results());
+    println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
+    files.write(log.results())?;
     Ok(tally.exit())
+}
+
+/// Proves cases, shows them, and keeps what came of them.
+fn prove(lab: &Lab, how: How, cases: &[Case<'_>], jobs: usize, log: &mut Log) -> Result<(), Error> {
+    let bar = progress::count("proving", cases.len());
+    let prover = Prover { faults: how.faults, twice: how.twice, fresh: how.fresh, ..lab.prover() };
+    let mut kept = Ok(());
+    let keep = |proof: &Proof| {
+        // After a line that is torn there is nothing more to keep.
+        if kept.is_ok() {
+            kept = log.append(Record::new(proof));
+        }
+    };
+    let (mut shown, mut broken) = (0, 0);
+    verify(&prover, cases, jobs, keep, |proof| {
+        bar.line(&report::line(&Record::new(proof)));
+        bar.advance();
+        shown += 1;
+        broken += usize::from(proof.judgement.verdict == Verdict::Broken);
+        bar.note(format!("{} running, {broken} broken", jobs.min(cases.len() - shown)));
+    });
+    kept
 }
 
 fn not_repeatable(executor: &str) -> Error {
