@@ -85,6 +85,8 @@ impl Prover<'_> {
             Ok((None, again)) => Proof { time: first.time + again.time, ..again },
             Ok((Some(difference), again)) => {
                 let judgement = Judgement::cannot_tell(format!("run again it was not the same: {difference}"));
+                // Undecided it is either way; the transcript only says so too.
+                let _ = transcript::revise(&again.log, &judgement);
                 Proof { judgement, time: first.time + again.time, ..again }
             }
             Err(cause) => Proof { judgement: Judgement::cannot_tell(cause.to_string()), ..first },

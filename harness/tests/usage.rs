@@ -86,6 +86,16 @@ fn what_is_no_log_is_not_reported_on(#[case] text: &str, #[case] expected: &str)
 }
 
 #[test]
+fn what_is_no_transcript_is_not_shown() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "{\"claim\":\"reuse\"}\n").unwrap();
+    let output = vremount(["transcript"]).arg(file.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("failed to understand "), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+}
+
+#[test]
 fn the_cache_is_cleaned_as_asked() {
     let caches = tempfile::tempdir().unwrap();
     let make = |path: &&str| {
