@@ -23,6 +23,8 @@ pub enum Error {
     Machine(#[from] machine::Error),
     #[error(transparent)]
     Tool(#[from] tool::Error),
+    #[error("failed to understand {path}: {why}; run verify again", path = path.display())]
+    Results { path: std::path::PathBuf, why: String },
     #[error("failed to {what} {path}: {cause}", path = path.display())]
     Io { what: &'static str, path: std::path::PathBuf, cause: std::io::Error },
 }

@@ -36,6 +36,8 @@ pub struct Order<'a> {
     pub level: Level,
     pub filesystems: &'a [Fs],
     pub wanted: Wanted,
+    /// Whether logs of an earlier run stay.
+    pub resume: bool,
 }
 
 pub struct Lab {
@@ -47,6 +49,8 @@ pub struct Lab {
     pub why: String,
     /// Of every filesystem that was ordered.
     pub media: BTreeMap<Fs, Medium>,
+    /// PID 1 of its machines.
+    pub guest: PathBuf,
     /// Transcripts and console logs of the last run of this base, level and architecture.
     pub logs: PathBuf,
     /// Keeps another run from writing there too.
@@ -116,6 +120,7 @@ fn choose(project: &Project, order: &Order<'_>) -> Result<Choice, Error> {
 struct Things {
     kernel: Kernel,
     media: BTreeMap<Fs, Medium>,
+    guest: PathBuf,
     /// Without an upper filesystem.
     bare: Initramfs,
     logs: PathBuf,
@@ -125,17 +130,17 @@ struct Things {
 impl Things {
     fn obtain(project: &Project, order: &Order<'_>, arch: Arch) -> Result<Self, Error> {
         let kernel = build::kernel(project, order.base, arch, order.level)?;
-        let (logs, logs_lock) = logs(project, &kernel, arch)?;
+        let (logs, logs_lock) = logs(project, &kernel, arch, order.resume)?;
         let guest = image::build_guest(&project.root)?;
         let medium = |fs: &Fs| Ok((*fs, Medium::obtain(*fs, &project.cache, &guest, &kernel.module.path, Vec::new())?));
         let media = order.filesystems.iter().map(medium).collect::<Result<_, Error>>()?;
         let bare = Initramfs::new(&guest, &kernel.module.path, None, Vec::new())?;
-        Ok(Things { kernel, media, bare, logs, logs_lock })
+        Ok(Things { kernel, media, guest, bare, logs, logs_lock })
     }
 
     fn into_lab(self, executor: Box<dyn Executor>, accel: Option<Accel>, why: String) -> Lab {
-        let Things { kernel, media, logs, logs_lock, .. } = self;
-        Lab { kernel, executor, accel, why, media, logs, _logs_lock: logs_lock }
+        let Things { kernel, media, guest, logs, logs_lock, .. } = self;
+        Lab { kernel, executor, accel, why, media, guest, logs, _logs_lock: logs_lock }
     }
 
     /// User Mode Linux, if it runs here: to try takes no longer than to guess.
@@ -177,13 +182,13 @@ impl Things {
     }
 }
 
-/// An empty folder for what a run leaves behind, and the lock on it.
-fn logs(project: &Project, kernel: &Kernel, arch: Arch) -> Result<(PathBuf, File), Error> {
+/// A folder for what a run leaves behind, empty unless it goes on with an earlier one, and the lock on it.
+fn logs(project: &Project, kernel: &Kernel, arch: Arch, resume: bool) -> Result<(PathBuf, File), Error> {
     let runs = project.root.join("target/runs");
     let name = format!("{}-level{}-{}", kernel.base, kernel.level, arch.name());
     let lock = project::lock(&runs.join(format!("{name}.lock")))?;
     let logs = runs.join(name);
-    if logs.exists() {
+    if logs.exists() && !resume {
         fs::remove_dir_all(&logs).map_err(Error::io("remove", &logs))?;
     }
     fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;

@@ -19,6 +19,8 @@ pub mod prove;
 pub mod reason;
 mod repeat;
 pub mod report;
+pub mod results;
+pub mod select;
 pub mod series;
 pub mod source;
 mod together;

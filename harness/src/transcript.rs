@@ -1,49 +1,231 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What happened, step by step, for a person who was not there.
+//! What happened, step by step, for who was not there: a line of JSON for the claim, one for each step, one for the
+//! verdict. Nothing of the host is in it, so that under time travel the same run leaves the same bytes.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-use vremount_wire::StepReport;
+use serde::{Deserialize, Serialize};
+use vremount_wire::{Outcome, StepReport};
 
-use crate::claims::{Claim, Step, describe_outcome};
-use crate::verdict::Judgement;
+use crate::build::Kernel;
+use crate::claims::{Step, describe, describe_outcome};
+use crate::image::Fs;
+use crate::prove::Case;
+use crate::verdict::{Judgement, Verdict};
 
-/// Writes the transcript of a claim; `parts` holds the reports of each of its machines.
+/// A line of a transcript; its fields tell which.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line<'a> {
+    First {
+        claim: Cow<'a, str>,
+        title: Cow<'a, str>,
+        sentence: Cow<'a, str>,
+        fs: Fs,
+        base: Cow<'a, str>,
+        level: u8,
+    },
+    Step {
+        /// In words.
+        step: String,
+        kind: Kind,
+        /// What it must lead to, in words; none for the host.
+        expected: Option<String>,
+        /// None if the guest did not get there.
+        outcome: Option<Cow<'a, Outcome>>,
+        /// Of guest time.
+        us: Option<u64>,
+        /// What the kernel logged meanwhile.
+        log: Cow<'a, [String]>,
+    },
+    Last {
+        verdict: Verdict,
+        because: Option<Cow<'a, str>>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Evidence,
+    Claim,
+    Host,
+}
+
+/// Writes the transcript of a case; `parts` holds the reports of each of its machines.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn write(
     to: &Path,
-    claim: &Claim,
+    kernel: &Kernel,
+    case: &Case<'_>,
     steps: &[Step],
     parts: &[&[StepReport]],
     judgement: &Judgement,
 ) -> io::Result<()> {
-    std::fs::write(to, text(claim, steps, parts, judgement))
+    std::fs::write(to, text(kernel, case, steps, parts, judgement)?)
 }
 
-fn text(claim: &Claim, steps: &[Step], parts: &[&[StepReport]], judgement: &Judgement) -> String {
-    let mut text = format!("{}: {}\n\n", claim.name, claim.title);
+/// Gives a transcript another verdict than it was written with.
+///
+/// # Errors
+/// If the file cannot be read or written.
+pub fn revise(path: &Path, judgement: &Judgement) -> io::Result<()> {
+    let text = std::fs::read_to_string(path)?;
+    let kept = text.trim_end().rfind('\n').map_or("", |end| &text[..=end]);
+    std::fs::write(path, format!("{kept}{}", last(judgement)?))
+}
+
+fn text(
+    kernel: &Kernel,
+    case: &Case<'_>,
+    steps: &[Step],
+    parts: &[&[StepReport]],
+    judgement: &Judgement,
+) -> serde_json::Result<String> {
+    let claim = case.claim;
+    let mut text = line(&Line::First {
+        claim: claim.name.into(),
+        title: claim.title.into(),
+        sentence: claim.sentence.into(),
+        fs: case.fs,
+        base: kernel.base.as_str().into(),
+        level: kernel.level.number(),
+    })?;
     let mut parts = parts.iter();
     let mut reports = parts.next().copied().unwrap_or_default().iter();
     for step in steps {
-        let _ = writeln!(text, "{step}");
-        if matches!(step, Step::Host(_)) {
-            reports = parts.next().copied().unwrap_or_default().iter();
-        } else if let Some(report) = reports.next() {
-            let _ = writeln!(text, "    {} ({} us)", describe_outcome(&report.outcome), report.us);
-            for line in &report.log {
-                let _ = writeln!(text, "    | {line}");
+        let (words, kind, expected) = match step {
+            Step::Given(op, want) => (describe(op), Kind::Evidence, Some(want.to_string())),
+            Step::Then(op, want) => (describe(op), Kind::Claim, Some(want.to_string())),
+            Step::Host(_) => (step.to_string(), Kind::Host, None),
+        };
+        let report = match kind {
+            Kind::Host => {
+                reports = parts.next().copied().unwrap_or_default().iter();
+                None
             }
-        } else {
-            let _ = writeln!(text, "    not reached");
+            _ => reports.next(),
+        };
+        text += &line(&Line::Step {
+            step: words,
+            kind,
+            expected,
+            outcome: report.map(|report| Cow::Borrowed(&report.outcome)),
+            us: report.map(|report| report.us),
+            log: Cow::Borrowed(report.map_or(&[], |report| &report.log)),
+        })?;
+    }
+    Ok(text + &last(judgement)?)
+}
+
+fn last(judgement: &Judgement) -> serde_json::Result<String> {
+    line(&Line::Last { verdict: judgement.verdict, because: judgement.because.as_deref().map(Cow::from) })
+}
+
+fn line(line: &Line<'_>) -> serde_json::Result<String> {
+    Ok(serde_json::to_string(line)? + "\n")
+}
+
+/// A line of a transcript, for people.
+///
+/// # Errors
+/// If it is none.
+pub fn in_words(line: &str) -> serde_json::Result<String> {
+    Ok(match serde_json::from_str(line)? {
+        Line::First { claim, title, fs, base, level, .. } => {
+            format!("{claim}: {title}\non {}, Linux {base} at level {level}\n\n", fs.name())
         }
+        Line::Step { step, kind, expected, outcome, us, log } => {
+            let expected = match (kind, expected) {
+                (Kind::Claim, Some(expected)) => format!(" => {expected}"),
+                (Kind::Evidence, Some(expected)) if expected != "done" => format!(" ({expected})"),
+                _ => String::new(),
+            };
+            let outcome = match (kind, &outcome) {
+                (Kind::Host, _) => String::new(),
+                (_, Some(outcome)) => format!("    {} ({} us)\n", describe_outcome(outcome), us.unwrap_or_default()),
+                (_, None) => "    not reached\n".to_string(),
+            };
+            let log: String = log.iter().map(|line| format!("    | {line}\n")).collect();
+            format!("{step}{expected}\n{outcome}{log}")
+        }
+        Line::Last { verdict, because } => {
+            format!("\n{verdict}\n{}", because.map_or_else(String::new, |because| format!("{because}\n")))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::{Claim, HostStep, Want};
+    use vremount_wire::Op;
+
+    #[test]
+    fn each_step_is_a_line_also_where_the_guest_did_not_get() {
+        let steps = vec![
+            Step::Given(Op::WriteBack, Want::Done),
+            Step::Host(HostStep::PowerCut),
+            Step::Then(Op::WriteBack, Want::Fails(5)),
+            Step::Then(Op::ReloadOverlay, Want::Done),
+        ];
+        let claim = Claim {
+            name: "c",
+            topic: "t",
+            title: "A title",
+            sentence: "He said \"so\".",
+            since: 3,
+            steps: steps.clone(),
+            only: None,
+        };
+        let report = |outcome, log: &[&str]| StepReport {
+            index: 0,
+            outcome,
+            log: log.iter().map(ToString::to_string).collect(),
+            us: 7,
+        };
+        let first = [report(Outcome::Done, &["one", "two"])];
+        let second = [report(Outcome::Failed { errno: 5, what: "sync".to_string() }, &[])];
+        let judgement = Judgement::cannot_tell("it hung");
+        let case = Case { claim: &claim, fs: Fs::Ext4NoJournal };
+        let text = text(&Kernel::toy(), &case, &steps, &[&first, &second], &judgement).unwrap();
+        assert_eq!(
+            text,
+            r#"{"claim":"c","title":"A title","sentence":"He said \"so\".","fs":"ext4-no-journal","base":"toy","level":4}
+{"step":"sync(2)","kind":"evidence","expected":"done","outcome":"done","us":7,"log":["one","two"]}
+{"step":"cut the machine's power","kind":"host","expected":null,"outcome":null,"us":null,"log":[]}
+{"step":"sync(2)","kind":"claim","expected":"fails EIO","outcome":{"failed":{"errno":5,"what":"sync"}},"us":7,"log":[]}
+{"step":"unload and load overlay","kind":"claim","expected":"done","outcome":null,"us":null,"log":[]}
+{"verdict":"cannot-tell","because":"it hung"}
+"#
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &text).unwrap();
+        revise(file.path(), &Judgement::cannot_tell("it differs")).unwrap();
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text.replace("it hung", "it differs"));
+        let words: String = text.lines().map(|line| in_words(line).unwrap()).collect();
+        assert_eq!(
+            words,
+            "c: A title
+on ext4-no-journal, Linux toy at level 4
+
+sync(2)
+    done (7 us)
+    | one
+    | two
+cut the machine's power
+sync(2) => fails EIO
+    sync: EIO (7 us)
+unload and load overlay => done
+    not reached
+
+cannot tell
+it hung
+"
+        );
     }
-    let _ = writeln!(text, "\n{:?}", judgement.verdict);
-    if let Some(because) = &judgement.because {
-        let _ = writeln!(text, "{because}");
-    }
-    text
 }

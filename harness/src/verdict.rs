@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vremount_wire::{Op, Outcome, StepReport};
 
 use crate::claims::{Step, Want, describe, describe_outcome, errno_name};
 use crate::reason::Reason;
 
 /// What can be said of a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     Holds,
@@ -20,7 +20,7 @@ pub enum Verdict {
 }
 
 /// An outcome in the terms of a report: `mounted`, `refused`, ... with errno and stated reason where there are any.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     pub outcome: String,
     pub errno: Option<String>,

@@ -15,9 +15,15 @@ use crate::together;
 /// something to do and that the first results come soon.
 const TOGETHER: usize = 8;
 
-/// Proves cases on up to `jobs` machines at a time. `on_proof` sees each proof in the order of the cases, as soon as
-/// those before it are there.
-pub fn verify(prover: &Prover<'_>, cases: &[Case<'_>], jobs: usize, mut on_proof: impl FnMut(&Proof)) -> Vec<Proof> {
+/// Proves cases on up to `jobs` machines at a time. `at_once` sees each proof when it is there, `in_order` in the order of
+/// the cases, as soon as those before it are there.
+pub fn verify(
+    prover: &Prover<'_>,
+    cases: &[Case<'_>],
+    jobs: usize,
+    mut at_once: impl FnMut(&Proof),
+    mut in_order: impl FnMut(&Proof),
+) -> Vec<Proof> {
     let batches = batches(prover, cases);
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
@@ -37,9 +43,10 @@ pub fn verify(prover: &Prover<'_>, cases: &[Case<'_>], jobs: usize, mut on_proof
         let mut early = BTreeMap::new();
         let mut proofs = Vec::with_capacity(cases.len());
         for (place, proof) in receiver {
+            at_once(&proof);
             early.insert(place, proof);
             while let Some(proof) = early.remove(&proofs.len()) {
-                on_proof(&proof);
+                in_order(&proof);
                 proofs.push(proof);
             }
         }

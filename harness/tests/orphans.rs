@@ -19,7 +19,7 @@ use vremount::build::{self, Arch};
 use vremount::image::{self, Fs, Initramfs, MODULE_PATH, Upper};
 use vremount::machine::{Boot, End, Executor, Run, Uml};
 use vremount::project::Project;
-use vremount_wire::{Program, Shutdown, Work};
+use vremount_wire::{Filesystem, Program, Shutdown, Work};
 
 const TIMES: u32 = 50;
 const AT_A_TIME: usize = 4;
@@ -52,13 +52,13 @@ impl World {
         fs::copy(&kernel.image, at.join("linux")).unwrap();
         let upper = Upper::obtain(Fs::Ext4, &project.cache).unwrap();
         let guest = image::build_guest(&project.root).unwrap();
-        let initramfs = Initramfs::new(&guest, &kernel.module.path, &upper, Vec::new()).unwrap();
+        let initramfs = Initramfs::new(&guest, &kernel.module.path, upper.as_ref(), Vec::new()).unwrap();
         for (name, shutdown) in [("halts", Shutdown::PowerOff), ("spins", Shutdown::Spin)] {
             let program = Program {
                 work: Work::Steps(Vec::new()),
                 module: MODULE_PATH.to_string(),
                 disks: BTreeMap::new(),
-                fs: String::new(),
+                fs: Filesystem::default(),
                 channel: "/dev/ttyS0".to_string(),
                 shutdown,
             };

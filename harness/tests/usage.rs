@@ -20,6 +20,14 @@ use rstest::rstest;
 #[case::claim(&["verify", "--claim", "resue"], "failed to find claim \"resue\": `vremount claims --names` lists all")]
 #[case::filesystem(&["verify", "--fs", "ntfs"], "failed to find filesystem \"ntfs\": there is ext4")]
 #[case::shell_filesystem(&["shell", "--fs", "ntfs"], "failed to find filesystem \"ntfs\"")]
+#[case::tag(&["verify", "--tag", "accept"], "failed to find tag \"accept\": there is accepted, ")]
+#[case::fault(&["verify", "--fault", "water"], "failed to find fault \"water\": there is ")]
+#[case::nothing_left(&["verify", "--claim", "reuse", "--fault", "data"], "none is found by all of them; leave one out")]
+#[case::nothing_to_list(&["verify", "--list", "--tag", "accepted", "--fault", "flush"], "failed to find a claim: ")]
+#[case::list_is_no_run(&["verify", "--list", "--junit", "x"], "cannot be used with '--junit <FILE>'")]
+#[case::list_or_resume(&["verify", "--list", "--resume"], "cannot be used with '--resume'")]
+#[case::report_on_nothing(&["report"], "<RUN>")]
+#[case::report_on_nowhere(&["report", "/nowhere"], "failed to read /nowhere/results.jsonl")]
 #[case::no_jobs(&["verify", "--jobs", "0"], "0 is not in 1..")]
 #[case::executor(&["verify", "--executor", "bochs"], "invalid value 'bochs'")]
 #[case::claims(&["claims", "--all"], "unexpected argument '--all'")]
@@ -42,11 +50,14 @@ fn outside_of_the_checkout_nobody_can_tell(#[case] args: &[&str]) {
     assert!(stderr(&output).contains("failed to find the vremount checkout"), "{}", stderr(&output));
 }
 
-#[test]
-fn a_report_that_cannot_be_written_is_said_before_the_work() {
-    let output = vremount(["verify", "--json", "/nowhere/report.json"]).output().unwrap();
+#[rstest]
+fn a_report_that_cannot_be_written_is_said_before_the_work(
+    #[values("--json", "--junit", "--ktap", "--kcidb")] format: &str,
+    #[values(&["verify"], &["report", "/nowhere"])] command: &[&str],
+) {
+    let output = vremount(command).args([format, "/nowhere/report"]).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
-    assert!(stderr(&output).contains("failed to write /nowhere/report.json"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("failed to write /nowhere/report"), "{}", stderr(&output));
     assert_eq!(stdout(&output), "");
 }
 
@@ -58,6 +69,30 @@ fn an_earlier_report_survives_a_run_that_does_not_start() {
     let output = vremount(args).arg(report.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(fs::read_to_string(report.path()).unwrap(), "the earlier report");
+}
+
+#[rstest]
+#[case::empty("", "it is empty: the run had not started")]
+#[case::torn("{\"schema\":1", "it is empty: the run had not started")]
+#[case::something_else("hello\n", "line 1: expected value at line 1 column 1; run verify again")]
+fn what_is_no_log_is_not_reported_on(#[case] text: &str, #[case] expected: &str) {
+    let run = tempfile::tempdir().unwrap();
+    fs::write(run.path().join("results.jsonl"), text).unwrap();
+    let report = run.path().join("report");
+    let output = vremount(["report"]).arg(run.path()).arg("--ktap").arg(&report).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    assert!(!report.exists());
+}
+
+#[test]
+fn what_is_no_transcript_is_not_shown() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "{\"claim\":\"reuse\"}\n").unwrap();
+    let output = vremount(["transcript"]).arg(file.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("failed to understand "), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
 }
 
 #[test]
@@ -97,6 +132,20 @@ fn every_claim_is_listed_with_its_steps() {
             assert!(listed.contains(&format!("\n    {step}\n")));
         }
     }
+}
+
+#[test]
+fn what_would_be_proved_is_listed_with_what_is_skipped() {
+    let output =
+        vremount(["verify", "--list", "--tag", "writeback", "--fs", "tmpfs", "--fs", "ext4"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let listed = stdout(&output);
+    let chosen: Vec<_> = vremount::claims::all().into_iter().filter(|claim| claim.topic == "writeback").collect();
+    assert_eq!(listed.lines().count(), 2 * chosen.len());
+    let words = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
+    let line = |start: &str| words(listed.lines().find(|line| words(line).join(" ").starts_with(start)).unwrap());
+    assert_eq!(line("error-unseen ext4"), ["error-unseen", "ext4", "writeback", "data", "4"]);
+    assert_eq!(line("error-unseen tmpfs")[5..8], ["skipped:", "is", "in"]);
 }
 
 #[test]

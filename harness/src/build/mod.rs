@@ -36,6 +36,24 @@ pub struct Kernel {
     pub module: Module,
 }
 
+#[cfg(test)]
+impl Kernel {
+    /// One that nobody built.
+    pub(crate) fn toy() -> Self {
+        let nowhere = PathBuf::new;
+        Kernel {
+            base: "toy".to_string(),
+            series: "s".to_string(),
+            level: Level::FULL,
+            image: nowhere(),
+            vmlinux: nowhere(),
+            config: nowhere(),
+            build_id: "k".to_string(),
+            module: Module { path: nowhere(), sha256: "m".to_string() },
+        }
+    }
+}
+
 /// The overlay module of a level.
 #[derive(Debug, Clone)]
 pub struct Module {

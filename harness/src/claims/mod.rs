@@ -17,6 +17,7 @@ pub use describe::describe;
 pub use outcome::{describe_outcome, errno_name};
 pub use step::{HostStep, Step, Want};
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use step::Script;
@@ -28,6 +29,8 @@ use vremount_wire::{Disk, Op};
 pub struct Claim {
     /// Short and stable: what `--claim` takes and JSON carries.
     pub name: &'static str,
+    /// The module it is in: what `--tag` takes.
+    pub topic: &'static str,
     /// What is claimed, in a sentence of our own.
     pub title: &'static str,
     /// The words it stands for: of the cover letter of 2020, or of ours where that one is silent.
@@ -83,34 +86,39 @@ impl Claim {
     pub fn has_fault(&self) -> bool {
         self.steps.iter().any(Step::is_fault)
     }
+
+    /// What is broken on purpose, by name.
+    #[must_use]
+    pub fn faults(&self) -> BTreeSet<&'static str> {
+        let ops = self.steps.iter().filter_map(Step::op);
+        ops.filter_map(|op| if let Op::Break { fault, .. } = op { Some(fault.name()) } else { None }).collect()
+    }
 }
 
 /// Every claim, in the order in which they are told.
 #[must_use]
 pub fn all() -> Vec<Claim> {
-    [
-        accepted::claims(),
-        lifecycle::claims(),
-        features::claims(),
-        refused::claims(),
-        hostile::claims(),
-        races::claims(),
-        writeback::claims(),
-        faults::claims(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let topics = [
+        ("accepted", accepted::claims()),
+        ("lifecycle", lifecycle::claims()),
+        ("features", features::claims()),
+        ("refused", refused::claims()),
+        ("hostile", hostile::claims()),
+        ("races", races::claims()),
+        ("writeback", writeback::claims()),
+        ("faults", faults::claims()),
+    ];
+    let claims = topics.into_iter().flat_map(|(topic, claims)| claims.into_iter().map(move |c| Claim { topic, ..c }));
+    claims.collect()
 }
 
 fn claim(name: &'static str, title: &'static str, sentence: &'static str, since: u8, script: Script) -> Claim {
-    Claim { name, title, sentence, since, steps: script.0, only: None }
+    Claim { name, topic: "", title, sentence, since, steps: script.0, only: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn names_are_unique_and_plain() {

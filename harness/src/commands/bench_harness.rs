@@ -79,7 +79,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
     let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
-    let order = |wanted| Order { base: &base, level: options.which.level, filesystems: &[Fs::Ext4], wanted };
+    let filesystems = &[Fs::Ext4];
+    let order = |wanted| Order { base: &base, level: options.which.level, filesystems, wanted, resume: false };
     let labs = [Lab::new(&project, &order(Wanted::Uml))?, Lab::new(&project, &order(Wanted::Qemu))?];
     let claim = claims::all().into_iter().find(|claim| claim.name == CLAIM);
     let claim = claim.ok_or_else(|| Error::Usage(format!("failed to find claim {CLAIM:?}")))?;
@@ -119,7 +120,7 @@ fn many(lab: &Lab) -> Many {
     let cases: Vec<_> = provable.map(|claim| Case { claim, fs: Fs::Ext4 }).collect();
     while verdicts < VERDICTS {
         let cases = &cases[..cases.len().min(VERDICTS - verdicts)];
-        verdicts += verify(&lab.prover(), cases, jobs, |_| bar.advance()).len();
+        verdicts += verify(&lab.prover(), cases, jobs, |_| (), |_| bar.advance()).len();
     }
     Many { verdicts, jobs, seconds: started.elapsed().as_secs_f64() }
 }

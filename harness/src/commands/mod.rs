@@ -5,7 +5,9 @@ mod bench_harness;
 mod cache;
 mod claims;
 mod kernel;
+mod report;
 mod shell;
+mod transcript;
 mod verify;
 
 use clap::{Args, Parser, Subcommand};
@@ -30,6 +32,10 @@ enum Command {
     Kernel(kernel::Options),
     /// Boot a kernel and prove the claims
     Verify(verify::Options),
+    /// Report on a run, also on one that was interrupted
+    Report(report::Options),
+    /// Show a transcript to people
+    Transcript(transcript::Options),
     /// List the claims, with their steps and what must come of them
     Claims(claims::Options),
     /// Boot a kernel and give a shell in it, with an upper filesystem ready
@@ -49,6 +55,8 @@ impl Cli {
         match self.command {
             Command::Kernel(options) => kernel::run(&options),
             Command::Verify(options) => verify::run(&options),
+            Command::Report(options) => report::run(&options),
+            Command::Transcript(options) => transcript::run(&options),
             Command::Claims(options) => claims::run(&options),
             Command::Shell(options) => shell::run(&options),
             Command::BenchHarness(options) => bench_harness::run(&options),

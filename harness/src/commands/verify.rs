@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vremount verify`
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::Which;
-use crate::claims::{self, Claim};
+use super::report::Files;
 use crate::error::{Error, Exit};
-use crate::image::Fs;
 use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{Case, MEMORY_MIB, Prover};
-use crate::report::{self, Report, Tally, Whole};
+use crate::prove::{Case, MEMORY_MIB, Proof, Prover};
+use crate::report::{self, Tally};
+use crate::results::{How, Log, Plan, Record};
+use crate::select::{self, Filters};
+use crate::verdict::Verdict;
 use crate::verify::{jobs, verify};
 
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
     which: Which,
-    /// Prove this claim only; may be given more than once
-    #[arg(long = "claim", value_name = "NAME")]
-    claims: Vec<String>,
-    /// Upper filesystem; may be given more than once [default: all]
-    #[arg(long = "fs", value_name = "NAME")]
-    filesystems: Vec<Fs>,
+    #[command(flatten)]
+    filters: Filters,
+    /// List what would be proved, and prove nothing: claim, filesystem, tag, faults, level from which it holds
+    #[arg(long, conflicts_with_all = ["resume", "json", "junit", "ktap", "kcidb"])]
+    list: bool,
     /// What machines run on
     #[arg(long, value_enum, default_value_t = Wanted::Auto)]
     executor: Wanted,
-    /// Write the report for programs to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
+    /// Go on with the last run of this kernel, which was interrupted: prove what is missing
+    #[arg(long)]
+    resume: bool,
     /// Machines side by side, as far as memory allows [default: cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -47,18 +48,24 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let claims = chosen(&options.claims)?;
+    let claims = options.filters.claims()?;
+    let filesystems = options.filters.filesystems();
+    let cases = select::cases(&claims, &filesystems);
+    if options.list {
+        cases.iter().for_each(|case| println!("{}", select::line(case)));
+        return Ok(Exit::Holds);
+    }
     if options.twice && options.executor == Wanted::Qemu {
         return Err(not_repeatable("qemu"));
     }
-    let json = options.json.as_deref().map(Whole::new).transpose()?;
+    let files = options.files.open()?;
     let project = Project::find()?;
     let _cache = project.use_cache()?;
     let Options { which, executor: wanted, .. } = options;
     let base = which.base(&project)?;
-    let filesystems = if options.filesystems.is_empty() { &Fs::ALL } else { options.filesystems.as_slice() };
-    let lab = Lab::new(&project, &Order { base: &base, level: which.level, filesystems, wanted: *wanted })?;
-    let jobs = jobs(options.jobs, MEMORY_MIB);
+    let order =
+        Order { base: &base, level: which.level, filesystems: &filesystems, wanted: *wanted, resume: options.resume };
+    let lab = Lab::new(&project, &order)?;
     if options.twice && lab.accel.is_some() {
         return Err(not_repeatable(lab.executor.name()));
     }
@@ -70,38 +77,44 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         lab.title(),
         lab.why
     );
-    let cases: Vec<Case<'_>> =
-        claims.iter().flat_map(|claim| filesystems.iter().map(move |fs| Case { claim, fs: *fs })).collect();
-    let bar = progress::count("proving", cases.len());
-    let mut tally = Tally::default();
-    let prover = Prover { faults: !options.no_faults, twice: options.twice, fresh: options.fresh, ..lab.prover() };
-    let proofs = verify(&prover, &cases, jobs, |proof| {
-        bar.line(&report::line(proof));
-        bar.advance();
-        tally.count(proof);
-        bar.note(format!("{} running, {} broken", jobs.min(cases.len() - tally.total()), tally.broken));
-    });
-    drop(bar);
-    println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
-    if let Some(json) = json {
-        let report = Report::new(&lab.kernel, lab.executor.name(), lab.accel, &proofs);
-        json.write(&report.to_json())?;
+    let how = How { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };
+    let plan = Plan::new(&lab, how, &cases)?;
+    let mut log = if options.resume { Log::resume(&lab.logs, &plan)? } else { Log::create(&lab.logs, plan)? };
+    let left: Vec<Case<'_>> =
+        cases.iter().filter(|case| log.results().of(case.claim.name, case.fs).is_none()).copied().collect();
+    if options.resume {
+        println!("resumed: {} of {} are there\n", cases.len() - left.len(), cases.len());
     }
+    prove(&lab, how, &left, jobs(options.jobs, MEMORY_MIB), &mut log)?;
+    let tally = Tally::of(log.results());
+    println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
+    files.write(log.results())?;
     Ok(tally.exit())
+}
+
+/// Proves cases, shows them, and keeps what came of them.
+fn prove(lab: &Lab, how: How, cases: &[Case<'_>], jobs: usize, log: &mut Log) -> Result<(), Error> {
+    let bar = progress::count("proving", cases.len());
+    let prover = Prover { faults: how.faults, twice: how.twice, fresh: how.fresh, ..lab.prover() };
+    let mut kept = Ok(());
+    let keep = |proof: &Proof| {
+        // After a line that is torn there is nothing more to keep.
+        if kept.is_ok() {
+            kept = log.append(Record::new(proof));
+        }
+    };
+    let (mut shown, mut broken) = (0, 0);
+    verify(&prover, cases, jobs, keep, |proof| {
+        bar.line(&report::line(&Record::new(proof)));
+        bar.advance();
+        shown += 1;
+        broken += usize::from(proof.judgement.verdict == Verdict::Broken);
+        bar.note(format!("{} running, {broken} broken", jobs.min(cases.len() - shown)));
+    });
+    kept
 }
 
 fn not_repeatable(executor: &str) -> Error {
     let way_out = "its time is the host's, and no two runs are the same; use --executor uml";
     Error::Usage(format!("failed to compare two runs under {executor}: {way_out}"))
-}
-
-fn chosen(names: &[String]) -> Result<Vec<Claim>, Error> {
-    let all = claims::all();
-    if names.is_empty() {
-        return Ok(all);
-    }
-    if let Some(unknown) = names.iter().find(|name| all.iter().all(|claim| claim.name != name.as_str())) {
-        return Err(Error::Usage(format!("failed to find claim {unknown:?}: `vremount claims --names` lists all")));
-    }
-    Ok(all.into_iter().filter(|claim| names.iter().any(|name| name == claim.name)).collect())
 }

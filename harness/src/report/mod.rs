@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Proofs as people and programs read them.
+//! Results as people and programs read them.
 
 mod json;
+mod junit;
+mod kcidb;
+mod ktap;
 mod table;
 mod whole;
 
-pub use json::Report;
-pub use table::{Tally, line};
+pub use json::json;
+pub use junit::junit;
+pub use kcidb::kcidb;
+pub use ktap::ktap;
+pub use table::{Tally, line, missing};
 pub use whole::Whole;
+
+/// Why there is no verdict on a case that was planned.
+const MISSING: &str = "the run was interrupted before it was proved";

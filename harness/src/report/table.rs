@@ -2,28 +2,34 @@
 //! One line a claim.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::Exit;
-use crate::prove::Proof;
+use crate::results::{Planned, Record, Results};
 use crate::verdict::{Seen, Verdict};
 
-/// The line of a proof: verdict, claim, filesystem, outcome, time; below it, why it is not `holds`.
+/// The line of a case: verdict, claim, filesystem, outcome, time; below it, why it is not `holds`.
 #[must_use]
-pub fn line(proof: &Proof) -> String {
-    let judgement = &proof.judgement;
-    let outcome = judgement.observed.as_ref().map_or_else(|| "-".to_string(), Seen::to_string);
+pub fn line(record: &Record) -> String {
+    let outcome = record.observed.as_ref().map_or_else(|| "-".to_string(), Seen::to_string);
     let mut line = format!(
         "{:<12} {:<28} {:<15} {:<32} {:>5.2} s",
-        judgement.verdict.to_string(),
-        proof.claim,
-        proof.fs.name(),
+        record.verdict.to_string(),
+        record.claim,
+        record.fs.name(),
         outcome,
-        proof.time.as_secs_f64()
+        Duration::from_millis(record.ms).as_secs_f64()
     );
-    if let Some(because) = &judgement.because {
-        line += &format!("\n             {because}\n             see {}", proof.log.display());
+    if let Some(because) = &record.because {
+        line += &format!("\n             {because}\n             see {}", record.log.display());
     }
     line
+}
+
+/// The line of a case that never ran to its end.
+#[must_use]
+pub fn missing(case: &Planned) -> String {
+    format!("{:<12} {:<28} {}", "missing", case.claim, case.fs.name())
 }
 
 impl fmt::Display for Verdict {
@@ -57,22 +63,24 @@ pub struct Tally {
     pub broken: usize,
     pub cannot_tell: usize,
     pub skipped: usize,
+    /// Planned, and never ran to their end.
+    pub missing: usize,
 }
 
 impl Tally {
-    pub fn count(&mut self, proof: &Proof) {
-        *match proof.judgement.verdict {
-            Verdict::Holds => &mut self.holds,
-            Verdict::Broken => &mut self.broken,
-            Verdict::CannotTell => &mut self.cannot_tell,
-            Verdict::Skipped => &mut self.skipped,
-        } += 1;
-    }
-
-    /// How many there are.
     #[must_use]
-    pub fn total(self) -> usize {
-        self.holds + self.broken + self.cannot_tell + self.skipped
+    pub fn of(results: &Results) -> Self {
+        let mut tally = Tally::default();
+        for (_, record) in results.cases() {
+            *match record.map(|record| record.verdict) {
+                Some(Verdict::Holds) => &mut tally.holds,
+                Some(Verdict::Broken) => &mut tally.broken,
+                Some(Verdict::CannotTell) => &mut tally.cannot_tell,
+                Some(Verdict::Skipped) => &mut tally.skipped,
+                None => &mut tally.missing,
+            } += 1;
+        }
+        tally
     }
 
     /// What it means for the command as a whole. What is broken weighs more than what nobody can tell.
@@ -80,7 +88,7 @@ impl Tally {
     pub fn exit(self) -> Exit {
         match self {
             Tally { broken: 1.., .. } => Exit::Broken,
-            Tally { cannot_tell: 1.., .. } => Exit::CannotTell,
+            Tally { cannot_tell: 1.., .. } | Tally { missing: 1.., .. } => Exit::CannotTell,
             _ => Exit::Holds,
         }
     }
@@ -88,7 +96,8 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { holds, broken, cannot_tell, skipped } = self;
-        write!(f, "{holds} hold, {broken} broken, {cannot_tell} cannot tell, {skipped} skipped")
+        let Tally { holds, broken, cannot_tell, skipped, missing } = self;
+        write!(f, "{holds} hold, {broken} broken, {cannot_tell} cannot tell, {skipped} skipped")?;
+        if *missing > 0 { write!(f, ", {missing} missing") } else { Ok(()) }
     }
 }

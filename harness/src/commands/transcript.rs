@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount transcript`
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::error::{Error, Exit};
+use crate::transcript;
+
+#[derive(Args)]
+pub struct Options {
+    /// The transcript of a claim, below target/runs/
+    file: PathBuf,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let path = &options.file;
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let words: Result<String, _> = text.lines().map(transcript::in_words).collect();
+    let not_understood = |why: serde_json::Error| Error::Results { path: path.clone(), why: why.to_string() };
+    print!("{}", words.map_err(not_understood)?);
+    Ok(Exit::Holds)
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The log of a run: a line for what it is of, then one for each case as soon as it is finished. Lines are only added, so
+//! whatever ends the run, what was proved stays proved; at worst the last line is torn.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Plan, Record, Results};
+use crate::error::Error;
+
+/// Its name in the folder of the run.
+pub const FILE: &str = "results.jsonl";
+
+/// A log that is written.
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    results: Results,
+}
+
+impl Log {
+    /// Starts a log.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(folder: &Path, plan: Plan) -> Result<Self, Error> {
+        let path = folder.join(FILE);
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        let mut log = Log { path, file, results: Results { plan, records: Vec::new() } };
+        let plan = log.results.plan.clone();
+        log.line(&plan)?;
+        Ok(log)
+    }
+
+    /// Goes on with the log of an interrupted run of the same.
+    ///
+    /// # Errors
+    /// If there is none, or it is of another run.
+    pub fn resume(folder: &Path, plan: &Plan) -> Result<Self, Error> {
+        let path = folder.join(FILE);
+        let no = |why: String| Error::Usage(format!("failed to resume: {why}; run it without --resume"));
+        let (results, whole) = match fs::read(&path) {
+            Ok(text) if text.contains(&b'\n') => parse(&text).map_err(not_understood(&path))?,
+            Ok(_) => return Err(no(format!("the run in {} had not started", folder.display()))),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                return Err(no(format!("there is no run in {}", folder.display())));
+            }
+            Err(cause) => return Err(Error::io("read", &path)(cause)),
+        };
+        if let Some(what) = plan.differs_in(&results.plan) {
+            return Err(no(format!("the run in {} is another, its {what:?} differs", folder.display())));
+        }
+        let file = File::options().append(true).open(&path).map_err(Error::io("open", &path))?;
+        // Else the next line would be a part of the torn one.
+        file.set_len(whole as u64).map_err(Error::io("cut", &path))?;
+        Ok(Log { path, file, results })
+    }
+
+    /// Adds a finished case.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn append(&mut self, record: Record) -> Result<(), Error> {
+        self.line(&record)?;
+        self.results.add(record).map_err(not_understood(&self.path))
+    }
+
+    #[must_use]
+    pub fn results(&self) -> &Results {
+        &self.results
+    }
+
+    /// In one piece: what is written is with the kernel, and stays if this program does not.
+    fn line(&mut self, value: &impl Serialize) -> Result<(), Error> {
+        let line = serde_json::to_string(value).map_err(|error| Error::io("write", &self.path)(error.into()))?;
+        self.file.write_all((line + "\n").as_bytes()).map_err(Error::io("write", &self.path))
+    }
+}
+
+impl Results {
+    /// What a run left behind, whether it is finished or not; and whether its last line was torn, and left out.
+    ///
+    /// # Errors
+    /// If there is no run in the folder, or its log is not one.
+    pub fn read(folder: &Path) -> Result<(Self, bool), Error> {
+        let path = folder.join(FILE);
+        let text = fs::read(&path).map_err(|cause| {
+            let hint = "name the folder of a run, as verify does in its last line";
+            Error::Usage(format!("failed to read {}: {cause}; {hint}", path.display()))
+        })?;
+        let (results, whole) = parse(&text).map_err(not_understood(&path))?;
+        Ok((results, whole < text.len()))
+    }
+}
+
+/// The lines that are whole, and how many bytes they are.
+fn parse(text: &[u8]) -> Result<(Results, usize), String> {
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let mut lines = text[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
+    let Some((_, plan)) = lines.next() else { return Err("it is empty: the run had not started".to_string()) };
+    let plan = serde_json::from_slice(plan).map_err(|cause| format!("line 1: {cause}"))?;
+    let mut results = Results { plan, records: Vec::new() };
+    for (place, line) in lines {
+        let record = serde_json::from_slice(line).map_err(|cause| cause.to_string());
+        record.and_then(|record| results.add(record)).map_err(|why| format!("line {}: {why}", place + 1))?;
+    }
+    Ok((results, whole))
+}
+
+fn not_understood(path: &Path) -> impl FnOnce(String) -> Error {
+    let path = path.to_path_buf();
+    move |why| Error::Results { path, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{planned, record};
+    use super::*;
+    use crate::image::Fs;
+    use crate::verdict::Judgement;
+    use rstest::rstest;
+
+    /// The log of a run that was interrupted after the first of two cases.
+    fn interrupted(folder: &Path) -> Plan {
+        let plan = planned(&[("c", Fs::Ext4), ("c", Fs::Ext2)]).plan;
+        let mut log = Log::create(folder, plan.clone()).unwrap();
+        log.append(record("c", Fs::Ext2, Judgement::skipped("é"))).unwrap();
+        plan
+    }
+
+    fn left(results: &Results) -> Vec<Fs> {
+        results.cases().filter(|(_, record)| record.is_none()).map(|(case, _)| case.fs).collect()
+    }
+
+    /// However far the writer of a line got: the lines before it count, and the next one is a line of its own.
+    #[test]
+    fn a_torn_line_is_as_if_it_were_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let plan = interrupted(folder.path());
+        let before = fs::read(&path).unwrap();
+        let torn = record("c", Fs::Ext4, Judgement::skipped("é"));
+        let line = serde_json::to_vec(&torn).unwrap();
+        for bytes in 0..=line.len() {
+            fs::write(&path, [&before, &line[..bytes]].concat()).unwrap();
+            let (results, is_torn) = Results::read(folder.path()).unwrap();
+            assert_eq!((left(&results), is_torn), (vec![Fs::Ext4], bytes > 0));
+            let mut log = Log::resume(folder.path(), &plan).unwrap();
+            assert_eq!(left(log.results()), [Fs::Ext4]);
+            log.append(torn.clone()).unwrap();
+            let (results, is_torn) = Results::read(folder.path()).unwrap();
+            assert_eq!((left(&results), is_torn), (vec![], false));
+            assert_eq!(results.of("c", Fs::Ext4), Some(&torn));
+        }
+    }
+
+    #[rstest]
+    #[case::kernel(|plan: &mut Plan| plan.build_id += "0", "build_id")]
+    #[case::module(|plan: &mut Plan| plan.module_sha256 += "0", "module_sha256")]
+    #[case::harness(|plan: &mut Plan| plan.harness_sha256 += "0", "harness_sha256")]
+    #[case::options(|plan: &mut Plan| plan.how.faults = false, "how")]
+    #[case::accel(|plan: &mut Plan| plan.accel = None, "accel")]
+    #[case::choice(|plan: &mut Plan| drop(plan.cases.pop()), "cases")]
+    fn another_run_is_not_gone_on_with(#[case] change: fn(&mut Plan), #[case] what: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plan = interrupted(folder.path());
+        let before = fs::read(folder.path().join(FILE)).unwrap();
+        change(&mut plan);
+        let Err(Error::Usage(why)) = Log::resume(folder.path(), &plan) else { panic!("it went on") };
+        assert!(why.contains(&format!("its {what:?} differs; run it without --resume")), "{why}");
+        assert_eq!(fs::read(folder.path().join(FILE)).unwrap(), before);
+    }
+
+    #[rstest]
+    #[case::nothing(None, "there is no run in ")]
+    #[case::empty(Some(""), " had not started")]
+    #[case::torn(Some("{\"schema\":1,"), " had not started")]
+    fn a_run_that_was_not_is_not_gone_on_with(#[case] text: Option<&str>, #[case] expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(text) = text {
+            fs::write(folder.path().join(FILE), text).unwrap();
+        }
+        let Err(Error::Usage(why)) = Log::resume(folder.path(), &planned(&[]).plan) else { panic!("it went on") };
+        assert!(why.contains(expected), "{why}");
+        assert!(Results::read(folder.path()).is_err());
+    }
+
+    #[rstest]
+    #[case::not_json("{]\n", "line 3: ")]
+    #[case::not_planned("btrfs", "line 3: c on btrfs was not planned")]
+    #[case::twice("ext2", "line 3: c on ext2 is there twice")]
+    fn what_no_run_writes_is_an_error(#[case] line: &str, #[case] expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        interrupted(folder.path());
+        let path = folder.path().join(FILE);
+        let before = fs::read_to_string(&path).unwrap();
+        let line = line.parse().map_or(line.to_string(), |fs| {
+            serde_json::to_string(&record("c", fs, Judgement::skipped(""))).unwrap() + "\n"
+        });
+        fs::write(&path, before + &line).unwrap();
+        let error = Results::read(folder.path()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(matches!(error, Error::Results { .. }));
+    }
+}

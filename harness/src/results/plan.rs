@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a run proves, on what and how. Two runs of the same plan are one run that was interrupted.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+use crate::image::Fs;
+use crate::lab::Lab;
+use crate::machine::Accel;
+use crate::prove::Case;
+
+/// Of log and reports. Fields are added, never changed.
+const SCHEMA: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub schema: u32,
+    pub base: String,
+    pub series: String,
+    pub level: u8,
+    pub arch: String,
+    pub executor: String,
+    /// None where the kernel is a program of the host itself.
+    pub accel: Option<Accel>,
+    pub build_id: String,
+    pub module_sha256: String,
+    /// Of this program and its guest: other claims, other judgement, another run.
+    pub harness_sha256: String,
+    pub how: How,
+    pub cases: Vec<Planned>,
+}
+
+/// Options that may change what comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct How {
+    pub faults: bool,
+    pub twice: bool,
+    pub fresh: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    pub claim: String,
+    pub fs: Fs,
+}
+
+impl Plan {
+    /// # Errors
+    /// If this program or its guest cannot be read.
+    pub fn new(lab: &Lab, how: How, cases: &[Case<'_>]) -> Result<Self, Error> {
+        let kernel = &lab.kernel;
+        let planned = |case: &Case<'_>| Planned { claim: case.claim.name.to_string(), fs: case.fs };
+        Ok(Plan {
+            schema: SCHEMA,
+            base: kernel.base.clone(),
+            series: kernel.series.clone(),
+            level: kernel.level.number(),
+            arch: lab.executor.arch().name().to_string(),
+            executor: lab.executor.name().to_string(),
+            accel: lab.accel,
+            build_id: kernel.build_id.clone(),
+            module_sha256: kernel.module.sha256.clone(),
+            harness_sha256: sha256(&[Path::new("/proc/self/exe"), &lab.guest])?,
+            how,
+            cases: cases.iter().map(planned).collect(),
+        })
+    }
+
+    /// The first thing in which another is different.
+    #[must_use]
+    pub fn differs_in(&self, other: &Plan) -> Option<String> {
+        // Strings and numbers in structures always have a JSON form.
+        let value = |plan: &Plan| serde_json::to_value(plan).unwrap_or_default();
+        let (ours, theirs) = (value(self), value(other));
+        ours.as_object()?.iter().find(|(key, ours)| theirs.get(key) != Some(ours)).map(|(key, _)| key.clone())
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let Plan { base, series, level, executor, .. } = self;
+        let accel = self.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name()));
+        format!("Linux {base}, series {series} at level {level}, {executor}{accel}")
+    }
+}
+
+fn sha256(files: &[&Path]) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    for path in files {
+        hash.update(fs::read(path).map_err(Error::io("read", *path))?);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+impl Plan {
+    pub(crate) fn toy(cases: Vec<Planned>) -> Self {
+        let text = str::to_string;
+        Plan {
+            schema: SCHEMA,
+            base: text("5.10.13"),
+            series: text("s"),
+            level: 4,
+            arch: text("x86_64"),
+            executor: text("qemu"),
+            accel: Some(Accel::Tcg),
+            build_id: text("b1"),
+            module_sha256: text("50d1"),
+            harness_sha256: text("4a"),
+            how: How { faults: true, twice: false, fresh: false },
+            cases,
+        }
+    }
+}
