@@ -73,8 +73,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     for (case, record) in results.cases() {
         println!("{}", record.map_or_else(|| report::missing(case), report::line));
     }
+    println!("\n{}", report::matrix(&results));
     let tally = Tally::of(&results);
-    println!("\n{tally}");
+    println!("{tally}");
     files.write(&results)?;
     Ok(tally.exit())
 }

@@ -86,6 +86,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         println!("resumed: {} of {} are there\n", cases.len() - left.len(), cases.len());
     }
     prove(&lab, how, &left, jobs(options.jobs, MEMORY_MIB), &mut log)?;
+    if filesystems.len() > 1 {
+        println!("{}", report::matrix(log.results()));
+    }
     let tally = Tally::of(log.results());
     println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
     files.write(log.results())?;
@@ -105,7 +108,11 @@ fn prove(lab: &Lab, how: How, cases: &[Case<'_>], jobs: usize, log: &mut Log) ->
     };
     let (mut shown, mut broken) = (0, 0);
     verify(&prover, cases, jobs, keep, |proof| {
-        bar.line(&report::line(&Record::new(proof)));
+        // Many filesystems make a matrix in the end, and lines of what needs looking at.
+        let telling = matches!(proof.judgement.verdict, Verdict::Broken | Verdict::CannotTell);
+        if telling || lab.media.len() == 1 {
+            bar.line(&report::line(&Record::new(proof)));
+        }
         bar.advance();
         shown += 1;
         broken += usize::from(proof.judgement.verdict == Verdict::Broken);

@@ -5,6 +5,7 @@ mod json;
 mod junit;
 mod kcidb;
 mod ktap;
+mod matrix;
 mod table;
 mod whole;
 
@@ -12,6 +13,7 @@ pub use json::json;
 pub use junit::junit;
 pub use kcidb::kcidb;
 pub use ktap::ktap;
+pub use matrix::matrix;
 pub use table::{Tally, line, missing};
 pub use whole::Whole;
 

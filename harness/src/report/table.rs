@@ -21,7 +21,11 @@ pub fn line(record: &Record) -> String {
         Duration::from_millis(record.ms).as_secs_f64()
     );
     if let Some(because) = &record.because {
-        line += &format!("\n             {because}\n             see {}", record.log.display());
+        line += &format!("\n             {because}");
+    }
+    // Of what was skipped there is nothing to see.
+    if !matches!(record.verdict, Verdict::Holds | Verdict::Skipped) {
+        line += &format!("\n             see {}", record.log.display());
     }
     line
 }
