@@ -18,18 +18,27 @@ pub fn claims() -> Vec<Claim> {
     [windows(), full(), unseen(), shut_down()].into_iter().flatten().collect()
 }
 
+fn direct() -> Op {
+    Op::WriteDirect { disk: Disk::A, file: FILE.to_string(), bytes: BYTES, seed: SECOND_SEED }
+}
+
 fn windows() -> Vec<Claim> {
     vec![
         claim(
             "writes-fail-for-a-moment",
-            "Writes that fail for a second in which nobody writes do not matter",
+            "Writes that fail for a second, in which nothing was written back, do not matter",
             HAD_ERRORS,
             3,
             Script::on_upper()
-                .after_volatile()
+                .mounted(Volatile)
+                .write()
+                .run(SYNC)
                 .break_with(Fault::Writes)
+                // Evidence that they do, which is not kept.
+                .given(direct(), Want::Fails(EIO))
                 .run(Op::Sleep { ms: 1000 })
                 .still_writable()
+                .unmount()
                 .run(SYNC)
                 .mounts(Volatile)
                 .intact(),
@@ -147,10 +156,7 @@ fn unseen() -> Vec<Claim> {
                 .write()
                 .run(SYNC)
                 .break_data(Disk::A)
-                .given(
-                    Op::WriteDirect { disk: Disk::A, file: FILE.to_string(), bytes: BYTES, seed: SECOND_SEED },
-                    Want::Fails(EIO),
-                )
+                .given(direct(), Want::Fails(EIO))
                 .still_writable()
                 .unmount()
                 .mounts(Volatile)

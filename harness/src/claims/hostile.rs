@@ -160,6 +160,8 @@ fn unreadable() -> Vec<Claim> {
                 .unmount()
                 .forget()
                 .break_with(Fault::Checkpoint)
+                // It is read before it would be changed.
+                .given(Op::Forge { disk: Disk::A, forgery: Forgery::Next(Field::InstanceId) }, Want::Fails(EIO))
                 .then(
                     overlay(Disk::A, Volatile, Via::Mount),
                     Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable },
