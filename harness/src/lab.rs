@@ -173,6 +173,7 @@ impl Things {
             initramfs: &initramfs,
             disk: None,
             memory_mib: MEMORY_MIB,
+            processors: 1,
             console_log: &self.logs.join("probe.console"),
             limits,
             power_cut: false,

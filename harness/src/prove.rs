@@ -183,6 +183,7 @@ impl Prover<'_> {
             initramfs: &initramfs,
             disk,
             memory_mib: MEMORY_MIB,
+            processors: if part.ops.iter().any(Op::is_race) { 2 } else { 1 },
             console_log: &self.file(name, &format!("{number}.console")),
             limits: self.executor.limits().and_sleeping(part.ops.iter().map(Op::sleeps).sum()),
             power_cut,

@@ -38,7 +38,7 @@ pub enum Reason {
 }
 
 /// Lines of the kernel log and what they state. Series tokens first.
-const STATED: [(&str, Reason); 14] = [
+const STATED: [(&str, Reason); 16] = [
     ("volatile reuse refused: not-volatile: ", Reason::NotVolatile),
     ("volatile reuse refused: in-use: ", Reason::InUse),
     ("volatile reuse refused: no-checkpoint: ", Reason::NoCheckpoint),
@@ -50,6 +50,8 @@ const STATED: [(&str, Reason); 14] = [
     ("overlay with incompat feature '", Reason::Incompat),
     ("failed to read volatile checkpoint (errno: ", Reason::CheckpointUnreadable),
     ("failed to read work/incompat (errno: ", Reason::Unreadable),
+    ("failed to look up work/incompat (errno: ", Reason::Unreadable),
+    ("failed to look up volatile marker (errno: ", Reason::Unreadable),
     ("failed to resolve '", Reason::Unreadable),
     ("upper fs is r/o", Reason::UpperReadOnly),
     ("of another mount, mount with '-o index=off' to override", Reason::Busy),

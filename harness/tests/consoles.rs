@@ -22,6 +22,7 @@ fn class(log: &Path) -> &'static str {
         initramfs: Path::new("/dev/null"),
         disk: None,
         memory_mib: 1,
+        processors: 1,
         console_log: Path::new("/dev/null"),
         limits: Limits { silence: limit, total: limit },
         power_cut: false,

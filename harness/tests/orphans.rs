@@ -73,6 +73,7 @@ impl World {
             initramfs,
             disk: None,
             memory_mib: 64,
+            processors: 1,
             console_log: &self.0.join(format!("{number}.console")),
             limits: Uml.limits(),
             power_cut,

@@ -56,6 +56,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         initramfs: &path,
         disk: None,
         memory_mib: MEMORY_MIB,
+        processors: 1,
         console_log: &lab.logs.join("shell.console"),
         limits: lab.executor.limits(),
         power_cut: false,

@@ -39,6 +39,8 @@ pub struct Boot<'a> {
     /// A disk that outlives the machine.
     pub disk: Option<&'a Path>,
     pub memory_mib: u32,
+    /// As many as its program can make use of: more make a machine slower. User Mode Linux has one.
+    pub processors: u8,
     pub console_log: &'a Path,
     pub limits: Limits,
     /// Kill the machine as soon as the guest said its last word.

@@ -51,11 +51,11 @@ impl Executor for Qemu {
         Arch::X86_64
     }
 
-    /// Virtio devices are numbered in the order in which they are named: the channel's comes first. Two processors, so that
-    /// mounts can race.
+    /// Virtio devices are numbered in the order in which they are named: the channel's comes first.
     fn command(&self, boot: &Boot<'_>) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["-M", "microvm,acpi=off", "-accel", self.accel.name(), "-smp", "2"]);
+        command.args(["-M", "microvm,acpi=off", "-accel", self.accel.name()]);
+        command.arg("-smp").arg(boot.processors.to_string());
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         command.arg("-m").arg(boot.memory_mib.to_string());
         command.arg("-kernel").arg(boot.image).arg("-initrd").arg(boot.initramfs).args(["-append", KERNEL_ARGS]);

@@ -270,6 +270,12 @@ impl Op {
         }
     }
 
+    /// Whether it does several things at the same time.
+    #[must_use]
+    pub fn is_race(&self) -> bool {
+        matches!(self, Op::Race { .. })
+    }
+
     /// Whether it is about the disk below the upper filesystem, or about what stays there.
     #[must_use]
     pub fn needs_disk(&self) -> bool {
