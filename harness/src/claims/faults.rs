@@ -49,11 +49,7 @@ fn windows() -> Vec<Claim> {
             HAD_ERRORS,
             4,
             Script::on_upper()
-                .mounted(Volatile)
-                .write()
-                .run(SYNC)
-                .write_again()
-                .unmount()
+                .at_risk()
                 .break_with(Fault::Writes)
                 .run(Op::Sleep { ms: EXPIRED_MS })
                 .still_writable()

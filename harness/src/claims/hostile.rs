@@ -6,6 +6,7 @@ use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Op, Via};
 
 use super::step::{Script, Want, overlay};
+use super::writeback::ERRSEQ;
 use super::{Claim, claim};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -13,7 +14,6 @@ use crate::reason::Reason;
 const CHECKPOINT: &str = "we can checkpoint this data on disk in an xattr";
 const BOOT_ID: &str = "it generates a UUID at load time which can be used to uniquely identify it";
 const INSTANCE: &str = "a per boot monotonically increasing integer identifying the superblock";
-const ERRSEQ: &str = "A sample of the errseq_t on the workdir / upperdir's superblock";
 const OURS_INCOMPAT: &str = "what work/incompat names must be known, or the mount fails";
 
 pub fn claims() -> Vec<Claim> {

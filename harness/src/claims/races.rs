@@ -6,11 +6,11 @@ use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Fault, Layers, Op, Place, Via};
 
 use super::step::{BYTES, FILE, SECOND_SEED, SYNC, Script, Want, overlay, unmount};
+use super::writeback::ERRSEQ;
 use super::{Claim, claim};
 use crate::reason::Reason;
 
 const OURS_IN_USE: &str = "there is no reuse while the upper is in use";
-const ERRSEQ: &str = "A sample of the errseq_t on the workdir / upperdir's superblock";
 
 /// A read takes so long while an error is to happen between two of them.
 const READ_MS: u32 = 1000;

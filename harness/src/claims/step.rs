@@ -215,6 +215,11 @@ impl Script {
         self.mounted(Mode::Volatile).write().run(SYNC).break_data(Disk::A).write_again()
     }
 
+    /// Volatile and unmounted, with other data in the page cache than on a disk that works so far.
+    pub fn at_risk(self) -> Self {
+        self.mounted(Mode::Volatile).write().run(SYNC).write_again().unmount()
+    }
+
     /// The error happens and nobody is told.
     pub fn fails_unseen(self) -> Self {
         self.given(Op::WriteBackData { disk: Disk::A, file: FILE.into() }, Want::IoErrors).still_writable()

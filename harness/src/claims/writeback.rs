@@ -93,11 +93,7 @@ pub fn claims() -> Vec<Claim> {
             HAD_ERRORS,
             4,
             Script::on_upper()
-                .mounted(Volatile)
-                .write()
-                .run(SYNC)
-                .write_again()
-                .unmount()
+                .at_risk()
                 .break_with(Fault::Everything)
                 .fails_unseen()
                 .given(SYNC, Want::Fails(EIO))
