@@ -12,7 +12,7 @@ use rstest::rstest;
 use vremount::machine::{Accel, Boot, End, Executor, Limits, Qemu};
 
 /// What a machine that prints the log and is gone comes out as.
-fn class(log: &Path) -> &'static str {
+fn class(log: &Path) -> String {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("qemu");
     common::script(&program, &format!("#!/bin/sh\ntail --lines=+2 '{}'\n", log.display()));
@@ -27,7 +27,7 @@ fn class(log: &Path) -> &'static str {
         limits: Limits { silence: limit, total: limit },
         power_cut: false,
     });
-    match run.end {
+    let class = match run.end {
         End::Panic(_) => "panic",
         End::Oops(_) => "oops",
         End::OutOfMemory(_) => "out of memory",
@@ -35,8 +35,9 @@ fn class(log: &Path) -> &'static str {
         // The machine was gone, and its kernel is not to blame.
         End::Lost(_) if run.splats.is_empty() => "clean",
         End::Lost(_) => "warning",
-        _ => "something else",
-    }
+        other => return format!("{other:?}"),
+    };
+    class.to_owned()
 }
 
 #[rstest]

@@ -5,9 +5,10 @@
 
 pub mod toy;
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// The root of this checkout.
 pub fn checkout() -> PathBuf {
@@ -22,8 +23,12 @@ pub fn vremount<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) ->
 }
 
 /// A script that may be run.
+// Another process writes it: a descriptor of ours, open for writing, would be inherited by what other tests start
+// meanwhile, and running the script fails with ETXTBSY until they let go of it.
 pub fn script(path: &Path, text: &str) {
-    std::fs::write(path, text).unwrap();
+    let mut writer = Command::new("tee").arg(path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(writer.wait().unwrap().success(), "writing {}", path.display());
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
