@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use vremount_wire::{Filesystem, Program, Work};
 
-use crate::base::{Base, Level};
-use crate::build::{self, Arch, Kernel};
+use crate::build::{self, Arch, Kernel, Wish};
 use crate::error::Error;
 use crate::image::{self, Fs, Initramfs, MODULE_PATH, Medium};
 use crate::machine::{self, Accel, Boot, Choice, End, Executor, Limits, Qemu, Run, Uml};
@@ -32,8 +31,7 @@ pub enum Wanted {
 
 /// The kernel that is to be proved on, and how.
 pub struct Order<'a> {
-    pub base: &'a Base,
-    pub level: Level,
+    pub kernel: Wish<'a>,
     pub filesystems: &'a [Fs],
     pub wanted: Wanted,
     /// Whether logs of an earlier run stay.
@@ -129,7 +127,7 @@ struct Things {
 
 impl Things {
     fn obtain(project: &Project, order: &Order<'_>, arch: Arch) -> Result<Self, Error> {
-        let kernel = build::kernel(project, order.base, arch, order.level)?;
+        let kernel = build::kernel(project, &order.kernel, arch)?;
         let (logs, logs_lock) = logs(project, &kernel, arch, order.resume)?;
         let guest = image::build_guest(&project.root)?;
         let medium = |fs: &Fs| Ok((*fs, Medium::obtain(*fs, &project.cache, &guest, &kernel.module.path, Vec::new())?));
@@ -176,6 +174,7 @@ impl Things {
             processors: 1,
             console_log: &self.logs.join("probe.console"),
             limits,
+            kernels: 1,
             power_cut: false,
         });
         fs::remove_file(&initramfs).map_err(Error::io("remove", &initramfs))?;
@@ -186,7 +185,8 @@ impl Things {
 /// A folder for what a run leaves behind, empty unless it goes on with an earlier one, and the lock on it.
 fn logs(project: &Project, kernel: &Kernel, arch: Arch, resume: bool) -> Result<(PathBuf, File), Error> {
     let runs = project.root.join("target/runs");
-    let name = format!("{}-level{}-{}", kernel.base, kernel.level, arch.name());
+    let fragment = kernel.fragment.as_ref().map(|name| format!("-{name}")).unwrap_or_default();
+    let name = format!("{}-level{}-{}{fragment}", kernel.base, kernel.level, arch.name());
     let lock = project::lock(&runs.join(format!("{name}.lock")))?;
     let logs = runs.join(name);
     if logs.exists() && !resume {

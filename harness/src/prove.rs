@@ -73,7 +73,8 @@ impl Prover<'_> {
     /// Proves a claim on machines of its own, once or twice.
     #[must_use]
     pub fn prove(&self, case: &Case<'_>) -> Proof {
-        if let Some(why) = case.claim.skipped_on(case.fs) {
+        let skipped_for = || case.claim.skipped_for(self.executor.arch());
+        if let Some(why) = case.claim.skipped_on(case.fs).or_else(skipped_for) {
             return self.proof(case, &[], &[], Judgement::skipped(why), Duration::ZERO, Vec::new());
         }
         let first = self.prove_alone(case);
@@ -102,7 +103,7 @@ impl Prover<'_> {
             Ok(reports) => judge_run(&steps, &reports, &runs),
             Err(why) => Judgement::cannot_tell(why),
         };
-        let parts: Vec<Vec<StepReport>> = runs.iter().map(reports).collect();
+        let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(Run::lives).map(reports).collect();
         let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
         let machines = runs.iter().map(|run| run.times).collect();
         let proof = self.proof(case, &steps, &parts, judgement, started.elapsed(), machines);
@@ -142,10 +143,11 @@ impl Prover<'_> {
             image::unpack(upper, disk).map_err(|error| error.to_string())?;
         }
         let mut all = Vec::new();
-        for (number, part) in parts.iter().enumerate() {
-            let run = self.run_part(name, case.fs, number, part, disk.as_deref())?;
-            let outcome = check(self.kernel, part, &run);
-            all.extend(reports(&run));
+        let machines = parts.split_inclusive(|part| part.ends_in != Some(HostStep::Kexec));
+        for (number, parts) in machines.enumerate() {
+            let run = self.run_machine(name, case.fs, number, parts, disk.as_deref())?;
+            let outcome = check(self.kernel, parts, &run);
+            all.extend(reports(&run.events));
             runs.push(run);
             outcome?;
         }
@@ -156,43 +158,62 @@ impl Prover<'_> {
         Ok(all)
     }
 
-    /// Runs one machine.
-    pub(crate) fn run_part(
+    /// Runs one machine, which has a kernel for each of the parts.
+    pub(crate) fn run_machine(
         &self,
         name: &str,
         fs: Fs,
         number: usize,
-        part: &Part,
+        parts: &[Part],
         disk: Option<&Path>,
     ) -> Result<Run, String> {
-        let medium = self.medium(fs)?;
-        let power_cut = part.ends_in == Some(HostStep::PowerCut);
-        let first = disk.map_or_else(|| medium.backing(), |disk| self.executor.backing(disk));
-        let program = Program {
-            work: Work::Steps(part.ops.clone()),
-            module: MODULE_PATH.to_string(),
-            disks: BTreeMap::from([(Disk::A, first), (Disk::B, medium.backing())]),
-            fs: fs.filesystem(),
-            channel: self.executor.channel_device().to_string(),
-            shutdown: if power_cut { Shutdown::Spin } else { self.executor.shutdown() },
-        };
         let initramfs = self.file(name, &format!("{number}.initramfs"));
-        medium.initramfs.write(&program, &initramfs).map_err(|error| error.to_string())?;
+        self.write_initramfs(fs, parts, disk, &initramfs)?;
+        let ops: Vec<&Op> = parts.iter().flat_map(|part| &part.ops).collect();
         let boot = Boot {
             image: &self.kernel.image,
             initramfs: &initramfs,
             disk,
             memory_mib: MEMORY_MIB,
-            processors: if part.ops.iter().any(Op::is_race) { 2 } else { 1 },
+            processors: if ops.iter().any(|op| op.is_race()) { 2 } else { 1 },
             console_log: &self.file(name, &format!("{number}.console")),
-            limits: self.executor.limits().and_sleeping(part.ops.iter().map(Op::sleeps).sum()),
-            power_cut,
+            limits: self.executor.limits().and_sleeping(ops.iter().map(|op| op.sleeps()).sum()),
+            kernels: parts.len(),
+            power_cut: ends_in(parts) == Some(HostStep::PowerCut),
         };
         let mut run = self.executor.run(&boot);
-        run.times.devices = spent(&run, part, |op| matches!(op, Op::Attach { .. }));
-        run.times.filesystem = spent(&run, part, |op| matches!(op, Op::MountUpper { .. }));
+        run.times.devices = spent(&run, &ops, |op| matches!(op, Op::Attach { .. }));
+        run.times.filesystem = spent(&run, &ops, |op| matches!(op, Op::MountUpper { .. }));
         let _ = std::fs::remove_file(&initramfs);
         Ok(run)
+    }
+
+    /// The initramfs of the first part, with those of the others in it, each in the one before.
+    fn write_initramfs(&self, fs: Fs, parts: &[Part], disk: Option<&Path>, to: &Path) -> Result<(), String> {
+        let medium = self.medium(fs)?;
+        let mut next = None;
+        for part in parts.iter().rev() {
+            let first = disk.map_or_else(|| medium.backing(), |disk| self.executor.backing(disk));
+            let program = Program {
+                work: Work::Steps(part.ops.clone()),
+                module: MODULE_PATH.to_string(),
+                disks: BTreeMap::from([(Disk::A, first), (Disk::B, medium.backing())]),
+                fs: fs.filesystem(),
+                channel: self.executor.channel_device().to_string(),
+                shutdown: match part.ends_in {
+                    Some(HostStep::PowerCut) => Shutdown::Spin,
+                    Some(HostStep::Kexec) => Shutdown::Kexec,
+                    Some(HostStep::Reboot) | None => self.executor.shutdown(),
+                },
+            };
+            // What is read of the file to be put into another is read before that is written.
+            let written = match next.replace(to) {
+                None => medium.initramfs.write(&program, to),
+                Some(next) => medium.initramfs.write_with_next(&program, &self.kernel.image, next, to),
+            };
+            written.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn medium(&self, fs: Fs) -> Result<&Medium, String> {
@@ -204,9 +225,14 @@ impl Prover<'_> {
     }
 }
 
-/// What a guest reported, in the order of its program.
-pub(crate) fn reports(run: &Run) -> Vec<StepReport> {
-    let reports = run.events.iter().filter_map(|event| match event {
+/// What happens to the machine in the end.
+fn ends_in(parts: &[Part]) -> Option<HostStep> {
+    parts.last().and_then(|part| part.ends_in)
+}
+
+/// What guests reported, in the order of their programs.
+pub(crate) fn reports(events: &[Event]) -> Vec<StepReport> {
+    let reports = events.iter().filter_map(|event| match event {
         Event::Step(report) => Some(report.clone()),
         _ => None,
     });
@@ -214,8 +240,8 @@ pub(crate) fn reports(run: &Run) -> Vec<StepReport> {
 }
 
 /// Time that steps of a kind took.
-fn spent(run: &Run, part: &Part, counts: impl Fn(&Op) -> bool) -> Duration {
-    part.ops.iter().zip(&run.step_times).filter(|(op, _)| counts(op)).map(|(_, time)| *time).sum()
+fn spent(run: &Run, ops: &[&Op], counts: impl Fn(&Op) -> bool) -> Duration {
+    ops.iter().zip(&run.step_times).filter(|(op, _)| counts(op)).map(|(_, time)| *time).sum()
 }
 
 fn split(steps: &[Step]) -> Vec<Part> {
@@ -234,17 +260,25 @@ fn split(steps: &[Step]) -> Vec<Part> {
     parts
 }
 
-/// Whether a machine ran the right kernel to the right end. The error is why nothing can be told.
-pub(crate) fn check(kernel: &Kernel, part: &Part, run: &Run) -> Result<(), String> {
+/// Whether a machine ran the right kernel to the right end, once for each part. The error is why nothing can be told.
+pub(crate) fn check(kernel: &Kernel, parts: &[Part], run: &Run) -> Result<(), String> {
     let ended_well = match run.end {
-        End::Finished => part.ends_in != Some(HostStep::PowerCut),
-        End::PowerCut => part.ends_in == Some(HostStep::PowerCut),
+        End::Finished => ends_in(parts) != Some(HostStep::PowerCut),
+        End::PowerCut => ends_in(parts) == Some(HostStep::PowerCut),
         _ => false,
     };
     if !ended_well {
         return Err(format!("{}{}", run.end, run.last_lines()));
     }
-    match run.events.as_slice() {
+    let lives: Vec<_> = run.lives().collect();
+    if lives.len() != parts.len() {
+        return Err(format!("the machine had {} kernels one after the other, not {}", lives.len(), parts.len()));
+    }
+    parts.iter().zip(lives).try_for_each(|(part, events)| check_life(kernel, part, events))
+}
+
+fn check_life(kernel: &Kernel, part: &Part, events: &[Event]) -> Result<(), String> {
+    match events {
         [Event::Booted, Event::Ready { build_id, .. }, ..] if *build_id != kernel.build_id => {
             Err(format!("the machine runs kernel build {build_id}, not {}", kernel.build_id))
         }
@@ -313,6 +347,6 @@ mod tests {
         let part = Part { ops: vec![Op::WriteBack, Op::WriteBack], ends_in: None };
         let events = [vec![Event::Booted], events].concat();
         let run = Run { end: ended, events, ..Run::not_started(String::new()) };
-        assert_eq!(check(&Kernel::toy(), &part, &run).is_ok(), expected);
+        assert_eq!(check(&Kernel::toy(), &[part], &run).is_ok(), expected);
     }
 }

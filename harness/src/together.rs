@@ -53,10 +53,10 @@ fn run(prover: &Prover<'_>, cases: &[Case<'_>], scripts: &[Vec<Step>]) -> Option
         }
         ops.extend(steps.iter().filter_map(Step::op).cloned());
     }
-    let part = Part { ops, ends_in: None };
+    let parts = [Part { ops, ends_in: None }];
     let first = cases.first()?;
     let name = format!("{}-and-{}-more", first.name(), cases.len() - 1);
-    let run = prover.run_part(&name, first.fs, 0, &part, None).ok()?;
-    check(prover.kernel, &part, &run).ok()?;
-    run.splats.is_empty().then(|| (reports(&run), run.times))
+    let run = prover.run_machine(&name, first.fs, 0, &parts, None).ok()?;
+    check(prover.kernel, &parts, &run).ok()?;
+    run.splats.is_empty().then(|| (reports(&run.events), run.times))
 }

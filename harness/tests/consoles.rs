@@ -25,6 +25,7 @@ fn class(log: &Path) -> String {
         processors: 1,
         console_log: Path::new("/dev/null"),
         limits: Limits { silence: limit, total: limit },
+        kernels: 1,
         power_cut: false,
     });
     let class = match run.end {

@@ -58,6 +58,7 @@ impl World {
             processors: 1,
             console_log: &self.path("console"),
             limits: Limits { silence: SILENCE, total: 3 * SILENCE },
+            kernels: 1,
             power_cut,
         })
     }
@@ -172,6 +173,7 @@ fn a_machine_does_not_outlive_a_harness_that_was_killed() {
             processors: 1,
             console_log: nothing,
             limits: Limits { silence: limit, total: limit },
+            kernels: 1,
             power_cut: false,
         });
         panic!("the machine was to outlast the harness: {:?}", run.end);

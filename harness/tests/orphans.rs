@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::checkout;
 use vremount::base::{Base, Level};
-use vremount::build::{self, Arch};
+use vremount::build::{self, Arch, Wish};
 use vremount::image::{self, Fs, Initramfs, MODULE_PATH, Upper};
 use vremount::machine::{Boot, End, Executor, Run, Uml};
 use vremount::project::Project;
@@ -48,7 +48,8 @@ impl World {
     fn make(at: &Path) -> Self {
         let project = Project::find().unwrap();
         let base = Base::find(&checkout(), None).unwrap();
-        let kernel = build::kernel(&project, &base, Arch::Um, Level::FULL).unwrap();
+        let kernel =
+            build::kernel(&project, &Wish { base: &base, level: Level::FULL, fragment: None }, Arch::Um).unwrap();
         fs::copy(&kernel.image, at.join("linux")).unwrap();
         let upper = Upper::obtain(Fs::Ext4, &project.cache).unwrap();
         let guest = image::build_guest(&project.root).unwrap();
@@ -76,6 +77,7 @@ impl World {
             processors: 1,
             console_log: &self.0.join(format!("{number}.console")),
             limits: Uml.limits(),
+            kernels: 1,
             power_cut,
         })
     }

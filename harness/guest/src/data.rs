@@ -5,7 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::mpsc::Sender;
 
+use nix::unistd::syncfs;
 use vremount_wire::Outcome;
 
 use crate::error::{Failure, context};
@@ -67,6 +69,24 @@ pub fn write_direct(path: &Path, bytes: u64, seed: u64) -> Result<(), Failure> {
         buffer.copy_from_slice(chunk);
         context("write past the page cache to", path, file.write_all(buffer)).map(|()| true)
     })
+}
+
+/// Writes files of a folder, for ever, and has their filesystem synced now and then. Tells when it is in the middle of it.
+pub fn keep_writing(folder: &Path, filesystem: &Path, tell: &Sender<()>) -> Result<(), Failure> {
+    const BYTES: u64 = 2 * CHUNK as u64;
+    let synced = context("open", filesystem, File::open(filesystem))?;
+    // The names come again, so that what is written fits, and some of it is written over.
+    for number in (0..).map(|count: u64| count % 64) {
+        write(&folder.join(format!("busy/{number}")), BYTES, number)?;
+        if number % 8 == 7 {
+            context("syncfs", filesystem, syncfs(&synced))?;
+        }
+        if number == 36 {
+            // Only the first one is waited for.
+            let _ = tell.send(());
+        }
+    }
+    Ok(())
 }
 
 /// What the disk itself can take data from.

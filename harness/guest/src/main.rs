@@ -11,6 +11,8 @@ mod fault;
 mod handle;
 mod ioctl;
 mod kernel_log;
+mod kexec;
+mod leaks;
 mod loops;
 mod marker;
 mod module;
@@ -72,7 +74,12 @@ fn obey(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
             for (index, op) in ops.iter().enumerate() {
                 channel.send(&Event::Step(runner.step(index, op)?))?;
             }
-            channel.send(&Event::End { steps: ops.len() })
+            leaks::tell()?;
+            if program.shutdown == Shutdown::Kexec {
+                kexec::load()?;
+            }
+            channel.send(&Event::End { steps: ops.len() })?;
+            runner.wait_for_writer()
         }
         Work::Shell => shell::run(program),
     }

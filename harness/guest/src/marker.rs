@@ -10,6 +10,7 @@ use vremount_wire::{Elsewhere, Field, Forgery, Impostor};
 
 use crate::data::Bytes;
 use crate::error::{Failure, context};
+use crate::mounts;
 
 const CHECKPOINT: &str = "trusted.overlay.volatile";
 /// Boot id, instance id, errseq.
@@ -25,12 +26,7 @@ pub fn remove(workdir: &Path) -> Result<(), Failure> {
     context("remove", &marker, fs::remove_dir_all(&marker))
 }
 
-/// `of_disk` finds the work directory of another disk.
-pub fn forge(
-    workdir: &Path,
-    forgery: Forgery,
-    of_disk: impl Fn(vremount_wire::Disk) -> PathBuf,
-) -> Result<(), Failure> {
+pub fn forge(workdir: &Path, forgery: Forgery) -> Result<(), Failure> {
     let marker = path(workdir);
     let there = read(&marker)?;
     let forged = match forgery {
@@ -52,7 +48,7 @@ pub fn forge(
         }
         Forgery::All(byte) => vec![byte; CHECKPOINT_BYTES],
         Forgery::Next(field) => next(there.unwrap_or_default(), field),
-        Forgery::Of(disk) => read(&path(&of_disk(disk)))?.unwrap_or_default(),
+        Forgery::Of(disk, layers) => read(&path(&mounts::workdir_of(disk, layers)))?.unwrap_or_default(),
         Forgery::MoveTo(elsewhere) => {
             let to = match elsewhere {
                 Elsewhere::Dirty => marker.join("dirty"),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sys_mount::{Mount, MountFlags, UnmountFlags, unmount};
-use vremount_wire::{Disk, Filesystem, Via};
+use vremount_wire::{Disk, Filesystem, Layers, Via};
 
 use crate::error::{Failure, context};
 use crate::ioctl;
@@ -26,7 +26,11 @@ pub fn upperdir(disk: Disk) -> PathBuf {
 }
 
 pub fn workdir(disk: Disk) -> PathBuf {
-    upper_filesystem(disk, Via::Mount).join("work")
+    workdir_of(disk, Layers::First)
+}
+
+pub fn workdir_of(disk: Disk, layers: Layers) -> PathBuf {
+    upper_filesystem(disk, Via::Mount).join(if layers == Layers::Other { "work-other" } else { "work" })
 }
 
 /// Mounts the upper filesystem of a disk, with more options than it always has.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub struct Runner<'a> {
     held: Vec<File>,
     handles: BTreeMap<Id, Handle>,
     later: Option<JoinHandle<Result<(), Failure>>>,
+    /// One that never ends by itself.
+    writer: Option<JoinHandle<Result<(), Failure>>>,
     mounted_at_start: Vec<PathBuf>,
     writeback_interval: String,
 }
@@ -47,6 +50,7 @@ impl<'a> Runner<'a> {
             held: Vec::new(),
             handles: BTreeMap::new(),
             later: None,
+            writer: None,
             mounted_at_start: mounts::all()?,
             writeback_interval: context("read", WRITEBACK_INTERVAL, fs::read_to_string(WRITEBACK_INTERVAL))?,
         })
@@ -97,6 +101,7 @@ impl<'a> Runner<'a> {
             Op::SyncUpper { .. }
             | Op::SyncUpperLater { .. }
             | Op::Join
+            | Op::KeepWriting { .. }
             | Op::HoldFile { .. }
             | Op::ReleaseFiles
             | Op::TakeHandle { .. }
@@ -161,6 +166,15 @@ impl<'a> Runner<'a> {
                 let thread = self.later.take().ok_or_else(|| Failure::new("there is no thread to wait for"))?;
                 return thread.join().unwrap_or_else(|_| Err(Failure::new("the thread panicked")));
             }
+            Op::KeepWriting { disk } => {
+                let (upper, folder) = (mounts::upper_filesystem(*disk, Via::Mount), merged(*disk, Layers::First));
+                let (tell, told) = mpsc::channel();
+                self.writer = Some(thread::spawn(move || data::keep_writing(&folder, &upper, &tell)));
+                // Nobody tells when the thread has failed.
+                if told.recv().is_err() {
+                    return self.wait_for_writer();
+                }
+            }
             Op::HoldFile { disk, place, file } => {
                 let path = at(*disk, Layers::First, *place).join(file);
                 self.held.push(context("open", &path, File::open(&path))?);
@@ -181,12 +195,18 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// Lets what never ends by itself have the machine until that ends; returns at once if there is nothing, or it failed.
+    pub fn wait_for_writer(&mut self) -> Result<(), Failure> {
+        let ended = self.writer.take().map(JoinHandle::join);
+        ended.unwrap_or(Ok(Ok(()))).unwrap_or_else(|_| Err(Failure::new("the thread that writes panicked")))
+    }
+
     fn reset(&mut self) -> Result<(), Failure> {
         self.witnesses.clear();
         self.snapshots.clear();
         self.held.clear();
         self.handles.clear();
-        if self.later.take().is_some() {
+        if self.later.take().is_some() || self.writer.take().is_some() {
             return Err(Failure::new("a thread was left running"));
         }
         mounts::unmount_all(&self.mounted_at_start)?;
@@ -238,7 +258,7 @@ fn on_filesystem(op: &Op) -> Result<(), Failure> {
             mounts::make_layers(*disk)
         }
         Op::RemoveMarker { disk } => marker::remove(&mounts::workdir(*disk)),
-        Op::Forge { disk, forgery } => marker::forge(&mounts::workdir(*disk), *forgery, mounts::workdir),
+        Op::Forge { disk, forgery } => marker::forge(&mounts::workdir(*disk), *forgery),
         Op::ReplaceMarker { disk, with } => marker::replace(&mounts::workdir(*disk), *with),
         Op::MakeIncompat { disk, name } => {
             let folder = mounts::workdir(*disk).join("work/incompat").join(name);

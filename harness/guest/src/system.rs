@@ -64,6 +64,7 @@ pub fn stop(shutdown: Shutdown) -> ! {
     let mode = match shutdown {
         Shutdown::Restart => RebootMode::RB_AUTOBOOT,
         Shutdown::PowerOff => RebootMode::RB_POWER_OFF,
+        Shutdown::Kexec => RebootMode::RB_KEXEC,
         Shutdown::Spin => loop {
             std::hint::spin_loop();
         },

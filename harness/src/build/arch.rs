@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What differs between architectures, as data.
 
-use std::path::{Path, PathBuf};
-
 /// What a kernel is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arch {
@@ -36,10 +34,5 @@ impl Arch {
             Arch::X86_64 => "arch/x86/boot/bzImage",
             Arch::Um => "linux",
         }
-    }
-
-    pub(super) fn fragments(self, root: &Path) -> Vec<PathBuf> {
-        let folder = root.join("vm-images/config");
-        vec![folder.join("base.config"), folder.join(format!("{}.config", self.name()))]
     }
 }

@@ -4,10 +4,28 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::make::Make;
+use super::{Arch, Error};
+
+/// The fragments of a kernel, the last word last: what every kernel has, what its architecture needs, and what was asked
+/// for on top (`NAME.config`, with what only one architecture has in `NAME-ARCH.config`).
+pub fn fragments(root: &Path, arch: Arch, further: Option<&str>) -> Result<Vec<PathBuf>, Error> {
+    let folder = root.join("vm-images/config");
+    let file = |name: &str| folder.join(format!("{name}.config"));
+    let mut fragments = vec![file("base"), file(arch.name())];
+    if let Some(name) = further {
+        let path = file(name);
+        if !path.is_file() {
+            return Err(Error::NoFragment { name: name.to_string(), path });
+        }
+        let of_arch = file(&format!("{name}-{}", arch.name()));
+        fragments.push(path);
+        fragments.extend(of_arch.is_file().then_some(of_arch));
+    }
+    Ok(fragments)
+}
 
 /// Configures a folder of objects, and checks that every option a fragment asks for is there in the end: Kconfig drops
 /// without a word what it does not know or what depends on something else.

@@ -27,6 +27,8 @@ pub struct Kernel {
     pub base: String,
     pub series: String,
     pub level: Level,
+    /// The further configuration fragment, if there is one.
+    pub fragment: Option<String>,
     /// What a machine boots.
     pub image: PathBuf,
     pub vmlinux: PathBuf,
@@ -45,6 +47,7 @@ impl Kernel {
             base: "toy".to_string(),
             series: "s".to_string(),
             level: Level::FULL,
+            fragment: None,
             image: nowhere(),
             vmlinux: nowhere(),
             config: nowhere(),
@@ -74,6 +77,8 @@ pub enum Error {
         if .0.len() == 1 { "an option" } else { "options" }, .0.join(", ")
     )]
     OptionsLost(Vec<String>),
+    #[error("failed to find configuration fragment {name:?}: there is no {path}", path = path.display())]
+    NoFragment { name: String, path: PathBuf },
     #[error("failed to share a kernel between levels: patches 2 to 4 also change {0}, which is not part of overlay.ko")]
     NotOnlyOverlay(String),
     #[error("failed to read the build id of {path}: {why}", path = path.display())]
@@ -95,26 +100,36 @@ impl Error {
     }
 }
 
-/// The kernel of a base at a level, with the modules of all levels it serves. What is in the cache is not built again.
+/// Which kernel is wanted, whatever it runs on.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    pub base: &'a Base,
+    pub level: Level,
+    /// A further configuration fragment, by the name of its file.
+    pub fragment: Option<&'a str>,
+}
+
+/// The kernel, with the modules of all levels it serves. What is in the cache is not built again.
 ///
 /// # Errors
 /// If the source cannot be had, the series does not apply, or the kernel does not build.
-pub fn kernel(project: &Project, base: &Base, arch: Arch, level: Level) -> Result<Kernel, Error> {
-    let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
+pub fn kernel(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Kernel, Error> {
+    let fixes = wish.base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
     let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
-    let series = Series::read(&project.root.join("patches").join(&base.series), &fixes)?;
-    let plan = Plan::new(project, base, arch, &series, level)?;
+    let series = Series::read(&project.root.join("patches").join(&wish.base.series), &fixes)?;
+    let plan = Plan::new(project, wish, arch, &series)?;
     if !plan.is_built() {
         let _lock = project.lock(&format!("build-{}", plan.store.key()))?;
         plan.build(project)?;
     }
-    plan.store.link(&project.root, base, arch, &plan.modules())?;
-    plan.store.kernel(base, arch, level, &plan.module_name(level))
+    plan.store.link(&plan.folder(&project.root), arch, &plan.modules())?;
+    let module = plan.module_name(wish.level);
+    plan.store.kernel(wish, arch, &module)
 }
 
 /// What has to be there in the end.
 struct Plan<'a> {
-    base: &'a Base,
+    wish: Wish<'a>,
     arch: Arch,
     series: &'a Series,
     levels: Vec<Level>,
@@ -123,15 +138,23 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(project: &Project, base: &'a Base, arch: Arch, series: &'a Series, level: Level) -> Result<Self, Error> {
+    fn new(project: &Project, wish: &Wish<'a>, arch: Arch, series: &'a Series) -> Result<Self, Error> {
+        let Wish { base, level, fragment } = *wish;
         let levels = match level {
             Level::PRISTINE => vec![Level::PRISTINE],
             _ => Level::patched().collect(),
         };
-        let fragments = arch.fragments(&project.root);
+        let fragments = config::fragments(&project.root, arch, fragment)?;
         let inputs = store::Inputs { base, arch, image_state: series.state(levels[0]), fragments: &fragments };
         let store = Store::new(&project.cache, &inputs)?;
-        Ok(Plan { base, arch, series, levels, fragments, store })
+        Ok(Plan { wish: *wish, arch, series, levels, fragments, store })
+    }
+
+    /// Where people find it.
+    fn folder(&self, root: &Path) -> PathBuf {
+        let fragment = self.wish.fragment.map(|name| format!("-{name}")).unwrap_or_default();
+        let pristine = if self.wish.level == Level::PRISTINE { "-pristine" } else { "" };
+        root.join("target/kernel").join(&self.wish.base.name).join(format!("{}{fragment}{pristine}", self.arch.name()))
     }
 
     /// A module is named after its patches, so that a patch that changed gives a new one.
@@ -149,21 +172,22 @@ impl<'a> Plan<'a> {
 
     fn build(&self, project: &Project) -> Result<(), Error> {
         tool::need_room("build a kernel", &project.cache, ROOM_MIB)?;
-        let repository = source::obtain(project, self.base)?;
+        let repository = source::obtain(project, self.wish.base)?;
         let tree = self.store.source();
         series::work_tree(&repository, &tree)?;
         let objects = self.store.objects();
         std::fs::create_dir_all(&objects).map_err(Error::io("create", &objects))?;
-        let make = make::Make::new(self.base, self.arch, &tree, &objects, self.store.log());
+        let make = make::Make::new(self.wish.base, self.arch, &tree, &objects, self.store.log());
         if self.levels.len() > 1 {
             self.check_levels_share(&tree)?;
         }
         self.series.check_out(&tree, self.levels[0])?;
         // The objects may be gone, or of an image that was never finished; make knows.
         if !self.store.has_image() || !objects.join("vmlinux").exists() {
-            let _progress = progress::start(format!("building Linux {} at level {}", self.base.name, self.levels[0]));
+            let base = &self.wish.base.name;
+            let _progress = progress::start(format!("building Linux {base} at level {}", self.levels[0]));
             config::configure(&make, &self.fragments)?;
-            make.run(&format!("Linux {}", self.base.name), &[self.arch.image_target(), "modules"])?;
+            make.run(&format!("Linux {base}"), &[self.arch.image_target(), "modules"])?;
             self.store.keep_image(&objects, self.arch)?;
         }
         for level in &self.levels {

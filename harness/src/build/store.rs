@@ -10,7 +10,7 @@ use std::process::Command;
 use object::Object;
 use sha2::{Digest, Sha256};
 
-use super::{Arch, Error, Kernel, Module};
+use super::{Arch, Error, Kernel, Module, Wish};
 use crate::base::{Base, Level};
 use crate::tool;
 
@@ -102,15 +102,16 @@ impl Store {
         tool::put(&aside, &self.kept.join(name)).map_err(Error::io("rename", &aside))
     }
 
-    pub fn kernel(&self, base: &Base, arch: Arch, level: Level, module: &str) -> Result<Kernel, Error> {
+    pub fn kernel(&self, wish: &Wish<'_>, arch: Arch, module: &str) -> Result<Kernel, Error> {
         let build_id = self.kept.join("build-id");
         let path = self.kept.join(module);
         let content = fs::read(&path).map_err(Error::io("read", &path))?;
         let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Kernel {
-            base: base.name.clone(),
-            series: base.series.clone(),
-            level,
+            base: wish.base.name.clone(),
+            series: wish.base.series.clone(),
+            level: wish.level,
+            fragment: wish.fragment.map(str::to_string),
             image: self.kept.join(arch.image_target()),
             vmlinux: self.kept.join("vmlinux"),
             config: self.kept.join("config"),
@@ -119,12 +120,9 @@ impl Store {
         })
     }
 
-    /// `target/kernel/<base>/<arch>/`, for people: what was built, under plain names.
-    pub fn link(&self, root: &Path, base: &Base, arch: Arch, modules: &[(Level, String)]) -> Result<(), Error> {
-        let pristine = modules.iter().any(|(level, _)| *level == Level::PRISTINE);
-        let name = if pristine { format!("{}-pristine", arch.name()) } else { arch.name().to_string() };
-        let folder = root.join("target/kernel").join(&base.name).join(name);
-        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    /// For people: what was built, under plain names.
+    pub fn link(&self, folder: &Path, arch: Arch, modules: &[(Level, String)]) -> Result<(), Error> {
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let plain = [arch.image_target(), "vmlinux", "config"].map(|name| (name.to_string(), name.to_string()));
         let modules = modules.iter().map(|(level, name)| (format!("overlay-{level}.ko"), name.clone()));
         for (name, kept) in plain.into_iter().chain(modules) {

@@ -54,6 +54,7 @@ pub fn describe(op: &Op) -> String {
         Op::CompareOnDisk { disk, file, bytes, seed } => {
             format!("read {file} of upper {disk} from the disk: {bytes} bytes of seed {seed}")
         }
+        Op::KeepWriting { disk } => format!("write and sync files of overlay on {disk}, and go on with it"),
         Op::HoldFile { disk, place, file } => format!("keep {file} of {} open", at(*disk, Layers::First, *place)),
         Op::ReleaseFiles => "close what was kept open".to_string(),
         Op::TakeHandle { disk, file } => format!("ask for the file handle of {file} of overlay on {disk}"),
@@ -160,7 +161,7 @@ fn forge_in_words(disk: Disk, forgery: Forgery) -> String {
         Forgery::Next(Field::BootId) => format!("change the boot id in the checkpoint on {disk}"),
         Forgery::Next(Field::InstanceId) => format!("count up the instance id in the checkpoint on {disk}"),
         Forgery::Next(Field::Errseq) => format!("count up the errseq in the checkpoint on {disk}"),
-        Forgery::Of(other) => made(&format!("that of disk {other}")),
+        Forgery::Of(other, layers) => made(&format!("that of {}overlay on {other}", which(layers))),
         Forgery::MoveTo(Elsewhere::Dirty) => format!("move the checkpoint on {disk} to the dirty file"),
         Forgery::MoveTo(Elsewhere::Incompat) => format!("move the checkpoint on {disk} to work/incompat"),
     }

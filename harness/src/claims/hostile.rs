@@ -3,9 +3,9 @@
 
 use libc::{EINVAL, EIO};
 use vremount_wire::Mode::{Durable, Volatile};
-use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Op, Via};
+use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Op, Via};
 
-use super::step::{Script, Want, overlay};
+use super::step::{Script, Want, overlay, overlay_on, unmount};
 use super::writeback::ERRSEQ;
 use super::{Claim, claim};
 use crate::image::Fs;
@@ -14,6 +14,7 @@ use crate::reason::Reason;
 const CHECKPOINT: &str = "we can checkpoint this data on disk in an xattr";
 const BOOT_ID: &str = "it generates a UUID at load time which can be used to uniquely identify it";
 const INSTANCE: &str = "a per boot monotonically increasing integer identifying the superblock";
+const OURS_LIMIT: &str = "a checkpoint identifies the filesystem of an upper, not the upper";
 const OURS_INCOMPAT: &str = "what work/incompat names must be known, or the mount fails";
 
 pub fn claims() -> Vec<Claim> {
@@ -108,8 +109,23 @@ fn elsewhere() -> Vec<Claim> {
                 .after_volatile()
                 .attach(Disk::B)
                 .given(overlay(Disk::B, Volatile, Via::Mount), Want::Mounted)
-                .forge(Forgery::Of(Disk::B))
+                .forge(Forgery::Of(Disk::B, Layers::First))
                 .refuses(Volatile, EINVAL, Reason::UpperRemounted),
+        ),
+        claim(
+            "checkpoint-of-another-upper",
+            "A known limit: the checkpoint of another upper on the same filesystem is as good as its own",
+            OURS_LIMIT,
+            3,
+            Script::on_upper()
+                .given(overlay_on(Layers::Other, Volatile), Want::Mounted)
+                .run(unmount(Layers::Other))
+                .after_volatile()
+                .forge(Forgery::Remove)
+                .refuses(Volatile, EINVAL, Reason::NoCheckpoint)
+                .forge(Forgery::Of(Disk::A, Layers::Other))
+                .mounts(Volatile)
+                .intact(),
         ),
         claim(
             "no-xattrs",

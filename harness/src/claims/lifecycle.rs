@@ -100,6 +100,7 @@ fn upper() -> Vec<Claim> {
 }
 
 fn overlays() -> Vec<Claim> {
+    let read_only = |mode| overlay_with(mode, "ro");
     let remount = |options: &str| Op::RemountOverlay { disk: Disk::A, options: options.to_string() };
     vec![
         claim(
@@ -125,9 +126,57 @@ fn overlays() -> Vec<Claim> {
             3,
             Script::on_upper()
                 .after_volatile()
-                .refuses_op(overlay_with(Durable, "ro"), EINVAL, Reason::NotVolatile)
-                .then(overlay_with(Volatile, "ro"), Want::MountedReadOnly)
+                .refuses_op(read_only(Durable), EINVAL, Reason::NotVolatile)
+                .then(read_only(Volatile), Want::MountedReadOnly)
                 .intact()
+                .unmount()
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "read-only-then-volatile",
+            "An upper that was first mounted volatile and read-only is mounted volatile again",
+            "This also allows for: volatile -> volatile",
+            3,
+            Script::on_upper()
+                .given(read_only(Volatile), Want::MountedReadOnly)
+                .unmount()
+                .mounts(Volatile)
+                .write()
+                .unmount()
+                .then(read_only(Volatile), Want::MountedReadOnly)
+                .intact(),
+        ),
+        claim(
+            "every-transition",
+            "Durable, volatile and read-only mounts follow each other, but for durable after volatile; without the marker \
+             that too",
+            "This also allows for: volatile -> volatile",
+            3,
+            Script::on_upper()
+                .mounted(Durable)
+                .write()
+                .unmount()
+                .then(read_only(Durable), Want::MountedReadOnly)
+                .unmount()
+                .mounts(Durable)
+                .unmount()
+                .mounts(Volatile)
+                .unmount()
+                .then(read_only(Volatile), Want::MountedReadOnly)
+                .unmount()
+                .mounts(Volatile)
+                .unmount()
+                .refuses(Durable, EINVAL, Reason::NotVolatile)
+                .refuses_op(read_only(Durable), EINVAL, Reason::NotVolatile)
+                .mounts(Volatile)
+                .intact()
+                .unmount()
+                .run(SYNC)
+                .run(Op::RemoveMarker { disk: Disk::A })
+                .then(read_only(Durable), Want::MountedReadOnly)
+                .unmount()
+                .mounts(Durable)
                 .unmount()
                 .mounts(Volatile)
                 .intact(),

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use step::Script;
 
+use crate::build::Arch;
 use crate::image::Fs;
 use vremount_wire::{Disk, Op};
 
@@ -73,6 +74,13 @@ impl Claim {
     #[must_use]
     pub fn needs_host(&self) -> bool {
         self.steps.iter().any(|step| step.op().is_none())
+    }
+
+    /// Why it says nothing about machines of an architecture.
+    #[must_use]
+    pub fn skipped_for(&self, arch: Arch) -> Option<&'static str> {
+        let kexec = self.steps.contains(&Step::Host(HostStep::Kexec));
+        (kexec && arch == Arch::Um).then_some("a process of the host has no kexec; QEMU does")
     }
 
     /// How long its guest sleeps: nothing under time travel, as long as it says elsewhere.

@@ -62,6 +62,7 @@ impl fmt::Display for Step {
             Step::Given(op, want) => write!(f, "{} ({want})", describe(op)),
             Step::Then(op, want) => write!(f, "{} => {want}", describe(op)),
             Step::Host(HostStep::Reboot) => f.write_str("reboot the machine"),
+            Step::Host(HostStep::Kexec) => f.write_str("let another kernel take the machine over"),
             Step::Host(HostStep::PowerCut) => f.write_str("cut the machine's power"),
         }
     }

@@ -68,6 +68,17 @@ pub fn claims() -> Vec<Claim> {
             ),
         ),
         claim(
+            "kernel-kexeced",
+            "Refused after another kernel took the machine over without a reboot",
+            BOOT_ID,
+            3,
+            Script::on_upper().after_volatile().unmount_upper().host(HostStep::Kexec).attach(Disk::A).refuses(
+                Volatile,
+                EINVAL,
+                Reason::OtherBoot,
+            ),
+        ),
+        claim(
             "power-cut",
             "Refused after the machine lost power while the overlay was mounted",
             BOOT_ID,
@@ -81,6 +92,20 @@ pub fn claims() -> Vec<Claim> {
                 .host(HostStep::PowerCut)
                 .attach(Disk::A)
                 .refuses(Volatile, EINVAL, Reason::OtherBoot),
+        ),
+        claim(
+            "power-cut-while-writing",
+            "Refused after the machine lost power in the middle of writes and syncs, whatever of them has reached the disk",
+            BOOT_ID,
+            3,
+            Script::on_upper()
+                .mounted(Volatile)
+                .run(Op::SyncUpper { disk: Disk::A })
+                .run(Op::KeepWriting { disk: Disk::A })
+                .host(HostStep::PowerCut)
+                .attach(Disk::A)
+                .refuses(Volatile, EINVAL, Reason::OtherBoot)
+                .refuses(Durable, EINVAL, Reason::NotVolatile),
         ),
     ]
 }

@@ -40,6 +40,8 @@ pub enum HostStep {
     Reboot,
     /// The machine is killed and starts again with the same disk.
     PowerCut,
+    /// Another kernel takes the machine over, without firmware.
+    Kexec,
 }
 
 /// What a step must lead to.

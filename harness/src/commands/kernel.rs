@@ -21,7 +21,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
     for arch in Arch::ALL {
-        let kernel = build::kernel(&project, &base, arch, options.which.level)?;
+        let kernel = build::kernel(&project, &options.which.kernel(&base), arch)?;
         println!("image   {}", kernel.image.display());
         println!("module  {}", kernel.module.path.display());
         println!("build   {}", kernel.build_id);

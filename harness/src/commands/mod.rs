@@ -13,6 +13,7 @@ mod verify;
 use clap::{Args, Parser, Subcommand};
 
 use crate::base::{Base, Level};
+use crate::build::Wish;
 use crate::error::{Error, Exit};
 use crate::project::Project;
 
@@ -74,10 +75,17 @@ struct Which {
     /// Patches of the series to apply: 0 (pristine) to 4
     #[arg(long, value_name = "N", default_value_t = Level::FULL)]
     level: Level,
+    /// A further configuration fragment, from vm-images/config/, such as `debug`
+    #[arg(long, value_name = "NAME")]
+    config: Option<String>,
 }
 
 impl Which {
     fn base(&self, project: &Project) -> Result<Base, Error> {
         Ok(Base::find(&project.root, self.base.as_deref())?)
+    }
+
+    fn kernel<'a>(&'a self, base: &'a Base) -> Wish<'a> {
+        Wish { base, level: self.level, fragment: self.config.as_deref() }
     }
 }

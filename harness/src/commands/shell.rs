@@ -35,7 +35,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let Options { which, fs, executor: wanted } = options;
     let base = which.base(&project)?;
-    let order = Order { base: &base, level: which.level, filesystems: &[], wanted: *wanted, resume: false };
+    let order = Order { kernel: which.kernel(&base), filesystems: &[], wanted: *wanted, resume: false };
     let lab = Lab::new(&project, &order)?;
     let guest = image::build_guest(&project.root)?;
     let files = image::shell_files(script()?)?;
@@ -59,6 +59,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         processors: 1,
         console_log: &lab.logs.join("shell.console"),
         limits: lab.executor.limits(),
+        kernels: 1,
         power_cut: false,
     });
     remove_file(&path).map_err(Error::io("remove", &path))?;

@@ -63,22 +63,15 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let Options { which, executor: wanted, .. } = options;
     let base = which.base(&project)?;
-    let order =
-        Order { base: &base, level: which.level, filesystems: &filesystems, wanted: *wanted, resume: options.resume };
+    let kernel = which.kernel(&base);
+    let order = Order { kernel, filesystems: &filesystems, wanted: *wanted, resume: options.resume };
     let lab = Lab::new(&project, &order)?;
     if options.twice && lab.accel.is_some() {
         return Err(not_repeatable(lab.executor.name()));
     }
-    println!(
-        "Linux {}, series {} at level {}\nexecutor {}: {}\n",
-        lab.kernel.base,
-        lab.kernel.series,
-        lab.kernel.level,
-        lab.title(),
-        lab.why
-    );
     let how = How { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };
     let plan = Plan::new(&lab, how, &cases)?;
+    println!("{}: {}\n", plan.title(), lab.why);
     let mut log = if options.resume { Log::resume(&lab.logs, &plan)? } else { Log::create(&lab.logs, plan)? };
     let left: Vec<Case<'_>> =
         cases.iter().filter(|case| log.results().of(case.claim.name, case.fs).is_none()).copied().collect();

@@ -17,7 +17,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 pub fn build(root: &Path) -> Result<PathBuf, Error> {
     let target_dir = root.join("target/guest");
     let output = Command::new("cargo")
-        .args(["build", "--quiet", "--locked", "--release", "--package", "vremount-guest", "--target", TARGET])
+        .args(["build", "--quiet", "--locked", "--profile", "guest", "--package", "vremount-guest", "--target", TARGET])
         .arg("--target-dir")
         .arg(&target_dir)
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
@@ -34,5 +34,5 @@ pub fn build(root: &Path) -> Result<PathBuf, Error> {
             output: String::from_utf8_lossy(&output.stderr).into_owned(),
         });
     }
-    Ok(target_dir.join(TARGET).join("release/vremount-guest"))
+    Ok(target_dir.join(TARGET).join("guest/vremount-guest"))
 }

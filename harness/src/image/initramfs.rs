@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use cpio::newc;
-use vremount_wire::{PROGRAM_PATH, Program};
+use vremount_wire::{NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program};
 
 use super::{Error, Upper};
 
@@ -66,15 +66,28 @@ impl Initramfs {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, program: &Program, to: &Path) -> Result<(), Error> {
-        let content = serde_json::to_vec(program)?;
-        let program = archive(&[Entry::file(PROGRAM_PATH, content)]);
-        let write = |program: Vec<u8>| {
+        self.write_with(program, Vec::new(), to)
+    }
+
+    /// The same for a machine that another kernel is to take over: that one and the file of its initramfs.
+    ///
+    /// # Errors
+    /// If one of the files cannot be read or written.
+    pub fn write_with_next(&self, program: &Program, kernel: &Path, next: &Path, to: &Path) -> Result<(), Error> {
+        let more = [(NEXT_KERNEL_PATH, kernel), (NEXT_INITRAMFS_PATH, next)];
+        let more = more.map(|(path, from)| Entry::read(path, FILE, from)).into_iter().collect::<Result<_, _>>()?;
+        self.write_with(program, more, to)
+    }
+
+    fn write_with(&self, program: &Program, mut entries: Vec<Entry>, to: &Path) -> Result<(), Error> {
+        entries.push(Entry::file(PROGRAM_PATH, serde_json::to_vec(program)?));
+        let write = |own: Vec<u8>| {
             let mut file = BufWriter::new(File::create(to)?);
             file.write_all(&self.archive)?;
-            file.write_all(&program)?;
+            file.write_all(&own)?;
             file.flush()
         };
-        program.and_then(write).map_err(Error::io("write", to))
+        archive(&entries).and_then(write).map_err(Error::io("write", to))
     }
 }
 

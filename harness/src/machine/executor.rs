@@ -43,6 +43,8 @@ pub struct Boot<'a> {
     pub processors: u8,
     pub console_log: &'a Path,
     pub limits: Limits,
+    /// How many kernels it has, one after the other: each has a last word.
+    pub kernels: usize,
     /// Kill the machine as soon as the guest said its last word.
     pub power_cut: bool,
 }
@@ -85,9 +87,7 @@ pub trait Executor: Sync {
     /// Runs a machine from its start to its end.
     fn run(&self, boot: &Boot<'_>) -> Run {
         let run = match start(self, boot) {
-            Ok((group, console, channel)) => {
-                watch(group, console, channel, boot.console_log, boot.limits, boot.power_cut)
-            }
+            Ok((group, console, channel)) => watch(group, console, channel, boot),
             Err(cause) => Run::not_started(format!("failed to run {}: {cause}", self.name())),
         };
         self.clean_up(boot);

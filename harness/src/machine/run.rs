@@ -4,13 +4,13 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use vremount_wire::{Event, decode};
 
+use super::Boot;
 use super::console::{Class, Sign, classify};
 use crate::process::Group;
 
@@ -99,6 +99,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// What the guests of its kernels said, one after the other.
+    pub fn lives(&self) -> impl Iterator<Item = &[Event]> {
+        self.events.split_inclusive(|event| matches!(event, Event::End { .. }))
+    }
+
     /// The end of the console, as the continuation of a message.
     #[must_use]
     pub fn last_lines(&self) -> String {
@@ -132,11 +137,10 @@ pub fn watch(
     mut group: Group,
     console: impl Read + Send + 'static,
     channel: impl Read + Send + 'static,
-    console_log: &Path,
-    limits: Limits,
-    power_cut: bool,
+    boot: &Boot<'_>,
 ) -> Run {
     let started = Instant::now();
+    let &Boot { console_log, limits, power_cut, .. } = boot;
     let log = match File::create(console_log) {
         Ok(log) => log,
         Err(cause) => return Run::not_started(format!("failed to create {}: {cause}", console_log.display())),
@@ -149,6 +153,7 @@ pub fn watch(
         line: Vec::new(),
         tail: Vec::new(),
         fatal: None,
+        kernels_left: boot.kernels,
         run: Run::not_started(String::new()),
     };
     let end = watch.until_the_end(&heard, &mut group, started, limits);
@@ -212,6 +217,7 @@ struct Watch {
     tail: Vec<u8>,
     /// The first sign of a kernel that is dying, and when it was seen.
     fatal: Option<(Sign, Instant)>,
+    kernels_left: usize,
     run: Run,
 }
 
@@ -299,7 +305,10 @@ impl Watch {
                 self.run.step_times.push(took);
                 None
             }
-            Event::End { .. } => Some(End::Finished),
+            Event::End { .. } => {
+                self.kernels_left = self.kernels_left.saturating_sub(1);
+                (self.kernels_left == 0).then_some(End::Finished)
+            }
             Event::GaveUp { why } => Some(End::GaveUp(why.clone())),
         };
         self.run.events.push(event);

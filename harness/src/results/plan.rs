@@ -22,6 +22,9 @@ pub struct Plan {
     pub base: String,
     pub series: String,
     pub level: u8,
+    /// The further configuration fragment, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
     pub arch: String,
     pub executor: String,
     /// None where the kernel is a program of the host itself.
@@ -59,6 +62,7 @@ impl Plan {
             base: kernel.base.clone(),
             series: kernel.series.clone(),
             level: kernel.level.number(),
+            config: kernel.fragment.clone(),
             arch: lab.executor.arch().name().to_string(),
             executor: lab.executor.name().to_string(),
             accel: lab.accel,
@@ -84,7 +88,8 @@ impl Plan {
     pub fn title(&self) -> String {
         let Plan { base, series, level, executor, .. } = self;
         let accel = self.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name()));
-        format!("Linux {base}, series {series} at level {level}, {executor}{accel}")
+        let config = self.config.as_ref().map_or_else(String::new, |config| format!(", configuration {config}"));
+        format!("Linux {base}, series {series} at level {level}{config}, {executor}{accel}")
     }
 }
 
@@ -105,6 +110,7 @@ impl Plan {
             base: text("5.10.13"),
             series: text("s"),
             level: 4,
+            config: None,
             arch: text("x86_64"),
             executor: text("qemu"),
             accel: Some(Accel::Tcg),

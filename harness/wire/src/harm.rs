@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Disk;
+use crate::{Disk, Layers};
 
 /// How a disk is broken while the filesystem stays mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +61,8 @@ pub enum Forgery {
     All(u8),
     /// One more than what is there, in one of its fields.
     Next(Field),
-    /// The one of another disk's marker.
-    Of(Disk),
+    /// The one of another overlay's marker.
+    Of(Disk, Layers),
     /// What is there, on another inode instead.
     MoveTo(Elsewhere),
 }

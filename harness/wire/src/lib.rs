@@ -16,5 +16,7 @@ pub use event::{Event, Io, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};
 pub use harm::{Elsewhere, Fault, Field, Forgery, Impostor};
 pub use op::Op;
-pub use program::{Backing, Filesystem, PROGRAM_PATH, Program, SCRIPT_PATH, Shutdown, Work};
+pub use program::{
+    Backing, Filesystem, NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program, SCRIPT_PATH, Shutdown, Work,
+};
 pub use term::{Disk, Layers, Mode, Place, Scope, Stack, Via};

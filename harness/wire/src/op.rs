@@ -130,6 +130,11 @@ pub enum Op {
         bytes: u64,
         seed: u64,
     },
+    /// Starts a thread that writes and syncs one file of the mounted overlay after the other, until the machine ends; done
+    /// when it is in the middle of it.
+    KeepWriting {
+        disk: Disk,
+    },
     /// Opens a file and keeps it open.
     HoldFile {
         disk: Disk,

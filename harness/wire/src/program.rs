@@ -13,6 +13,10 @@ pub const PROGRAM_PATH: &str = "/vremount/program.json";
 /// What a shell reads instead of its terminal, if it is there.
 pub const SCRIPT_PATH: &str = "/vremount/script";
 
+/// Where the guest finds the kernel that is to take over, and its initramfs.
+pub const NEXT_KERNEL_PATH: &str = "/vremount/next/kernel";
+pub const NEXT_INITRAMFS_PATH: &str = "/vremount/next/initramfs";
+
 /// Everything a guest needs to know; it decides nothing itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
@@ -72,6 +76,8 @@ pub enum Shutdown {
     Restart,
     /// `RB_POWER_OFF`.
     PowerOff,
+    /// Not at all: another kernel takes it over, with the same command line (`kexec_file_load(2)`, `RB_KEXEC`).
+    Kexec,
     /// Not at all: it spins until it is killed. A machine that slept would go on writing back, and under time travel a lot.
     Spin,
 }
