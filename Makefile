@@ -11,7 +11,7 @@ CARGO_RUN = cargo run --quiet --locked --release --package vremount --
 CHOICE = --base $(BASE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify test bench-harness claims shell lint clean
+.PHONY: help deps kernel verify test test-debug bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +30,10 @@ test: deps ## run every test: units on the host, claims at every level
 	@$(CARGO_RUN) kernel --base $(BASE) --level 0
 	@$(CARGO_RUN) kernel --base $(BASE) --level 4
 	@cargo test --locked --release --workspace $(ARGS)
+
+test-debug: deps ## prove the claims on a kernel that watches itself: lockdep, kmemleak, KASAN
+	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor uml $(ARGS)
+	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor qemu --fs ext4 $(ARGS)
 
 bench-harness: deps ## time the harness itself: boot, verdict, memory
 	@$(CARGO_RUN) bench-harness $(CHOICE) $(ARGS)
