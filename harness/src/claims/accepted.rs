@@ -5,16 +5,10 @@ use libc::EINVAL;
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Op, Scope, Via};
 
+use super::sentence::{ALLOWS_VOLATILE, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, UNDERLYING};
 use super::step::{Script, Want, overlay, write};
 use super::{Claim, claim};
 use crate::reason::Reason;
-
-const ALLOWS_VOLATILE: &str = "This also allows for: volatile -> volatile";
-const RESTART: &str =
-    "it is advantageous to be able to stop the container (runtime) and start it up on demand / invocation";
-const NO_SYNCFS: &str = "If you have to syncfs every time you do this, it can lead to excess filesystem overhead";
-const UNDERLYING: &str = "the consistency of the upperdir is not contingent on the mount of overlayfs, but rather the \
-                          mount of the underlying filesystem";
 
 pub fn claims() -> Vec<Claim> {
     [reuse(), always()].into_iter().flatten().collect()
@@ -65,7 +59,7 @@ fn reuse() -> Vec<Claim> {
         claim(
             "reuse-keeps-the-checkpoint",
             "Reuse does not write the checkpoint again",
-            "we can checkpoint this data on disk in an xattr",
+            CHECKPOINT,
             3,
             Script::on_upper()
                 .after_volatile()
@@ -84,7 +78,7 @@ fn reuse() -> Vec<Claim> {
         claim(
             "reuse-after-error-elsewhere",
             "A writeback error on another filesystem does not matter",
-            "primarily if the underlying FS has had writeback errors or not",
+            HAD_ERRORS,
             3,
             Script::on_upper()
                 .after_volatile()

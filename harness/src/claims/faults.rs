@@ -5,14 +5,12 @@ use libc::{EINVAL, EIO, EROFS};
 use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Fault, Layers, Op, Place, Stack, Via};
 
+use super::sentence::{ERRSEQ, HAD_ERRORS, REMOUNTED, SUBSET};
 use super::step::{BYTES, FILE, SECOND_SEED, SYNC, Script, Want, overlay};
-use super::writeback::{ERRSEQ, EXPIRED_MS, HAD_ERRORS};
+use super::writeback::EXPIRED_MS;
 use super::{Claim, claim};
 use crate::image::Fs;
 use crate::reason::Reason;
-
-const SUBSET: &str = "this mechanism only determines a subset of the error scenarios";
-const REMOUNTED: &str = "It can also make sure the underlying filesystem wasn't remounted";
 
 pub fn claims() -> Vec<Claim> {
     [windows(), full(), unseen(), shut_down()].into_iter().flatten().collect()

@@ -5,12 +5,10 @@ use libc::EBUSY;
 use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Layers, Mode, Op, Place, Via};
 
+use super::sentence::{ALLOWS_VOLATILE, OURS_IN_USE};
 use super::step::{BYTES, FIRST_SEED, Script, Want, overlay_with};
 use super::{Claim, claim};
 use crate::reason::Reason;
-
-const ALLOWS_VOLATILE: &str = "This also allows for: volatile -> volatile";
-const OURS_IN_USE: &str = "there is no reuse while the upper is in use";
 
 /// A file of the lower layer, and its other name.
 const LOWER_FILE: &str = "data/lower-file";

@@ -5,17 +5,11 @@ use libc::{EINVAL, EIO};
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Op, Via};
 
+use super::sentence::{BOOT_ID, CHECKPOINT, ERRSEQ, INSTANCE, OURS_INCOMPAT, OURS_LIMIT};
 use super::step::{Script, Want, overlay, overlay_on, unmount};
-use super::writeback::ERRSEQ;
 use super::{Claim, claim};
 use crate::image::Fs;
 use crate::reason::Reason;
-
-const CHECKPOINT: &str = "we can checkpoint this data on disk in an xattr";
-const BOOT_ID: &str = "it generates a UUID at load time which can be used to uniquely identify it";
-const INSTANCE: &str = "a per boot monotonically increasing integer identifying the superblock";
-const OURS_LIMIT: &str = "a checkpoint identifies the filesystem of an upper, not the upper";
-const OURS_INCOMPAT: &str = "what work/incompat names must be known, or the mount fails";
 
 pub fn claims() -> Vec<Claim> {
     [forgeries(), elsewhere(), impostors(), unreadable(), incompat()].into_iter().flatten().collect()

@@ -5,17 +5,12 @@ use libc::EINVAL;
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Layers, Op, Place, Scope, Via};
 
+use super::sentence::{ALLOWS_VOLATILE, HAD_ERRORS, OURS_IN_USE, REMOUNTED, RESTART, SAME_FILESYSTEM, UNDERLYING};
 use super::step::{
     FILE, FIRST_SEED, SYNC, Script, Want, compare, overlay, overlay_on, overlay_with, unmount, write_on,
 };
 use super::{Claim, claim};
 use crate::reason::Reason;
-
-const UNDERLYING: &str = "the consistency of the upperdir is not contingent on the mount of overlayfs, but rather the \
-                          mount of the underlying filesystem";
-const REMOUNTED: &str = "It can also make sure the underlying filesystem wasn't remounted";
-const STOPPED: &str = "it is advantageous to be able to stop the container (runtime) and start it up on demand";
-const SAME_FILESYSTEM: &str = "stall out every container who's upperdir is on the same underlying filesystem";
 
 pub fn claims() -> Vec<Claim> {
     [upper(), overlays()].into_iter().flatten().collect()
@@ -106,7 +101,7 @@ fn overlays() -> Vec<Claim> {
         claim(
             "overlay-remounted",
             "mount -o remount of a volatile overlay changes neither marker nor checkpoint",
-            STOPPED,
+            RESTART,
             3,
             Script::on_upper()
                 .mounted(Volatile)
@@ -136,7 +131,7 @@ fn overlays() -> Vec<Claim> {
         claim(
             "read-only-then-volatile",
             "An upper that was first mounted volatile and read-only is mounted volatile again",
-            "This also allows for: volatile -> volatile",
+            ALLOWS_VOLATILE,
             3,
             Script::on_upper()
                 .given(read_only(Volatile), Want::MountedReadOnly)
@@ -151,7 +146,7 @@ fn overlays() -> Vec<Claim> {
             "every-transition",
             "Durable, volatile and read-only mounts follow each other, but for durable after volatile; without the marker \
              that too",
-            "This also allows for: volatile -> volatile",
+            ALLOWS_VOLATILE,
             3,
             Script::on_upper()
                 .mounted(Durable)
@@ -184,7 +179,7 @@ fn overlays() -> Vec<Claim> {
         claim(
             "overlay-unmounted-lazily",
             "Refused while a lazily unmounted overlay is still used, accepted when its last user has gone",
-            "there is no reuse while the upper is in use",
+            OURS_IN_USE,
             3,
             Script::on_upper()
                 .mounted(Volatile)
@@ -217,7 +212,7 @@ fn overlays() -> Vec<Claim> {
         claim(
             "error-refuses-all-overlays",
             "A writeback error of one overlay refuses all that are on the same filesystem",
-            "primarily if the underlying FS has had writeback errors or not",
+            HAD_ERRORS,
             4,
             Script::on_upper()
                 .given(overlay_on(Layers::Other, Volatile), Want::Mounted)

@@ -10,6 +10,7 @@ mod lifecycle;
 mod outcome;
 mod races;
 mod refused;
+mod sentence;
 mod step;
 mod writeback;
 

@@ -5,12 +5,10 @@ use libc::EIO;
 use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Fault, Layers, Op, Place, Via};
 
+use super::sentence::{ERRSEQ, OURS_IN_USE};
 use super::step::{BYTES, FILE, SECOND_SEED, SYNC, Script, Want, overlay, unmount};
-use super::writeback::ERRSEQ;
 use super::{Claim, claim};
 use crate::reason::Reason;
-
-const OURS_IN_USE: &str = "there is no reuse while the upper is in use";
 
 /// A read takes so long while an error is to happen between two of them.
 const READ_MS: u32 = 1000;

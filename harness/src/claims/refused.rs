@@ -5,12 +5,10 @@ use libc::EINVAL;
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Layers, Op, Scope};
 
+use super::sentence::{BOOT_ID, OURS_IN_USE, REMOUNTED};
 use super::step::{HostStep, Script, Want, overlay_on};
 use super::{Claim, claim};
 use crate::reason::Reason;
-
-const BOOT_ID: &str = "it generates a UUID at load time which can be used to uniquely identify it";
-const OURS_IN_USE: &str = "there is no reuse while the upper is in use";
 
 pub fn claims() -> Vec<Claim> {
     vec![
@@ -41,7 +39,7 @@ pub fn claims() -> Vec<Claim> {
         claim(
             "upper-remounted",
             "Refused after the upper filesystem was unmounted and mounted again",
-            "It can also make sure the underlying filesystem wasn't remounted",
+            REMOUNTED,
             3,
             Script::on_upper().after_volatile().unmount_upper().mount_upper().refuses(
                 Volatile,

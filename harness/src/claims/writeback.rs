@@ -5,12 +5,10 @@ use libc::EIO;
 use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Fault, Op};
 
+use super::sentence::{ERRSEQ, HAD_ERRORS};
 use super::step::{SYNC, Script, Want};
 use super::{Claim, claim};
 use crate::reason::Reason;
-
-pub const HAD_ERRORS: &str = "primarily if the underlying FS has had writeback errors or not";
-pub const ERRSEQ: &str = "A sample of the errseq_t on the workdir / upperdir's superblock";
 
 /// Dirty data is written back when it is 30 s old, by a thread that looks every 5 s.
 pub const EXPIRED_MS: u64 = 40_000;
