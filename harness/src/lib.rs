@@ -9,6 +9,7 @@ pub mod build;
 pub mod claims;
 pub mod commands;
 pub mod error;
+pub mod fit;
 pub mod image;
 pub mod lab;
 pub mod machine;

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 pub use arch::Arch;
 pub use store::Store;
 
-use crate::base::{Base, Level};
+use crate::base::{Base, Carries, Level};
 use crate::project::{self, Project};
 use crate::series::{self, Series};
-use crate::{progress, source, tool};
+use crate::source::{self, Tree};
+use crate::{progress, tool};
 
 /// Object files and a work tree, MiB.
 const ROOM_MIB: u64 = 3000;
@@ -76,6 +77,11 @@ pub enum Error {
     OptionsLost(Vec<String>),
     #[error("failed to share a kernel between levels: patches 2 to 4 also change {0}, which is not part of overlay.ko")]
     NotOnlyOverlay(String),
+    #[error(
+        "failed to make level {level} of {base}: it carries a series of its own, which cannot be taken out; \
+             there is only level 4, the tree as it is"
+    )]
+    OneLevel { base: String, level: Level },
     #[error("failed to read the build id of {path}: {why}", path = path.display())]
     BuildId { path: PathBuf, why: String },
     #[error(transparent)]
@@ -100,9 +106,7 @@ impl Error {
 /// # Errors
 /// If the source cannot be had, the series does not apply, or the kernel does not build.
 pub fn kernel(project: &Project, base: &Base, arch: Arch, level: Level) -> Result<Kernel, Error> {
-    let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
-    let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
-    let series = Series::read(&project.root.join("patches").join(&base.series), &fixes)?;
+    let series = series(project, base, arch)?;
     let plan = Plan::new(project, base, arch, &series, level)?;
     if !plan.is_built() {
         let _lock = project.lock(&format!("build-{}", plan.store.key()))?;
@@ -110,6 +114,22 @@ pub fn kernel(project: &Project, base: &Base, arch: Arch, level: Level) -> Resul
     }
     plan.store.link(&project.root, base, arch, &plan.modules())?;
     plan.store.kernel(base, arch, level, &plan.module_name(level))
+}
+
+/// Stands for all that goes into that kernel and its modules: under it a CI service can keep them.
+///
+/// # Errors
+/// If a source that is not pinned by its content cannot be had, or the series cannot be read.
+pub fn key(project: &Project, base: &Base, arch: Arch, level: Level) -> Result<String, Error> {
+    let series = series(project, base, arch)?;
+    let plan = Plan::new(project, base, arch, &series, level)?;
+    Ok(format!("{}-{}", plan.store.key(), series.state(level)))
+}
+
+fn series(project: &Project, base: &Base, arch: Arch) -> Result<Series, Error> {
+    let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
+    let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
+    Ok(Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries)?)
 }
 
 /// What has to be there in the end.
@@ -125,11 +145,15 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn new(project: &Project, base: &'a Base, arch: Arch, series: &'a Series, level: Level) -> Result<Self, Error> {
         let levels = match level {
+            Level::FULL if base.carries == Carries::ItsOwn => vec![Level::FULL],
+            _ if base.carries == Carries::ItsOwn => return Err(Error::OneLevel { base: base.name.clone(), level }),
             Level::PRISTINE => vec![Level::PRISTINE],
             _ => Level::patched().collect(),
         };
         let fragments = arch.fragments(&project.root);
-        let inputs = store::Inputs { base, arch, image_state: series.state(levels[0]), fragments: &fragments };
+        let source = source::id(project, base)?;
+        let inputs =
+            store::Inputs { base, source: &source, arch, image_state: series.state(levels[0]), fragments: &fragments };
         let store = Store::new(&project.cache, &inputs)?;
         Ok(Plan { base, arch, series, levels, fragments, store })
     }
@@ -149,16 +173,16 @@ impl<'a> Plan<'a> {
 
     fn build(&self, project: &Project) -> Result<(), Error> {
         tool::need_room("build a kernel", &project.cache, ROOM_MIB)?;
-        let repository = source::obtain(project, self.base)?;
+        let pristine = source::obtain(project, self.base)?;
         let tree = self.store.source();
-        series::work_tree(&repository, &tree)?;
+        series::work_tree(&pristine, &tree)?;
         let objects = self.store.objects();
         std::fs::create_dir_all(&objects).map_err(Error::io("create", &objects))?;
         let make = make::Make::new(self.base, self.arch, &tree, &objects, self.store.log());
         if self.levels.len() > 1 {
-            self.check_levels_share(&tree)?;
+            self.check_levels_share(&pristine, &tree)?;
         }
-        self.series.check_out(&tree, self.levels[0])?;
+        self.series.check_out(&pristine, &tree, self.levels[0])?;
         // The objects may be gone, or of an image that was never finished; make knows.
         if !self.store.has_image() || !objects.join("vmlinux").exists() {
             let _progress = progress::start(format!("building Linux {} at level {}", self.base.name, self.levels[0]));
@@ -170,7 +194,7 @@ impl<'a> Plan<'a> {
             let name = self.module_name(*level);
             if !self.store.has(&name) {
                 let _progress = progress::start(format!("building overlay.ko at level {level}"));
-                self.series.check_out(&tree, *level)?;
+                self.series.check_out(&pristine, &tree, *level)?;
                 make.run(&format!("overlay.ko at level {level}"), &["fs/overlayfs/overlay.ko"])?;
                 self.store.keep_module(&objects.join("fs/overlayfs/overlay.ko"), &name)?;
             }
@@ -178,9 +202,9 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    fn check_levels_share(&self, tree: &Path) -> Result<(), Error> {
-        self.series.check_out(tree, Level::FULL)?;
-        let changed = self.series.changes_after_first(tree)?;
+    fn check_levels_share(&self, pristine: &Tree, tree: &Path) -> Result<(), Error> {
+        self.series.check_out(pristine, tree, Level::FULL)?;
+        let changed = self.series.changes_after_first(pristine, tree)?;
         let elsewhere =
             changed.lines().find(|path| !path.starts_with("fs/overlayfs/") && !path.starts_with("Documentation/"));
         elsewhere.map_or(Ok(()), |path| Err(Error::NotOnlyOverlay(path.to_string())))

@@ -14,13 +14,24 @@ use crate::project::Project;
 pub struct Options {
     #[command(flatten)]
     which: Which,
+    /// Build for this only; may be given more than once [default: both]
+    #[arg(long, value_name = "ARCH", value_enum)]
+    arch: Vec<Arch>,
+    /// Build nothing: print what the kernels would be kept under, the key of their content, a line each
+    #[arg(long)]
+    key: bool,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
     let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
-    for arch in Arch::ALL {
+    let wanted = |arch: &Arch| options.arch.is_empty() || options.arch.contains(arch);
+    for arch in Arch::ALL.into_iter().filter(wanted) {
+        if options.key {
+            println!("{}", build::key(&project, &base, arch, options.which.level)?);
+            continue;
+        }
         let kernel = build::kernel(&project, &base, arch, options.which.level)?;
         println!("image   {}", kernel.image.display());
         println!("module  {}", kernel.module.path.display());

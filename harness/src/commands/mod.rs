@@ -10,10 +10,13 @@ mod shell;
 mod transcript;
 mod verify;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
-use crate::base::{Base, Level};
+use crate::base::{Base, Level, Spec};
 use crate::error::{Error, Exit};
+use crate::fit;
 use crate::project::Project;
 
 /// Proves, claim by claim, when overlayfs may reuse a volatile upper.
@@ -68,9 +71,13 @@ impl Cli {
 /// Which kernel.
 #[derive(Args)]
 struct Which {
-    /// Kernel base, from ci/bases.toml [default: the one named there]
-    #[arg(long, value_name = "NAME")]
-    base: Option<String>,
+    /// Kernel base: a name of ci/bases.toml, `git:URL#COMMIT`, or `tarball:PATH-OR-URL`, which may end in `#SHA256`
+    /// [default: the one named there]
+    #[arg(long, value_name = "BASE", conflicts_with = "tree")]
+    base: Option<Spec>,
+    /// A kernel's git work tree as it is, with what is not committed; it is only read
+    #[arg(long, value_name = "PATH")]
+    tree: Option<PathBuf>,
     /// Patches of the series to apply: 0 (pristine) to 4
     #[arg(long, value_name = "N", default_value_t = Level::FULL)]
     level: Level,
@@ -78,6 +85,7 @@ struct Which {
 
 impl Which {
     fn base(&self, project: &Project) -> Result<Base, Error> {
-        Ok(Base::find(&project.root, self.base.as_deref())?)
+        let tree = self.tree.clone().map(Spec::Tree);
+        fit::find(project, tree.as_ref().or(self.base.as_ref()))
     }
 }
