@@ -90,6 +90,10 @@ struct Beside<'a> {
 impl<'a> Beside<'a> {
     fn new(theirs: &'a Theirs, repository: &'a Path) -> Result<Self, Error> {
         tool::run("make a repository", git(repository, ["init", "--quiet", "--bare"]).arg(repository))?;
+        // What is sent from here goes no further than the cache: not worth much compression.
+        for (name, value) in [("pack.window", "0"), ("core.compression", "1")] {
+            tool::run("configure a repository", &mut git(repository, ["config", name, value]))?;
+        }
         let alternates = repository.join("objects/info/alternates");
         fs::write(&alternates, format!("{}\n", theirs.objects.display())).map_err(Error::io("write", &alternates))?;
         for (from, to) in [(&theirs.index, "index"), (&theirs.shallow, "shallow")] {
