@@ -18,6 +18,8 @@ pub enum Error {
     Source(#[from] source::Error),
     #[error(transparent)]
     Series(#[from] series::Error),
+    #[error(transparent)]
+    Lanes(#[from] crate::lanes::Error),
     #[error("failed to find a Linux in {0}: its Makefile names no version, or it has no overlayfs")]
     NoKernel(String),
     #[error(

@@ -28,7 +28,8 @@ pub fn find(project: &Project, wanted: Option<&Spec>) -> Result<Base, Error> {
         }
         Some(Spec::Tree(folder)) => {
             let Snapshot { git, changed } = source::snapshot(project, folder)?;
-            eprintln!("note: {} is only read: {changed} changed files are not committed, and part of it", git.git);
+            let also = if changed == 0 { String::new() } else { format!("; {changed} files that are not committed are part of the kernel") };
+            eprintln!("note: {} is only read{also}", git.git);
             (Source::Git(git), 't')
         }
     };
@@ -57,7 +58,7 @@ fn fitted(project: &Project, source: Source, letter: char) -> Result<Base, Error
     let trial = Trial::of(&tree)?;
     let choice = choose(project, &trial, &version, &from)?;
     let Choice { like, carries } = choice;
-    let series = if carries == Carries::ItsOwn { "its own".to_string() } else { like.series.clone() };
+    let series = if carries == Carries::ItsOwn { "in-tree".to_string() } else { like.series.clone() };
     eprintln!("note: {from} is Linux {version}, built like base {}; {}", like.name, in_words(carries, &series));
     Ok(Base {
         name: format!("{version}-{letter}{short}"),
@@ -161,7 +162,7 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::same_series("6.1.99", "6.1.4-1")]
+    #[case::same_series("6.1.9", "6.1.4-1")]
     #[case::newer_within("6.1.180", "6.1.176-1")]
     #[case::older_major("5.15.3", "5.10.13-1")]
     #[case::newer_major("7.5.0-rc1", "7.3.4-1")]

@@ -80,7 +80,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
     let filesystems = &[Fs::Ext4];
-    let order = |wanted| Order { base: &base, level: options.which.level, filesystems, wanted, resume: false };
+    let order =
+        |wanted| Order { base: &base, level: options.which.level, filesystems, wanted, resume: false, shard: None };
     let labs = [Lab::new(&project, &order(Wanted::Uml))?, Lab::new(&project, &order(Wanted::Qemu))?];
     let claim = claims::all().into_iter().find(|claim| claim.name == CLAIM);
     let claim = claim.ok_or_else(|| Error::Usage(format!("failed to find claim {CLAIM:?}")))?;

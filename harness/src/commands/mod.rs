@@ -5,6 +5,7 @@ mod bench_harness;
 mod cache;
 mod claims;
 mod kernel;
+mod matrix;
 mod report;
 mod shell;
 mod transcript;
@@ -35,6 +36,8 @@ enum Command {
     Kernel(kernel::Options),
     /// Boot a kernel and prove the claims
     Verify(verify::Options),
+    /// Prove the claims on many bases
+    Matrix(matrix::Options),
     /// Report on a run, also on one that was interrupted
     Report(report::Options),
     /// Show a transcript to people
@@ -58,6 +61,7 @@ impl Cli {
         match self.command {
             Command::Kernel(options) => kernel::run(&options),
             Command::Verify(options) => verify::run(&options),
+            Command::Matrix(options) => matrix::run(&options),
             Command::Report(options) => report::run(&options),
             Command::Transcript(options) => transcript::run(&options),
             Command::Claims(options) => claims::run(&options),

@@ -35,7 +35,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let Options { which, fs, executor: wanted } = options;
     let base = which.base(&project)?;
-    let order = Order { base: &base, level: which.level, filesystems: &[], wanted: *wanted, resume: false };
+    let order =
+        Order { base: &base, level: which.level, filesystems: &[], wanted: *wanted, resume: false, shard: None };
     let lab = Lab::new(&project, &order)?;
     let guest = image::build_guest(&project.root)?;
     let files = image::shell_files(script()?)?;

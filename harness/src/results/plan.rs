@@ -12,9 +12,10 @@ use crate::image::Fs;
 use crate::lab::Lab;
 use crate::machine::Accel;
 use crate::prove::Case;
+use crate::shard::Shard;
 
 /// Of log and reports. Fields are added, never changed.
-const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -31,6 +32,9 @@ pub struct Plan {
     /// Of this program and its guest: other claims, other judgement, another run.
     pub harness_sha256: String,
     pub how: How,
+    /// None where one run proves all of it.
+    #[serde(default)]
+    pub shard: Option<Shard>,
     pub cases: Vec<Planned>,
 }
 
@@ -51,7 +55,7 @@ pub struct Planned {
 impl Plan {
     /// # Errors
     /// If this program or its guest cannot be read.
-    pub fn new(lab: &Lab, how: How, cases: &[Case<'_>]) -> Result<Self, Error> {
+    pub fn new(lab: &Lab, how: How, shard: Option<Shard>, cases: &[Case<'_>]) -> Result<Self, Error> {
         let kernel = &lab.kernel;
         let planned = |case: &Case<'_>| Planned { claim: case.claim.name.to_string(), fs: case.fs };
         Ok(Plan {
@@ -66,6 +70,7 @@ impl Plan {
             module_sha256: kernel.module.sha256.clone(),
             harness_sha256: sha256(&[Path::new("/proc/self/exe"), &lab.guest])?,
             how,
+            shard,
             cases: cases.iter().map(planned).collect(),
         })
     }
@@ -84,7 +89,8 @@ impl Plan {
     pub fn title(&self) -> String {
         let Plan { base, series, level, executor, .. } = self;
         let accel = self.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name()));
-        format!("Linux {base}, series {series} at level {level}, {executor}{accel}")
+        let shard = self.shard.map_or_else(String::new, |shard| format!(", shard {shard}"));
+        format!("Linux {base}, series {series} at level {level}, {executor}{accel}{shard}")
     }
 }
 
@@ -112,6 +118,7 @@ impl Plan {
             module_sha256: text("50d1"),
             harness_sha256: text("4a"),
             how: How { faults: true, twice: false, fresh: false },
+            shard: None,
             cases,
         }
     }
