@@ -28,7 +28,11 @@ pub fn find(project: &Project, wanted: Option<&Spec>) -> Result<Base, Error> {
         }
         Some(Spec::Tree(folder)) => {
             let Snapshot { git, changed } = source::snapshot(project, folder)?;
-            let also = if changed == 0 { String::new() } else { format!("; {changed} files that are not committed are part of the kernel") };
+            let also = if changed == 0 {
+                String::new()
+            } else {
+                format!("; {changed} files that are not committed are part of the kernel")
+            };
             eprintln!("note: {} is only read{also}", git.git);
             (Source::Git(git), 't')
         }

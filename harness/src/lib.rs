@@ -15,6 +15,7 @@ pub mod lab;
 pub mod lanes;
 pub mod machine;
 pub mod matrix;
+pub mod pin;
 mod process;
 pub mod progress;
 pub mod project;

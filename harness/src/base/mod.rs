@@ -5,6 +5,7 @@ mod level;
 mod spec;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +51,7 @@ pub enum Source {
 }
 
 /// The pristine upstream tarball of a Debian source package.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
     pub package: String,
@@ -137,6 +138,16 @@ impl Base {
         let mut bases: Vec<_> = bases.into_iter().map(|(name, base)| Base { name, ..base }).collect();
         bases.sort_by_key(|base| (numbers(&base.name), base.name.clone()));
         Ok(bases)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Package(Package { package, version, suite, .. }) => write!(f, "{package} {version} of {suite}"),
+            Source::Git(Git { git, commit, .. }) => write!(f, "{} of {git}", commit.get(..12).unwrap_or(commit)),
+            Source::Tarball(Tarball { tarball, .. }) => f.write_str(tarball),
+        }
     }
 }
 

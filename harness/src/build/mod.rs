@@ -4,13 +4,16 @@
 //! All levels but 0 share an image: what the series changes outside of overlayfs and documentation is in patch 1.
 
 mod arch;
+mod clock;
 mod config;
 mod make;
 mod store;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub use arch::Arch;
+pub use clock::Clock;
 pub use store::Store;
 
 use crate::base::{Base, Carries, Level};
@@ -106,15 +109,53 @@ impl Error {
 /// # Errors
 /// If the source cannot be had, the series does not apply, or the kernel does not build.
 pub fn kernel(project: &Project, base: &Base, arch: Arch, level: Level) -> Result<Kernel, Error> {
+    timed(project, base, arch, level, &mut Clock::start())
+}
+
+/// The same, and where its time went.
+///
+/// # Errors
+/// As for the same.
+pub fn timed(project: &Project, base: &Base, arch: Arch, level: Level, clock: &mut Clock) -> Result<Kernel, Error> {
     let series = series(project, base, arch)?;
     let plan = Plan::new(project, base, arch, &series, level)?;
+    clock.was(KEY);
     if !plan.is_built() {
         let _lock = project.lock(&format!("build-{}", plan.store.key()))?;
-        plan.build(project)?;
+        plan.build(project, clock)?;
     }
     plan.store.link(&project.root, base, arch, &plan.modules())?;
-    plan.store.kernel(base, arch, level, &plan.module_name(level))
+    let kernel = plan.store.kernel(base, arch, level, &plan.module_name(level));
+    clock.was(KEEP);
+    kernel
 }
+
+/// The image and modules of a kernel that was built, made again by nothing but make: same tree, same configuration.
+///
+/// # Errors
+/// If the kernel was not built here, or does not build now.
+pub fn bare(project: &Project, base: &Base, arch: Arch, kernel: &Kernel) -> Result<Duration, Error> {
+    let series = series(project, base, arch)?;
+    let plan = Plan::new(project, base, arch, &series, kernel.level)?;
+    let tree = plan.store.source();
+    series.check_out(&source::obtain(project, base)?, &tree, plan.levels[0])?;
+    let objects = tempfile::tempdir_in(&project.cache).map_err(Error::io("create a folder in", &project.cache))?;
+    let config = objects.path().join(".config");
+    std::fs::copy(&kernel.config, &config).map_err(Error::io("copy", &kernel.config))?;
+    let make = make::Make::new(base, arch, &tree, objects.path(), plan.store.log());
+    let started = Instant::now();
+    make.run("the same kernel by make alone", &[arch.image_target(), "modules"])?;
+    Ok(started.elapsed())
+}
+
+/// Stages of [`timed`].
+pub const KEY: &str = "key";
+pub const SOURCE: &str = "source";
+pub const SERIES: &str = "work tree and patches";
+pub const CONFIGURE: &str = "configuration";
+pub const MAKE: &str = "image and modules";
+pub const OVERLAY: &str = "overlay.ko of each level";
+pub const KEEP: &str = "keeping it";
 
 /// Stands for all that goes into that kernel and its modules: under it a CI service can keep them.
 ///
@@ -171,9 +212,10 @@ impl<'a> Plan<'a> {
         self.store.has_image() && self.levels.iter().all(|level| self.store.has(&self.module_name(*level)))
     }
 
-    fn build(&self, project: &Project) -> Result<(), Error> {
+    fn build(&self, project: &Project, clock: &mut Clock) -> Result<(), Error> {
         tool::need_room("build a kernel", &project.cache, ROOM_MIB)?;
         let pristine = source::obtain(project, self.base)?;
+        clock.was(SOURCE);
         let tree = self.store.source();
         series::work_tree(&pristine, &tree)?;
         let objects = self.store.objects();
@@ -183,19 +225,25 @@ impl<'a> Plan<'a> {
             self.check_levels_share(&pristine, &tree)?;
         }
         self.series.check_out(&pristine, &tree, self.levels[0])?;
+        clock.was(SERIES);
         // The objects may be gone, or of an image that was never finished; make knows.
         if !self.store.has_image() || !objects.join("vmlinux").exists() {
             let _progress = progress::start(format!("building Linux {} at level {}", self.base.name, self.levels[0]));
             config::configure(&make, &self.fragments)?;
+            clock.was(CONFIGURE);
             make.run(&format!("Linux {}", self.base.name), &[self.arch.image_target(), "modules"])?;
+            clock.was(MAKE);
             self.store.keep_image(&objects, self.arch)?;
+            clock.was(KEEP);
         }
         for level in &self.levels {
             let name = self.module_name(*level);
             if !self.store.has(&name) {
                 let _progress = progress::start(format!("building overlay.ko at level {level}"));
                 self.series.check_out(&pristine, &tree, *level)?;
+                clock.was(SERIES);
                 make.run(&format!("overlay.ko at level {level}"), &["fs/overlayfs/overlay.ko"])?;
+                clock.was(OVERLAY);
                 self.store.keep_module(&objects.join("fs/overlayfs/overlay.ko"), &name)?;
             }
         }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: each command takes its options and drives the pipeline.
 
+mod base;
+mod bench_build;
 mod bench_harness;
 mod cache;
 mod claims;
@@ -46,6 +48,8 @@ enum Command {
     Claims(claims::Options),
     /// Boot a kernel and give a shell in it, with an upper filesystem ready
     Shell(shell::Options),
+    /// List kernel bases, or pin one to a newer version
+    Base(base::Options),
     /// Time the harness itself, on every executor
     BenchHarness(bench_harness::Options),
     /// Show what the cache holds, or make room
@@ -66,6 +70,7 @@ impl Cli {
             Command::Transcript(options) => transcript::run(&options),
             Command::Claims(options) => claims::run(&options),
             Command::Shell(options) => shell::run(&options),
+            Command::Base(options) => base::run(&options),
             Command::BenchHarness(options) => bench_harness::run(&options),
             Command::Cache(options) => cache::run(&options),
         }
