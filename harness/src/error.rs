@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! All that can go wrong, and the exit codes: the one place for both.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use crate::{base, build, image, machine, project, tool};
+use crate::{base, build, image, machine, project, series, source, tool};
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,24 @@ pub enum Error {
     Usage(String),
     #[error(transparent)]
     Base(#[from] base::Error),
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    #[error(transparent)]
+    Series(#[from] series::Error),
+    #[error(transparent)]
+    Lanes(#[from] crate::lanes::Error),
+    #[error("failed to find a Linux in {0}: its Makefile names no version, or it has no overlayfs")]
+    NoKernel(String),
+    #[error(
+        "failed to apply a series to {from} (Linux {version}); port one to it (patches/README.md){}",
+        in_lines(tried)
+    )]
+    NoSeries {
+        from: String,
+        version: String,
+        /// Where each series stopped fitting.
+        tried: BTreeMap<String, String>,
+    },
     #[error(transparent)]
     Project(#[from] project::Error),
     #[error(transparent)]
@@ -35,6 +54,10 @@ impl Error {
         let path = path.into();
         move |cause| Error::Io { what, path, cause }
     }
+}
+
+fn in_lines(tried: &BTreeMap<String, String>) -> String {
+    tried.iter().map(|(series, misfit)| format!("\n- {series}: {misfit}")).collect()
 }
 
 /// How a command ended.

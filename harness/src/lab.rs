@@ -14,12 +14,14 @@ use crate::image::{self, Fs, Initramfs, MODULE_PATH, Medium};
 use crate::machine::{self, Accel, Boot, Choice, End, Executor, Limits, Qemu, Run, Uml};
 use crate::project::{self, Project};
 use crate::prove::{MEMORY_MIB, Prover};
+use crate::shard::Shard;
 
 /// The program that runs machines, looked up on PATH.
 const QEMU: &str = "qemu-system-x86_64";
 
 /// What machines are to run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Wanted {
     /// QEMU where a probe boot proves that KVM works, else User Mode Linux where that runs, else QEMU
     Auto,
@@ -29,6 +31,18 @@ pub enum Wanted {
     Uml,
 }
 
+impl Wanted {
+    /// As the command line spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Wanted::Auto => "auto",
+            Wanted::Qemu => "qemu",
+            Wanted::Uml => "uml",
+        }
+    }
+}
+
 /// The kernel that is to be proved on, and how.
 pub struct Order<'a> {
     pub kernel: Wish<'a>,
@@ -36,6 +50,8 @@ pub struct Order<'a> {
     pub wanted: Wanted,
     /// Whether logs of an earlier run stay.
     pub resume: bool,
+    /// The part of the run that this is, where jobs share it.
+    pub shard: Option<Shard>,
 }
 
 pub struct Lab {
@@ -128,7 +144,7 @@ struct Things {
 impl Things {
     fn obtain(project: &Project, order: &Order<'_>, arch: Arch) -> Result<Self, Error> {
         let kernel = build::kernel(project, &order.kernel, arch)?;
-        let (logs, logs_lock) = logs(project, &kernel, arch, order.resume)?;
+        let (logs, logs_lock) = logs(project, order, arch)?;
         let guest = image::build_guest(&project.root)?;
         let medium = |fs: &Fs| Ok((*fs, Medium::obtain(*fs, &project.cache, &guest, &kernel.module.path, Vec::new())?));
         let media = order.filesystems.iter().map(medium).collect::<Result<_, Error>>()?;
@@ -182,14 +198,21 @@ impl Things {
     }
 }
 
-/// A folder for what a run leaves behind, empty unless it goes on with an earlier one, and the lock on it.
-fn logs(project: &Project, kernel: &Kernel, arch: Arch, resume: bool) -> Result<(PathBuf, File), Error> {
-    let runs = project.root.join("target/runs");
-    let fragment = kernel.fragment.as_ref().map(|name| format!("-{name}")).unwrap_or_default();
-    let name = format!("{}-level{}-{}{fragment}", kernel.base, kernel.level, arch.name());
-    let lock = project::lock(&runs.join(format!("{name}.lock")))?;
-    let logs = runs.join(name);
-    if logs.exists() && !resume {
+/// Where a run on an architecture, or what was wanted in its place, leaves what it leaves.
+#[must_use]
+pub fn folder(project: &Project, order: &Order<'_>, on: &str) -> PathBuf {
+    let shard =
+        order.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
+    let Wish { base, level, fragment } = order.kernel;
+    let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
+    project.root.join("target/runs").join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
+}
+
+/// The folder for what a run leaves behind, empty unless it goes on with an earlier one, and the lock on it.
+fn logs(project: &Project, order: &Order<'_>, arch: Arch) -> Result<(PathBuf, File), Error> {
+    let logs = folder(project, order, arch.name());
+    let lock = project::lock(Path::new(&format!("{}.lock", logs.display())))?;
+    if logs.exists() && !order.resume {
         fs::remove_dir_all(&logs).map_err(Error::io("remove", &logs))?;
     }
     fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;

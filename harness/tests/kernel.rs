@@ -62,7 +62,10 @@ fn a_patch_that_changed_builds_only_what_it_changes() {
 
 #[rstest]
 #[case::no_network("network", "failed to reach http://mirror.invalid/debian: is there a network?")]
-#[case::version_gone("gone", "failed to find linux 0.1-1 in bullseye")]
+#[case::version_gone(
+    "gone",
+    "failed to find linux 0.1-1 in bullseye: the mirror does not have that version (any more); pin another"
+)]
 #[case::disk_full("full", "no space left")]
 #[case::other_content("other", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
 #[case::nothing_there("nothing", "apt-get downloaded no such file")]

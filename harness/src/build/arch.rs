@@ -2,10 +2,12 @@
 //! What differs between architectures, as data.
 
 /// What a kernel is built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Arch {
+    /// For QEMU
+    #[value(name = "x86_64")]
     X86_64,
-    /// User Mode Linux: a kernel that is a program of the host.
+    /// User Mode Linux: a kernel that is a program of the host
     Um,
 }
 

@@ -4,19 +4,23 @@
 //! All levels but 0 share an image: what the series changes outside of overlayfs and documentation is in patch 1.
 
 mod arch;
+mod clock;
 mod config;
 mod make;
 mod store;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub use arch::Arch;
+pub use clock::Clock;
 pub use store::Store;
 
-use crate::base::{Base, Level};
+use crate::base::{Base, Carries, Level};
 use crate::project::{self, Project};
 use crate::series::{self, Series};
-use crate::{progress, source, tool};
+use crate::source::{self, Tree};
+use crate::{progress, tool};
 
 /// Object files and a work tree, MiB.
 const ROOM_MIB: u64 = 3000;
@@ -81,6 +85,11 @@ pub enum Error {
     NoFragment { name: String, path: PathBuf },
     #[error("failed to share a kernel between levels: patches 2 to 4 also change {0}, which is not part of overlay.ko")]
     NotOnlyOverlay(String),
+    #[error(
+        "failed to make level {level} of {base}: it carries a series of its own, which cannot be taken out; \
+             there is only level 4, the tree as it is"
+    )]
+    OneLevel { base: String, level: Level },
     #[error("failed to read the build id of {path}: {why}", path = path.display())]
     BuildId { path: PathBuf, why: String },
     #[error(transparent)]
@@ -114,17 +123,69 @@ pub struct Wish<'a> {
 /// # Errors
 /// If the source cannot be had, the series does not apply, or the kernel does not build.
 pub fn kernel(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Kernel, Error> {
-    let fixes = wish.base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
-    let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
-    let series = Series::read(&project.root.join("patches").join(&wish.base.series), &fixes)?;
+    timed(project, wish, arch, &mut Clock::start())
+}
+
+/// The same, and where its time went.
+///
+/// # Errors
+/// As for the same.
+pub fn timed(project: &Project, wish: &Wish<'_>, arch: Arch, clock: &mut Clock) -> Result<Kernel, Error> {
+    let series = series(project, wish.base, arch)?;
     let plan = Plan::new(project, wish, arch, &series)?;
+    clock.was(KEY);
     if !plan.is_built() {
         let _lock = project.lock(&format!("build-{}", plan.store.key()))?;
-        plan.build(project)?;
+        plan.build(project, clock)?;
     }
     plan.store.link(&plan.folder(&project.root), arch, &plan.modules())?;
-    let module = plan.module_name(wish.level);
-    plan.store.kernel(wish, arch, &module)
+    let kernel = plan.store.kernel(wish, arch, &plan.module_name(wish.level));
+    clock.was(KEEP);
+    kernel
+}
+
+/// The image and modules of a kernel that was built, made again by nothing but make: same tree, same configuration.
+///
+/// # Errors
+/// If the kernel was not built here, or does not build now.
+pub fn bare(project: &Project, wish: &Wish<'_>, arch: Arch, kernel: &Kernel) -> Result<Duration, Error> {
+    let base = wish.base;
+    let series = series(project, base, arch)?;
+    let plan = Plan::new(project, wish, arch, &series)?;
+    let tree = plan.store.source();
+    series.check_out(&source::obtain(project, base)?, &tree, plan.levels[0])?;
+    let objects = tempfile::tempdir_in(&project.cache).map_err(Error::io("create a folder in", &project.cache))?;
+    let config = objects.path().join(".config");
+    std::fs::copy(&kernel.config, &config).map_err(Error::io("copy", &kernel.config))?;
+    let make = make::Make::new(base, arch, &tree, objects.path(), plan.store.log());
+    let started = Instant::now();
+    make.run("the same kernel by make alone", &[arch.image_target(), "modules"])?;
+    Ok(started.elapsed())
+}
+
+/// Stages of [`timed`].
+pub const KEY: &str = "key";
+pub const SOURCE: &str = "source";
+pub const SERIES: &str = "work tree and patches";
+pub const CONFIGURE: &str = "configuration";
+pub const MAKE: &str = "image and modules";
+pub const OVERLAY: &str = "overlay.ko of each level";
+pub const KEEP: &str = "keeping it";
+
+/// Stands for all that goes into that kernel and its modules: under it a CI service can keep them.
+///
+/// # Errors
+/// If a source that is not pinned by its content cannot be had, or the series cannot be read.
+pub fn key(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<String, Error> {
+    let series = series(project, wish.base, arch)?;
+    let plan = Plan::new(project, wish, arch, &series)?;
+    Ok(format!("{}-{}", plan.store.key(), series.state(wish.level)))
+}
+
+fn series(project: &Project, base: &Base, arch: Arch) -> Result<Series, Error> {
+    let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
+    let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
+    Ok(Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries)?)
 }
 
 /// What has to be there in the end.
@@ -141,11 +202,15 @@ impl<'a> Plan<'a> {
     fn new(project: &Project, wish: &Wish<'a>, arch: Arch, series: &'a Series) -> Result<Self, Error> {
         let Wish { base, level, fragment } = *wish;
         let levels = match level {
+            Level::FULL if base.carries == Carries::ItsOwn => vec![Level::FULL],
+            _ if base.carries == Carries::ItsOwn => return Err(Error::OneLevel { base: base.name.clone(), level }),
             Level::PRISTINE => vec![Level::PRISTINE],
             _ => Level::patched().collect(),
         };
         let fragments = config::fragments(&project.root, arch, fragment)?;
-        let inputs = store::Inputs { base, arch, image_state: series.state(levels[0]), fragments: &fragments };
+        let source = source::id(project, base)?;
+        let inputs =
+            store::Inputs { base, source: &source, arch, image_state: series.state(levels[0]), fragments: &fragments };
         let store = Store::new(&project.cache, &inputs)?;
         Ok(Plan { wish: *wish, arch, series, levels, fragments, store })
     }
@@ -170,41 +235,48 @@ impl<'a> Plan<'a> {
         self.store.has_image() && self.levels.iter().all(|level| self.store.has(&self.module_name(*level)))
     }
 
-    fn build(&self, project: &Project) -> Result<(), Error> {
+    fn build(&self, project: &Project, clock: &mut Clock) -> Result<(), Error> {
         tool::need_room("build a kernel", &project.cache, ROOM_MIB)?;
-        let repository = source::obtain(project, self.wish.base)?;
+        let pristine = source::obtain(project, self.wish.base)?;
+        clock.was(SOURCE);
         let tree = self.store.source();
-        series::work_tree(&repository, &tree)?;
+        series::work_tree(&pristine, &tree)?;
         let objects = self.store.objects();
         std::fs::create_dir_all(&objects).map_err(Error::io("create", &objects))?;
         let make = make::Make::new(self.wish.base, self.arch, &tree, &objects, self.store.log());
         if self.levels.len() > 1 {
-            self.check_levels_share(&tree)?;
+            self.check_levels_share(&pristine, &tree)?;
         }
-        self.series.check_out(&tree, self.levels[0])?;
+        self.series.check_out(&pristine, &tree, self.levels[0])?;
+        clock.was(SERIES);
         // The objects may be gone, or of an image that was never finished; make knows.
         if !self.store.has_image() || !objects.join("vmlinux").exists() {
             let base = &self.wish.base.name;
             let _progress = progress::start(format!("building Linux {base} at level {}", self.levels[0]));
             config::configure(&make, &self.fragments)?;
+            clock.was(CONFIGURE);
             make.run(&format!("Linux {base}"), &[self.arch.image_target(), "modules"])?;
+            clock.was(MAKE);
             self.store.keep_image(&objects, self.arch)?;
+            clock.was(KEEP);
         }
         for level in &self.levels {
             let name = self.module_name(*level);
             if !self.store.has(&name) {
                 let _progress = progress::start(format!("building overlay.ko at level {level}"));
-                self.series.check_out(&tree, *level)?;
+                self.series.check_out(&pristine, &tree, *level)?;
+                clock.was(SERIES);
                 make.run(&format!("overlay.ko at level {level}"), &["fs/overlayfs/overlay.ko"])?;
+                clock.was(OVERLAY);
                 self.store.keep_module(&objects.join("fs/overlayfs/overlay.ko"), &name)?;
             }
         }
         Ok(())
     }
 
-    fn check_levels_share(&self, tree: &Path) -> Result<(), Error> {
-        self.series.check_out(tree, Level::FULL)?;
-        let changed = self.series.changes_after_first(tree)?;
+    fn check_levels_share(&self, pristine: &Tree, tree: &Path) -> Result<(), Error> {
+        self.series.check_out(pristine, tree, Level::FULL)?;
+        let changed = self.series.changes_after_first(pristine, tree)?;
         let elsewhere =
             changed.lines().find(|path| !path.starts_with("fs/overlayfs/") && !path.starts_with("Documentation/"));
         elsewhere.map_or(Ok(()), |path| Err(Error::NotOnlyOverlay(path.to_string())))

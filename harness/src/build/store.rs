@@ -17,6 +17,8 @@ use crate::tool;
 /// Everything that shows in an image.
 pub struct Inputs<'a> {
     pub base: &'a Base,
+    /// Stands for the content of its source.
+    pub source: &'a str,
     pub arch: Arch,
     pub image_state: &'a str,
     pub fragments: &'a [PathBuf],
@@ -40,7 +42,7 @@ impl Store {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         };
-        add(inputs.base.source.sha256.as_bytes());
+        add(inputs.source.as_bytes());
         add(inputs.arch.name().as_bytes());
         add(inputs.image_state.as_bytes());
         add(compiler.lines().next().unwrap_or_default().as_bytes());

@@ -9,6 +9,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Which;
+use super::bench_build::Stages;
+use crate::build::Arch;
 use crate::claims;
 use crate::error::{Error, Exit};
 use crate::image::Fs;
@@ -33,6 +35,9 @@ pub struct Options {
     /// How often each executor proves the claim
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Build the kernel for this too, in a cache of its own, and again by make alone: time per stage, cold and warm
+    #[arg(long, value_name = "ARCH", value_enum)]
+    build: Option<Arch>,
     /// Write every figure to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -45,6 +50,8 @@ struct Bench {
     claim: &'static str,
     rounds: u16,
     executors: Vec<Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<Stages>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +87,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
     let filesystems = &[Fs::Ext4];
-    let order = |wanted| Order { kernel: options.which.kernel(&base), filesystems, wanted, resume: false };
+    let kernel = options.which.kernel(&base);
+    let order = |wanted| Order { kernel, filesystems, wanted, resume: false, shard: None };
     let labs = [Lab::new(&project, &order(Wanted::Uml))?, Lab::new(&project, &order(Wanted::Qemu))?];
     let claim = claims::all().into_iter().find(|claim| claim.name == CLAIM);
     let claim = claim.ok_or_else(|| Error::Usage(format!("failed to find claim {CLAIM:?}")))?;
@@ -98,8 +106,12 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         return Ok(Exit::CannotTell);
     }
     let executors = labs.iter().zip(&proofs).map(|(lab, proofs)| Figures::new(lab, proofs)).collect();
-    let mut bench = Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors };
+    let mut bench =
+        Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors, build: None };
     bench.executors[0].many = Some(many(&labs[0]));
+    if let Some(arch) = options.build {
+        bench.build = Some(Stages::time(&project, &kernel, arch)?);
+    }
     print!("{bench}");
     if let Some(path) = &options.json {
         // Numbers and strings in structures always have a JSON form.
@@ -172,7 +184,8 @@ impl fmt::Display for Bench {
         }
         let [fast, slow] = self.executors.as_slice() else { return Ok(()) };
         let ratio = slow.exec_to_verdict.median / fast.exec_to_verdict.median;
-        writeln!(f, "\n{} takes {ratio:.1} times as long to a verdict as {}", slow.executor, fast.executor)
+        writeln!(f, "\n{} takes {ratio:.1} times as long to a verdict as {}", slow.executor, fast.executor)?;
+        self.build.as_ref().map_or(Ok(()), |build| write!(f, "\n{build}"))
     }
 }
 

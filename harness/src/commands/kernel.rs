@@ -14,14 +14,26 @@ use crate::project::Project;
 pub struct Options {
     #[command(flatten)]
     which: Which,
+    /// Build for this only; may be given more than once [default: both]
+    #[arg(long, value_name = "ARCH", value_enum)]
+    arch: Vec<Arch>,
+    /// Build nothing: print what the kernels would be kept under, the key of their content, a line each
+    #[arg(long)]
+    key: bool,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
     let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
-    for arch in Arch::ALL {
-        let kernel = build::kernel(&project, &options.which.kernel(&base), arch)?;
+    let wish = options.which.kernel(&base);
+    let wanted = |arch: &Arch| options.arch.is_empty() || options.arch.contains(arch);
+    for arch in Arch::ALL.into_iter().filter(wanted) {
+        if options.key {
+            println!("{}", build::key(&project, &wish, arch)?);
+            continue;
+        }
+        let kernel = build::kernel(&project, &wish, arch)?;
         println!("image   {}", kernel.image.display());
         println!("module  {}", kernel.module.path.display());
         println!("build   {}", kernel.build_id);

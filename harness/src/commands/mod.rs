@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: each command takes its options and drives the pipeline.
 
+mod base;
+mod bench_build;
 mod bench_harness;
 mod cache;
 mod claims;
 mod kernel;
+mod matrix;
 mod report;
 mod shell;
 mod transcript;
 mod verify;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
-use crate::base::{Base, Level};
+use crate::base::{Base, Level, Spec};
 use crate::build::Wish;
 use crate::error::{Error, Exit};
+use crate::fit;
 use crate::project::Project;
 
 /// Proves, claim by claim, when overlayfs may reuse a volatile upper.
@@ -33,6 +39,8 @@ enum Command {
     Kernel(kernel::Options),
     /// Boot a kernel and prove the claims
     Verify(verify::Options),
+    /// Prove the claims on many bases
+    Matrix(matrix::Options),
     /// Report on a run, also on one that was interrupted
     Report(report::Options),
     /// Show a transcript to people
@@ -41,6 +49,8 @@ enum Command {
     Claims(claims::Options),
     /// Boot a kernel and give a shell in it, with an upper filesystem ready
     Shell(shell::Options),
+    /// List kernel bases, or pin one to a newer version
+    Base(base::Options),
     /// Time the harness itself, on every executor
     BenchHarness(bench_harness::Options),
     /// Show what the cache holds, or make room
@@ -56,10 +66,12 @@ impl Cli {
         match self.command {
             Command::Kernel(options) => kernel::run(&options),
             Command::Verify(options) => verify::run(&options),
+            Command::Matrix(options) => matrix::run(&options),
             Command::Report(options) => report::run(&options),
             Command::Transcript(options) => transcript::run(&options),
             Command::Claims(options) => claims::run(&options),
             Command::Shell(options) => shell::run(&options),
+            Command::Base(options) => base::run(&options),
             Command::BenchHarness(options) => bench_harness::run(&options),
             Command::Cache(options) => cache::run(&options),
         }
@@ -69,9 +81,13 @@ impl Cli {
 /// Which kernel.
 #[derive(Args)]
 struct Which {
-    /// Kernel base, from ci/bases.toml [default: the one named there]
-    #[arg(long, value_name = "NAME")]
-    base: Option<String>,
+    /// Kernel base: a name of ci/bases.toml, `git:URL#COMMIT`, or `tarball:PATH-OR-URL`, which may end in `#SHA256`
+    /// [default: the one named there]
+    #[arg(long, value_name = "BASE", conflicts_with = "tree")]
+    base: Option<Spec>,
+    /// A kernel's git work tree as it is, with what is not committed; it is only read
+    #[arg(long, value_name = "PATH")]
+    tree: Option<PathBuf>,
     /// Patches of the series to apply: 0 (pristine) to 4
     #[arg(long, value_name = "N", default_value_t = Level::FULL)]
     level: Level,
@@ -82,7 +98,8 @@ struct Which {
 
 impl Which {
     fn base(&self, project: &Project) -> Result<Base, Error> {
-        Ok(Base::find(&project.root, self.base.as_deref())?)
+        let tree = self.tree.clone().map(Spec::Tree);
+        fit::find(project, tree.as_ref().or(self.base.as_ref()))
     }
 
     fn kernel<'a>(&'a self, base: &'a Base) -> Wish<'a> {

@@ -35,7 +35,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let Options { which, fs, executor: wanted } = options;
     let base = which.base(&project)?;
-    let order = Order { kernel: which.kernel(&base), filesystems: &[], wanted: *wanted, resume: false };
+    let kernel = which.kernel(&base);
+    let order = Order { kernel, filesystems: &[], wanted: *wanted, resume: false, shard: None };
     let lab = Lab::new(&project, &order)?;
     let guest = image::build_guest(&project.root)?;
     let files = image::shell_files(script()?)?;

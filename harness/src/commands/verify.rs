@@ -6,15 +6,17 @@ use clap::Args;
 use super::Which;
 use super::report::Files;
 use crate::error::{Error, Exit};
-use crate::lab::{Lab, Order, Wanted};
+use crate::lab::{Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{Case, MEMORY_MIB, Proof, Prover};
+use crate::prove::{MEMORY_MIB, Proof};
 use crate::report::{self, Tally};
-use crate::results::{How, Log, Plan, Record};
+use crate::results::{How, Record};
 use crate::select::{self, Filters};
+use crate::session::Session;
+use crate::shard::Shard;
 use crate::verdict::Verdict;
-use crate::verify::{jobs, verify};
+use crate::verify::jobs;
 
 #[derive(Args)]
 pub struct Options {
@@ -33,6 +35,9 @@ pub struct Options {
     /// Go on with the last run of this kernel, which was interrupted: prove what is missing
     #[arg(long)]
     resume: bool,
+    /// Prove part K of N only: every case is in one part, and stays there; `vremount report merge` joins the parts
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
     /// Machines side by side, as far as memory allows [default: cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -50,7 +55,8 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let claims = options.filters.claims()?;
     let filesystems = options.filters.filesystems();
-    let cases = select::cases(&claims, &filesystems);
+    let mut cases = select::cases(&claims, &filesystems);
+    cases.retain(|case| options.shard.is_none_or(|shard| shard.has(case.claim.name, case.fs)));
     if options.list {
         cases.iter().for_each(|case| println!("{}", select::line(case)));
         return Ok(Exit::Holds);
@@ -61,57 +67,47 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let files = options.files.open()?;
     let project = Project::find()?;
     let _cache = project.use_cache()?;
-    let Options { which, executor: wanted, .. } = options;
+    let Options { which, executor: wanted, resume, shard, .. } = options;
     let base = which.base(&project)?;
-    let kernel = which.kernel(&base);
-    let order = Order { kernel, filesystems: &filesystems, wanted: *wanted, resume: options.resume };
-    let lab = Lab::new(&project, &order)?;
+    let (kernel, filesystems) = (which.kernel(&base), filesystems.as_slice());
+    let order = Order { kernel, filesystems, wanted: *wanted, resume: *resume, shard: *shard };
+    let how = How { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };
+    let mut session = Session::start(&project, &order, how, &cases)?;
+    let lab = &session.lab;
     if options.twice && lab.accel.is_some() {
         return Err(not_repeatable(lab.executor.name()));
     }
-    let how = How { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };
-    let plan = Plan::new(&lab, how, &cases)?;
-    println!("{}: {}\n", plan.title(), lab.why);
-    let mut log = if options.resume { Log::resume(&lab.logs, &plan)? } else { Log::create(&lab.logs, plan)? };
-    let left: Vec<Case<'_>> =
-        cases.iter().filter(|case| log.results().of(case.claim.name, case.fs).is_none()).copied().collect();
-    if options.resume {
-        println!("resumed: {} of {} are there\n", cases.len() - left.len(), cases.len());
+    println!("{}: {}\n", session.log.results().plan.title(), lab.why);
+    if *resume {
+        println!("resumed: {} of {} are there\n", cases.len() - session.left.len(), cases.len());
     }
-    prove(&lab, how, &left, jobs(options.jobs, MEMORY_MIB), &mut log)?;
+    let jobs = jobs(options.jobs, MEMORY_MIB);
+    let show = shown(session.left.len(), jobs, filesystems.len() == 1);
+    session.prove(jobs, show)?;
+    let results = session.log.results();
     if filesystems.len() > 1 {
-        println!("{}", report::matrix(log.results()));
+        println!("{}", report::matrix(results));
     }
-    let tally = Tally::of(log.results());
-    println!("\n{tally}; transcripts and console logs are in {}", lab.logs.display());
-    files.write(log.results())?;
+    let tally = Tally::of(results);
+    println!("\n{tally}; transcripts and console logs are in {}", session.lab.logs.display());
+    files.write(results)?;
     Ok(tally.exit())
 }
 
-/// Proves cases, shows them, and keeps what came of them.
-fn prove(lab: &Lab, how: How, cases: &[Case<'_>], jobs: usize, log: &mut Log) -> Result<(), Error> {
-    let bar = progress::count("proving", cases.len());
-    let prover = Prover { faults: how.faults, twice: how.twice, fresh: how.fresh, ..lab.prover() };
-    let mut kept = Ok(());
-    let keep = |proof: &Proof| {
-        // After a line that is torn there is nothing more to keep.
-        if kept.is_ok() {
-            kept = log.append(Record::new(proof));
-        }
-    };
+/// Shows proofs as they come: all of them, or those that need looking at, where many filesystems make a matrix in the end.
+fn shown(total: usize, jobs: usize, all: bool) -> impl FnMut(&Proof) {
+    let bar = progress::count("proving", total);
     let (mut shown, mut broken) = (0, 0);
-    verify(&prover, cases, jobs, keep, |proof| {
-        // Many filesystems make a matrix in the end, and lines of what needs looking at.
-        let telling = matches!(proof.judgement.verdict, Verdict::Broken | Verdict::CannotTell);
-        if telling || lab.media.len() == 1 {
+    move |proof| {
+        let verdict = proof.judgement.verdict;
+        if all || matches!(verdict, Verdict::Broken | Verdict::CannotTell) {
             bar.line(&report::line(&Record::new(proof)));
         }
         bar.advance();
         shown += 1;
-        broken += usize::from(proof.judgement.verdict == Verdict::Broken);
-        bar.note(format!("{} running, {broken} broken", jobs.min(cases.len() - shown)));
-    });
-    kept
+        broken += usize::from(verdict == Verdict::Broken);
+        bar.note(format!("{} running, {broken} broken", jobs.min(total - shown)));
+    }
 }
 
 fn not_repeatable(executor: &str) -> Error {

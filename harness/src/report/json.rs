@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::machine::Accel;
-use crate::results::{Planned, Record, Results};
+use crate::results::{Merged, NotRun, Planned, Record, Results, SCHEMA};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -22,14 +22,38 @@ struct Report<'a> {
     missing: Vec<&'a Planned>,
 }
 
+/// Many runs, each as by itself.
+#[derive(Debug, Serialize)]
+struct Reports<'a> {
+    schema: u32,
+    runs: Vec<Report<'a>>,
+    /// Bases and executors of which nothing can be told.
+    not_run: &'a [NotRun],
+}
+
 /// The text of the file.
 #[must_use]
 pub fn json(results: &Results) -> String {
+    text(&report(results))
+}
+
+/// The text of the file about many runs.
+#[must_use]
+pub fn merged_json(merged: &Merged) -> String {
+    text(&Reports { schema: SCHEMA, runs: merged.runs.iter().map(report).collect(), not_run: &merged.not_run })
+}
+
+fn text(value: &impl Serialize) -> String {
+    // Strings and numbers in structures always have a JSON form.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+fn report(results: &Results) -> Report<'_> {
     let plan = &results.plan;
     let verdicts: Vec<_> = results.cases().filter_map(|(_, record)| record).collect();
     let mut boots: Vec<u64> = verdicts.iter().flat_map(|record| record.boots_ms.iter().copied()).collect();
     boots.sort_unstable();
-    let report = Report {
+    Report {
         schema: plan.schema,
         base: &plan.base,
         series: &plan.series,
@@ -39,9 +63,7 @@ pub fn json(results: &Results) -> String {
         boot_ms: boots.get(boots.len() / 2).copied(),
         verdicts,
         missing: results.cases().filter(|(_, record)| record.is_none()).map(|(case, _)| case).collect(),
-    };
-    // Strings and numbers in structures always have a JSON form.
-    serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
+    }
 }
 
 #[cfg(test)]

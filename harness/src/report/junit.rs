@@ -6,21 +6,45 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::MISSING;
-use crate::results::{Planned, Record, Results};
+use crate::results::{Merged, Planned, Record, Results};
 use crate::verdict::Verdict;
 
 /// The text of the file.
 #[must_use]
 pub fn junit(results: &Results) -> String {
     let mut report = Report::new(results.plan.title());
-    for cases in results.claims() {
-        let Some((Planned { claim, .. }, _)) = cases.first() else { continue };
-        let mut suite = TestSuite::new(claim.as_str());
-        suite.add_test_cases(cases.iter().map(|(case, record)| test_case(case, *record)));
-        report.add_test_suite(suite);
-    }
+    report.add_test_suites(suites(results, ""));
     // Nothing that is written to memory fails.
     report.to_string().unwrap_or_default()
+}
+
+/// The text of the file about many runs: suites are named after run and claim.
+#[must_use]
+pub fn merged_junit(merged: &Merged) -> String {
+    let mut report = Report::new("vremount");
+    for results in &merged.runs {
+        report.add_test_suites(suites(results, &format!("{}: ", results.plan.title())));
+    }
+    for word in &merged.not_run {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type("cannot-tell").set_message(word.cannot_tell.lines().next().unwrap_or_default());
+        status.set_description(word.cannot_tell.as_str());
+        let mut suite = TestSuite::new(word.title());
+        suite.add_test_case(TestCase::new("run", status));
+        report.add_test_suite(suite);
+    }
+    report.to_string().unwrap_or_default()
+}
+
+/// A suite for each claim.
+fn suites(results: &Results, prefix: &str) -> Vec<TestSuite> {
+    let suite = |cases: Vec<(&Planned, Option<&Record>)>| {
+        let (Planned { claim, .. }, _) = cases.first()?;
+        let mut suite = TestSuite::new(format!("{prefix}{claim}"));
+        suite.add_test_cases(cases.iter().map(|(case, record)| test_case(case, *record)));
+        Some(suite)
+    };
+    results.claims().filter_map(suite).collect()
 }
 
 fn test_case(case: &Planned, record: Option<&Record>) -> TestCase {

@@ -29,9 +29,9 @@ pub fn matrix(results: &Results) -> String {
     text + &skipped(results)
 }
 
-const MISSING: &str = "missing";
+pub(super) const MISSING: &str = "missing";
 
-fn sign(record: Option<&Record>) -> &'static str {
+pub(super) fn sign(record: Option<&Record>) -> &'static str {
     match record.map(|record| record.verdict) {
         Some(Verdict::Holds) => "ok",
         Some(Verdict::Broken) => "BROKEN",

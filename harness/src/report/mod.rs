@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Results as people and programs read them.
 
+mod across;
 mod json;
 mod junit;
 mod kcidb;
@@ -9,8 +10,9 @@ mod matrix;
 mod table;
 mod whole;
 
-pub use json::json;
-pub use junit::junit;
+pub use across::across;
+pub use json::{json, merged_json};
+pub use junit::{junit, merged_junit};
 pub use kcidb::kcidb;
 pub use ktap::ktap;
 pub use matrix::matrix;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::Exit;
-use crate::results::{Planned, Record, Results};
+use crate::results::{Merged, Planned, Record, Results};
 use crate::verdict::{Seen, Verdict};
 
 /// The line of a case: verdict, claim, filesystem, outcome, time; below it, why it is not `holds`.
@@ -85,6 +85,19 @@ impl Tally {
             } += 1;
         }
         tally
+    }
+
+    /// Of many runs; of one that could not start, nobody can tell a thing.
+    #[must_use]
+    pub fn of_all(merged: &Merged) -> Self {
+        let start = Tally { cannot_tell: merged.not_run.len(), ..Tally::default() };
+        merged.runs.iter().map(Tally::of).fold(start, |sum, tally| Tally {
+            holds: sum.holds + tally.holds,
+            broken: sum.broken + tally.broken,
+            cannot_tell: sum.cannot_tell + tally.cannot_tell,
+            skipped: sum.skipped + tally.skipped,
+            missing: sum.missing + tally.missing,
+        })
     }
 
     /// What it means for the command as a whole. What is broken weighs more than what nobody can tell.

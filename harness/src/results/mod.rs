@@ -2,17 +2,21 @@
 //! What a run came to, as it is kept in its log and as every report is made from it.
 
 mod log;
+mod merged;
+mod not_run;
 mod plan;
 mod record;
 
 pub use log::{FILE, Log};
-pub use plan::{How, Plan, Planned};
+pub use merged::{Expected, Merged};
+pub use not_run::{NotRun, Outcome};
+pub use plan::{How, Plan, Planned, SCHEMA};
 pub use record::Record;
 
 use crate::image::Fs;
 
 /// A run, finished or not.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Results {
     pub plan: Plan,
     /// As they came in.

@@ -12,9 +12,10 @@ use crate::image::Fs;
 use crate::lab::Lab;
 use crate::machine::Accel;
 use crate::prove::Case;
+use crate::shard::Shard;
 
 /// Of log and reports. Fields are added, never changed.
-const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -34,6 +35,9 @@ pub struct Plan {
     /// Of this program and its guest: other claims, other judgement, another run.
     pub harness_sha256: String,
     pub how: How,
+    /// None where one run proves all of it.
+    #[serde(default)]
+    pub shard: Option<Shard>,
     pub cases: Vec<Planned>,
 }
 
@@ -54,7 +58,7 @@ pub struct Planned {
 impl Plan {
     /// # Errors
     /// If this program or its guest cannot be read.
-    pub fn new(lab: &Lab, how: How, cases: &[Case<'_>]) -> Result<Self, Error> {
+    pub fn new(lab: &Lab, how: How, shard: Option<Shard>, cases: &[Case<'_>]) -> Result<Self, Error> {
         let kernel = &lab.kernel;
         let planned = |case: &Case<'_>| Planned { claim: case.claim.name.to_string(), fs: case.fs };
         Ok(Plan {
@@ -70,6 +74,7 @@ impl Plan {
             module_sha256: kernel.module.sha256.clone(),
             harness_sha256: sha256(&[Path::new("/proc/self/exe"), &lab.guest])?,
             how,
+            shard,
             cases: cases.iter().map(planned).collect(),
         })
     }
@@ -89,7 +94,8 @@ impl Plan {
         let Plan { base, series, level, executor, .. } = self;
         let accel = self.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name()));
         let config = self.config.as_ref().map_or_else(String::new, |config| format!(", configuration {config}"));
-        format!("Linux {base}, series {series} at level {level}{config}, {executor}{accel}")
+        let shard = self.shard.map_or_else(String::new, |shard| format!(", shard {shard}"));
+        format!("Linux {base}, series {series} at level {level}{config}, {executor}{accel}{shard}")
     }
 }
 
@@ -118,6 +124,7 @@ impl Plan {
             module_sha256: text("50d1"),
             harness_sha256: text("4a"),
             how: How { faults: true, twice: false, fresh: false },
+            shard: None,
             cases,
         }
     }

@@ -2,44 +2,49 @@
 //! The upstream tarball of a Debian source package, by apt: signed all the way, from the machine's own mirror, with a
 //! configuration of our own, so that nothing of the machine's changes.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sha2::{Digest, Sha256};
-
-use super::Error;
-use crate::base::Source;
+use super::{Error, keep};
+use crate::base::{Package, numbers};
 use crate::progress;
 use crate::project::Project;
 use crate::tool;
 
-/// Tarball, lists, and the tree that is unpacked from it, MiB.
-const ROOM_MIB: u64 = 2500;
-
 /// The tarball, in the cache.
-pub fn obtain(project: &Project, source: &Source) -> Result<PathBuf, Error> {
-    let place = project.cache.join("source").join(&source.sha256).join(&source.file);
+pub fn obtain(project: &Project, package: &Package) -> Result<PathBuf, Error> {
+    let place = keep::place(project, &package.sha256, &package.file);
     if place.exists() {
         return Ok(place);
     }
-    tool::need_room("fetch a kernel source", &project.cache, ROOM_MIB)?;
-    let folder = project.cache.join("source");
-    fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-    let aside = tempfile::tempdir_in(&folder).map_err(Error::io("create a folder in", &folder))?;
-    let mirror = mirror()?;
-    let _progress = progress::start(format!("fetching {} {} from {mirror}", source.package, source.version));
-    let fetched = fetch(source, &mirror, aside.path())?;
-    let found = sha256(&fetched).map_err(Error::io("read", &fetched))?;
-    if found != source.sha256 {
-        return Err(Error::WrongHash { file: source.file.clone(), found, expected: source.sha256.clone() });
-    }
-    let finished = aside.path().join("finished");
-    fs::create_dir(&finished).map_err(Error::io("create", &finished))?;
-    fs::rename(&fetched, finished.join(&source.file)).map_err(Error::io("rename", &fetched))?;
-    tool::put(&finished, &folder.join(&source.sha256)).map_err(Error::io("rename", &finished))?;
+    let aside = keep::aside(project)?;
+    let apt = PrivateApt::new(aside.path(), package)?;
+    let fetched = apt.fetch(&package.version)?;
+    keep::verify(&fetched, &package.sha256)?;
+    keep::keep(project, &fetched, &package.file)?;
     Ok(place)
+}
+
+/// The newest version of the same series in the same suite, its tarball in the cache.
+pub fn newest(project: &Project, package: &Package) -> Result<Package, Error> {
+    let aside = keep::aside(project)?;
+    let apt = PrivateApt::new(aside.path(), package)?;
+    apt.update()?;
+    let versions = apt.versions()?;
+    let Some(version) = of_same_series(&versions, &package.version) else {
+        return Err(apt.gone(versions, String::new()));
+    };
+    let fetched = apt.download(version)?;
+    let file = fetched.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let sha256 = keep::keep(project, &fetched, &file)?;
+    Ok(Package { version: version.clone(), file, sha256, ..package.clone() })
+}
+
+/// The newest version that begins with the same two numbers: upstream's stable series.
+fn of_same_series<'a>(versions: &'a [String], version: &str) -> Option<&'a String> {
+    let series = |version: &str| numbers(version).into_iter().take(2).collect::<Vec<_>>();
+    versions.iter().filter(|other| series(other) == series(version)).max_by_key(|version| numbers(version))
 }
 
 /// The mirror that the machine itself is installed from.
@@ -54,32 +59,18 @@ fn mirror() -> Result<String, Error> {
     site.map(ToString::to_string).ok_or_else(|| Error::NoMirror { codename: codename.to_string() })
 }
 
-fn fetch(source: &Source, mirror: &str, folder: &Path) -> Result<PathBuf, Error> {
-    let apt = PrivateApt::new(folder, &format!("deb-src {mirror} {} main\n", source.suite))
-        .map_err(Error::io("configure apt in", folder))?;
-    apt.run(&["update", "--error-on=any"]).map_err(|failed| failed.explained(source, mirror, folder))?;
-    let package = format!("{}={}", source.package, source.version);
-    apt.run(&["source", "--download-only", "--tar-only", &package])
-        .map_err(|failed| failed.explained(source, mirror, folder))?;
-    let fetched = folder.join(&source.file);
-    match fetched.exists() {
-        true => Ok(fetched),
-        false => Err(Failed::new("apt-get downloaded no such file").explained(source, mirror, folder)),
-    }
-}
-
-/// apt-get with lists, cache and sources in a folder of its own.
+/// apt with lists, cache and sources in a folder of its own.
 struct PrivateApt<'a> {
     folder: &'a Path,
+    package: &'a Package,
+    mirror: String,
     config: PathBuf,
 }
 
 impl<'a> PrivateApt<'a> {
-    fn new(folder: &'a Path, sources: &str) -> io::Result<Self> {
+    fn new(folder: &'a Path, package: &'a Package) -> Result<Self, Error> {
+        let mirror = mirror()?;
         let (list, config) = (folder.join("sources.list"), folder.join("apt.conf"));
-        fs::create_dir_all(folder.join("lists/partial"))?;
-        fs::create_dir_all(folder.join("cache/archives/partial"))?;
-        fs::write(&list, sources)?;
         // apt must not give up root for a user that may not write here.
         let text = format!(
             "Dir::Etc::sourcelist \"{list}\";\nDir::Etc::sourceparts \"/dev/null\";\n\
@@ -88,63 +79,108 @@ impl<'a> PrivateApt<'a> {
             list = list.display(),
             folder = folder.display(),
         );
-        fs::write(&config, text)?;
-        Ok(PrivateApt { folder, config })
+        let configure = || {
+            fs::create_dir_all(folder.join("lists/partial"))?;
+            fs::create_dir_all(folder.join("cache/archives/partial"))?;
+            fs::write(&list, format!("deb-src {mirror} {} main\n", package.suite))?;
+            fs::write(&config, text)
+        };
+        configure().map_err(Error::io("configure apt in", folder))?;
+        Ok(PrivateApt { folder, package, mirror, config })
     }
 
-    fn run(&self, args: &[&str]) -> Result<(), Failed> {
-        let mut command = Command::new("apt-get");
-        command.args(args).env("APT_CONFIG", &self.config).env("LC_ALL", "C").current_dir(self.folder);
-        match tool::run("fetch a kernel source", &mut command) {
-            Ok(_) => Ok(()),
-            Err(tool::Error::Failed { output, status, .. }) => Err(Failed::new(&format!("{output}apt-get: {status}"))),
-            Err(error) => Err(Failed::Tool(error)),
+    /// The tarball of a version, in the folder.
+    fn fetch(&self, version: &str) -> Result<PathBuf, Error> {
+        self.update()?;
+        match self.download(version) {
+            // What there is instead is more help than that it is gone.
+            Err(Error::Gone { output, .. }) => Err(self.gone(self.versions().unwrap_or_default(), output)),
+            fetched => fetched,
         }
     }
-}
 
-/// An apt-get that failed.
-enum Failed {
-    Saying(String),
-    Tool(tool::Error),
-}
+    fn update(&self) -> Result<(), Error> {
+        let _progress = progress::start(format!("asking {} for what {} has", self.mirror, self.package.suite));
+        self.run("apt-get", &["update", "--error-on=any"]).map(drop)
+    }
 
-impl Failed {
-    fn new(output: &str) -> Self {
-        Failed::Saying(output.trim().to_string())
+    fn download(&self, version: &str) -> Result<PathBuf, Error> {
+        let name = &self.package.package;
+        let _progress = progress::start(format!("fetching {name} {version} from {}", self.mirror));
+        self.run("apt-get", &["source", "--download-only", "--tar-only", &format!("{name}={version}")])?;
+        let entries = fs::read_dir(self.folder).map_err(Error::io("read", self.folder))?;
+        let is_tarball =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".orig.tar"));
+        let tarball = entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_tarball);
+        tarball.ok_or_else(|| self.explained("apt-get downloaded no such file".to_string()))
+    }
+
+    /// All versions that the suite has.
+    fn versions(&self) -> Result<Vec<String>, Error> {
+        let lines = self.run("apt-cache", &["madison", &self.package.package])?;
+        let version = |line: &str| Some(line.split('|').nth(1)?.trim().to_string());
+        Ok(lines.lines().filter_map(version).collect())
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> Result<String, Error> {
+        let mut command = Command::new(program);
+        command.args(args).env("APT_CONFIG", &self.config).env("LC_ALL", "C").current_dir(self.folder);
+        match tool::run("fetch a kernel source", &mut command) {
+            Err(tool::Error::Failed { output, status, .. }) => {
+                Err(self.explained(format!("{}{program}: {status}", output.trim_start())))
+            }
+            ran => Ok(ran?),
+        }
     }
 
     /// apt has one exit code for all that goes wrong; what it says tells them apart.
-    fn explained(self, source: &Source, mirror: &str, folder: &Path) -> Error {
-        let output = match self {
-            Failed::Tool(error) => return error.into(),
-            Failed::Saying(output) => output,
-        };
+    fn explained(&self, output: String) -> Error {
         let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
         if says(&["No space left on device", "Write error - write (28"]) {
-            Error::DiskFull(folder.to_path_buf())
+            Error::DiskFull(self.folder.to_path_buf())
         } else if says(&["Could not resolve", "Could not connect", "Unable to connect", "Temporary failure"]) {
-            Error::NoNetwork { mirror: mirror.to_string(), output }
+            Error::NoNetwork { from: self.mirror.clone(), output }
         } else if says(&[
             "Unable to find a source package",
             "unavailable version",
             "404 ",
             "no longer has a Release file",
         ]) {
-            let Source { package, version, suite, .. } = source.clone();
-            Error::Gone { package, version, suite, output }
+            self.gone(Vec::new(), output)
         } else {
-            Error::Apt { package: source.package.clone(), output }
+            Error::Apt { package: self.package.package.clone(), output }
         }
+    }
+
+    fn gone(&self, mut versions: Vec<String>, output: String) -> Error {
+        let Package { package, version, suite, .. } = self.package.clone();
+        let newest = of_same_series(&versions, &version).cloned();
+        versions.sort_by_key(|version| numbers(version));
+        let hint = match newest {
+            Some(newest) => {
+                format!("the newest of the same series is {newest}: `vremount base pin` pins and proves that")
+            }
+            None if versions.is_empty() => "pin another in ci/bases.toml".to_string(),
+            None => {
+                format!("it has none of that series; pin another in ci/bases.toml, there is {}", versions.join(", "))
+            }
+        };
+        Error::Gone { package, version, suite, hint, output }
     }
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut file = File::open(path)?;
-    let mut chunk = vec![0; 1 << 20];
-    while let length @ 1.. = file.read(&mut chunk)? {
-        hash.update(&chunk[..length]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::newest("6.12.38-1", Some("6.12.107-1"))]
+    #[case::of_another_series("6.1.4-1", Some("6.1.176-1"))]
+    #[case::backport("6.12.9-1~bpo12+1", Some("6.12.107-1"))]
+    #[case::none("5.10.13-1", None)]
+    fn the_newest_of_the_same_series_is_found(#[case] pinned: &str, #[case] expected: Option<&str>) {
+        let versions = ["6.12.94-1", "6.1.176-1", "6.12.107-1", "6.12.8-1", "7.0.4-1"].map(String::from);
+        assert_eq!(of_same_series(&versions, pinned).map(String::as_str), expected);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A base becomes a pristine tree: a bare git repository in the cache, its one commit tagged `base`.
+//! A base becomes a pristine tree: a commit of a bare git repository in the cache.
 
 mod apt;
+mod checkout;
+mod commits;
+mod keep;
+mod tarball;
 mod tree;
 
 use std::path::{Path, PathBuf};
 
+pub use apt::newest;
+pub use checkout::{Snapshot, snapshot};
+pub use commits::resolve as resolve_git;
+pub use tarball::resolve as resolve_tarball;
 pub use tree::git;
 
-use crate::base::Base;
+use crate::base::{Base, Source};
 use crate::project::{self, Project};
 use crate::tool;
 
@@ -17,19 +25,33 @@ use crate::tool;
 pub enum Error {
     #[error("failed to find a Debian mirror: apt has no source of {codename} main; add one and run `apt-get update`")]
     NoMirror { codename: String },
-    #[error("failed to reach {mirror}: is there a network?\n{output}")]
-    NoNetwork { mirror: String, output: String },
+    #[error("failed to reach {from}: is there a network?\n{output}")]
+    NoNetwork { from: String, output: String },
     #[error(
-        "failed to find {package} {version} in {suite}: the mirror does not have that version (any more); \
-         pin another in ci/bases.toml, `apt-cache showsrc {package}` lists what there is\n{output}"
+        "failed to find {package} {version} in {suite}: the mirror does not have that version (any more); {hint}\n{output}"
     )]
-    Gone { package: String, version: String, suite: String, output: String },
+    Gone { package: String, version: String, suite: String, hint: String, output: String },
+    #[error("failed to fetch {url}; try again, or see what was said\n{output}")]
+    NotFetched { url: String, output: String },
+    #[error(
+        "failed to find commit {commit} in {url}; give all 40 digits of it, or a branch or tag of that repository\n{output}"
+    )]
+    NoCommit { url: String, commit: String, output: String },
+    #[error(
+        "failed to verify commit {commit}: its tree is {found}, ci/bases.toml says {expected}; nothing is built from it"
+    )]
+    WrongTree { commit: String, found: String, expected: String },
+    #[error(
+        "failed to find a git work tree in {folder}; name the folder of a kernel that git knows, or a tarball with \
+         --base tarball:PATH\n{output}", folder = folder.display()
+    )]
+    NoWorkTree { folder: PathBuf, output: String },
     #[error("failed to fetch {package} with apt-get; try again, or see what it says\n{output}")]
     Apt { package: String, output: String },
     #[error("failed to write to {path}: no space left; make room and try again", path = .0.display())]
     DiskFull(PathBuf),
     #[error(
-        "failed to verify {file}: its SHA-256 is {found}, ci/bases.toml says {expected}; \
+        "failed to verify {file}: its SHA-256 is {found}, it should be {expected}; \
          it was not kept, and nothing is built from it"
     )]
     WrongHash { file: String, found: String, expected: String },
@@ -51,19 +73,58 @@ impl Error {
     }
 }
 
-/// The repository with the pristine tree of a base; what is there already is not fetched again.
+/// The pristine tree of a base.
+#[derive(Debug)]
+pub struct Tree {
+    /// Bare.
+    pub repository: PathBuf,
+    /// What git finds it by.
+    pub commit: String,
+}
+
+/// The pristine tree of a base; what is there already is not fetched again.
 ///
 /// # Errors
 /// If it cannot be fetched, is not what it should be, or cannot be unpacked.
-pub fn obtain(project: &Project, base: &Base) -> Result<PathBuf, Error> {
-    let repository = project.cache.join("tree").join(format!("{}.git", base.source.sha256));
-    if repository.exists() {
-        return Ok(repository);
+pub fn obtain(project: &Project, base: &Base) -> Result<Tree, Error> {
+    match &base.source {
+        Source::Git(source) => commits::obtain(project, source),
+        Source::Package(source) => unpacked(project, base, &source.sha256, || apt::obtain(project, source)),
+        Source::Tarball(source) => unpacked(project, base, &source.sha256, || tarball::obtain(project, source)),
     }
-    let _lock = project.lock("source")?;
+}
+
+/// What stands for the content of a source: the same, the same kernel.
+///
+/// # Errors
+/// If only the source itself can tell, and it cannot be had.
+pub fn id(project: &Project, base: &Base) -> Result<String, Error> {
+    match &base.source {
+        Source::Package(source) => Ok(source.sha256.clone()),
+        Source::Tarball(source) => Ok(source.sha256.clone()),
+        Source::Git(source) => match &source.tree {
+            Some(tree) => Ok(tree.clone()),
+            None => {
+                let Tree { commit, .. } = commits::obtain(project, source)?;
+                commits::Commits::open(project)?.tree_of(&commit)
+            }
+        },
+    }
+}
+
+/// The one commit of a repository that is named after its tarball.
+fn unpacked(
+    project: &Project,
+    base: &Base,
+    sha256: &str,
+    tarball: impl FnOnce() -> Result<PathBuf, Error>,
+) -> Result<Tree, Error> {
+    let repository = project.cache.join("tree").join(format!("{sha256}.git"));
     if !repository.exists() {
-        let tarball = apt::obtain(project, &base.source)?;
-        tree::unpack(&tarball, base, &repository)?;
+        let _lock = project.lock("source")?;
+        if !repository.exists() {
+            tree::unpack(&tarball()?, base, &repository)?;
+        }
     }
-    Ok(repository)
+    Ok(Tree { repository, commit: tree::TAG.to_string() })
 }

@@ -12,6 +12,9 @@ use crate::base::Base;
 use crate::progress;
 use crate::tool;
 
+/// Its one commit.
+pub const TAG: &str = "base";
+
 /// When everything we commit was committed: the same input gives the same commit.
 const DATE: &str = "2000-01-01T00:00:00Z";
 
@@ -35,7 +38,7 @@ pub fn unpack(tarball: &Path, base: &Base, repository: &Path) -> Result<(), Erro
     // Also what the kernel's own .gitignore would leave out.
     in_tree(&["add", "--all", "--force", "."])?;
     in_tree(&["commit", "--quiet", "--message", &format!("Linux {}", base.name)])?;
-    in_tree(&["tag", "base"])?;
+    in_tree(&["tag", TAG])?;
     tool::put(&bare, repository).map_err(Error::io("rename to", repository))
 }
 

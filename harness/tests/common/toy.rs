@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A checkout with a kernel of three files, and an apt-get and a make that can be told to fail. git, gcc, tar and the
+//! A checkout with a kernel of four files, and an apt and a make that can be told to fail. git, gcc, tar and the
 //! rest of the world are real.
 
 use std::fs;
@@ -18,7 +18,7 @@ impl Toy {
     pub fn new() -> Self {
         let toy = Toy { folder: tempfile::tempdir().unwrap() };
         let at = toy.path();
-        for program in ["apt-get", "make"] {
+        for program in ["apt-get", "apt-cache", "make"] {
             let text = fs::read_to_string(fixture(program)).unwrap();
             let text = text.replacen("set -eu", &format!("set -eu\nTOY={}", at.display()), 1);
             fs::create_dir_all(at.join("bin")).unwrap();
@@ -41,10 +41,25 @@ impl Toy {
              version = \"0.1-1\"\nsuite = \"bullseye\"\nfile = \"linux_0.1.orig.tar.gz\"\nsha256 = \"{sha256}\"\n"
         );
         fs::write(root.join("ci/bases.toml"), bases).unwrap();
+        fs::copy(checkout().join("ci/matrix.toml"), root.join("ci/matrix.toml")).unwrap();
         toy
     }
 
-    fn path(&self) -> &Path {
+    /// A repository with the source and, on top of it, the four patches.
+    pub fn linux(&self) -> PathBuf {
+        self.path().join("linux")
+    }
+
+    /// git in that repository.
+    pub fn git(&self, args: &[&str]) -> String {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=toy", "-c", "user.email=toy@localhost"]).args(args).current_dir(self.linux());
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", super::stderr(&output));
+        super::stdout(&output).trim().to_string()
+    }
+
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
@@ -78,9 +93,14 @@ impl Toy {
 
     /// The same, not run yet.
     pub fn command(&self, more: &[&str]) -> Command {
+        self.vremount(&[&["kernel"], more].concat())
+    }
+
+    /// Any command in this world.
+    pub fn vremount(&self, args: &[&str]) -> Command {
         let path = format!("{}:{}", self.path().join("bin").display(), std::env::var("PATH").unwrap());
-        let mut command = super::vremount(["kernel"]);
-        command.args(more).current_dir(self.root()).env("PATH", path);
+        let mut command = super::vremount(args);
+        command.current_dir(self.root()).env("PATH", path);
         command.env("XDG_CACHE_HOME", self.path().join("cache"));
         command
     }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount base`
+
+use std::fs;
+
+use clap::{Args, Subcommand};
+
+use super::matrix::Shown;
+use crate::base::{self, Base, Git, Source};
+use crate::error::{Error, Exit};
+use crate::lanes::Lanes;
+use crate::project::Project;
+use crate::report::{self, Tally, Whole};
+use crate::{matrix, pin, source};
+
+#[derive(Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the bases of ci/bases.toml: name, series, source, and whether the source can always be had
+    List,
+    /// Pin a base to the newest version of its series, once all that the matrix proves on it holds
+    ///
+    /// Of a Debian source package, that is the newest of the same suite with the same first two numbers; a base that is named
+    /// after its version is renamed. A git commit is pinned to its tree, so that nothing need be fetched to know it.
+    Pin {
+        /// Its name
+        name: String,
+    },
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let project = Project::find()?;
+    match &options.command {
+        Command::List => list(&project),
+        Command::Pin { name } => pin(&project, name),
+    }
+}
+
+fn list(project: &Project) -> Result<Exit, Error> {
+    let lanes = Lanes::read(&project.root)?;
+    let default = Base::find(&project.root, None)?;
+    for base in Base::all(&project.root)? {
+        let frozen = if lanes.is_frozen(&base) { "frozen" } else { "" };
+        let default = if base.name == default.name { "default" } else { "" };
+        let line =
+            format!("{:<12} {:<12} {:<40} {frozen:<7} {default}", base.name, base.series, base.source.to_string());
+        println!("{}", line.trim_end());
+    }
+    Ok(Exit::Holds)
+}
+
+fn pin(project: &Project, name: &str) -> Result<Exit, Error> {
+    let _cache = project.use_cache()?;
+    let old = Base::find(&project.root, Some(name))?;
+    let Some(pinned) = newest(project, &old)? else {
+        println!("{name} is pinned to {}, and there is no newer one", old.source);
+        return Ok(Exit::Holds);
+    };
+    println!("{name}: {} is proved first\n", pinned.source);
+    let lanes = Lanes::read(&project.root)?.lanes;
+    let bases = [pinned];
+    let jobs = matrix::jobs_of(&bases, &lanes);
+    let merged = matrix::run(project, &jobs, None, &mut Shown::new(jobs.len()))?;
+    let tally = Tally::of_all(&merged);
+    println!("\n{}\n{tally}", report::across(&merged));
+    let [pinned] = bases;
+    if tally.exit() != Exit::Holds {
+        eprintln!("failed to pin {name}: not all holds on {}; ci/bases.toml is as it was", pinned.source);
+        return Ok(tally.exit());
+    }
+    let path = project.root.join(base::FILE);
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let text = pin::repinned(&text, name, &pinned)
+        .map_err(|why| Error::Usage(format!("failed to pin {name} in {}: {why}", path.display())))?;
+    Whole::new(&path)?.write(&text)?;
+    println!("pinned {} to {}", pinned.name, pinned.source);
+    Ok(Exit::Holds)
+}
+
+/// The base with a newer source; none if there is none.
+fn newest(project: &Project, old: &Base) -> Result<Option<Base>, Error> {
+    Ok(match &old.source {
+        Source::Package(package) => {
+            let newest = source::newest(project, package)?;
+            let name = pin::renamed(old, &newest);
+            (newest != *package).then(|| Base { name, source: Source::Package(newest), ..old.clone() })
+        }
+        Source::Git(Git { tree: Some(_), .. }) => None,
+        Source::Git(git) => {
+            let tree = Some(source::id(project, old)?);
+            Some(Base { source: Source::Git(Git { tree, ..git.clone() }), ..old.clone() })
+        }
+        Source::Tarball(tarball) => {
+            let why =
+                format!("{} is one tarball and no series of them; name another in ci/bases.toml", tarball.tarball);
+            return Err(Error::Usage(format!("failed to find a newer version of {}: {why}", old.name)));
+        }
+    })
+}

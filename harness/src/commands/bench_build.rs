@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The part of `vremount bench-harness` that builds: each stage from nothing, each stage with all in the cache, and the
+//! same kernel by make alone.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::base::Source;
+use crate::build::{self, Arch, Clock, Wish};
+use crate::error::Error;
+use crate::image::{self, Fs, Medium};
+use crate::project::Project;
+
+/// From a configured tree to a kernel that is kept: what a bare make does, and what the harness does around it.
+const AROUND_MAKE: [&str; 3] = [build::KEY, build::MAKE, build::KEEP];
+
+#[derive(Serialize)]
+pub struct Stages {
+    arch: &'static str,
+    stages: Vec<Stage>,
+    /// Image and modules with the same tree and configuration, by nothing but make.
+    bare_make_s: f64,
+    /// By how much the harness takes longer from a configured tree to a kernel that is kept, percent.
+    overhead_percent: f64,
+}
+
+#[derive(Serialize)]
+struct Stage {
+    name: &'static str,
+    cold_s: f64,
+    /// None where nothing is done that was done before.
+    warm_s: Option<f64>,
+}
+
+impl Stages {
+    /// In a cache of its own, which is gone afterwards; only what was downloaded is shared.
+    pub fn time(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Self, Error> {
+        let cache = tempfile::tempdir_in(&project.cache).map_err(Error::io("create a folder in", &project.cache))?;
+        let shared = if matches!(wish.base.source, Source::Git(_)) { "tree" } else { "source" };
+        // It is there: the same base was timed booting before.
+        let link = cache.path().join(shared);
+        fs::create_dir_all(project.cache.join(shared)).map_err(Error::io("create", project.cache.join(shared)))?;
+        symlink(project.cache.join(shared), &link).map_err(Error::io("link", &link))?;
+        let apart = Project { cache: cache.path().to_path_buf(), ..project.clone() };
+        let cold = pass(&apart, wish, arch)?;
+        let warm = pass(&apart, wish, arch)?;
+        let kernel = build::kernel(&apart, wish, arch)?;
+        let bare = build::bare(&apart, wish, arch, &kernel)?;
+        // Its links are into the cache that goes now.
+        build::kernel(project, wish, arch)?;
+        Ok(Stages::of(arch, &cold, &warm, bare))
+    }
+
+    fn of(arch: Arch, cold: &Times, warm: &Times, bare: Duration) -> Self {
+        let around: Duration = cold.iter().filter(|(name, _)| AROUND_MAKE.contains(name)).map(|(_, time)| *time).sum();
+        let seconds = |times: &Times, name: &str| {
+            times.iter().find(|(other, _)| *other == name).map(|(_, time)| time.as_secs_f64())
+        };
+        let stage = |name| Stage { name, cold_s: seconds(cold, name).unwrap_or_default(), warm_s: seconds(warm, name) };
+        Stages {
+            arch: arch.name(),
+            stages: cold.iter().map(|(name, _)| stage(*name)).collect(),
+            bare_make_s: bare.as_secs_f64(),
+            overhead_percent: (around.as_secs_f64() / bare.as_secs_f64() - 1.0) * 100.0,
+        }
+    }
+}
+
+type Times = Vec<(&'static str, Duration)>;
+
+/// From a base to all that a machine is made of.
+fn pass(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Times, Error> {
+    let mut clock = Clock::start();
+    let kernel = build::timed(project, wish, arch, &mut clock)?;
+    let guest = image::build_guest(&project.root)?;
+    clock.was("guest");
+    Medium::obtain(Fs::Ext4, &project.cache, &guest, &kernel.module.path, Vec::new())?;
+    clock.was("initramfs and upper");
+    Ok(clock.stages().to_vec())
+}
+
+impl fmt::Display for Stages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "kernel for {}           {:>9}  {:>9}", self.arch, "cold", "warm")?;
+        for Stage { name, cold_s, warm_s } in &self.stages {
+            let warm = warm_s.map_or_else(|| "-".to_string(), |warm| format!("{warm:.2} s"));
+            writeln!(f, "  {name:<26} {cold_s:>7.2} s  {warm:>9}")?;
+        }
+        writeln!(f, "  {:<26} {:>7.2} s", "make alone", self.bare_make_s)?;
+        writeln!(f, "  from a configured tree to a kernel that is kept: {:+.1} % on make alone", self.overhead_percent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overhead_is_what_the_harness_adds_to_make() {
+        let seconds = |times: &[(&'static str, u64)]| -> Times {
+            times.iter().map(|(name, time)| (*name, Duration::from_secs(*time))).collect()
+        };
+        let cold = seconds(&[
+            (build::KEY, 1),
+            (build::SOURCE, 50),
+            (build::SERIES, 20),
+            (build::CONFIGURE, 9),
+            (build::MAKE, 200),
+            (build::KEEP, 3),
+            (build::OVERLAY, 40),
+        ]);
+        let stages = Stages::of(Arch::Um, &cold, &seconds(&[(build::KEY, 1)]), Duration::from_secs(200));
+        assert!((stages.overhead_percent - 2.0).abs() < 1e-9, "{}", stages.overhead_percent);
+        assert_eq!(stages.stages.iter().filter(|stage| stage.warm_s.is_some()).count(), 1);
+    }
+}

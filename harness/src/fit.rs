@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A source that has no name becomes a base: built like that base of ci/bases.toml whose series applies to it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::base::{Base, Carries, Source, Spec, numbers};
+use crate::error::Error;
+use crate::project::Project;
+use crate::series::{self, Trial};
+use crate::source::{self, Snapshot, Tree, git};
+use crate::tool;
+
+/// Digits of an id that people see.
+const SHORT: usize = 12;
+
+/// The base that is asked for.
+///
+/// # Errors
+/// If there is none of that name, or the source cannot be had, or no series applies to it.
+pub fn find(project: &Project, wanted: Option<&Spec>) -> Result<Base, Error> {
+    let (source, letter) = match wanted {
+        None => return Ok(Base::find(&project.root, None)?),
+        Some(Spec::Named(name)) => return Ok(Base::find(&project.root, Some(name))?),
+        Some(Spec::Git { url, commit }) => (Source::Git(source::resolve_git(project, url, commit)?), 'g'),
+        Some(Spec::Tarball { from, sha256 }) => {
+            (Source::Tarball(source::resolve_tarball(project, from, sha256.as_deref())?), 's')
+        }
+        Some(Spec::Tree(folder)) => {
+            let Snapshot { git, changed } = source::snapshot(project, folder)?;
+            let also = if changed == 0 {
+                String::new()
+            } else {
+                format!("; {changed} files that are not committed are part of the kernel")
+            };
+            eprintln!("note: {} is only read{also}", git.git);
+            (Source::Git(git), 't')
+        }
+    };
+    fitted(project, source, letter)
+}
+
+fn fitted(project: &Project, source: Source, letter: char) -> Result<Base, Error> {
+    let (id, from) = match &source {
+        Source::Git(git) if letter == 't' => (git.tree.clone().unwrap_or_default(), git.git.clone()),
+        Source::Git(git) => (git.commit.clone(), git.git.clone()),
+        Source::Tarball(tarball) => (tarball.sha256.clone(), tarball.tarball.clone()),
+        Source::Package(package) => (package.sha256.clone(), package.package.clone()),
+    };
+    let short: String = id.chars().take(SHORT).collect();
+    // Its series and how it is built are found out below.
+    let unknown = Base {
+        name: format!("{letter}{short}"),
+        series: String::new(),
+        make: Vec::new(),
+        fixes: BTreeMap::new(),
+        source,
+        carries: Carries::Nothing,
+    };
+    let tree = source::obtain(project, &unknown)?;
+    let version = version(&tree).ok_or_else(|| Error::NoKernel(from.clone()))?;
+    let trial = Trial::of(&tree)?;
+    let choice = choose(project, &trial, &version, &from)?;
+    let Choice { like, carries } = choice;
+    let series = if carries == Carries::ItsOwn { "in-tree".to_string() } else { like.series.clone() };
+    eprintln!("note: {from} is Linux {version}, built like base {}; {}", like.name, in_words(carries, &series));
+    Ok(Base {
+        name: format!("{version}-{letter}{short}"),
+        fixes: fixes_that_apply(project, &trial, &like)?,
+        series,
+        make: like.make,
+        carries,
+        ..unknown
+    })
+}
+
+struct Choice {
+    like: Base,
+    carries: Carries,
+}
+
+/// The series of the base that is closest by version wins, so that of two that apply it is the one made for such a tree.
+fn choose(project: &Project, trial: &Trial<'_>, version: &str, from: &str) -> Result<Choice, Error> {
+    let mut bases = Base::all(&project.root)?;
+    bases.sort_by_key(|base| distance(&upstream_version(base), version));
+    let mut tried: BTreeMap<String, String> = BTreeMap::new();
+    for like in &bases {
+        if tried.contains_key(&like.series) {
+            continue;
+        }
+        let patches = series::patches(&project.root.join("patches").join(&like.series))?;
+        match trial.fits(&patches)? {
+            Ok(carries) => return Ok(Choice { like: like.clone(), carries }),
+            Err(misfit) => tried.insert(like.series.clone(), misfit.to_string()),
+        };
+    }
+    match bases.into_iter().next() {
+        Some(like) if trial.carries_its_own() => Ok(Choice { like, carries: Carries::ItsOwn }),
+        _ => Err(Error::NoSeries { from: from.to_string(), version: version.to_string(), tried }),
+    }
+}
+
+/// Numbers that are compared one after the other: the first that differs decides.
+fn distance(base: &str, version: &str) -> [u64; 3] {
+    let (base, version) = (numbers(base), numbers(version));
+    let at = |numbers: &[u64], place: usize| numbers.get(place).copied().unwrap_or_default();
+    [0, 1, 2].map(|place| at(&base, place).abs_diff(at(&version, place)))
+}
+
+/// Upstream's version of a base, as far as it can be told without its source.
+fn upstream_version(base: &Base) -> String {
+    match &base.source {
+        Source::Package(package) => package.version.clone(),
+        _ => base.name.clone(),
+    }
+}
+
+/// A fix that does not apply is in the tree already, or was not needed yet.
+fn fixes_that_apply(project: &Project, trial: &Trial<'_>, like: &Base) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    let mut fixes = like.fixes.clone();
+    for names in fixes.values_mut() {
+        let mut apply = Vec::new();
+        for name in names.drain(..) {
+            let path: PathBuf = project.root.join("vm-images/fixes").join(&name);
+            if trial.applies(&path)? {
+                apply.push(name);
+            }
+        }
+        *names = apply;
+    }
+    Ok(fixes)
+}
+
+fn in_words(carries: Carries, series: &str) -> String {
+    match carries {
+        Carries::Nothing => format!("series {series} applies"),
+        Carries::First(4) => format!("it carries series {series}: levels below 4 take patches out of it"),
+        Carries::First(count) => {
+            format!("it carries the first {count} patches of series {series}: levels take out or add the others")
+        }
+        Carries::ItsOwn => "it carries a series that is none of ours: it is proved as it is, as level 4".to_string(),
+    }
+}
+
+/// What its Makefile says it is; none if it is no kernel with overlayfs.
+fn version(tree: &Tree) -> Option<String> {
+    let show = |path: &str| {
+        let object = format!("{}:{path}", tree.commit);
+        tool::run("look into a tree", &mut git(&tree.repository, ["show", &object])).ok()
+    };
+    show("fs/overlayfs/super.c")?;
+    let makefile = show("Makefile")?;
+    let value = |name: &str| {
+        let assigned = |line: &str| Some(line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().to_string());
+        makefile.lines().find_map(assigned)
+    };
+    let [version, patchlevel] = [value("VERSION")?, value("PATCHLEVEL")?];
+    let sublevel = value("SUBLEVEL").unwrap_or_default();
+    let dot = if sublevel.is_empty() { "" } else { "." };
+    Some(format!("{version}.{patchlevel}{dot}{sublevel}{}", value("EXTRAVERSION").unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::same_series("6.1.9", "6.1.4-1")]
+    #[case::newer_within("6.1.180", "6.1.176-1")]
+    #[case::older_major("5.15.3", "5.10.13-1")]
+    #[case::newer_major("7.5.0-rc1", "7.3.4-1")]
+    fn the_closest_version_comes_first(#[case] version: &str, #[case] expected: &str) {
+        let mut bases = ["5.10.13-1", "6.1.4-1", "6.1.176-1", "7.3.4-1"];
+        bases.sort_by_key(|base| distance(base, version));
+        assert_eq!(bases[0], expected);
+    }
+}

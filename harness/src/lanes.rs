@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the matrix proves, from `ci/matrix.toml`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::base::{Base, Source};
+use crate::claims::{self, Claim};
+use crate::image::Fs;
+use crate::lab::Wanted;
+
+const FILE: &str = "ci/matrix.toml";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lanes {
+    /// Suites whose versions stay for good.
+    frozen: Vec<String>,
+    #[serde(rename = "lane")]
+    pub lanes: Vec<Lane>,
+}
+
+/// What an executor proves on every base.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    pub executor: Wanted,
+    /// None: all.
+    #[serde(default)]
+    filesystems: Vec<Fs>,
+    /// None: all.
+    #[serde(default)]
+    claims: Vec<String>,
+}
+
+/// Why it cannot be told what to prove.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to read {path}: {cause}", path = path.display())]
+    Unreadable { path: PathBuf, cause: std::io::Error },
+    #[error("failed to understand {path}: {cause}", path = path.display())]
+    Malformed { path: PathBuf, cause: Box<toml::de::Error> },
+    #[error("failed to find claim {0:?} of ci/matrix.toml: `vremount claims --names` lists all")]
+    UnknownClaim(String),
+}
+
+impl Lanes {
+    /// # Errors
+    /// If the file is not what it should be.
+    pub fn read(root: &Path) -> Result<Self, Error> {
+        let path = root.join(FILE);
+        let text = fs::read_to_string(&path).map_err(|cause| Error::Unreadable { path: path.clone(), cause })?;
+        toml::from_str(&text).map_err(|cause| Error::Malformed { path, cause: Box::new(cause) })
+    }
+
+    /// Whether the source of a base can always be had.
+    #[must_use]
+    pub fn is_frozen(&self, base: &Base) -> bool {
+        matches!(&base.source, Source::Package(package) if self.frozen.contains(&package.suite))
+    }
+}
+
+impl Lane {
+    /// # Errors
+    /// If it names one that is not there.
+    pub fn claims(&self) -> Result<Vec<Claim>, Error> {
+        let all = claims::all();
+        if let Some(unknown) = self.claims.iter().find(|name| !all.iter().any(|claim| claim.name == name.as_str())) {
+            return Err(Error::UnknownClaim(unknown.clone()));
+        }
+        let chosen = |claim: &Claim| self.claims.is_empty() || self.claims.iter().any(|name| name == claim.name);
+        Ok(all.into_iter().filter(chosen).collect())
+    }
+
+    #[must_use]
+    pub fn filesystems(&self) -> Vec<Fs> {
+        Fs::ALL.into_iter().filter(|fs| self.filesystems.is_empty() || self.filesystems.contains(fs)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::{Step, Want};
+    use crate::reason::Reason;
+    use rstest::rstest;
+
+    fn shipped() -> Lanes {
+        Lanes::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap()
+    }
+
+    /// Every lane, so that a core that is made smaller still is one.
+    #[rstest]
+    #[case(Reason::NotVolatile)]
+    #[case(Reason::InUse)]
+    #[case(Reason::NoCheckpoint)]
+    #[case(Reason::BadCheckpoint)]
+    #[case(Reason::OtherBoot)]
+    #[case(Reason::UpperRemounted)]
+    #[case(Reason::WritebackError)]
+    #[case(Reason::UnseenError)]
+    fn every_lane_has_every_stated_reason(#[case] reason: Reason) {
+        for lane in shipped().lanes {
+            let states = |step: &Step| match step {
+                Step::Given(_, want) | Step::Then(_, want) => {
+                    matches!(want, Want::Refused { reason: stated, .. } if *stated == reason)
+                }
+                Step::Host(_) => false,
+            };
+            let claims = lane.claims().unwrap();
+            assert!(claims.iter().any(|claim| claim.steps.iter().any(states)), "{:?}: {reason:?}", lane.executor);
+        }
+    }
+
+    #[test]
+    fn no_claim_of_a_lane_is_skipped_on_all_its_filesystems() {
+        for lane in shipped().lanes {
+            for claim in lane.claims().unwrap() {
+                assert!(lane.filesystems().iter().any(|fs| claim.skipped_on(*fs).is_none()), "{}", claim.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_that_is_not_there_is_named() {
+        let lane = Lane { executor: Wanted::Uml, filesystems: Vec::new(), claims: vec!["resue".to_string()] };
+        assert!(matches!(lane.claims(), Err(Error::UnknownClaim(name)) if name == "resue"));
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Many bases on several executors: a kernel is built while claims are proved on another.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::thread;
+
+use crate::base::{Base, Level};
+use crate::build::{self, Arch, Wish};
+use crate::error::Error;
+use crate::lab::{Order, Wanted};
+use crate::lanes::Lane;
+use crate::project::Project;
+use crate::prove::{MEMORY_MIB, Proof};
+use crate::results::{How, Merged, Outcome, Results};
+use crate::select;
+use crate::session::Session;
+use crate::verify::jobs;
+
+/// From this many cores on, another kernel is built at a time: make of a small kernel keeps no more of them busy.
+const CORES_PER_BUILD: usize = 16;
+
+/// A base on an executor.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    pub base: &'a Base,
+    pub lane: &'a Lane,
+}
+
+impl<'a> Job<'a> {
+    fn kernel(self) -> Wish<'a> {
+        Wish { base: self.base, level: Level::FULL, fragment: None }
+    }
+}
+
+/// What there is to see while it goes on.
+pub trait Watch {
+    /// A case was proved.
+    fn proof(&mut self, job: Job<'_>, proof: &Proof);
+    /// A job came to its end, or never started.
+    fn done(&mut self, job: Job<'_>, outcome: &Result<Results, Error>);
+}
+
+/// Every lane on every base, lanes first: the breadth of all comes before the core of any.
+#[must_use]
+pub fn jobs_of<'a>(bases: &'a [Base], lanes: &'a [Lane]) -> Vec<Job<'a>> {
+    lanes.iter().flat_map(|lane| bases.iter().map(move |base| Job { base, lane })).collect()
+}
+
+/// Does all of them. What becomes of one says nothing about the others.
+///
+/// # Errors
+/// If the harness itself cannot go on: a lane that names no claim, results that cannot be joined.
+pub fn run(project: &Project, all: &[Job<'_>], asked: Option<u16>, watch: &mut impl Watch) -> Result<Merged, Error> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let queue = Mutex::new(all.iter());
+    let (sender, receiver) = mpsc::channel();
+    let mut outcomes = Vec::new();
+    thread::scope(|scope| {
+        for _ in 0..builders(cores, all.len()) {
+            let (sender, queue) = (sender.clone(), &queue);
+            scope.spawn(move || {
+                // Nobody panics while holding it.
+                let next = || queue.lock().map_or(None, |mut queue| queue.next().copied());
+                while let Some(job) = next() {
+                    prepare(project, job);
+                    // Nobody listens any more if the harness cannot go on.
+                    let _ = sender.send(job);
+                }
+            });
+        }
+        drop(sender);
+        for job in receiver {
+            let outcome = prove(project, job, asked, watch)?;
+            watch.done(job, &outcome);
+            outcomes.push((PathBuf::from(job.base.name.clone()), into_outcome(job, outcome)));
+        }
+        Ok::<_, Error>(())
+    })?;
+    Merged::of(outcomes)
+}
+
+/// Builds what the job will ask for. What goes wrong goes wrong again, and is told, when it does.
+fn prepare(project: &Project, job: Job<'_>) {
+    let arch = if job.lane.executor == Wanted::Uml { Arch::Um } else { Arch::X86_64 };
+    let _ = build::kernel(project, &job.kernel(), arch);
+}
+
+/// The inner error is why nothing can be told of this job.
+fn prove(
+    project: &Project,
+    job: Job<'_>,
+    asked: Option<u16>,
+    watch: &mut impl Watch,
+) -> Result<Result<Results, Error>, Error> {
+    let (claims, filesystems) = (job.lane.claims()?, job.lane.filesystems());
+    let cases = select::cases(&claims, &filesystems);
+    let order = Order {
+        kernel: job.kernel(),
+        filesystems: &filesystems,
+        wanted: job.lane.executor,
+        resume: false,
+        shard: None,
+    };
+    let how = How { faults: true, twice: false, fresh: false };
+    let proved = Session::start(project, &order, how, &cases).and_then(|mut session| {
+        session.prove(jobs(asked, MEMORY_MIB), |proof| watch.proof(job, proof))?;
+        Ok(session.log.results().clone())
+    });
+    Ok(proved)
+}
+
+fn into_outcome(job: Job<'_>, proved: Result<Results, Error>) -> Outcome {
+    match proved {
+        Ok(results) => Outcome::Ran(results),
+        Err(error) => Outcome::NotRun(crate::session::word(&job.kernel(), job.lane.executor, &error)),
+    }
+}
+
+fn builders(cores: usize, jobs: usize) -> usize {
+    (cores / CORES_PER_BUILD).clamp(1, jobs.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(1, 10, 1)]
+    #[case(2, 10, 1)]
+    #[case(64, 10, 4)]
+    #[case(64, 2, 2)]
+    #[case(64, 0, 1)]
+    fn there_is_always_one_that_builds(#[case] cores: usize, #[case] jobs: usize, #[case] expected: usize) {
+        assert_eq!(builders(cores, jobs), expected);
+    }
+}

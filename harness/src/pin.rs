@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Another pin in `ci/bases.toml`; comments and all else stay.
+
+use toml_edit::{DocumentMut, Item, Key, TableLike, Value};
+
+use crate::base::{Base, Package, Source};
+
+/// A base that is named after its version, under the name that a newer one has.
+#[must_use]
+pub fn renamed(base: &Base, newer: &Package) -> String {
+    let upstream = |version: &str| version.rsplit_once('-').map_or(version, |(upstream, _)| upstream).to_string();
+    match &base.source {
+        Source::Package(package) if upstream(&package.version) == base.name => upstream(&newer.version),
+        _ => base.name.clone(),
+    }
+}
+
+/// The text with base `name` pinned as `pinned` is. The error says what is not there.
+///
+/// # Errors
+/// If the text has no such base.
+pub fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let source = document
+        .get_mut("bases")
+        .and_then(|bases| bases.get_mut(name))
+        .and_then(|base| base.get_mut("source"))
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(|| format!("it has no source of base {name:?}"))?;
+    match &pinned.source {
+        Source::Package(Package { version, file, sha256, .. }) => {
+            [("version", version), ("file", file), ("sha256", sha256)].map(|(key, value)| set(source, key, value));
+        }
+        Source::Git(git) => git.tree.iter().for_each(|tree| set(source, "tree", tree)),
+        Source::Tarball(tarball) => set(source, "sha256", &tarball.sha256),
+    }
+    if pinned.name != name {
+        let bases = document.get_mut("bases").and_then(Item::as_table_mut);
+        let bases = bases.ok_or_else(|| "its bases are no table".to_string())?;
+        if let Some(base) = bases.remove(name) {
+            bases.insert_formatted(&Key::new(&pinned.name), base);
+        }
+        if document.get("default").and_then(Item::as_str) == Some(name) {
+            set(document.as_table_mut(), "default", &pinned.name);
+        }
+    }
+    Ok(document.to_string())
+}
+
+/// A value in the place of another, with the comment behind it.
+fn set(table: &mut dyn TableLike, key: &str, value: &str) {
+    let mut value = Value::from(value);
+    if let Some(old) = table.get(key).and_then(Item::as_value) {
+        *value.decor_mut() = old.decor().clone();
+    }
+    table.insert(key, Item::Value(value));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Carries, Git};
+
+    const TEXT: &str = r#"# The kernels.
+default = "6.12.8" # the one
+
+[bases."6.12.8"]
+# Why it is there.
+series = "6.12"
+
+[bases."6.12.8".fixes]
+um = ["a.patch"]
+
+[bases."6.12.8".source]
+package = "linux"
+version = "6.12.8-1" # a living suite
+suite = "trixie"
+file = "linux_6.12.8.orig.tar.xz"
+sha256 = "old"
+
+[bases.tip]
+series = "tip"
+
+[bases.tip.source]
+git = "/linux"
+commit = "c"
+"#;
+
+    fn base(name: &str, source: Source) -> Base {
+        let (series, make, fixes) = (String::new(), Vec::new(), std::collections::BTreeMap::new());
+        Base { name: name.to_string(), series, make, fixes, source, carries: Carries::Nothing }
+    }
+
+    fn package(version: &str, sha256: &str) -> Package {
+        Package {
+            package: "linux".to_string(),
+            version: version.to_string(),
+            suite: "trixie".to_string(),
+            file: format!("linux_{}.orig.tar.xz", version.trim_end_matches("-1")),
+            sha256: sha256.to_string(),
+        }
+    }
+
+    #[test]
+    fn only_the_pin_and_the_name_change() {
+        let newer = package("6.12.107-1", "new");
+        let old = base("6.12.8", Source::Package(package("6.12.8-1", "old")));
+        let name = renamed(&old, &newer);
+        let text = repinned(TEXT, "6.12.8", &base(&name, Source::Package(newer))).unwrap();
+        assert_eq!(text, TEXT.replace("6.12.8", "6.12.107").replace("\"old\"", "\"new\""));
+    }
+
+    #[test]
+    fn a_name_that_is_no_version_stays() {
+        let living = base("trixie", Source::Package(package("6.12.8-1", "old")));
+        assert_eq!(renamed(&living, &package("6.12.107-1", "new")), "trixie");
+    }
+
+    #[test]
+    fn a_commit_is_pinned_to_its_tree() {
+        let git = Git { git: "/linux".to_string(), commit: "c".to_string(), tree: Some("t".to_string()) };
+        let text = repinned(TEXT, "tip", &base("tip", Source::Git(git))).unwrap();
+        assert_eq!(text, TEXT.to_string() + "tree = \"t\"\n");
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_pinned() {
+        let error = repinned(TEXT, "7.3.4", &base("7.3.4", Source::Package(package("7.3.5-1", "")))).unwrap_err();
+        assert_eq!(error, "it has no source of base \"7.3.4\"");
+    }
+}

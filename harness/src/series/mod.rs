@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A tree and a level become a tree with the first patches of the series.
+
+mod trial;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use crate::base::{Carries, Level};
+use crate::source::{Tree, git};
+use crate::tool;
+
+pub use trial::{Misfit, Trial};
+
+/// What is done to a tree, in order: patches that it carries are taken out, fixes applied, then the patches of a folder.
+#[derive(Debug)]
+pub struct Series {
+    steps: Vec<Step>,
+    /// How many of them come before the series, and so are part of level 0.
+    before: usize,
+}
+
+#[derive(Debug)]
+struct Step {
+    patch: PathBuf,
+    take_out: bool,
+    /// Hash over this step and all before it.
+    state: String,
+}
+
+/// Why a level could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to read {path}: {cause}", path = path.display())]
+    Unreadable { path: PathBuf, cause: std::io::Error },
+    #[error("failed to find a series of {expected} patches in {folder}: it has {found}", folder = folder.display())]
+    Incomplete { folder: PathBuf, found: usize, expected: u8 },
+    #[error("failed to apply {patch} on top of those before it; port it to this base (patches/README.md)\n{output}",
+        patch = patch.display())]
+    DoesNotApply { patch: PathBuf, output: String },
+    #[error(transparent)]
+    Tool(#[from] tool::Error),
+}
+
+impl Series {
+    /// The series in a folder: `0001-*.patch` and so on, without the cover letter; on top of `fixes`.
+    ///
+    /// # Errors
+    /// If a patch is missing or cannot be read.
+    pub fn read(folder: &Path, fixes: &[PathBuf], carries: Carries) -> Result<Self, Error> {
+        let patches = if carries == Carries::ItsOwn { Vec::new() } else { patches(folder)? };
+        let carried = if let Carries::First(count) = carries { usize::from(count) } else { 0 };
+        let out = patches.iter().take(carried).rev().map(|path| (path.clone(), true));
+        let before: Vec<_> = out.chain(fixes.iter().map(|path| (path.clone(), false))).collect();
+        let count = before.len();
+        let mut hash = Sha256::new();
+        let mut steps = Vec::new();
+        for (patch, take_out) in before.into_iter().chain(patches.into_iter().map(|path| (path, false))) {
+            if take_out {
+                hash.update("take out");
+            }
+            hash.update(fs::read(&patch).map_err(unreadable(&patch))?);
+            let state = hash.clone().finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            steps.push(Step { patch, take_out, state });
+        }
+        Ok(Series { steps, before: count })
+    }
+
+    /// Stands for all patches up to this level: the same text, the same patches.
+    #[must_use]
+    pub fn state(&self, level: Level) -> &str {
+        let last = self.count(level).checked_sub(1).and_then(|last| self.steps.get(last));
+        last.map_or("pristine", |step| &step.state)
+    }
+
+    /// How many steps make a level.
+    fn count(&self, level: Level) -> usize {
+        (self.before + usize::from(level.number())).min(self.steps.len())
+    }
+
+    /// Brings a work tree of the repository to the level. Files that two levels share are left alone, so that make
+    /// builds only what differs.
+    ///
+    /// # Errors
+    /// If a patch does not apply as it is, or git fails.
+    pub fn check_out(&self, pristine: &Tree, tree: &Path, level: Level) -> Result<(), Error> {
+        let go_to = |tag: &str| {
+            let mut checkout = in_tree(tree, ["checkout", "--quiet", "--force", "--detach"]);
+            tool::run("check out a level", checkout.arg(tag))
+        };
+        // The highest level that has been reached before.
+        let reached = |n: usize| n == 0 || is_tagged(tree, &self.tag(pristine, n));
+        let done = (0..=self.count(level)).rev().find(|n| reached(*n)).unwrap_or(0);
+        go_to(&self.tag(pristine, done))?;
+        for (number, step) in self.steps.iter().enumerate().take(self.count(level)).skip(done) {
+            step.apply(tree)?;
+            let mut tag = in_tree(tree, ["tag", "--force"]);
+            tool::run("tag a level", tag.arg(self.tag(pristine, number + 1)))?;
+        }
+        Ok(())
+    }
+
+    /// The paths that patches 2 and later change, a line each; the tree must have been at the highest level.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub fn changes_after_first(&self, pristine: &Tree, tree: &Path) -> Result<String, tool::Error> {
+        let mut diff = in_tree(tree, ["diff", "--name-only"]);
+        let tag = |level| self.tag(pristine, self.count(level));
+        tool::run("compare levels", diff.arg(tag(Level::FIRST)).arg(tag(Level::FULL)))
+    }
+
+    /// Levels of different trees are in one repository.
+    fn tag(&self, pristine: &Tree, steps: usize) -> String {
+        match steps.checked_sub(1).and_then(|last| self.steps.get(last)) {
+            Some(step) => format!("{}-series-{}", pristine.commit, step.state),
+            None => pristine.commit.clone(),
+        }
+    }
+}
+
+/// The patches of a folder, in order.
+///
+/// # Errors
+/// If there are not as many as levels.
+pub fn patches(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let is_patch = |path: &PathBuf| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.ends_with(".patch") && !name.starts_with("0000-")
+    };
+    let entries = fs::read_dir(folder).map_err(unreadable(folder))?;
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_patch).collect();
+    paths.sort();
+    let expected = Level::FULL.number();
+    match paths.len() == usize::from(expected) {
+        true => Ok(paths),
+        false => Err(Error::Incomplete { folder: folder.to_path_buf(), found: paths.len(), expected }),
+    }
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    |cause| Error::Unreadable { path, cause }
+}
+
+impl Step {
+    fn apply(&self, tree: &Path) -> Result<(), Error> {
+        let args: &[&str] = match self.take_out {
+            false => &["am", "--quiet", "--no-3way", "--committer-date-is-author-date"],
+            true => &["apply", "--index", "--reverse"],
+        };
+        match tool::run("apply a patch", in_tree(tree, args).arg(&self.patch)) {
+            Ok(_) if self.take_out => {
+                let message = format!("Take out {}", self.patch.file_name().unwrap_or_default().display());
+                tool::run("commit a tree", &mut in_tree(tree, ["commit", "--quiet", "--message", &message]))?;
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(tool::Error::Failed { output, .. }) => {
+                if !self.take_out {
+                    tool::run("give up a patch", &mut in_tree(tree, ["am", "--abort"]))?;
+                }
+                Err(Error::DoesNotApply { patch: self.patch.clone(), output })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn is_tagged(tree: &Path, tag: &str) -> bool {
+    let mut parse = in_tree(tree, ["rev-parse", "--quiet", "--verify"]);
+    tool::run("look for a level", parse.arg(format!("refs/tags/{tag}"))).is_ok()
+}
+
+/// A work tree of a repository, made when it is not there yet.
+///
+/// # Errors
+/// If git fails.
+pub fn work_tree(pristine: &Tree, tree: &Path) -> Result<(), Error> {
+    let Tree { repository, commit } = pristine;
+    if !tree.join(".git").exists() {
+        let mut prune = git(repository, ["worktree", "prune"]);
+        tool::run("forget work trees that are gone", &mut prune)?;
+        let mut add = git(repository, ["worktree", "add", "--quiet", "--force", "--detach"]);
+        tool::run("make a work tree", add.arg(tree).arg(commit))?;
+    }
+    let git_dir = tool::run("find a work tree", &mut in_tree(tree, ["rev-parse", "--absolute-git-dir"]))?;
+    // A harness that was killed leaves them; whoever calls this has the work tree for itself.
+    let _ = fs::remove_file(Path::new(git_dir.trim()).join("index.lock"));
+    let _ = fs::remove_dir_all(Path::new(git_dir.trim()).join("rebase-apply"));
+    Ok(())
+}
+
+fn in_tree<S: AsRef<OsStr>>(tree: &Path, args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = git(&tree.join(".git"), args);
+    // A work tree's .git is a file that says where its repository is; git follows it from inside.
+    command.env_remove("GIT_DIR").current_dir(tree);
+    command
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tarballs in the cache, each in a folder named after its SHA-256.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::Error;
+use crate::project::Project;
+use crate::tool;
+
+/// Tarball, lists, and the tree that is unpacked from it, MiB.
+const ROOM_MIB: u64 = 2500;
+
+/// Where a tarball is, or will be.
+pub fn place(project: &Project, sha256: &str, file: &str) -> PathBuf {
+    project.cache.join("source").join(sha256).join(file)
+}
+
+/// A folder to fetch into.
+pub fn aside(project: &Project) -> Result<TempDir, Error> {
+    tool::need_room("fetch a kernel source", &project.cache, ROOM_MIB)?;
+    let folder = project.cache.join("source");
+    fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    tempfile::tempdir_in(&folder).map_err(Error::io("create a folder in", &folder))
+}
+
+/// Keeps what was fetched; gives its hash.
+pub fn keep(project: &Project, fetched: &Path, file: &str) -> Result<String, Error> {
+    let sha256 = sha256(fetched)?;
+    let finished = fetched.with_file_name("finished");
+    fs::create_dir(&finished).map_err(Error::io("create", &finished))?;
+    fs::rename(fetched, finished.join(file)).map_err(Error::io("rename", fetched))?;
+    let folder = project.cache.join("source").join(&sha256);
+    tool::put(&finished, &folder).map_err(Error::io("rename", &finished))?;
+    Ok(sha256)
+}
+
+/// Whether it is what it should be.
+pub fn verify(path: &Path, expected: &str) -> Result<(), Error> {
+    let found = sha256(path)?;
+    if found == expected {
+        return Ok(());
+    }
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Err(Error::WrongHash { file, found, expected: expected.to_string() })
+}
+
+pub fn sha256(path: &Path) -> Result<String, Error> {
+    let hash = || -> io::Result<String> {
+        let mut hash = Sha256::new();
+        let mut file = File::open(path)?;
+        let mut chunk = vec![0; 1 << 20];
+        while let length @ 1.. = file.read(&mut chunk)? {
+            hash.update(&chunk[..length]);
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    };
+    hash().map_err(Error::io("read", path))
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Many bases, and one run in parts.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{checkout, stderr, stdout, vremount};
+use serde_json::{Value, json};
+
+/// A checkout like this one, with bases, a matrix and results of its own.
+struct World(tempfile::TempDir);
+
+const LANE: &str = "frozen = [\"bullseye\"]\n[[lane]]\nexecutor = \"uml\"\nfilesystems = [\"ext4\", \"tmpfs\"]\n\
+                    claims = [\"reuse\", \"error-unseen\"]\n";
+
+impl World {
+    fn new(more_bases: &str) -> Self {
+        let world = World(tempfile::tempdir().unwrap());
+        let at = world.0.path();
+        for part in ["patches", "vm-images", "harness", "Cargo.toml", "Cargo.lock"] {
+            symlink(checkout().join(part), at.join(part)).unwrap();
+        }
+        fs::create_dir_all(at.join("target")).unwrap();
+        fs::create_dir_all(checkout().join("target/guest")).unwrap();
+        symlink(checkout().join("target/guest"), at.join("target/guest")).unwrap();
+        fs::create_dir(at.join("ci")).unwrap();
+        let bases = fs::read_to_string(checkout().join("ci/bases.toml")).unwrap();
+        // The default base and what the test adds: all others would be built.
+        let end = bases
+            .match_indices("\n[bases.")
+            .map(|(at, _)| at)
+            .find(|at| !bases[*at..].starts_with("\n[bases.\"5.10.13\""));
+        let one = &bases[..end.unwrap_or(bases.len())];
+        fs::write(at.join("ci/bases.toml"), format!("{one}\n{more_bases}")).unwrap();
+        fs::write(at.join("ci/matrix.toml"), LANE).unwrap();
+        world
+    }
+
+    fn vremount(&self, args: &[&str]) -> Command {
+        let mut command = vremount(args);
+        command.current_dir(self.0.path());
+        command
+    }
+
+    fn runs(&self) -> std::path::PathBuf {
+        self.0.path().join("target/runs")
+    }
+}
+
+const NOWHERE: &str = "[bases.nowhere]\nseries = \"be4df0cea\"\n[bases.nowhere.source]\n\
+                       tarball = \"/nowhere.tar\"\nsha256 = \"0\"\n";
+
+fn told(output: &Output, expected: i32) {
+    println!("{}{}", stdout(output), stderr(output));
+    assert_eq!(output.status.code(), Some(expected));
+}
+
+fn parsed(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_base_that_cannot_be_had_hides_no_other() {
+    let world = World::new(NOWHERE);
+    let (json, junit) = (world.0.path().join("json"), world.0.path().join("junit"));
+    let mut matrix = world.vremount(&["matrix", "--json"]);
+    let output = matrix.arg(&json).arg("--junit").arg(&junit).output().unwrap();
+    told(&output, 125);
+    let table: Vec<Vec<&str>> =
+        std::str::from_utf8(&output.stdout).unwrap().lines().map(|line| line.split_whitespace().collect()).collect();
+    for row in [&["nowhere", "5.10.13"], &["uml", "uml"]] {
+        let mut row = row.to_vec();
+        let there = table.iter().any(|line| *line == row) || {
+            row.reverse();
+            table.iter().any(|line| *line == row)
+        };
+        assert!(there, "{row:?}");
+    }
+    for claim in ["reuse", "error-unseen"] {
+        assert!(
+            table.iter().any(|line| line.len() == 3 && line[0] == claim && line.contains(&"ok") && line.contains(&"?"))
+        );
+    }
+    let report = parsed(&json);
+    assert_eq!(report["runs"][0]["base"], "5.10.13");
+    assert_eq!(report["runs"][0]["verdicts"].as_array().unwrap().len(), 4);
+    assert_eq!(report["not_run"][0]["base"], "nowhere");
+    let why = report["not_run"][0]["cannot_tell"].as_str().unwrap();
+    assert!(why.contains("failed to read /nowhere.tar"), "{why}");
+    let junit = fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("tests=\"5\" skipped=\"1\" failures=\"0\" errors=\"1\""), "{junit}");
+
+    // What jobs leave behind says the same, and what a job did not leave is told.
+    let again = world.0.path().join("again");
+    let expect = world.0.path().join("expect");
+    let jobs = json!({"include": [{"base": "5.10.13", "executor": "uml"}, {"base": "5.10.13", "executor": "qemu"}]});
+    fs::write(&expect, jobs.to_string()).unwrap();
+    let [ran, lost] = ["5.10.13-level4-um", "nowhere-level4-uml"].map(|run| world.runs().join(run));
+    let mut merge = world.vremount(&["report", "merge"]);
+    let output = merge.args([&ran, &lost]).arg("--json").arg(&again).output().unwrap();
+    told(&output, 125);
+    assert_eq!(parsed(&again), report);
+    let output = world.vremount(&["report", "merge"]).arg(&ran).arg("--expect").arg(&expect).output().unwrap();
+    told(&output, 125);
+    assert!(stdout(&output).contains("at level 4, qemu: its job left no results"));
+    told(&world.vremount(&["report", "merge"]).arg(&ran).output().unwrap(), 0);
+    let output = world.vremount(&["report", "merge"]).args([&ran, &ran]).output().unwrap();
+    told(&output, 2);
+    assert!(stderr(&output).contains("leave one out"), "{}", stderr(&output));
+}
+
+#[test]
+fn parts_of_a_run_are_that_run() {
+    let world = World::new("");
+    let verify = ["verify", "--executor", "uml", "--tag", "accepted", "--fs", "ext4", "--fs", "tmpfs"];
+    told(&world.vremount(&verify).output().unwrap(), 0);
+    let part = |shard: &str| {
+        let output = world.vremount(&[&verify[..], &["--shard", shard]].concat()).output().unwrap();
+        told(&output, 0);
+        world.runs().join(format!("5.10.13-level4-um-shard-{}", shard.replace('/', "-of-")))
+    };
+    let parts = ["2/3", "1/3", "3/3"].map(part);
+    let [whole, merged] = ["whole", "merged"].map(|name| world.0.path().join(name));
+    let merge = |runs: &[&Path], json: &Path| {
+        world.vremount(&["report", "merge"]).args(runs).arg("--json").arg(json).output().unwrap()
+    };
+    told(&merge(&[&world.runs().join("5.10.13-level4-um")], &whole), 0);
+    told(&merge(&parts.iter().map(std::path::PathBuf::as_path).collect::<Vec<_>>(), &merged), 0);
+    let verdicts = |path: &Path| {
+        let report = parsed(path);
+        let verdicts = report["runs"][0]["verdicts"].as_array().unwrap().clone();
+        verdicts.iter().map(|v| ["claim", "fs", "verdict"].map(|key| v[key].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts(&merged), verdicts(&whole));
+    let output = merge(&[&parts[0], &parts[2]], &merged);
+    told(&output, 125);
+    assert!(stdout(&output).contains("shard 1/3 is missing: its job left no results"));
+}
+
+#[test]
+fn jobs_are_listed_for_services() {
+    let world = World::new(NOWHERE);
+    let list = |args: &[&str]| {
+        let output = world.vremount(&[&["matrix", "--list"], args].concat()).output().unwrap();
+        told(&output, 0);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let job = |base: &str| json!({"base": base, "executor": "uml"});
+    assert_eq!(list(&[]), json!({"include": [job("nowhere"), job("5.10.13")]}));
+    assert_eq!(list(&["--frozen"]), json!({"include": [job("5.10.13")]}));
+    assert_eq!(list(&["--base", "nowhere"]), json!({"include": [job("nowhere")]}));
+}
