@@ -28,6 +28,14 @@ pub struct Job<'a> {
     pub lane: &'a Lane,
 }
 
+impl Job<'_> {
+    /// What its kernel is built for.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        if self.lane.executor == Wanted::Uml { Arch::Um } else { Arch::X86_64 }
+    }
+}
+
 /// What there is to see while it goes on.
 pub trait Watch {
     /// A case was proved.
@@ -77,8 +85,7 @@ pub fn run(project: &Project, all: &[Job<'_>], asked: Option<u16>, watch: &mut i
 
 /// Builds what the job will ask for. What goes wrong goes wrong again, and is told, when it does.
 fn prepare(project: &Project, job: Job<'_>) {
-    let arch = if job.lane.executor == Wanted::Uml { Arch::Um } else { Arch::X86_64 };
-    let _ = build::kernel(project, job.base, arch, Level::FULL);
+    let _ = build::kernel(project, job.base, job.arch(), Level::FULL);
 }
 
 /// The inner error is why nothing can be told of this job.
