@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Each target is complete by itself: it installs what is missing, builds what it needs, and does nothing twice.
 
+# A name of ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL; TREE is a kernel's git work tree, in its place.
 BASE ?= 5.10.13
+TREE ?=
+# For the matrix; none: all.
+BASES ?=
 LEVEL ?= 4
 EXECUTOR ?= auto
 # More options for vremount, such as ARGS="--claim reuse".
 ARGS ?=
 
 CARGO_RUN = cargo run --quiet --locked --release --package vremount --
-CHOICE = --base $(BASE) --level $(LEVEL)
+SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
+CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify test test-debug bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix test test-debug bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo 'Variables: BASE=$(BASE) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) ARGS=$(ARGS)'
+	@echo 'Variables: BASE=$(BASE) TREE=$(TREE) BASES=$(BASES) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) ARGS=$(ARGS)'
 
 deps: ## install the Debian packages that are missing
 	@ci/install-deps
@@ -26,9 +31,12 @@ kernel: deps ## obtain, patch and build the kernel of BASE at LEVEL
 verify: deps ## boot it and prove the claims
 	@$(CARGO_RUN) verify $(CHOICE) --executor $(EXECUTOR) $(ARGS)
 
+matrix: deps ## prove them on all BASES and executors, in one table
+	@$(CARGO_RUN) matrix $(addprefix --base ,$(BASES)) $(ARGS)
+
 test: deps ## run every test: units on the host, claims at every level
-	@$(CARGO_RUN) kernel --base $(BASE) --level 0
-	@$(CARGO_RUN) kernel --base $(BASE) --level 4
+	@$(CARGO_RUN) kernel $(SOURCE) --level 0
+	@$(CARGO_RUN) kernel $(SOURCE) --level 4
 	@cargo test --locked --release --workspace $(ARGS)
 
 test-debug: deps ## prove the claims on a kernel that watches itself: lockdep, kmemleak, KASAN

@@ -29,6 +29,12 @@ pub struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
+    /// What its kernel is built for.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        if self.lane.executor == Wanted::Uml { Arch::Um } else { Arch::X86_64 }
+    }
+
     fn kernel(self) -> Wish<'a> {
         Wish { base: self.base, level: Level::FULL, fragment: None }
     }
@@ -83,8 +89,7 @@ pub fn run(project: &Project, all: &[Job<'_>], asked: Option<u16>, watch: &mut i
 
 /// Builds what the job will ask for. What goes wrong goes wrong again, and is told, when it does.
 fn prepare(project: &Project, job: Job<'_>) {
-    let arch = if job.lane.executor == Wanted::Uml { Arch::Um } else { Arch::X86_64 };
-    let _ = build::kernel(project, &job.kernel(), arch);
+    let _ = build::kernel(project, &job.kernel(), job.arch());
 }
 
 /// The inner error is why nothing can be told of this job.

@@ -29,7 +29,8 @@ pub fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String>
         .ok_or_else(|| format!("it has no source of base {name:?}"))?;
     match &pinned.source {
         Source::Package(Package { version, file, sha256, .. }) => {
-            [("version", version), ("file", file), ("sha256", sha256)].map(|(key, value)| set(source, key, value));
+            let values = [("version", version), ("file", file), ("sha256", sha256)];
+            values.into_iter().for_each(|(key, value)| set(source, key, value));
         }
         Source::Git(git) => git.tree.iter().for_each(|tree| set(source, "tree", tree)),
         Source::Tarball(tarball) => set(source, "sha256", &tarball.sha256),
@@ -50,10 +51,14 @@ pub fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String>
 /// A value in the place of another, with the comment behind it.
 fn set(table: &mut dyn TableLike, key: &str, value: &str) {
     let mut value = Value::from(value);
-    if let Some(old) = table.get(key).and_then(Item::as_value) {
-        *value.decor_mut() = old.decor().clone();
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        // In its place, so that the comments of its key stay too.
+        Some(old) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        None => drop(table.insert(key, Item::Value(value))),
     }
-    table.insert(key, Item::Value(value));
 }
 
 #[cfg(test)]

@@ -6,22 +6,31 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::{checkout, stderr, stdout, vremount};
 use serde_json::{Value, json};
 
-/// A checkout like this one, with bases, a matrix and results of its own.
-struct World(tempfile::TempDir);
+/// A checkout like this one, with bases, a matrix and results of its own. It is always at the same place, one at a time:
+/// elsewhere cargo would build the guest again.
+struct World {
+    at: PathBuf,
+    _alone: MutexGuard<'static, ()>,
+}
+
+static WORLD: Mutex<()> = Mutex::new(());
 
 const LANE: &str = "frozen = [\"bullseye\"]\n[[lane]]\nexecutor = \"uml\"\nfilesystems = [\"ext4\", \"tmpfs\"]\n\
                     claims = [\"reuse\", \"error-unseen\"]\n";
 
 impl World {
     fn new(more_bases: &str) -> Self {
-        let world = World(tempfile::tempdir().unwrap());
-        let at = world.0.path();
+        let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = checkout().join("target/world");
+        let _ = fs::remove_dir_all(&at);
+        fs::create_dir_all(&at).unwrap();
         for part in ["patches", "vm-images", "harness", "Cargo.toml", "Cargo.lock"] {
             symlink(checkout().join(part), at.join(part)).unwrap();
         }
@@ -38,17 +47,17 @@ impl World {
         let one = &bases[..end.unwrap_or(bases.len())];
         fs::write(at.join("ci/bases.toml"), format!("{one}\n{more_bases}")).unwrap();
         fs::write(at.join("ci/matrix.toml"), LANE).unwrap();
-        world
+        World { at, _alone: alone }
     }
 
     fn vremount(&self, args: &[&str]) -> Command {
         let mut command = vremount(args);
-        command.current_dir(self.0.path());
+        command.current_dir(&self.at);
         command
     }
 
-    fn runs(&self) -> std::path::PathBuf {
-        self.0.path().join("target/runs")
+    fn runs(&self) -> PathBuf {
+        self.at.join("target/runs")
     }
 }
 
@@ -67,7 +76,7 @@ fn parsed(path: &Path) -> Value {
 #[test]
 fn a_base_that_cannot_be_had_hides_no_other() {
     let world = World::new(NOWHERE);
-    let (json, junit) = (world.0.path().join("json"), world.0.path().join("junit"));
+    let (json, junit) = (world.at.join("json"), world.at.join("junit"));
     let mut matrix = world.vremount(&["matrix", "--json"]);
     let output = matrix.arg(&json).arg("--junit").arg(&junit).output().unwrap();
     told(&output, 125);
@@ -75,9 +84,9 @@ fn a_base_that_cannot_be_had_hides_no_other() {
         std::str::from_utf8(&output.stdout).unwrap().lines().map(|line| line.split_whitespace().collect()).collect();
     for row in [&["nowhere", "5.10.13"], &["uml", "uml"]] {
         let mut row = row.to_vec();
-        let there = table.iter().any(|line| *line == row) || {
+        let there = table.contains(&row) || {
             row.reverse();
-            table.iter().any(|line| *line == row)
+            table.contains(&row)
         };
         assert!(there, "{row:?}");
     }
@@ -96,8 +105,8 @@ fn a_base_that_cannot_be_had_hides_no_other() {
     assert!(junit.contains("tests=\"5\" skipped=\"1\" failures=\"0\" errors=\"1\""), "{junit}");
 
     // What jobs leave behind says the same, and what a job did not leave is told.
-    let again = world.0.path().join("again");
-    let expect = world.0.path().join("expect");
+    let again = world.at.join("again");
+    let expect = world.at.join("expect");
     let jobs = json!({"include": [{"base": "5.10.13", "executor": "uml"}, {"base": "5.10.13", "executor": "qemu"}]});
     fs::write(&expect, jobs.to_string()).unwrap();
     let [ran, lost] = ["5.10.13-level4-um", "nowhere-level4-uml"].map(|run| world.runs().join(run));
@@ -125,12 +134,12 @@ fn parts_of_a_run_are_that_run() {
         world.runs().join(format!("5.10.13-level4-um-shard-{}", shard.replace('/', "-of-")))
     };
     let parts = ["2/3", "1/3", "3/3"].map(part);
-    let [whole, merged] = ["whole", "merged"].map(|name| world.0.path().join(name));
+    let [whole, merged] = ["whole", "merged"].map(|name| world.at.join(name));
     let merge = |runs: &[&Path], json: &Path| {
         world.vremount(&["report", "merge"]).args(runs).arg("--json").arg(json).output().unwrap()
     };
     told(&merge(&[&world.runs().join("5.10.13-level4-um")], &whole), 0);
-    told(&merge(&parts.iter().map(std::path::PathBuf::as_path).collect::<Vec<_>>(), &merged), 0);
+    told(&merge(&parts.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &merged), 0);
     let verdicts = |path: &Path| {
         let report = parsed(path);
         let verdicts = report["runs"][0]["verdicts"].as_array().unwrap().clone();
@@ -150,7 +159,7 @@ fn jobs_are_listed_for_services() {
         told(&output, 0);
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
-    let job = |base: &str| json!({"base": base, "executor": "uml"});
+    let job = |base: &str| json!({"base": base, "executor": "uml", "arch": "um"});
     assert_eq!(list(&[]), json!({"include": [job("nowhere"), job("5.10.13")]}));
     assert_eq!(list(&["--frozen"]), json!({"include": [job("5.10.13")]}));
     assert_eq!(list(&["--base", "nowhere"]), json!({"include": [job("nowhere")]}));

@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn stages_that_come_again_are_one() {
         let mut clock = Clock::start();
-        ["tree", "make", "tree"].map(|stage| clock.was(stage));
+        ["tree", "make", "tree"].into_iter().for_each(|stage| clock.was(stage));
         assert_eq!(clock.stages().iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["tree", "make"]);
     }
 }

@@ -55,7 +55,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         ));
     }
     if options.list {
-        let job = |job: &Job<'_>| json!({"base": job.base.name, "executor": job.lane.executor.name()});
+        let job = |job: &Job<'_>| json!({"base": job.base.name, "executor": job.lane.executor.name(), "arch": job.arch().name()});
         println!("{}", json!({"include": jobs.iter().map(job).collect::<Vec<_>>()}));
         return Ok(Exit::Holds);
     }

@@ -144,6 +144,10 @@ fn expected(path: &Path) -> Result<Vec<Expected>, Error> {
 
 fn report_on(run: &Path, files: &Files) -> Result<Exit, Error> {
     let files = files.open()?;
+    if let Outcome::NotRun(word) = Outcome::read(run)? {
+        println!("cannot tell: {}: {}", word.title(), word.cannot_tell);
+        return Ok(Exit::CannotTell);
+    }
     let (results, torn) = Results::read(run)?;
     if torn {
         eprintln!("note: the last line of the log is torn, and left out");

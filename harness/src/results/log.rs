@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Plan, Record, Results};
+use super::{NotRun, Plan, Record, Results};
 use crate::error::Error;
 
 /// Its name in the folder of the run.
@@ -43,6 +43,9 @@ impl Log {
         let path = folder.join(FILE);
         let no = |why: String| Error::Usage(format!("failed to resume: {why}; run it without --resume"));
         let (results, whole) = match fs::read(&path) {
+            Ok(text) if serde_json::from_slice::<NotRun>(&text).is_ok() => {
+                return Err(no(format!("the run in {} could not start", folder.display())));
+            }
             Ok(text) if text.contains(&b'\n') => parse(&text).map_err(not_understood(&path))?,
             Ok(_) => return Err(no(format!("the run in {} had not started", folder.display()))),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
@@ -178,6 +181,10 @@ mod tests {
     #[case::nothing(None, "there is no run in ")]
     #[case::empty(Some(""), " had not started")]
     #[case::torn(Some("{\"schema\":1,"), " had not started")]
+    #[case::not_run(
+        Some("{\"base\":\"b\",\"series\":\"s\",\"level\":4,\"executor\":\"uml\",\"cannot_tell\":\"why\"}\n"),
+        " could not start"
+    )]
     fn a_run_that_was_not_is_not_gone_on_with(#[case] text: Option<&str>, #[case] expected: &str) {
         let folder = tempfile::tempdir().unwrap();
         if let Some(text) = text {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Error;
-use super::commits::{Commits, as_user};
+use super::commits::{Commits, LOCK, as_user};
 use super::tree::git;
 use crate::base::Git;
 use crate::progress;
@@ -24,7 +24,7 @@ pub struct Snapshot {
 pub fn snapshot(project: &Project, folder: &Path) -> Result<Snapshot, Error> {
     let theirs = Theirs::find(folder)?;
     let commits = Commits::open(project)?;
-    let _lock = project.lock("source")?;
+    let _lock = project.lock(LOCK)?;
     let _progress = progress::start(format!("taking a snapshot of {}", theirs.top.display()));
     let scratch = tempfile::tempdir_in(project.cache.join("tree"));
     let scratch = scratch.map_err(Error::io("create a folder in", &project.cache.join("tree")))?;

@@ -12,11 +12,14 @@ use crate::progress;
 use crate::project::Project;
 use crate::tool;
 
+/// Whoever adds to the repository has it for itself.
+pub const LOCK: &str = "source-git";
+
 /// The commit of a pinned source, in the cache.
 pub fn obtain(project: &Project, source: &Git) -> Result<Tree, Error> {
     let commits = Commits::open(project)?;
     if !commits.has(&source.commit) {
-        let _lock = project.lock("source")?;
+        let _lock = project.lock(LOCK)?;
         commits.fetch(&source.git, &source.commit)?;
     }
     let found = commits.tree_of(&source.commit)?;
@@ -32,7 +35,7 @@ pub fn obtain(project: &Project, source: &Git) -> Result<Tree, Error> {
 pub fn resolve(project: &Project, url: &str, name: &str) -> Result<Git, Error> {
     let url = local(url).unwrap_or_else(|| url.to_string());
     let commits = Commits::open(project)?;
-    let _lock = project.lock("source")?;
+    let _lock = project.lock(LOCK)?;
     let commit = match local_commit(&url, name)? {
         Some(commit) => commit,
         None => name.to_string(),
@@ -83,7 +86,7 @@ impl Commits {
     pub fn open(project: &Project) -> Result<Self, Error> {
         let repository = project.cache.join("tree/git.git");
         if !repository.join("HEAD").exists() {
-            let _lock = project.lock("source")?;
+            let _lock = project.lock(LOCK)?;
             tool::run("make a repository", git(&repository, ["init", "--quiet", "--bare"]).arg(&repository))?;
         }
         Ok(Commits(repository))

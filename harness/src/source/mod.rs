@@ -121,7 +121,7 @@ fn unpacked(
 ) -> Result<Tree, Error> {
     let repository = project.cache.join("tree").join(format!("{sha256}.git"));
     if !repository.exists() {
-        let _lock = project.lock("source")?;
+        let _lock = project.lock(&format!("source-{}", sha256.get(..16).unwrap_or(sha256)))?;
         if !repository.exists() {
             tree::unpack(&tarball()?, base, &repository)?;
         }
