@@ -11,7 +11,7 @@ use crate::build::Kernel;
 use crate::claims::{Claim, HostStep, Step};
 use crate::image::{self, Fs, MODULE_PATH, Medium};
 use crate::machine::{Boot, End, Executor, Run, Times};
-use crate::verdict::{Judgement, Verdict, judge};
+use crate::verdict::{Judgement, judge};
 use crate::{repeat, transcript};
 
 /// Guest memory: enough for a hundred megabytes of page cache.
@@ -100,9 +100,10 @@ impl Prover<'_> {
         let steps = self.steps(case.claim);
         let mut runs = Vec::new();
         let judgement = match self.run(case, &steps, &mut runs) {
-            Ok(reports) => judge_run(&steps, &reports, &runs),
+            Ok(reports) => judge(&steps, &reports),
             Err(why) => Judgement::cannot_tell(why),
         };
+        let judgement = complaint(&runs).map_or(judgement, Judgement::complained);
         let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(Run::lives).map(reports).collect();
         let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
         let machines = runs.iter().map(|run| run.times).collect();
@@ -295,15 +296,16 @@ fn check_life(kernel: &Kernel, part: &Part, events: &[Event]) -> Result<(), Stri
     }
 }
 
-/// A warning of the kernel breaks any claim: whatever the mounts said, this is not how it should be.
-fn judge_run(steps: &[Step], reports: &[StepReport], runs: &[Run]) -> Judgement {
-    let judgement = judge(steps, reports);
-    match runs.iter().flat_map(|run| &run.splats).next() {
-        Some(splat) if judgement.verdict == Verdict::Holds => {
-            Judgement { verdict: Verdict::Broken, because: Some(format!("the kernel warned: {splat}")), ..judgement }
+/// What the kernel had to complain of, if it did. It breaks any claim: whatever the mounts said, or were yet to say, this is
+/// not how it should be. A kernel that crashes before the claim begins says nothing about it.
+fn complaint(runs: &[Run]) -> Option<String> {
+    runs.iter().find_map(|run| match (&run.end, run.splats.first()) {
+        (_, Some(splat)) => Some(format!("the kernel warned: {splat}")),
+        (End::Oops(why) | End::Panic(why), None) if run.times.ready.is_some() => {
+            Some(format!("the kernel crashed: {why}{}", run.last_lines()))
         }
-        _ => judgement,
-    }
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -348,5 +350,26 @@ mod tests {
         let events = [vec![Event::Booted], events].concat();
         let run = Run { end: ended, events, ..Run::not_started(String::new()) };
         assert_eq!(check(&Kernel::toy(), &[part], &run).is_ok(), expected);
+    }
+
+    #[rstest]
+    #[case::quiet(End::Finished, &[], true, None)]
+    #[case::warning(End::Finished, &["WARNING: x"], true, Some("the kernel warned: WARNING: x"))]
+    #[case::warning_and_hang(End::Hung("h".into()), &["WARNING: x"], true, Some("the kernel warned: WARNING: x"))]
+    #[case::crash_in_the_claim(End::Oops("BUG: KASAN: y".into()), &[], true, Some("the kernel crashed: BUG: KASAN: y"))]
+    #[case::panic_in_the_claim(End::Panic("p".into()), &[], true, Some("the kernel crashed: p"))]
+    #[case::crash_before_it(End::Oops("BUG: KASAN: y".into()), &[], false, None)]
+    #[case::hang(End::Hung("h".into()), &[], true, None)]
+    #[case::short_of_memory(End::OutOfMemory("o".into()), &[], true, None)]
+    fn what_the_kernel_complains_of_breaks_a_claim(
+        #[case] end: End,
+        #[case] splats: &[&str],
+        #[case] ready: bool,
+        #[case] expected: Option<&str>,
+    ) {
+        let times = Times { ready: ready.then_some(Duration::from_secs(1)), ..Times::default() };
+        let splats = splats.iter().map(ToString::to_string).collect();
+        let run = Run { end, splats, times, ..Run::not_started(String::new()) };
+        assert_eq!(complaint(&[run]).as_deref(), expected);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
+use crate::build::Arch;
 use crate::claims::{self, Claim};
 use crate::error::Error;
 use crate::image::Fs;
@@ -72,7 +73,12 @@ pub fn line(case: &Case<'_>) -> String {
     let Case { claim, fs } = case;
     let faults: Vec<_> = claim.faults().into_iter().collect();
     let faults = if faults.is_empty() { "-".to_string() } else { faults.join(",") };
-    let skipped = claim.skipped_on(*fs).map_or_else(String::new, |why| format!("   skipped: {why}"));
+    let on_arch = || Arch::ALL.into_iter().find_map(|arch| Some((arch.name(), claim.skipped_for(arch)?)));
+    let skipped = match (claim.skipped_on(*fs), on_arch()) {
+        (Some(why), _) => format!("   skipped: {why}"),
+        (None, Some((arch, why))) => format!("   skipped on {arch}: {why}"),
+        (None, None) => String::new(),
+    };
     format!("{:<28} {:<15} {:<10} {faults:<16} {}{skipped}", claim.name, fs.name(), claim.topic, claim.since)
 }
 

@@ -44,6 +44,12 @@ impl Judgement {
         Judgement { verdict: Verdict::CannotTell, expected: None, observed: None, because: Some(because.into()) }
     }
 
+    /// The kernel is not well, whatever else was seen.
+    #[must_use]
+    pub fn complained(because: String) -> Self {
+        Judgement { verdict: Verdict::Broken, expected: None, observed: None, because: Some(because) }
+    }
+
     /// The claim says nothing about this filesystem.
     #[must_use]
     pub fn skipped(because: impl Into<String>) -> Self {
@@ -69,7 +75,9 @@ pub fn judge(steps: &[Step], reports: &[StepReport]) -> Judgement {
             return Judgement::cannot_tell(format!("the guest did not get to: {}", describe(op)));
         };
         if !meets(op, want, report) {
-            let verdict = if claimed { Verdict::Broken } else { Verdict::CannotTell };
+            // Where the kernel was not to blame, it says nothing about the claim.
+            let ours = matches!(report.outcome, Outcome::Failed { errno: 0, .. });
+            let verdict = if claimed && !ours { Verdict::Broken } else { Verdict::CannotTell };
             return Judgement {
                 verdict,
                 expected: Some(Seen::wanted(want)),
@@ -96,11 +104,8 @@ pub fn judge(steps: &[Step], reports: &[StepReport]) -> Judgement {
 fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
     match (want, &report.outcome) {
         (Want::Done, outcome) => *outcome == Outcome::Done,
-        (Want::Mounted, Outcome::Mounted { volatile, read_only }) => {
-            let asked = matches!(op, Op::MountOverlay { mode: vremount_wire::Mode::Volatile, .. });
-            *volatile == asked && !read_only
-        }
-        (Want::MountedReadOnly, Outcome::Mounted { read_only, .. }) => *read_only,
+        (Want::Mounted, Outcome::Mounted { volatile, read_only }) => *volatile == is_volatile(op) && !read_only,
+        (Want::MountedReadOnly, Outcome::Mounted { volatile, read_only }) => *volatile == is_volatile(op) && *read_only,
         (Want::MountedOrError, Outcome::Mounted { read_only, .. }) => !read_only,
         (Want::MountedOrError, Outcome::Refused { errno }) => matches!(
             (*errno, Reason::stated(&report.log)),
@@ -113,7 +118,13 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
                 && lines.iter().all(|stated| *stated == reason)
         }
         (Want::AtMostOneWins, Outcome::Raced { mounted, .. }) => *mounted <= 1,
-        (Want::RefusedUntilFed, Outcome::Starved { refused, .. }) => refused.contains_key(&libc::ENOMEM),
+        // Some filesystems say that there is no room where there was no memory.
+        (Want::RefusedUntilFed, Outcome::Starved { refused, .. }) => {
+            let known = refused.keys().all(|errno| [libc::ENOMEM, libc::ENOSPC].contains(errno));
+            let unread = [Reason::CheckpointUnreadable, Reason::Unreadable];
+            let innocent = Reason::all(&report.log).iter().all(|reason| unread.contains(reason));
+            refused.contains_key(&libc::ENOMEM) && known && innocent
+        }
         (Want::Differs, outcome) => matches!(outcome, Outcome::Differs { .. }),
         (Want::Whatever, _) => true,
         (Want::Refused { errno, reason }, Outcome::Refused { errno: seen }) => {
@@ -129,6 +140,11 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
         (Want::SomeIo, Outcome::Counted(io)) => io.writes + io.flushes > 0,
         _ => false,
     }
+}
+
+/// Whether it leads to a volatile overlay: one that is mounted so, or was and is not mounted anew.
+fn is_volatile(op: &Op) -> bool {
+    matches!(op, Op::MountOverlay { mode: vremount_wire::Mode::Volatile, .. } | Op::RemountOverlay { .. })
 }
 
 fn in_words(report: &StepReport) -> String {

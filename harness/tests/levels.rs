@@ -117,6 +117,7 @@ fn the_fourth_patch_is_about_writeback_errors() {
             "error-in-the-background",
             "error-seen-by-another",
             "error-is-permanent",
+            "error-overridden",
             "error-everywhere",
             "error-before-first-mount",
             "writes-fail-for-long",
@@ -139,6 +140,7 @@ fn what_held_before_the_series_is_known() {
             "syncfs-and-remove-marker",
             "second-mount-with-index",
             "marker-in-upper-case",
+            "no-feature",
             "other-feature",
             "no-space-below-a-journal"
         ]

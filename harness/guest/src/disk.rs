@@ -77,6 +77,7 @@ impl Disk {
             Fault::Everything => fault::everything(self.sectors),
             Fault::Writes => fault::writes(self.sectors, &self.below),
             Fault::Flush => fault::flush(self.sectors, &self.below),
+            Fault::SlowReads { ms } => fault::slow(self.sectors, &self.below, *ms),
             Fault::Data { file } => blocks(file, 0)?,
             Fault::DataAndSlowReads { file, ms } => blocks(file, *ms)?,
             Fault::Checkpoint => {

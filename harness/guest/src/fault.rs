@@ -26,6 +26,11 @@ impl Line {
         Line::on("linear", start, end, below, "")
     }
 
+    /// Reads are delayed, writes are not.
+    fn delayed(start: u64, end: u64, below: &str, ms: u32) -> Self {
+        Line::on("delay", start, end, below, &format!(" {ms} {below} {start} 0"))
+    }
+
     fn error(start: u64, end: u64) -> Self {
         Line { start, length: end - start, target: "error", params: String::new() }
     }
@@ -64,12 +69,16 @@ pub fn dusty(sectors: u64, below: &str) -> Vec<Line> {
     vec![Line { start: 0, length: sectors, target: "dust", params: format!("{below} 0 {}", DUST_SECTORS * SECTOR) }]
 }
 
+/// Reads and writes work, but reads take so many milliseconds.
+pub fn slow(sectors: u64, below: &str, read_ms: u32) -> Vec<Line> {
+    vec![Line::delayed(0, sectors, below, read_ms)]
+}
+
 /// Only these extents fail, and all else takes so many milliseconds to read. The error is why they cannot be broken.
 pub fn data(sectors: u64, below: &str, extents: &[Extent], read_ms: u32) -> Result<Vec<Line>, String> {
     let works = |start, end| match read_ms {
         0 => Line::linear(start, end, below),
-        // Reads are delayed, writes are not.
-        ms => Line::on("delay", start, end, below, &format!(" {ms} {below} {start} 0")),
+        ms => Line::delayed(start, end, below, ms),
     };
     const UNKNOWN: u32 = 0x2;
     const DELALLOC: u32 = 0x4;
@@ -146,7 +155,7 @@ mod tests {
         let below = "7:0";
         let slow = data(SECTORS, below, &[extent(80, 16)], 100).unwrap();
         let whole = [everything(SECTORS), writes(SECTORS, below), dusty(SECTORS, below), flush(SECTORS, below)];
-        for table in whole.into_iter().chain([healthy(SECTORS, below), slow]) {
+        for table in whole.into_iter().chain([healthy(SECTORS, below), super::slow(SECTORS, below, 100), slow]) {
             let mut at = 0;
             for line in table {
                 assert_eq!(line.start, at);

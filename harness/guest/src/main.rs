@@ -8,6 +8,8 @@ mod disk;
 mod dm;
 mod error;
 mod fault;
+mod files;
+mod forgeries;
 mod handle;
 mod ioctl;
 mod kernel_log;

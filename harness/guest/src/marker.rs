@@ -73,7 +73,9 @@ fn read(marker: &Path) -> Result<Option<Vec<u8>>, Failure> {
 /// The checkpoint as it is.
 pub fn checkpoint(workdir: &Path) -> Result<Vec<u8>, Failure> {
     let marker = path(workdir);
-    read(&marker)?.ok_or_else(|| Failure::new(format!("{} has no checkpoint", marker.display())))
+    let none =
+        || Failure { errno: libc::ENODATA, what: format!("failed to find a checkpoint of {}", marker.display()) };
+    read(&marker)?.ok_or_else(none)
 }
 
 pub fn set(marker: &Path, bytes: &[u8]) -> Result<(), Failure> {

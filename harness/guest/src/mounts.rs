@@ -135,17 +135,44 @@ pub fn unmount_all(but: &[PathBuf]) -> Result<(), Failure> {
 
 /// Whether the superblock that is mounted there is read-only.
 pub fn is_read_only(at: &Path) -> Result<bool, Failure> {
+    Ok(superblock_options(at)?.iter().any(|option| option == "ro"))
+}
+
+/// The options of the superblock that is mounted there.
+pub fn superblock_options(at: &Path) -> Result<Vec<String>, Failure> {
     let path = "/proc/self/mountinfo";
     let table = context("read", path, fs::read_to_string(path))?;
-    let options = superblock_options(&table, at)
-        .ok_or_else(|| Failure::new(format!("failed to find {} in {path}", at.display())))?;
-    Ok(options.split(',').any(|option| option == "ro"))
+    let options = options_of(&table, at);
+    let options = options.ok_or_else(|| Failure::new(format!("failed to find {} in {path}", at.display())))?;
+    Ok(options.split(',').map(str::to_string).collect())
 }
 
 /// proc(5): the fifth field is the mount point, the third after the separator the options of the superblock. The last
 /// line of a mount point is the one that is seen.
-pub fn superblock_options<'a>(mountinfo: &'a str, at: &Path) -> Option<&'a str> {
+fn options_of<'a>(mountinfo: &'a str, at: &Path) -> Option<&'a str> {
     let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4).map(Path::new) == Some(at))?;
     let (_, behind) = line.split_once(" - ")?;
     behind.split(' ').nth(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const TABLE: &str = "\
+22 1 0:2 / /mnt/a rw,relatime - ext4 /dev/dm-0 rw
+24 1 0:4 / /merged/b rw,relatime shared:1 - overlay overlay ro,lowerdir=/lower
+25 1 0:5 / /merged/c rw,relatime - overlay overlay rw,lowerdir=/lower
+26 1 0:6 / /merged/c rw,relatime - overlay overlay rw,volatile
+";
+
+    #[rstest]
+    #[case::plain("/mnt/a", Some("rw"))]
+    #[case::with_a_tag("/merged/b", Some("ro,lowerdir=/lower"))]
+    #[case::on_top("/merged/c", Some("rw,volatile"))]
+    #[case::not_mounted("/merged", None)]
+    fn reads_mountinfo(#[case] at: &str, #[case] expected: Option<&str>) {
+        assert_eq!(options_of(TABLE, Path::new(at)), expected);
+    }
 }

@@ -9,7 +9,7 @@ use sys_mount::{Mount, MountFlags};
 use vremount_wire::{Disk, Layers, Mode, Outcome, Via};
 
 use crate::error::{Failure, context};
-use crate::mounts::{superblock_options, upper_filesystem};
+use crate::mounts::{self, upper_filesystem};
 
 const LOWER: &str = "/lower";
 const LOWERS: &str = "/lowers";
@@ -23,7 +23,7 @@ pub fn merged(disk: Disk, layers: Layers) -> PathBuf {
     }
 }
 
-/// The lower layer all overlays share: a directory to merge, with a file to copy up that has two names. On a filesystem
+/// The lower layer all overlays share: a directory to merge, with a file to copy up that has two names, and one to rename. On a filesystem
 /// with file handles, which the initramfs is not.
 pub fn make_lower() -> Result<(), Failure> {
     context("create", LOWER, fs::create_dir_all(LOWER))?;
@@ -32,6 +32,10 @@ pub fn make_lower() -> Result<(), Failure> {
     context("create", &folder, fs::create_dir_all(&folder))?;
     let (file, link) = (folder.join("lower-file"), folder.join("lower-link"));
     context("write", &file, fs::write(&file, "from the lower layer\n"))?;
+    let other = Path::new(LOWER).join("folder");
+    context("create", &other, fs::create_dir_all(&other))?;
+    let inside = other.join("lower-file");
+    context("write", &inside, fs::write(&inside, "from the lower layer too\n"))?;
     context("link", &link, fs::hard_link(&file, &link))
 }
 
@@ -73,7 +77,11 @@ impl Overlay<'_> {
         let (flags, more) = flags(self.options);
         let mounted =
             Mount::builder().fstype("overlay").flags(flags).data(&self.data(&more)).mount("overlay", at).map(drop);
-        outcome(mounted, at)
+        let outcome = outcome(mounted, at)?;
+        match dropped(&more, at, &outcome)? {
+            Some(option) => Err(Failure::new(format!("the kernel dropped {option}"))),
+            None => Ok(outcome),
+        }
     }
 
     /// The options in one string.
@@ -109,20 +117,26 @@ pub fn flags(options: &str) -> (MountFlags, String) {
 /// What became of a mount.
 pub fn outcome(mounted: io::Result<()>, at: &Path) -> Result<Outcome, Failure> {
     match mounted {
-        Ok(()) => {
-            let path = "/proc/self/mountinfo";
-            let table = context("read", path, fs::read_to_string(path))?;
-            outcome_of(&table, at).ok_or_else(|| Failure::new(format!("failed to find {} in {path}", at.display())))
-        }
+        Ok(()) => Ok(outcome_of(&mounts::superblock_options(at)?)),
         Err(error) => Ok(Outcome::Refused { errno: error.raw_os_error().unwrap_or(0) }),
     }
 }
 
+/// An option that was asked for and that the mounted overlay does not have: overlayfs goes on without those that the upper
+/// filesystem has no room for.
+fn dropped(more: &str, at: &Path, outcome: &Outcome) -> Result<Option<String>, Failure> {
+    if !matches!(outcome, Outcome::Mounted { .. }) {
+        return Ok(None);
+    }
+    let has = mounts::superblock_options(at)?;
+    let asked = more.split(',').filter(|option| option.ends_with("=on"));
+    Ok(asked.map(str::to_string).find(|option| !has.contains(option)))
+}
+
 /// How an overlay is mounted, from the options of its superblock: since 6.12.80 `volatile` is shown in another form.
-fn outcome_of(mountinfo: &str, at: &Path) -> Option<Outcome> {
-    let options = superblock_options(mountinfo, at)?;
-    let has = |wanted: &str| options.split(',').any(|option| option == wanted);
-    Some(Outcome::Mounted { volatile: has("volatile") || has("fsync=volatile"), read_only: has("ro") })
+fn outcome_of(options: &[String]) -> Outcome {
+    let has = |wanted: &str| options.iter().any(|option| option == wanted);
+    Outcome::Mounted { volatile: has("volatile") || has("fsync=volatile"), read_only: has("ro") }
 }
 
 #[cfg(test)]
@@ -130,22 +144,14 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const TABLE: &str = "\
-22 1 0:2 / /mnt/a rw,relatime - ext4 /dev/dm-0 rw
-23 1 0:3 / /merged/a rw,relatime - overlay overlay rw,lowerdir=/lower,upperdir=/mnt/a/upper,volatile
-24 1 0:4 / /merged/b rw,relatime shared:1 - overlay overlay ro,lowerdir=/lower
-25 1 0:5 / /merged/c rw,relatime - overlay overlay rw,lowerdir=/volatile
-26 1 0:6 / /merged/c rw,relatime - overlay overlay rw,lowerdir=/lower,fsync=volatile
-";
-
     #[rstest]
-    #[case::volatile("/merged/a", Some((true, false)))]
-    #[case::read_only("/merged/b", Some((false, true)))]
-    #[case::on_top("/merged/c", Some((true, false)))]
-    #[case::not_mounted("/merged", None)]
-    fn reads_mountinfo(#[case] at: &str, #[case] expected: Option<(bool, bool)>) {
-        let expected = expected.map(|(volatile, read_only)| Outcome::Mounted { volatile, read_only });
-        assert_eq!(outcome_of(TABLE, Path::new(at)), expected);
+    #[case::volatile("rw,lowerdir=/lower,upperdir=/mnt/a/upper,volatile", true, false)]
+    #[case::read_only("ro,lowerdir=/lower", false, true)]
+    #[case::durable("rw,lowerdir=/volatile", false, false)]
+    #[case::newer("rw,lowerdir=/lower,fsync=volatile", true, false)]
+    fn reads_options(#[case] options: &str, #[case] volatile: bool, #[case] read_only: bool) {
+        let options: Vec<_> = options.split(',').map(str::to_string).collect();
+        assert_eq!(outcome_of(&options), Outcome::Mounted { volatile, read_only });
     }
 
     #[rstest]

@@ -18,7 +18,7 @@ use crate::handle::{self, Handle};
 use crate::kernel_log::KernelLog;
 use crate::overlay::{self, Overlay, merged};
 use crate::snapshot::Snapshot;
-use crate::{data, ioctl, marker, module, mounts, siege};
+use crate::{data, files, forgeries, ioctl, marker, module, mounts, siege};
 
 pub struct Runner<'a> {
     program: &'a Program,
@@ -29,6 +29,7 @@ pub struct Runner<'a> {
     snapshots: BTreeMap<(Id, &'static str), Snapshot>,
     held: Vec<File>,
     handles: BTreeMap<Id, Handle>,
+    inodes: BTreeMap<(Id, String), u64>,
     later: Option<JoinHandle<Result<(), Failure>>>,
     /// One that never ends by itself.
     writer: Option<JoinHandle<Result<(), Failure>>>,
@@ -49,6 +50,7 @@ impl<'a> Runner<'a> {
             snapshots: BTreeMap::new(),
             held: Vec::new(),
             handles: BTreeMap::new(),
+            inodes: BTreeMap::new(),
             later: None,
             writer: None,
             mounted_at_start: mounts::all()?,
@@ -71,15 +73,18 @@ impl<'a> Runner<'a> {
                 return Overlay { disk: *disk, layers: *layers, mode: *mode, via: *via, options }.mount();
             }
             Op::RemountOverlay { disk, options } => return overlay::remount(&merged(*disk, Layers::First), options),
+            Op::Cycle { disk, times } => return cycle(*disk, *times),
             Op::Race { disk, mounts } => return siege::race(*disk, *mounts),
             Op::Starve { disk } => return siege::starve(*disk),
-            Op::ForgeMany { disk, seed, times } => return siege::forge_many(*disk, *seed, *times, &mut self.log),
+            Op::ForgeMany { disk, seed, times } => return forgeries::mount_over(*disk, *seed, *times, &mut self.log),
             Op::Compare { disk, layers, file, bytes, seed } => {
                 return data::compare(&merged(*disk, *layers).join(file), *bytes, *seed);
             }
             Op::CompareOnDisk { disk, file, bytes, seed } => {
                 return data::compare_on_disk(&mounts::upperdir(*disk).join(file), *bytes, *seed);
             }
+            Op::HasMode { disk, file, mode } => return files::has_mode(&in_overlay(*disk, file), *mode),
+            Op::SameInode { disk, file } => return self.same_inode(*disk, file),
             Op::CountedIo { disk } => return self.disk(*disk)?.counted().map(Outcome::Counted),
             Op::SameAsSnapshot { disk, scope } => return self.same_as_snapshot(*disk, *scope),
             Op::Snapshot { disk, scope } => {
@@ -100,10 +105,12 @@ impl<'a> Runner<'a> {
             | Op::Reach { .. } => self.prepare(op),
             Op::SyncUpper { .. }
             | Op::SyncUpperLater { .. }
+            | Op::HasEnded
             | Op::Join
             | Op::KeepWriting { .. }
             | Op::HoldFile { .. }
             | Op::ReleaseFiles
+            | Op::NoteInode { .. }
             | Op::TakeHandle { .. }
             | Op::OpenHandle { .. } => self.keep(op),
             Op::ReloadOverlay => module::reload(&self.program.module),
@@ -162,6 +169,12 @@ impl<'a> Runner<'a> {
                     context("syncfs", &at, syncfs(&file))
                 }));
             }
+            Op::HasEnded => match &self.later {
+                Some(thread) if !thread.is_finished() => {
+                    return Err(Failure { errno: libc::EBUSY, what: "the thread has not ended".to_string() });
+                }
+                _ => {}
+            },
             Op::Join => {
                 let thread = self.later.take().ok_or_else(|| Failure::new("there is no thread to wait for"))?;
                 return thread.join().unwrap_or_else(|_| Err(Failure::new("the thread panicked")));
@@ -180,6 +193,9 @@ impl<'a> Runner<'a> {
                 self.held.push(context("open", &path, File::open(&path))?);
             }
             Op::ReleaseFiles => self.held.clear(),
+            Op::NoteInode { disk, file } => {
+                self.inodes.insert((*disk, file.clone()), files::inode(&in_overlay(*disk, file))?);
+            }
             Op::TakeHandle { disk, file } => {
                 let path = merged(*disk, Layers::First).join(file);
                 self.handles.insert(*disk, context("ask for the handle of", &path, handle::of(&path))?);
@@ -206,6 +222,7 @@ impl<'a> Runner<'a> {
         self.snapshots.clear();
         self.held.clear();
         self.handles.clear();
+        self.inodes.clear();
         if self.later.take().is_some() || self.writer.take().is_some() {
             return Err(Failure::new("a thread was left running"));
         }
@@ -232,6 +249,17 @@ impl<'a> Runner<'a> {
 
     fn disk(&mut self, id: Id) -> Result<&mut Disk, Failure> {
         self.disks.get_mut(&id).ok_or_else(|| unknown(id))
+    }
+
+    fn same_inode(&self, disk: Id, file: &str) -> Result<Outcome, Failure> {
+        let before = self.inodes.get(&(disk, file.to_string()));
+        let before = *before.ok_or_else(|| Failure::new(format!("the inode of {file} was not noted")))?;
+        let now = files::inode(&in_overlay(disk, file))?;
+        Ok(if now == before {
+            Outcome::Done
+        } else {
+            Outcome::Differs { what: format!("{file} has inode {now}, not {before}") }
+        })
     }
 
     fn same_as_snapshot(&self, disk: Id, scope: Scope) -> Result<Outcome, Failure> {
@@ -279,13 +307,15 @@ fn on_filesystem(op: &Op) -> Result<(), Failure> {
             context("remove", &folder, fs::remove_dir_all(&folder))
         }
         Op::MakeLowers { count } => overlay::make_lowers(*count),
-        Op::Cycle { disk, times } => cycle(*disk, *times),
         Op::Write { disk, layers, place, file, bytes, seed } => {
             data::write(&at(*disk, *layers, *place).join(file), *bytes, *seed)
         }
         Op::WriteDirect { disk, file, bytes, seed } => {
             data::write_direct(&merged(*disk, Layers::First).join(file), *bytes, *seed)
         }
+        Op::SetMode { disk, file, mode } => files::set_mode(&in_overlay(*disk, file), *mode),
+        Op::Rename { disk, from, to } => files::rename(&in_overlay(*disk, from), &in_overlay(*disk, to)),
+        Op::HasOverlayXattr { disk, file, name } => files::has_overlay_xattr(&mounts::upperdir(*disk).join(file), name),
         Op::WriteBack => {
             sync();
             Ok(())
@@ -318,6 +348,10 @@ fn on_open(path: &Path, what: &str, act: impl FnOnce(&File) -> io::Result<()>) -
     context(what, path, act(&file))
 }
 
+fn in_overlay(disk: Id, file: &str) -> PathBuf {
+    merged(disk, Layers::First).join(file)
+}
+
 /// Where the files of an overlay, or of its upper directory, are.
 fn at(disk: Id, layers: Layers, place: Place) -> PathBuf {
     match place {
@@ -334,15 +368,15 @@ fn write_setting(path: &str, value: &str) -> Result<(), Failure> {
     context("write", path, fs::write(path, value))
 }
 
-fn cycle(disk: Id, times: u32) -> Result<(), Failure> {
+fn cycle(disk: Id, times: u32) -> Result<Outcome, Failure> {
     for time in 1..=times {
         let outcome = Overlay::of(disk, Mode::Volatile).mount()?;
         if outcome != (Outcome::Mounted { volatile: true, read_only: false }) {
-            return Err(Failure::new(format!("mount {time} of {times} came out as {outcome:?}")));
+            return Ok(Outcome::Differs { what: format!("mount {time} of {times} came out as {outcome:?}") });
         }
         mounts::unmount_at(&merged(disk, Layers::First))?;
     }
-    Ok(())
+    Ok(Outcome::Done)
 }
 
 fn take(disk: Id, scope: Scope) -> Result<Snapshot, Failure> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Many mounts: at the same time, short of memory, over forged checkpoints.
+//! Many mounts: at the same time, and short of memory.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -9,14 +9,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
+use std::time::Instant;
 
 use nix::mount::{MsFlags, mount};
-use vremount_wire::{Disk, Field, Mode, Outcome};
+use vremount_wire::{Disk, Mode, Outcome};
 
-use crate::data::Bytes;
 use crate::error::{Failure, context};
-use crate::kernel_log::KernelLog;
-use crate::marker;
 use crate::mounts;
 use crate::overlay::{self, Overlay, merged};
 
@@ -27,21 +25,36 @@ pub fn race(disk: Disk, mounts: u32) -> Result<Outcome, Failure> {
     let run = |at: &Path| {
         let made = context("create", at, fs::create_dir_all(at));
         start.wait();
-        made.and_then(|()| Overlay::of(disk, Mode::Volatile).mount_at(at))
+        let began = Instant::now();
+        let outcome = made.and_then(|()| Overlay::of(disk, Mode::Volatile).mount_at(at))?;
+        Ok((outcome, (began, Instant::now())))
     };
-    let outcomes: Vec<Result<Outcome, Failure>> = thread::scope(|scope| {
+    let outcomes: Vec<Result<_, Failure>> = thread::scope(|scope| {
         let threads: Vec<_> = places.iter().map(|at| scope.spawn(|| run(at))).collect();
         let panicked = |_| Err(Failure::new("a thread panicked"));
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
     });
     let mut tally = Tally::default();
+    let mut times = Vec::new();
     for (at, outcome) in places.iter().zip(outcomes) {
-        tally.count(&outcome?, at)?;
+        let (outcome, time) = outcome?;
+        tally.count(&outcome, at)?;
+        times.push(time);
+    }
+    if !overlap(&times) {
+        return Err(Failure::new("the mounts came one after the other, and so none had to race"));
     }
     match tally.read_only {
         0 => Ok(Outcome::Raced { mounted: tally.mounted, refused: tally.refused }),
         count => Ok(Outcome::Differs { what: format!("{count} mounts became read-only") }),
     }
+}
+
+/// Whether two of the times, from and to, have a moment in common.
+fn overlap<T: Ord + Copy>(times: &[(T, T)]) -> bool {
+    let mut times = times.to_vec();
+    times.sort();
+    times.windows(2).any(|pair| pair[1].0 < pair[0].1)
 }
 
 /// What came of many mounts.
@@ -81,13 +94,29 @@ pub fn starve(disk: Disk) -> Result<Outcome, Failure> {
     context("create", &at, fs::create_dir_all(&at))?;
     let allocations = Allocations::of_this_thread()?;
     let mut tally = Tally::default();
+    let left = mounts::workdir(disk).join("work/left-behind");
     for nth in 1..=MOST {
+        context("write", &left, fs::write(&left, ""))?;
+        // Who looks for it allocates.
+        drop_names()?;
         let Some(outcome) = allocations.mount(nth, &at, &Overlay::of(disk, Mode::Volatile).data(""))? else {
             return Ok(Outcome::Starved { mounted: tally.mounted, read_only: tally.read_only, refused: tally.refused });
         };
+        if outcome == (Outcome::Mounted { volatile: true, read_only: false }) && left.exists() {
+            mounts::unmount_at(&at)?;
+            return Ok(Outcome::Differs {
+                what: format!("mounted over {}, with allocation {nth} failing", left.display()),
+            });
+        }
         tally.count(&outcome, &at)?;
     }
     Err(Failure::new(format!("a mount makes more than {MOST} allocations")))
+}
+
+/// Drops dentries and inodes that nobody uses.
+pub fn drop_names() -> Result<(), Failure> {
+    let path = "/proc/sys/vm/drop_caches";
+    context("write", path, fs::write(path, "2"))
 }
 
 fn set_up_failslab() -> Result<(), Failure> {
@@ -135,115 +164,19 @@ impl Allocations {
     }
 }
 
-/// Forges as many checkpoints and mounts over each.
-pub fn forge_many(disk: Disk, seed: u64, times: u32, log: &mut KernelLog) -> Result<Outcome, Failure> {
-    /// What a leak of one smallest object in every tenth mount would come to, and more than caches breathe.
-    const TOLERATED_KIB: u64 = 128;
-    let workdir = mounts::workdir(disk);
-    let marker = marker::path(&workdir);
-    let real = marker::checkpoint(&workdir)?;
-    let mut forger = Forger { seed, real: &real, drawn: 0 };
-    let quiet = Quiet::new()?;
-    let mut before = 0;
-    log.read()?;
-    for number in 0..times {
-        // The first ones fill caches.
-        if number == times / 10 {
-            before = unreclaimable_kib()?;
-        }
-        marker::set(&marker, &forger.next())?;
-        match Overlay::of(disk, Mode::Volatile).mount()? {
-            Outcome::Refused { errno: libc::EINVAL } => {}
-            other => return Ok(Outcome::Differs { what: format!("forgery {number} of seed {seed}: {other:?}") }),
-        }
-        let logged = log.read()?;
-        match logged.as_slice() {
-            [line] if line.starts_with("overlayfs: volatile reuse refused: ") => {}
-            lines => {
-                return Ok(Outcome::Differs { what: format!("forgery {number} of seed {seed}: logged {lines:?}") });
-            }
-        }
-    }
-    let grown = unreclaimable_kib()?.saturating_sub(before);
-    quiet.end()?;
-    marker::set(&marker, &real)?;
-    match grown {
-        0..=TOLERATED_KIB => Ok(Outcome::Done),
-        _ => Ok(Outcome::Differs { what: format!("the kernel's memory grew by {grown} KiB") }),
-    }
-}
-
-/// Checkpoints that none of our kernels wrote here, from a seed.
-struct Forger<'a> {
-    seed: u64,
-    real: &'a [u8],
-    drawn: u64,
-}
-
-impl Forger<'_> {
-    fn next(&mut self) -> Vec<u8> {
-        loop {
-            self.drawn += 1;
-            let mut random = [0; 64];
-            Bytes::of(self.seed.wrapping_add(self.drawn)).fill(&mut random);
-            let (choice, place, random) = (random[0] % 8, usize::from(random[1]), &random[2..]);
-            let (mut bytes, length) = (self.real.to_vec(), self.real.len());
-            match choice {
-                0 => bytes = random[..length].to_vec(),
-                1 => bytes = random[..place % random.len()].to_vec(),
-                2 => bytes.truncate(place % length),
-                3 => bytes.extend(&random[..1 + place % 32]),
-                // A bit, a byte, a field.
-                4 => bytes[place % length] ^= 1 << (random[0] % 8),
-                5 => bytes[place % length] = random[0],
-                6 => bytes = marker::next(bytes, [Field::BootId, Field::InstanceId, Field::Errseq][place % 3]),
-                _ => bytes[16..].copy_from_slice(&random[..length - 16]),
-            }
-            if bytes != self.real {
-                return bytes;
-            }
-        }
-    }
-}
-
-/// The console, kept from thousands of lines that are read anyway.
-struct Quiet(String);
-
-const PRINTK: &str = "/proc/sys/kernel/printk";
-
-impl Quiet {
-    fn new() -> Result<Self, Failure> {
-        let levels = context("read", PRINTK, fs::read_to_string(PRINTK))?;
-        context("write", PRINTK, fs::write(PRINTK, "1"))?;
-        Ok(Quiet(levels))
-    }
-
-    fn end(self) -> Result<(), Failure> {
-        context("write", PRINTK, fs::write(PRINTK, &self.0))
-    }
-}
-
-/// Memory of the kernel's own objects that no cache would give back.
-fn unreclaimable_kib() -> Result<u64, Failure> {
-    let path = "/proc/meminfo";
-    let table = context("read", path, fs::read_to_string(path))?;
-    let line = table.lines().find_map(|line| line.strip_prefix("SUnreclaim:"));
-    let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-    number.ok_or_else(|| Failure::new(format!("failed to find SUnreclaim in {path}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
-    #[test]
-    fn forgeries_are_many_and_never_real() {
-        let real: Vec<u8> = (0..28).collect();
-        let mut forger = Forger { seed: 7, real: &real, drawn: 0 };
-        let forged: std::collections::BTreeSet<_> = (0..1000).map(|_| forger.next()).collect();
-        assert!(forged.len() > 700);
-        assert!(!forged.contains(&real));
-        let mut again = Forger { seed: 7, real: &real, drawn: 0 };
-        assert!(forged.contains(&again.next()));
+    #[rstest]
+    #[case::nothing(&[], false)]
+    #[case::alone(&[(1, 5)], false)]
+    #[case::one_after_the_other(&[(5, 9), (1, 5)], false)]
+    #[case::at_once(&[(4, 9), (1, 5)], true)]
+    #[case::within(&[(1, 9), (2, 3)], true)]
+    #[case::the_last_two(&[(1, 2), (3, 9), (4, 5)], true)]
+    fn mounts_race_if_they_overlap(#[case] times: &[(u32, u32)], #[case] expected: bool) {
+        assert_eq!(overlap(times), expected);
     }
 }

@@ -1,17 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Mounts that succeed: with the series because it is safe, and those that always did.
 
-use libc::EINVAL;
+use libc::{EINVAL, ENOENT};
 use vremount_wire::Mode::{Durable, Volatile};
-use vremount_wire::{Disk, Op, Scope, Via};
+use vremount_wire::{Disk, Layers, Op, Place, Scope, Via};
 
 use super::sentence::{ALLOWS_VOLATILE, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, UNDERLYING};
-use super::step::{Script, Want, overlay, write};
+use super::step::{FIRST_SEED, Script, Want, overlay, write};
 use super::{Claim, claim};
 use crate::reason::Reason;
 
 pub fn claims() -> Vec<Claim> {
     [reuse(), always()].into_iter().flatten().collect()
+}
+
+const MUCH: &str = "data/much";
+/// What fits on the smallest of the images.
+const MUCH_BYTES: u64 = 16 << 20;
+
+fn much() -> Op {
+    Op::Write {
+        disk: Disk::A,
+        layers: Layers::First,
+        place: Place::Overlay,
+        file: MUCH.to_string(),
+        bytes: MUCH_BYTES,
+        seed: FIRST_SEED,
+    }
 }
 
 /// New with the series.
@@ -44,6 +59,22 @@ fn reuse() -> Vec<Claim> {
                 .run(Op::CountIo { disk: Disk::A })
                 .run(Op::SyncUpper { disk: Disk::A })
                 .given(Op::CountedIo { disk: Disk::A }, Want::SomeIo),
+        ),
+        claim(
+            "reuse-with-much-to-write",
+            "Megabytes that were never written back are there after reuse",
+            NO_SYNCFS,
+            3,
+            Script::on_upper().run(Op::PauseWriteback).mounted(Volatile).run(much()).unmount().mounts(Volatile).then(
+                Op::Compare {
+                    disk: Disk::A,
+                    layers: Layers::First,
+                    file: MUCH.to_string(),
+                    bytes: MUCH_BYTES,
+                    seed: FIRST_SEED,
+                },
+                Want::Done,
+            ),
         ),
         claim(
             "reuse-100-times",
@@ -124,10 +155,17 @@ fn always() -> Vec<Claim> {
         ),
         claim(
             "durable-then-durable",
-            "A durable upper can be mounted durable",
+            "A durable upper can be mounted durable, and never has a marker",
             "non-volatile -> non-volatile",
             0,
-            Script::on_upper().mounted(Durable).write().unmount().mounts(Durable).intact(),
+            Script::on_upper()
+                .mounted(Durable)
+                .write()
+                .unmount()
+                .mounts(Durable)
+                .intact()
+                .unmount()
+                .then(Op::RemoveMarker { disk: Disk::A }, Want::Fails(ENOENT)),
         ),
         claim(
             "fresh-upper",

@@ -55,6 +55,12 @@ pub fn describe(op: &Op) -> String {
             format!("read {file} of upper {disk} from the disk: {bytes} bytes of seed {seed}")
         }
         Op::KeepWriting { disk } => format!("write and sync files of overlay on {disk}, and go on with it"),
+        Op::SetMode { disk, file, mode } => format!("chmod {mode:o} {file} of overlay on {disk}"),
+        Op::HasMode { disk, file, mode } => format!("mode of {file} of overlay on {disk}: {mode:o}"),
+        Op::Rename { disk, from, to } => format!("rename {from} of overlay on {disk} to {to}"),
+        Op::HasOverlayXattr { disk, file, name } => format!("trusted.overlay.{name} of {file} of upper {disk}"),
+        Op::NoteInode { disk, file } => format!("note the inode number of {file} of overlay on {disk}"),
+        Op::SameInode { disk, file } => format!("inode number of {file} of overlay on {disk}: as noted"),
         Op::HoldFile { disk, place, file } => format!("keep {file} of {} open", at(*disk, Layers::First, *place)),
         Op::ReleaseFiles => "close what was kept open".to_string(),
         Op::TakeHandle { disk, file } => format!("ask for the file handle of {file} of overlay on {disk}"),
@@ -64,6 +70,7 @@ pub fn describe(op: &Op) -> String {
         Op::SyncUpper { disk } => format!("syncfs(2) upper filesystem {disk}"),
         Op::SyncUpperAfresh { disk } => format!("syncfs(2) upper filesystem {disk} on a new file descriptor"),
         Op::SyncUpperLater { disk, ms } => format!("syncfs(2) upper filesystem {disk} in another thread in {ms} ms"),
+        Op::HasEnded => "the other thread has ended".to_string(),
         Op::Join => "wait for the other thread".to_string(),
         Op::DropCaches => "drop clean caches".to_string(),
         Op::FlushBuffers { disk } => format!("write back and forget what is cached of disk {disk}"),
@@ -138,6 +145,7 @@ fn at(disk: Disk, layers: Layers, place: Place) -> String {
 fn break_in_words(disk: Disk, fault: &Fault) -> String {
     match fault {
         Fault::Data { file } => format!("break the data blocks of {file} on {disk}"),
+        Fault::SlowReads { ms } => format!("reads take {ms} ms more"),
         Fault::DataAndSlowReads { file, ms } => {
             format!("break the data blocks of {file} on {disk}, and read all else {ms} ms late")
         }

@@ -6,13 +6,15 @@ use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Layers, Mode, Op, Place, Via};
 
 use super::sentence::{ALLOWS_VOLATILE, OURS_IN_USE};
-use super::step::{BYTES, FIRST_SEED, Script, Want, overlay_with};
+use super::step::{BYTES, FILE, FIRST_SEED, Script, Want, overlay_with};
 use super::{Claim, claim};
 use crate::reason::Reason;
 
 /// A file of the lower layer, and its other name.
 const LOWER_FILE: &str = "data/lower-file";
 const LOWER_LINK: &str = "data/lower-link";
+/// None that a file has by itself.
+const MODE: u32 = 0o751;
 /// As many as fit in the options of a mount.
 const LOWERS: u32 = 100;
 
@@ -41,6 +43,12 @@ pub fn claims() -> Vec<Claim> {
     };
     let handle = |script: Script| script.run(Op::TakeHandle { disk: Disk::A, file: LOWER_FILE.to_string() });
     let opened = |script: Script| script.then(Op::OpenHandle { disk: Disk::A }, Want::Done);
+    let set_mode = |file: &str| Op::SetMode { disk: Disk::A, file: file.to_string(), mode: MODE };
+    let has_mode = |file: &str| Op::HasMode { disk: Disk::A, file: file.to_string(), mode: MODE };
+    let has_xattr =
+        |file: &str, name: &str| Op::HasOverlayXattr { disk: Disk::A, file: file.to_string(), name: name.to_string() };
+    let note = |file: &str| Op::NoteInode { disk: Disk::A, file: file.to_string() };
+    let same = |file: &str| Op::SameInode { disk: Disk::A, file: file.to_string() };
     let lowers: Vec<String> = (1..=LOWERS).map(|number| format!("/lowers/{number}")).collect();
     let lowers = format!("lowerdir=/lower:{}", lowers.join(":"));
     let second = Op::MountOverlay {
@@ -63,15 +71,34 @@ pub fn claims() -> Vec<Claim> {
         ),
         feature(
             "reuse-with-metacopy",
-            "Reuse with metacopy=on",
-            reused("metacopy=on,redirect_dir=on", copy_up, |script| script),
+            "With metacopy=on, a file whose metadata alone was copied up has both after reuse",
+            reused(
+                "metacopy=on,redirect_dir=on",
+                |script| script.run(set_mode(LOWER_FILE)).run(has_xattr(LOWER_FILE, "metacopy")),
+                |script| script.then(has_mode(LOWER_FILE), Want::Done),
+            ),
         ),
         feature(
             "reuse-with-redirect-dir",
-            "Reuse with redirect_dir=on",
-            reused("redirect_dir=on", copy_up, |script| script),
+            "With redirect_dir=on, a directory of the lower layer that was renamed is whole after reuse",
+            reused(
+                "redirect_dir=on",
+                |script| {
+                    let rename = Op::Rename { disk: Disk::A, from: "folder".to_string(), to: "renamed".to_string() };
+                    script.run(rename).run(has_xattr("renamed", "redirect")).run(set_mode("renamed/lower-file"))
+                },
+                |script| script.then(has_mode("renamed/lower-file"), Want::Done),
+            ),
         ),
-        feature("reuse-with-xino", "Reuse with xino=on", reused("xino=on", copy_up, |script| script)),
+        feature(
+            "reuse-with-xino",
+            "With xino=on, files have the inode numbers after reuse that they had before",
+            reused(
+                "xino=on",
+                |script| script.run(note(LOWER_FILE)).run(note(FILE)),
+                |script| script.then(same(LOWER_FILE), Want::Done).then(same(FILE), Want::Done),
+            ),
+        ),
         feature("reuse-with-many-layers", "Reuse over a hundred and one lower layers", {
             let Script(steps) = reused(&lowers, copy_up, |script| script);
             Script([Script(Vec::new()).run(Op::MakeLowers { count: LOWERS }).0, steps].concat())

@@ -180,10 +180,10 @@ fn unreadable() -> Vec<Claim> {
                 .mounts(Volatile)
                 .intact(),
         )
-        .only(&[Fs::Ext4NoJournal], "keeps no xattr in a block of its own that could be found and broken"),
+        .only(&[Fs::Ext4NoJournal], "keeps its xattrs in inodes, or does not tell in which block they are"),
         claim(
             "mount-without-memory",
-            "Whichever allocation of a reuse mount fails, the marker stays as it is and the upper can be reused",
+            "Whichever allocation of a reuse mount fails, it is over a clean work directory or none, and the marker stays",
             CHECKPOINT,
             3,
             Script::on_upper()
@@ -200,7 +200,26 @@ fn unreadable() -> Vec<Claim> {
 
 fn incompat() -> Vec<Claim> {
     let feature = || Op::MakeIncompat { disk: Disk::A, name: "feature".to_string() };
+    let beside = |script: Script, name: &str| {
+        script
+            .run(Op::MakeIncompat { disk: Disk::A, name: name.to_string() })
+            .refuses(Volatile, EINVAL, Reason::Incompat)
+            .refuses(Durable, EINVAL, Reason::Incompat)
+            .run(Op::RemoveIncompat { disk: Disk::A, name: name.to_string() })
+    };
     vec![
+        claim(
+            "no-feature",
+            "A work/incompat with nothing in it stands in nobody's way",
+            OURS_INCOMPAT,
+            0,
+            Script::on_upper()
+                .run(Op::MakeIncompat { disk: Disk::A, name: String::new() })
+                .mounts(Durable)
+                .unmount()
+                .run(Op::MakeIncompat { disk: Disk::A, name: String::new() })
+                .mounts(Volatile),
+        ),
         claim(
             "other-feature",
             "A feature in work/incompat that this kernel does not know is refused, volatile or not",
@@ -217,14 +236,8 @@ fn incompat() -> Vec<Claim> {
             "A feature that this kernel does not know is refused beside a valid marker too, and the marker stays valid",
             OURS_INCOMPAT,
             3,
-            Script::on_upper()
-                .after_volatile()
-                .run(feature())
-                .refuses(Volatile, EINVAL, Reason::Incompat)
-                .refuses(Durable, EINVAL, Reason::Incompat)
-                .run(Op::RemoveIncompat { disk: Disk::A, name: "feature".to_string() })
-                .mounts(Volatile)
-                .intact(),
+            // Before the marker and behind it, in whatever order they are read.
+            beside(beside(Script::on_upper().after_volatile(), "a-feature"), "zz-feature").mounts(Volatile).intact(),
         ),
         claim(
             "work-cannot-be-cleaned",

@@ -108,7 +108,8 @@ fn overlays() -> Vec<Claim> {
                 .write()
                 .run(Op::Snapshot { disk: Disk::A, scope: Scope::Marker })
                 .given(remount("ro"), Want::MountedReadOnly)
-                .given(remount("rw"), Want::Whatever)
+                .then(remount("rw"), Want::Mounted)
+                .then(remount("rw,volatile"), Want::Mounted)
                 .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Marker }, Want::Done)
                 .unmount()
                 .mounts(Volatile)
@@ -204,7 +205,7 @@ fn overlays() -> Vec<Claim> {
                 .run(unmount(Layers::Other))
                 .intact()
                 .unmount()
-                .given(overlay_on(Layers::Other, Volatile), Want::Whatever)
+                .then(overlay_on(Layers::Other, Volatile), Want::Mounted)
                 .mounts(Volatile)
                 .intact()
                 .then(compare(Layers::Other, FIRST_SEED), Want::Done),

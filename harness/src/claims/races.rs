@@ -8,19 +8,26 @@ use vremount_wire::{Disk, Fault, Layers, Op, Place, Via};
 use super::sentence::{ERRSEQ, OURS_IN_USE};
 use super::step::{BYTES, FILE, SECOND_SEED, SYNC, Script, Want, overlay, unmount};
 use super::{Claim, claim};
+use crate::image::Fs;
 use crate::reason::Reason;
 
 /// A read takes so long while an error is to happen between two of them.
 const READ_MS: u32 = 1000;
+/// The same while mounts race.
+const RACE_READ_MS: u32 = 50;
 /// As many reads as a mount makes with empty caches, and one more.
 const READS: u64 = 9;
+const READS_IN_MOUNTS: &[Fs] = &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs];
+const NO_READS: &str = "keeps in memory what a mount reads: the tree of so small a filesystem is one node";
 
 pub fn claims() -> Vec<Claim> {
     let race = |mounts| Op::Race { disk: Disk::A, mounts };
     let one_wins = |mounts: u32| Want::OneWins { others: mounts - 1, reason: Reason::InUse };
+    // What a mount has to read makes it sleep, and lets in the others.
+    let slow = |script: Script| script.forget().break_with(Fault::SlowReads { ms: RACE_READ_MS }).run(Op::DropCaches);
     let raced = |name, title, mounts| {
-        let script = Script::on_upper().after_volatile().then(race(mounts), one_wins(mounts)).mounts(Volatile).intact();
-        claim(name, title, OURS_IN_USE, 3, script)
+        let script = slow(Script::on_upper().after_volatile()).then(race(mounts), one_wins(mounts)).heal();
+        claim(name, title, OURS_IN_USE, 3, script.mounts(Volatile).intact()).only(READS_IN_MOUNTS, NO_READS)
     };
     vec![
         raced("two-mounts-race", "Of two mounts at the same time one wins, and the upper can be reused after it", 2),
@@ -31,43 +38,57 @@ pub fn claims() -> Vec<Claim> {
             ERRSEQ,
             4,
             Script::on_upper()
-                .doomed()
-                .unmount()
-                .run(Op::SyncUpperLater { disk: Disk::A, ms: 0 })
-                .given(race(4), Want::AtMostOneWins)
+                .after_volatile()
+                .forget()
+                .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
+                .run(lost())
+                .run(Op::DropCaches)
+                .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) / 2 })
+                .then(race(4), Want::AtMostOneWins)
+                .run(Op::HasEnded)
                 .given(Op::Join, Want::Fails(EIO))
+                .given(SYNC, Want::Fails(EIO))
                 .still_writable()
                 .refuses_for_error(),
-        ),
+        )
+        .only(READS_IN_MOUNTS, NO_READS),
         claim(
             "error-during-reuse",
             "An error at any time during a reuse refuses it, or the one after it",
             ERRSEQ,
             4,
-            (0..READS).fold(Script::on_upper(), |script, read| error_during(script, read * 1000 + 500)),
-        ),
+            (0..READS).fold(Script::on_upper(), error_during),
+        )
+        .only(READS_IN_MOUNTS, NO_READS),
     ]
 }
 
-/// Reuse of a fresh upper, from the disk, with an error so long after its start.
-fn error_during(script: Script, ms: u64) -> Script {
-    let again = Op::Write {
+/// What is written to the upper and does not reach the disk.
+fn lost() -> Op {
+    Op::Write {
         disk: Disk::A,
         layers: Layers::First,
         place: Place::Upper,
         file: FILE.to_string(),
         bytes: BYTES,
         seed: SECOND_SEED,
-    };
+    }
+}
+
+/// Reuse of a fresh upper, from the disk, with an error after so many of its reads.
+fn error_during(script: Script, reads: u64) -> Script {
+    // Every mount makes a read; some make no more, and the last errors come after them.
+    let in_the_middle = if reads == 0 { Want::Done } else { Want::Whatever };
     script
         .run(Op::FreshUpper { disk: Disk::A })
         .after_volatile()
         .forget()
         .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
-        .run(again)
+        .run(lost())
         .run(Op::DropCaches)
-        .run(Op::SyncUpperLater { disk: Disk::A, ms })
+        .run(Op::SyncUpperLater { disk: Disk::A, ms: reads * u64::from(READ_MS) + 500 })
         .then(overlay(Disk::A, Volatile, Via::Mount), Want::MountedOrError)
+        .given(Op::HasEnded, in_the_middle)
         .given(Op::Join, Want::Fails(EIO))
         .given(SYNC, Want::Fails(EIO))
         .still_writable()

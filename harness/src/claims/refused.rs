@@ -8,6 +8,7 @@ use vremount_wire::{Disk, Layers, Op, Scope};
 use super::sentence::{BOOT_ID, OURS_IN_USE, REMOUNTED};
 use super::step::{HostStep, Script, Want, overlay_on};
 use super::{Claim, claim};
+use crate::image::Fs;
 use crate::reason::Reason;
 
 pub fn claims() -> Vec<Claim> {
@@ -18,7 +19,9 @@ pub fn claims() -> Vec<Claim> {
             "But, for now, prevents volatile -> non-volatile",
             3,
             Script::on_upper().after_volatile().refuses(Durable, EINVAL, Reason::NotVolatile),
-        ),
+        )
+        // Even where there is no checkpoint.
+        .only(&Fs::ALL, ""),
         claim(
             "second-mount-while-in-use",
             "A volatile upper cannot be mounted twice at the same time",

@@ -29,7 +29,7 @@ impl Step {
     /// Whether this breaks something on purpose.
     #[must_use]
     pub fn is_fault(&self) -> bool {
-        matches!(self, Step::Given(Op::Break { .. }, _))
+        self.op().is_some_and(|op| op.fault().is_some())
     }
 }
 

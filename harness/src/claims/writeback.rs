@@ -86,6 +86,21 @@ pub fn claims() -> Vec<Claim> {
                 .refuses_for_error(),
         ),
         claim(
+            "error-overridden",
+            "Who removes the marker after a refusal starts anew: the upper is fresh, with a sample of after the error",
+            ERRSEQ,
+            4,
+            Script::on_upper()
+                .doomed()
+                .unmount()
+                .fails_seen_by(SYNC)
+                .refuses_for_error()
+                .run(Op::RemoveMarker { disk: Disk::A })
+                .mounts(Volatile)
+                .unmount()
+                .mounts(Volatile),
+        ),
+        claim(
             "error-everywhere",
             "Refused after the whole disk failed for a moment",
             HAD_ERRORS,

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::machine::Accel;
-use crate::results::{Merged, NotRun, Planned, Record, Results, SCHEMA};
+use crate::results::{How, Merged, NotRun, Planned, Record, Results, SCHEMA};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -12,9 +12,16 @@ struct Report<'a> {
     base: &'a str,
     series: &'a str,
     level: u8,
+    /// The further configuration fragment, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a str>,
+    arch: &'a str,
     executor: &'a str,
     /// None where the kernel is a program of the host itself.
     accel: Option<Accel>,
+    build_id: &'a str,
+    module_sha256: &'a str,
+    how: How,
     /// Median time from exec to a guest that is ready, milliseconds; none if no machine got there.
     boot_ms: Option<u64>,
     verdicts: Vec<&'a Record>,
@@ -58,8 +65,13 @@ fn report(results: &Results) -> Report<'_> {
         base: &plan.base,
         series: &plan.series,
         level: plan.level,
+        config: plan.config.as_deref(),
+        arch: &plan.arch,
         executor: &plan.executor,
         accel: plan.accel,
+        build_id: &plan.build_id,
+        module_sha256: &plan.module_sha256,
+        how: plan.how,
         boot_ms: boots.get(boots.len() / 2).copied(),
         verdicts,
         missing: results.cases().filter(|(_, record)| record.is_none()).map(|(case, _)| case).collect(),

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::results::{Planned, Record, Results};
+use crate::results::{How, Planned, Record, Results};
 use crate::verdict::Verdict;
 
 /// Who submits.
@@ -19,7 +19,10 @@ pub fn kcidb(results: &Results) -> String {
     let checkout = format!("{ORIGIN}:{}-{}-level{}", plan.base, plan.series, plan.level);
     let build = format!("{checkout}-{}-{}-{}", plan.arch, plan.build_id, plan.module_sha256);
     let accel = plan.accel.map_or_else(String::new, |accel| format!("-{}", accel.name()));
-    let machine = format!("{}{accel}", plan.executor);
+    let How { faults, twice, fresh } = plan.how;
+    let how = [(!faults, "-no-faults"), (twice, "-twice"), (fresh, "-fresh")];
+    let how: String = how.into_iter().filter_map(|(asked, name)| asked.then_some(name)).collect();
+    let machine = format!("{}{accel}{how}", plan.executor);
     let tests: Vec<_> = results.cases().map(|(case, record)| test(&build, &machine, case, record)).collect();
     let report = json!({
         "version": {"major": 5, "minor": 0},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! KTAP version 1, what kernel developers' tools read: a test for each claim, a subtest for each filesystem.
+//! KTAP version 1, what kernel developers' tools read: a test for each claim, a subtest for each filesystem. It has `ERROR`
+//! for what nobody can tell; tools that do not know the word take it for a failure, and none for a pass.
 
 use std::fmt::Write as _;
 
@@ -40,8 +41,8 @@ fn result(number: usize, name: &str, record: Option<&Record>) -> String {
             format!("ok {number} {name} # SKIP {}", because.as_deref().unwrap_or_default())
         }
         Some((Verdict::Broken, _)) => format!("not ok {number} {name}"),
-        Some((Verdict::CannotTell, _)) => format!("not ok {number} {name} # cannot tell"),
-        None => format!("not ok {number} {name} # missing"),
+        Some((Verdict::CannotTell, _)) => format!("not ok {number} {name} # ERROR cannot tell"),
+        None => format!("not ok {number} {name} # ERROR missing"),
     }
 }
 
@@ -76,14 +77,14 @@ KTAP version 1
   # it hung
   # | a last line
   # see /runs/first-xfs.jsonl
-  not ok 3 xfs # cannot tell
+  not ok 3 xfs # ERROR cannot tell
 not ok 1 first
   KTAP version 1
   # Subtest: second
   1..2
   ok 1 ext4
   # the run was interrupted before it was proved
-  not ok 2 ramfs # missing
+  not ok 2 ramfs # ERROR missing
 not ok 2 second
   KTAP version 1
   # Subtest: third

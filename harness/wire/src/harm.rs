@@ -11,7 +11,9 @@ use crate::{Disk, Layers};
 pub enum Fault {
     /// Only the data blocks of this file of the upperdir fail (dm-error; FIEMAP; the file must have been written back).
     Data { file: String },
-    /// The same, and everything else is read this late (dm-delay).
+    /// Everything is read this late (dm-delay).
+    SlowReads { ms: u32 },
+    /// The data blocks of this file fail, and everything else is read this late.
     DataAndSlowReads { file: String, ms: u32 },
     /// Only the block that holds the checkpoint xattr fails (dm-error; FIEMAP), where it has a block of its own.
     Checkpoint,
@@ -35,7 +37,8 @@ impl Fault {
     pub fn name(&self) -> &'static str {
         match self {
             Fault::Data { .. } => "data",
-            Fault::DataAndSlowReads { .. } => "slow-reads",
+            Fault::SlowReads { .. } => "slow-reads",
+            Fault::DataAndSlowReads { .. } => "data-and-slow-reads",
             Fault::Checkpoint => "checkpoint",
             Fault::Everything => "everything",
             Fault::Writes => "writes",

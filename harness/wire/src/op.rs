@@ -87,13 +87,14 @@ pub enum Op {
         times: u32,
     },
     /// Mounts the overlay volatile in so many threads at once, each at a mount point of its own, and unmounts what was
-    /// mounted. Outcome: `raced`.
+    /// mounted. Outcome: `raced`; failed with errno 0 if no two were in the middle of it at the same time.
     Race {
         disk: Disk,
         mounts: u32,
     },
-    /// Mounts the overlay volatile again and again, each time with one allocation later that fails, until none is left that
-    /// could; unmounts what was mounted. Outcome: `starved`.
+    /// Mounts the overlay volatile again and again, each time with one allocation later that fails and with something left
+    /// behind in `work/work`, until none is left that could; unmounts what was mounted. Outcome: `starved`; differs if one
+    /// was mounted read-write over what was left behind.
     Starve {
         disk: Disk,
     },
@@ -143,6 +144,40 @@ pub enum Op {
     },
     /// Closes all that are held.
     ReleaseFiles,
+    /// chmod(2) of a file of the mounted overlay.
+    SetMode {
+        disk: Disk,
+        file: String,
+        mode: u32,
+    },
+    /// Done if that is its mode; `differs` otherwise.
+    HasMode {
+        disk: Disk,
+        file: String,
+        mode: u32,
+    },
+    /// rename(2) in the mounted overlay.
+    Rename {
+        disk: Disk,
+        from: String,
+        to: String,
+    },
+    /// Done if a file of the upperdir has `trusted.overlay.<name>`.
+    HasOverlayXattr {
+        disk: Disk,
+        file: String,
+        name: String,
+    },
+    /// Remembers the inode number of a file of the mounted overlay.
+    NoteInode {
+        disk: Disk,
+        file: String,
+    },
+    /// Done if it is still that; `differs` otherwise.
+    SameInode {
+        disk: Disk,
+        file: String,
+    },
     /// Asks for the file handle of a file of the mounted overlay (name_to_handle_at(2)) and keeps it.
     TakeHandle {
         disk: Disk,
@@ -172,6 +207,8 @@ pub enum Op {
         disk: Disk,
         ms: u64,
     },
+    /// Done if that thread has ended by now, failed with EBUSY if it has not.
+    HasEnded,
     /// Waits for that thread: its outcome.
     Join,
     /// Drops clean pages, dentries and inodes, so that what is looked at next is read from the disk.
@@ -214,7 +251,7 @@ pub enum Op {
         forgery: Forgery,
     },
     /// Forges as many checkpoints from the seed, of every kind, and tries to mount the overlay volatile over each. Done if
-    /// every mount was refused with EINVAL, the kernel logged nothing but the reason of each, and its memory is
+    /// every mount was refused with EINVAL, the kernel logged nothing but the reason that fits each, and its memory is
     /// back to where it was; `differs` otherwise.
     ForgeMany {
         disk: Disk,
@@ -272,6 +309,17 @@ impl Op {
         match self {
             Op::Sleep { ms } | Op::SyncUpperLater { ms, .. } => Duration::from_millis(*ms),
             _ => Duration::ZERO,
+        }
+    }
+
+    /// What it breaks on purpose, by name.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        match self {
+            Op::Break { fault, .. } => Some(fault.name()),
+            Op::ShutDownUpper { .. } => Some("shutdown"),
+            Op::Starve { .. } => Some("no-memory"),
+            _ => None,
         }
     }
 
