@@ -12,8 +12,8 @@ use crate::overlay::Overlay;
 use crate::siege::drop_names;
 use crate::{marker, mounts};
 
-/// Half of what a leak of one smallest object in every mount would come to, and more than caches breathe.
-const TOLERATED_KIB: u64 = 32;
+/// Less than what a leak of one smallest object in every mount would come to, and more than caches breathe.
+const TOLERATED_KIB: u64 = 56;
 
 /// Forges as many checkpoints and mounts over each. The real one is there again afterwards.
 pub fn mount_over(disk: Disk, seed: u64, times: u32, log: &mut KernelLog) -> Result<Outcome, Failure> {

@@ -16,7 +16,7 @@ pub fn claims() -> Vec<Claim> {
 
 const MUCH: &str = "data/much";
 /// What fits on the smallest of the images.
-const MUCH_BYTES: u64 = 16 << 20;
+const MUCH_BYTES: u64 = 8 << 20;
 
 fn much() -> Op {
     Op::Write {

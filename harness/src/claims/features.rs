@@ -8,6 +8,7 @@ use vremount_wire::{Disk, Layers, Mode, Op, Place, Via};
 use super::sentence::{ALLOWS_VOLATILE, OURS_IN_USE};
 use super::step::{BYTES, FILE, FIRST_SEED, Script, Want, overlay_with};
 use super::{Claim, claim};
+use crate::image::Fs;
 use crate::reason::Reason;
 
 /// A file of the lower layer, and its other name.
@@ -89,6 +90,10 @@ pub fn claims() -> Vec<Claim> {
                 },
                 |script| script.then(has_mode("renamed/lower-file"), Want::Done),
             ),
+        )
+        .only(
+            &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs],
+            "has no rename that leaves a whiteout behind",
         ),
         feature(
             "reuse-with-xino",
@@ -113,6 +118,10 @@ pub fn claims() -> Vec<Claim> {
                 EBUSY,
                 Reason::Busy,
             ),
+        )
+        .only(
+            &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs],
+            "has no xattrs, and so no index",
         ),
     ]
 }
