@@ -12,6 +12,7 @@ pub mod error;
 pub mod image;
 pub mod lab;
 pub mod machine;
+pub mod model;
 mod process;
 pub mod progress;
 pub mod project;

@@ -11,9 +11,8 @@ use std::sync::Barrier;
 use std::thread;
 
 use nix::mount::{MsFlags, mount};
-use vremount_wire::{Disk, Field, Mode, Outcome};
+use vremount_wire::{Bytes, Disk, Field, Mode, Outcome};
 
-use crate::data::Bytes;
 use crate::error::{Failure, context};
 use crate::kernel_log::KernelLog;
 use crate::marker;
