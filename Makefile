@@ -11,7 +11,7 @@ CARGO_RUN = cargo run --quiet --locked --release --package vremount --
 CHOICE = --base $(BASE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify test bench-harness claims shell lint clean
+.PHONY: help deps kernel verify explore test bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,9 @@ kernel: deps ## obtain, patch and build the kernel of BASE at LEVEL
 
 verify: deps ## boot it and prove the claims
 	@$(CARGO_RUN) verify $(CHOICE) --executor $(EXECUTOR) $(ARGS)
+
+explore: deps ## boot it and compare it with the model, over 10,000 sequences of operations
+	@$(CARGO_RUN) explore $(CHOICE) --executor $(EXECUTOR) $(ARGS)
 
 test: deps ## run every test: units on the host, claims at every level
 	@$(CARGO_RUN) kernel --base $(BASE) --level 0

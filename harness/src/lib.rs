@@ -3,12 +3,15 @@
 //!
 //! One pipeline, and a module for each of its stages:
 //! base -> source -> series -> build -> image -> machine -> guest -> claim -> verdict -> report.
+//!
+//! `model` foretells what claims must find, and `explore` sends what it foretells the same way.
 
 pub mod base;
 pub mod build;
 pub mod claims;
 pub mod commands;
 pub mod error;
+pub mod explore;
 pub mod image;
 pub mod lab;
 pub mod machine;

@@ -4,6 +4,7 @@
 mod bench_harness;
 mod cache;
 mod claims;
+mod explore;
 mod kernel;
 mod report;
 mod shell;
@@ -32,6 +33,8 @@ enum Command {
     Kernel(kernel::Options),
     /// Boot a kernel and prove the claims
     Verify(verify::Options),
+    /// Boot a kernel and compare it with the model, over sequences of operations that nobody thought of
+    Explore(explore::Options),
     /// Report on a run, also on one that was interrupted
     Report(report::Options),
     /// Show a transcript to people
@@ -55,6 +58,7 @@ impl Cli {
         match self.command {
             Command::Kernel(options) => kernel::run(&options),
             Command::Verify(options) => verify::run(&options),
+            Command::Explore(options) => explore::run(&options),
             Command::Report(options) => report::run(&options),
             Command::Transcript(options) => transcript::run(&options),
             Command::Claims(options) => claims::run(&options),

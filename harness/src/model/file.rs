@@ -103,3 +103,4 @@ pub(super) fn hits(fault: Option<&Fault>, file: &File, broken_file: bool) -> For
 }
 
 pub(super) const FAULT: Beyond = Beyond("what of the metadata must be read from the disk is the filesystem's business");
+pub(super) const MISSING: Beyond = Beyond("there is no such file");

@@ -3,7 +3,7 @@
 
 use vremount_wire::{Disk, Elsewhere, Fault, Forgery, Impostor, Layers, Op, Place, Scope};
 
-use super::file::{Data, EIO, File, OnDisk};
+use super::file::{Data, EIO, FAULT, File, MISSING, OnDisk};
 use super::marker::{BYTES, BYTES_WITHOUT_ERRSEQ, Xattr};
 use super::upper::Work;
 use super::world::{Held, World, fails};
@@ -55,12 +55,12 @@ impl World {
             Op::WriteBackData { file, .. } => {
                 let upper = self.upper(disk)?;
                 upper.at_mount()?;
-                Ok(fails(upper.write_back_and_check(file)?))
+                Ok(fails(upper.sync_file_range(file)?))
             }
             Op::FsyncUpperFile { file, .. } => {
                 let upper = self.upper(disk)?;
                 upper.at_mount()?;
-                let told = upper.write_back_and_check(file)?;
+                let told = upper.fsync(file)?;
                 // A flush that failed is told, and not recorded.
                 Ok(fails(if upper.fault == Some(Fault::Flush) { -EIO } else { told }))
             }
@@ -118,10 +118,10 @@ impl World {
             upper.at_mount()?;
         }
         if matches!(upper.fault, Some(Fault::Everything)) {
-            return Err(super::file::FAULT);
+            return Err(FAULT);
         }
         upper.file(Layers::First, path).ok_or(MISSING)?;
-        self.held.push(Held { disk, place });
+        self.held.push(Held { disk, place, detached: false });
         Ok(Want::Done)
     }
 
@@ -152,6 +152,9 @@ impl World {
                 upper.files.retain(|(layers, _), _| *layers != Layers::First);
             }
             Op::RemoveMarker { .. } if work.marker.is_none() => return Ok(Want::Fails(libc::ENOENT)),
+            Op::RemoveMarker { .. } if work.marker.as_ref().is_some_and(|marker| marker.impostor) => {
+                return Err(Beyond("what takes the place of a marker is not removed like one"));
+            }
             Op::RemoveMarker { .. } => work.marker = None,
             Op::Forge { .. } if work.marker.is_none() => return Ok(Want::Fails(libc::ENOENT)),
             Op::Forge { forgery, .. } => {
@@ -223,6 +226,10 @@ impl World {
                 }
             }
             Scope::Marker => {
+                if matches!(op, Op::SameAsSnapshot { .. }) && !self.markers.contains_key(disk) {
+                    return Err(Beyond("nothing was remembered"));
+                }
+                let upper = self.upper(*disk)?;
                 let Some(marker) = &upper.work(Layers::First).marker else { return Ok(Want::Fails(libc::ENOENT)) };
                 let now = (marker.made, marker.touched, marker.xattr);
                 if let Op::Snapshot { .. } = op {
@@ -238,8 +245,6 @@ impl World {
         }
     }
 }
-
-const MISSING: Beyond = Beyond("there is no such file");
 
 fn compared(read: Result<Option<Data>, i32>, expected: Data) -> Want {
     match read {

@@ -98,6 +98,7 @@ impl World {
         }
         // Overlays have a mount of their own, and so keep the superblock, not this mount.
         upper.reach.remove(&Via::Mount);
+        self.detach(disk, Place::Upper);
         self.drop_unused()?;
         Ok(Want::Done)
     }
@@ -179,7 +180,7 @@ impl World {
     fn unmount_overlay(&mut self, disk: Disk, layers: Layers, lazy: bool) -> Foretold<Want> {
         let held = layers == Layers::First && self.holds(disk, Place::Overlay);
         if !self.is_mounted(disk, layers) {
-            return if lazy { Err(Beyond("there is no overlay")) } else { Ok(Want::Fails(libc::EINVAL)) };
+            return Err(Beyond("there is no overlay"));
         }
         if held && !lazy {
             return Ok(Want::Fails(libc::EBUSY));
@@ -187,6 +188,7 @@ impl World {
         if let Some(overlay) = self.overlays.remove(&(disk, layers)) {
             if held {
                 self.detached.push((disk, overlay));
+                self.detach(disk, Place::Overlay);
             } else {
                 overlay::unmount(self.upper(disk)?, overlay)?;
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vremount_wire::{Fault, Layers, Via};
 
 use super::errseq::{ErrSeq, errseq_check_and_advance, errseq_sample};
-use super::file::{File, OnDisk, hits};
+use super::file::{File, MISSING, OnDisk, hits};
 use super::marker::{Instance, Marker};
 use super::{Beyond, Foretold};
 use crate::image::Fs;
@@ -177,13 +177,26 @@ impl Upper {
         Ok((-told, cursor))
     }
 
-    /// Writes one file back and tells who has just opened it.
-    pub fn write_back_and_check(&mut self, path: &str) -> Foretold<i32> {
-        let missing = Beyond("there is no such file");
-        let mut cursor = errseq_sample(&self.file(Layers::First, path).ok_or(missing)?.wb_err);
+    /// fsync(2) of a file that was opened just now: the errno it is told.
+    pub fn fsync(&mut self, path: &str) -> Foretold<i32> {
+        let mut cursor = errseq_sample(&self.there(path)?.wb_err);
         self.write_back_file(Layers::First, path)?;
-        let file = self.file(Layers::First, path).ok_or(missing)?;
-        Ok(-errseq_check_and_advance(&mut file.wb_err, &mut cursor))
+        Ok(-errseq_check_and_advance(&mut self.there(path)?.wb_err, &mut cursor))
+    }
+
+    /// sync_file_range(2) of one. It waits for what is on its way first, and an error that it is told of then keeps it from
+    /// writing anything.
+    pub fn sync_file_range(&mut self, path: &str) -> Foretold<i32> {
+        let file = self.there(path)?;
+        let mut cursor = errseq_sample(&file.wb_err);
+        match errseq_check_and_advance(&mut file.wb_err, &mut cursor) {
+            0 => self.fsync(path),
+            told => Ok(-told),
+        }
+    }
+
+    fn there(&mut self, path: &str) -> Foretold<&mut File> {
+        self.file(Layers::First, path).ok_or(MISSING)
     }
 
     /// The last user has gone. What could not be written is lost, and nobody will be told.

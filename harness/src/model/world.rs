@@ -23,6 +23,8 @@ const EXPIRED_MS: u64 = 35_000;
 pub(super) struct Held {
     pub disk: Disk,
     pub place: Place,
+    /// What it was opened through was unmounted lazily since, and another mount in its place is not busy.
+    pub detached: bool,
 }
 
 /// What `Snapshot` remembered of a marker: what it is, and what its xattr is.
@@ -224,6 +226,9 @@ impl World {
 
     fn break_disk(&mut self, disk: Disk, fault: &Fault) -> Foretold<()> {
         let upper = self.upper(disk)?;
+        if !upper.fs.on_disk() {
+            return Err(Beyond("there is no disk"));
+        }
         match fault {
             Fault::Checkpoint | Fault::Reads => return Err(FAULT),
             Fault::Data { file } | Fault::DataAndSlowReads { file, .. } => {
@@ -264,14 +269,20 @@ impl World {
         [Layers::First, Layers::Other].map(|layers| self.overlays_of(disk, layers)).iter().sum()
     }
 
+    /// Whether a mount is busy.
     pub(super) fn holds(&self, disk: Disk, place: Place) -> bool {
-        self.held.contains(&Held { disk, place })
+        self.held.contains(&Held { disk, place, detached: false })
+    }
+
+    pub(super) fn detach(&mut self, disk: Disk, place: Place) {
+        let opened = self.held.iter_mut().filter(|held| held.disk == disk && held.place == place);
+        opened.for_each(|held| held.detached = true);
     }
 
     /// A superblock goes with its last user.
     pub(super) fn drop_unused(&mut self) -> Foretold<()> {
         for (disk, upper) in &mut self.uppers {
-            let held = self.held.contains(&Held { disk: *disk, place: Place::Upper });
+            let held = self.held.iter().any(|held| held.disk == *disk && held.place == Place::Upper);
             let mounted =
                 self.overlays.keys().any(|(on, _)| on == disk) || self.detached.iter().any(|(on, _)| on == disk);
             if upper.superblock.is_some() && upper.reach.is_empty() && !held && !mounted {
