@@ -140,7 +140,10 @@ fn all(lab: &Lab, plan: &Plan, options: &Options, json: Option<Whole>) -> Result
 
 /// One sequence, told step by step.
 fn one(lab: &Lab, fs: Fs, number: u64, acts: &[crate::claims::Act]) -> Result<Exit, Error> {
-    let steps = explore::foretell(fs, acts).map_err(|beyond| Error::Usage(format!("failed to foretell: {beyond}")))?;
+    let steps = explore::foretell(fs, acts).map_err(|beyond| {
+        let until = (1..=acts.len()).find(|until| explore::foretell(fs, &acts[..*until]).is_err());
+        Error::Usage(format!("failed to foretell step {}: {beyond}", until.unwrap_or_default()))
+    })?;
     let found: Found = explore::replay(&lab.prover(), fs, number, steps);
     let mut tally = Tally::default();
     tally.add(&found);

@@ -10,6 +10,7 @@ use super::upper::Superblock;
 use super::world::World;
 use super::{Beyond, Foretold};
 use crate::claims::Want;
+use crate::image::Fs;
 use crate::reason::Reason;
 
 impl World {
@@ -67,6 +68,10 @@ impl World {
     /// A device that still has a superblock is mounted as that.
     fn mount_upper(&mut self, disk: Disk) -> Foretold<()> {
         let instance = Instance(self.number());
+        let elsewhere = self.uppers.iter().any(|(on, upper)| *on != disk && upper.superblock.is_some());
+        if matches!(self.fs, Fs::Btrfs | Fs::BtrfsSubvolume) && elsewhere {
+            return Err(Beyond("two copies of one filesystem, known by its UUID, are not mounted side by side"));
+        }
         let upper = self.upper(disk)?;
         if !matches!(upper.fault, None | Some(Fault::Data { .. })) {
             return Err(Beyond(

@@ -65,6 +65,11 @@ pub(super) fn directories(layers: Layers) -> Layers {
     if layers == Layers::Second { Layers::First } else { layers }
 }
 
+/// What could not be written is read from the disk again; others keep it in memory as long as they like.
+fn forgets_what_is_lost(fs: Fs) -> bool {
+    matches!(fs, Fs::Btrfs | Fs::BtrfsSubvolume)
+}
+
 /// Read-only once there is no room for its journal.
 fn stops_without_journal(fs: Fs) -> bool {
     matches!(fs, Fs::Ext4 | Fs::Btrfs | Fs::BtrfsSubvolume)
@@ -135,6 +140,9 @@ impl Upper {
             let hit = file.dirty && hits(self.fault.as_ref(), file, broken_file)?;
             if file.write_back(hit, &mut superblock.wb_err) {
                 self.io = Io::Some;
+            }
+            if hit && forgets_what_is_lost(self.fs) {
+                file.cached = None;
             }
             if hit && self.fault == Some(Fault::NoSpace) && stops_without_journal(self.fs) {
                 // Nor is there room for its journal.

@@ -33,10 +33,10 @@ pub(super) type Remembered = (u64, u32, Xattr);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
     pub(super) kernel: Kernel,
-    fs: Fs,
+    pub(super) fs: Fs,
     /// Numbers superblocks and overlays.
     next: u64,
-    uppers: BTreeMap<Disk, Upper>,
+    pub(super) uppers: BTreeMap<Disk, Upper>,
     /// Those that are attached.
     attached: BTreeSet<Disk>,
     pub(super) overlays: BTreeMap<(Disk, Layers), Overlay>,
@@ -95,7 +95,7 @@ impl World {
             return Err(Beyond("how a machine that goes down unmounts is its own business"));
         }
         // Disk A outlives its machine, others do not.
-        let mut kept = next.uppers.remove(&Disk::A);
+        let mut kept = next.uppers.remove(&Disk::A).filter(|_| self.fs.on_disk());
         if let Some(upper) = &mut kept {
             upper.lost_power()?;
             upper.works.values_mut().for_each(|work| work.lock = None);
@@ -162,6 +162,9 @@ impl World {
 
     fn on_machine(&mut self, op: &Op) -> Foretold<Want> {
         match op {
+            Op::FlushBuffers { .. } | Op::CountIo { .. } | Op::Break { .. } | Op::Heal { .. } if !self.fs.on_disk() => {
+                return Err(Beyond("there is no disk"));
+            }
             Op::WriteBack => self.mounted().try_for_each(Upper::write_back)?,
             Op::Sleep { ms: 0..NOT_EXPIRED_MS } => {}
             Op::Sleep { .. } if self.paused => {}
@@ -226,9 +229,6 @@ impl World {
 
     fn break_disk(&mut self, disk: Disk, fault: &Fault) -> Foretold<()> {
         let upper = self.upper(disk)?;
-        if !upper.fs.on_disk() {
-            return Err(Beyond("there is no disk"));
-        }
         match fault {
             Fault::Checkpoint | Fault::Reads => return Err(FAULT),
             Fault::Data { file } | Fault::DataAndSlowReads { file, .. } => {
