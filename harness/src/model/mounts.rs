@@ -36,6 +36,9 @@ impl World {
             Op::Reach { via, .. } => {
                 let upper = self.upper(disk)?;
                 upper.at_mount()?;
+                if *via == Via::Again && !upper.fs.on_disk() {
+                    return Err(Beyond("each mount of it is another filesystem, in memory"));
+                }
                 if !upper.reach.insert(*via) {
                     return Err(Beyond("it can be reached that way already"));
                 }
@@ -68,15 +71,18 @@ impl World {
     /// A device that still has a superblock is mounted as that.
     fn mount_upper(&mut self, disk: Disk) -> Foretold<()> {
         let instance = Instance(self.number());
-        let elsewhere = self.uppers.iter().any(|(on, upper)| *on != disk && upper.superblock.is_some());
+        let elsewhere = self.uppers.iter().any(|(on, upper)| *on != disk && upper.changes > 0);
         if matches!(self.fs, Fs::Btrfs | Fs::BtrfsSubvolume) && elsewhere {
-            return Err(Beyond("two copies of one filesystem, known by its UUID, are not mounted side by side"));
+            return Err(Beyond("a filesystem that is known by its UUID is not mounted from a copy of its device"));
         }
         let upper = self.upper(disk)?;
         if !matches!(upper.fault, None | Some(Fault::Data { .. })) {
             return Err(Beyond(
                 "what a filesystem does with a disk that fails while it is mounted is its own business",
             ));
+        }
+        if !upper.fs.on_disk() && upper.superblock.is_some() {
+            return Err(Beyond("each mount of it is another filesystem, in memory"));
         }
         if !upper.reach.insert(Via::Mount) {
             return Err(Beyond("it is mounted already"));
