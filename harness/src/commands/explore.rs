@@ -20,11 +20,6 @@ use crate::transcript;
 use crate::verdict::Verdict;
 use crate::verify::jobs;
 
-/// Every sequence of up to three steps over a small alphabet first, then random ones over a large one: uppers and overlays
-/// side by side, faults, forgeries, unmounts, reloads and reboots. The model foretells what each step leads to (docs/model.md);
-/// where the kernel does something else, the sequence is made smaller, printed, and kept to be replayed.
-///
-/// Exit codes: 0 all agree, 1 kernel and model differ, 2 bad usage, 125 cannot tell.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]

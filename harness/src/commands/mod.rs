@@ -34,6 +34,12 @@ enum Command {
     /// Boot a kernel and prove the claims
     Verify(verify::Options),
     /// Boot a kernel and compare it with the model, over sequences of operations that nobody thought of
+    ///
+    /// Every sequence of up to three steps over a small alphabet first, then random ones over a large one: uppers and overlays
+    /// side by side, faults, forgeries, unmounts, reloads and reboots. The model foretells what each step leads to (docs/model.md);
+    /// where the kernel does something else, the sequence is made smaller, printed, and kept to be replayed.
+    ///
+    /// Exit codes: 0 all agree, 1 kernel and model differ, 2 bad usage, 125 cannot tell.
     Explore(explore::Options),
     /// Report on a run, also on one that was interrupted
     Report(report::Options),
