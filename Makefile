@@ -16,7 +16,7 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix test test-debug bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore test test-debug bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,9 @@ verify: deps ## boot it and prove the claims
 
 matrix: deps ## prove them on all BASES and executors, in one table
 	@$(CARGO_RUN) matrix $(addprefix --base ,$(BASES)) $(ARGS)
+
+explore: deps ## boot it and compare it with the model, over 10,000 sequences of operations
+	@$(CARGO_RUN) explore $(CHOICE) --executor $(EXECUTOR) $(ARGS)
 
 test: deps ## run every test: units on the host, claims at every level
 	@$(CARGO_RUN) kernel $(SOURCE) --level 0

@@ -3,18 +3,22 @@
 //!
 //! One pipeline, and a module for each of its stages:
 //! base -> source -> series -> build -> image -> machine -> guest -> claim -> verdict -> report.
+//!
+//! `model` foretells what claims must find, and `explore` sends what it foretells the same way.
 
 pub mod base;
 pub mod build;
 pub mod claims;
 pub mod commands;
 pub mod error;
+pub mod explore;
 pub mod fit;
 pub mod image;
 pub mod lab;
 pub mod lanes;
 pub mod machine;
 pub mod matrix;
+pub mod model;
 pub mod pin;
 mod process;
 pub mod progress;

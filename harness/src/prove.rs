@@ -11,8 +11,9 @@ use crate::build::Kernel;
 use crate::claims::{Claim, HostStep, Step};
 use crate::image::{self, Fs, MODULE_PATH, Medium};
 use crate::machine::{Boot, End, Executor, Run, Times};
+use crate::repeat;
+use crate::transcript::{self, Title};
 use crate::verdict::{Judgement, judge};
-use crate::{repeat, transcript};
 
 /// Guest memory: enough for a hundred megabytes of page cache.
 pub const MEMORY_MIB: u32 = 256;
@@ -98,17 +99,22 @@ impl Prover<'_> {
     pub(crate) fn prove_alone(&self, case: &Case<'_>) -> Proof {
         let started = Instant::now();
         let steps = self.steps(case.claim);
-        let mut runs = Vec::new();
-        let judgement = match self.run(case, &steps, &mut runs) {
-            Ok(reports) => judge(&steps, &reports),
-            Err(why) => Judgement::cannot_tell(why),
-        };
-        let judgement = complaint(&runs).map_or(judgement, Judgement::complained);
+        let (judgement, runs) = self.work_off(&case.name(), case.fs, &steps);
         let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(Run::lives).map(reports).collect();
         let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
         let machines = runs.iter().map(|run| run.times).collect();
         let proof = self.proof(case, &steps, &parts, judgement, started.elapsed(), machines);
         Proof { peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(), ..proof }
+    }
+
+    /// Works off steps on machines of their own, which leave their files under this name.
+    pub(crate) fn work_off(&self, name: &str, fs: Fs, steps: &[Step]) -> (Judgement, Vec<Run>) {
+        let mut runs = Vec::new();
+        let judgement = match self.run(name, fs, steps, &mut runs) {
+            Ok(reports) => judge(steps, &reports),
+            Err(why) => Judgement::cannot_tell(why),
+        };
+        (complaint(&runs).map_or(judgement, Judgement::complained), runs)
     }
 
     /// The steps of a claim in this run.
@@ -127,18 +133,18 @@ impl Prover<'_> {
         machines: Vec<Times>,
     ) -> Proof {
         let log = self.file(&case.name(), "jsonl");
-        let judgement = match transcript::write(&log, self.kernel, case, steps, parts, &judgement) {
-            Ok(()) => judgement,
-            Err(cause) => Judgement::cannot_tell(format!("failed to write {}: {cause}", log.display())),
-        };
+        let judgement =
+            match transcript::write(&log, self.kernel, Title::of(case.claim, case.fs), steps, parts, &judgement) {
+                Ok(()) => judgement,
+                Err(cause) => Judgement::cannot_tell(format!("failed to write {}: {cause}", log.display())),
+            };
         Proof { claim: case.claim.name, fs: case.fs, judgement, time, machines, peak_kib: None, log }
     }
 
     /// Runs the parts one after the other; the error is why nothing can be told.
-    fn run(&self, case: &Case<'_>, steps: &[Step], runs: &mut Vec<Run>) -> Result<Vec<StepReport>, String> {
-        let name = &case.name();
+    fn run(&self, name: &str, fs: Fs, steps: &[Step], runs: &mut Vec<Run>) -> Result<Vec<StepReport>, String> {
         let parts = split(steps);
-        let upper = self.medium(case.fs)?.upper.as_ref().filter(|_| parts.len() > 1);
+        let upper = self.medium(fs)?.upper.as_ref().filter(|_| parts.len() > 1);
         let disk = upper.map(|_| self.file(name, "disk"));
         if let (Some(upper), Some(disk)) = (upper, &disk) {
             image::unpack(upper, disk).map_err(|error| error.to_string())?;
@@ -146,7 +152,7 @@ impl Prover<'_> {
         let mut all = Vec::new();
         let machines = parts.split_inclusive(|part| part.ends_in != Some(HostStep::Kexec));
         for (number, parts) in machines.enumerate() {
-            let run = self.run_machine(name, case.fs, number, parts, disk.as_deref())?;
+            let run = self.run_machine(name, fs, number, parts, disk.as_deref())?;
             let outcome = check(self.kernel, parts, &run);
             all.extend(reports(&run.events));
             runs.push(run);

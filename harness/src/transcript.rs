@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use vremount_wire::{Outcome, StepReport};
 
 use crate::build::Kernel;
-use crate::claims::{Step, describe, describe_outcome};
+use crate::claims::{Act, Claim, Step, describe, describe_outcome};
 use crate::image::Fs;
-use crate::prove::Case;
 use crate::verdict::{Judgement, Verdict};
 
 /// A line of a transcript; its fields tell which.
@@ -30,6 +29,8 @@ enum Line<'a> {
     Step {
         /// In words.
         step: String,
+        /// The same for who does it again.
+        act: Act,
         kind: Kind,
         /// What it must lead to, in words; none for the host.
         expected: Option<String>,
@@ -54,19 +55,35 @@ enum Kind {
     Host,
 }
 
-/// Writes the transcript of a case; `parts` holds the reports of each of its machines.
+/// What a transcript is about.
+#[derive(Clone, Copy)]
+pub struct Title<'a> {
+    pub claim: &'a str,
+    pub title: &'a str,
+    pub sentence: &'a str,
+    pub fs: Fs,
+}
+
+impl<'a> Title<'a> {
+    #[must_use]
+    pub fn of(claim: &'a Claim, fs: Fs) -> Self {
+        Title { claim: claim.name, title: claim.title, sentence: claim.sentence, fs }
+    }
+}
+
+/// Writes a transcript; `parts` holds the reports of each of its machines.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn write(
     to: &Path,
     kernel: &Kernel,
-    case: &Case<'_>,
+    title: Title<'_>,
     steps: &[Step],
     parts: &[&[StepReport]],
     judgement: &Judgement,
 ) -> io::Result<()> {
-    std::fs::write(to, text(kernel, case, steps, parts, judgement)?)
+    std::fs::write(to, text(kernel, title, steps, parts, judgement)?)
 }
 
 /// Gives a transcript another verdict than it was written with.
@@ -81,17 +98,17 @@ pub fn revise(path: &Path, judgement: &Judgement) -> io::Result<()> {
 
 fn text(
     kernel: &Kernel,
-    case: &Case<'_>,
+    title: Title<'_>,
     steps: &[Step],
     parts: &[&[StepReport]],
     judgement: &Judgement,
 ) -> serde_json::Result<String> {
-    let claim = case.claim;
+    let Title { claim, title, sentence, fs } = title;
     let mut text = line(&Line::First {
-        claim: claim.name.into(),
-        title: claim.title.into(),
-        sentence: claim.sentence.into(),
-        fs: case.fs,
+        claim: claim.into(),
+        title: title.into(),
+        sentence: sentence.into(),
+        fs,
         base: kernel.base.as_str().into(),
         level: kernel.level.number(),
     })?;
@@ -112,6 +129,7 @@ fn text(
         };
         text += &line(&Line::Step {
             step: words,
+            act: step.act(),
             kind,
             expected,
             outcome: report.map(|report| Cow::Borrowed(&report.outcome)),
@@ -130,6 +148,24 @@ fn line(line: &Line<'_>) -> serde_json::Result<String> {
     Ok(serde_json::to_string(line)? + "\n")
 }
 
+/// What a transcript says was done, and on which filesystem, to do it again.
+///
+/// # Errors
+/// If it is none.
+pub fn acts(text: &str) -> serde_json::Result<(Fs, Vec<Act>)> {
+    let mut found = None;
+    let mut acts = Vec::new();
+    for line in text.lines() {
+        match serde_json::from_str(line)? {
+            Line::First { fs, .. } => found = Some(fs),
+            Line::Step { act, .. } => acts.push(act),
+            Line::Last { .. } => {}
+        }
+    }
+    let fs = found.ok_or_else(|| serde::de::Error::custom("there is no first line"))?;
+    Ok((fs, acts))
+}
+
 /// A line of a transcript, for people.
 ///
 /// # Errors
@@ -139,7 +175,7 @@ pub fn in_words(line: &str) -> serde_json::Result<String> {
         Line::First { claim, title, fs, base, level, .. } => {
             format!("{claim}: {title}\non {}, Linux {base} at level {level}\n\n", fs.name())
         }
-        Line::Step { step, kind, expected, outcome, us, log } => {
+        Line::Step { step, kind, expected, outcome, us, log, .. } => {
             let expected = match (kind, expected) {
                 (Kind::Claim, Some(expected)) => format!(" => {expected}"),
                 (Kind::Evidence, Some(expected)) if expected != "done" => format!(" ({expected})"),
@@ -191,18 +227,20 @@ mod tests {
         let first = [report(Outcome::Done, &["one", "two"])];
         let second = [report(Outcome::Failed { errno: 5, what: "sync".to_string() }, &[])];
         let judgement = Judgement::cannot_tell("it hung");
-        let case = Case { claim: &claim, fs: Fs::Ext4NoJournal };
-        let text = text(&Kernel::toy(), &case, &steps, &[&first, &second], &judgement).unwrap();
+        let title = Title::of(&claim, Fs::Ext4NoJournal);
+        let text = text(&Kernel::toy(), title, &steps, &[&first, &second], &judgement).unwrap();
         assert_eq!(
             text,
             r#"{"claim":"c","title":"A title","sentence":"He said \"so\".","fs":"ext4-no-journal","base":"toy","level":4}
-{"step":"sync(2)","kind":"evidence","expected":"done","outcome":"done","us":7,"log":["one","two"]}
-{"step":"cut the machine's power","kind":"host","expected":null,"outcome":null,"us":null,"log":[]}
-{"step":"sync(2)","kind":"claim","expected":"fails EIO","outcome":{"failed":{"errno":5,"what":"sync"}},"us":7,"log":[]}
-{"step":"unload and load overlay","kind":"claim","expected":"done","outcome":null,"us":null,"log":[]}
+{"step":"sync(2)","act":{"guest":"write-back"},"kind":"evidence","expected":"done","outcome":"done","us":7,"log":["one","two"]}
+{"step":"cut the machine's power","act":{"host":"power-cut"},"kind":"host","expected":null,"outcome":null,"us":null,"log":[]}
+{"step":"sync(2)","act":{"guest":"write-back"},"kind":"claim","expected":"fails EIO","outcome":{"failed":{"errno":5,"what":"sync"}},"us":7,"log":[]}
+{"step":"unload and load overlay","act":{"guest":"reload-overlay"},"kind":"claim","expected":"done","outcome":null,"us":null,"log":[]}
 {"verdict":"cannot-tell","because":"it hung"}
 "#
         );
+        assert_eq!(acts(&text).unwrap(), (Fs::Ext4NoJournal, steps.iter().map(Step::act).collect()));
+        assert!(acts("").is_err());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &text).unwrap();
         revise(file.path(), &Judgement::cannot_tell("it differs")).unwrap();

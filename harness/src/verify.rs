@@ -25,33 +25,48 @@ pub fn verify(
     mut in_order: impl FnMut(&Proof),
 ) -> Vec<Proof> {
     let batches = batches(prover, cases);
-    let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, batches.len().max(1)) {
-            let (sender, next, batches) = (sender.clone(), &next, &batches);
-            scope.spawn(move || {
-                while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    for (place, proof) in prove(prover, batch) {
-                        // The receiver outlives the workers.
-                        let _ = sender.send((place, proof));
-                    }
-                }
-            });
-        }
-        drop(sender);
-        let mut early = BTreeMap::new();
-        let mut proofs = Vec::with_capacity(cases.len());
-        for (place, proof) in receiver {
-            at_once(&proof);
-            early.insert(place, proof);
+    let mut early = BTreeMap::new();
+    let mut proofs = Vec::with_capacity(cases.len());
+    side_by_side(
+        jobs,
+        &batches,
+        |batch| prove(prover, batch),
+        |batch| {
+            for (place, proof) in batch {
+                at_once(&proof);
+                early.insert(place, proof);
+            }
             while let Some(proof) = early.remove(&proofs.len()) {
                 in_order(&proof);
                 proofs.push(proof);
             }
+        },
+    );
+    proofs
+}
+
+/// Does work in up to `jobs` threads; `each` sees what came of it as soon as it is there.
+pub(crate) fn side_by_side<T: Sync, R: Send>(
+    jobs: usize,
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+    mut each: impl FnMut(R),
+) {
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, items.len().max(1)) {
+            let (sender, next, work) = (sender.clone(), &next, &work);
+            scope.spawn(move || {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // The receiver outlives the workers.
+                    let _ = sender.send(work(item));
+                }
+            });
         }
-        proofs
-    })
+        drop(sender);
+        receiver.into_iter().for_each(&mut each);
+    });
 }
 
 /// Cases that are proved one after the other, with their places among all.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! File content that can be written and recognised: bytes drawn from a seed.
+//! File content that can be written and recognised.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -8,30 +8,11 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use nix::unistd::syncfs;
-use vremount_wire::Outcome;
+use vremount_wire::{Bytes, Outcome};
 
 use crate::error::{Failure, context};
 
 const CHUNK: usize = 64 * 1024;
-
-/// SplitMix64: every seed gives a stream of its own, and zeros are in none of them.
-pub struct Bytes(u64);
-
-impl Bytes {
-    pub fn of(seed: u64) -> Self {
-        Bytes(seed.wrapping_mul(0xD1B5_4A32_D192_ED03))
-    }
-
-    pub fn fill(&mut self, bytes: &mut [u8]) {
-        for word in bytes.chunks_mut(8) {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            word.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..word.len()]);
-        }
-    }
-}
 
 /// Calls `each` with all chunks of a file in the making.
 fn chunks(bytes: u64, seed: u64, mut each: impl FnMut(&[u8]) -> Result<bool, Failure>) -> Result<(), Failure> {

@@ -118,7 +118,8 @@ impl Disk {
         }
     }
 
-    fn folder(&self) -> Result<&Path, Failure> {
+    /// Where its image was unpacked, if it was.
+    pub fn folder(&self) -> Result<&Path, Failure> {
         let folder = self.backing.parent().filter(|folder| folder.starts_with(IMAGES));
         folder.ok_or_else(|| Failure::new(format!("{} is not ours to fill", self.backing.display())))
     }

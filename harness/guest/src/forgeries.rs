@@ -3,9 +3,8 @@
 
 use std::fs;
 
-use vremount_wire::{Disk, Field, Mode, Outcome};
+use vremount_wire::{Bytes, Disk, Field, Mode, Outcome};
 
-use crate::data::Bytes;
 use crate::error::{Failure, context};
 use crate::kernel_log::KernelLog;
 use crate::overlay::Overlay;

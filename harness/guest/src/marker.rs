@@ -6,9 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, SFlag, mknod};
-use vremount_wire::{Elsewhere, Field, Forgery, Impostor};
+use vremount_wire::{Bytes, Elsewhere, Field, Forgery, Impostor};
 
-use crate::data::Bytes;
 use crate::error::{Failure, context};
 use crate::mounts;
 
@@ -82,15 +81,20 @@ pub fn set(marker: &Path, bytes: &[u8]) -> Result<(), Failure> {
     context("write the checkpoint of", marker, xattr::set(marker, CHECKPOINT, bytes))
 }
 
-/// Counts one of the fields up: in the boot id where random bits are, in a number where the machine counts.
+/// Counts one of the fields up, the least byte first as all our machines do; a field that is not there stays away.
 pub fn next(mut bytes: Vec<u8>, field: Field) -> Vec<u8> {
     let place = match field {
-        Field::BootId => 0,
-        Field::InstanceId => 16,
-        Field::Errseq => 24,
+        Field::BootId => 0..16,
+        Field::InstanceId => 16..24,
+        Field::Errseq => 24..28,
     };
-    if let Some(byte) = bytes.get_mut(place) {
-        *byte = byte.wrapping_add(1);
+    if let Some(field) = bytes.get_mut(place) {
+        for byte in field {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
     }
     bytes
 }

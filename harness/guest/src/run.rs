@@ -226,10 +226,14 @@ impl<'a> Runner<'a> {
         if self.later.take().is_some() || self.writer.take().is_some() {
             return Err(Failure::new("a thread was left running"));
         }
-        mounts::unmount_all(&self.mounted_at_start)?;
+        // The devices are over what is in the folders of images, which go with them.
+        let folders = self.disks.values().filter_map(|disk| disk.folder().ok()).map(Path::to_path_buf);
+        let kept: Vec<PathBuf> = self.mounted_at_start.iter().cloned().chain(folders).collect();
+        mounts::unmount_all(&kept)?;
         for disk in std::mem::take(&mut self.disks).into_values() {
             disk.detach()?;
         }
+        mounts::unmount_all(&self.mounted_at_start)?;
         write_setting(WRITEBACK_INTERVAL, &self.writeback_interval)?;
         // Overlay does not go while anything still uses it.
         module::reload(&self.program.module)

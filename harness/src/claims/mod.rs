@@ -16,7 +16,7 @@ mod writeback;
 
 pub use describe::describe;
 pub use outcome::{describe_outcome, errno_name};
-pub use step::{HostStep, Step, Want};
+pub use step::{Act, FILE, HostStep, Step, Want};
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The steps of a claim and the words it is written in.
 
+use serde::{Deserialize, Serialize};
 use vremount_wire::{Disk, Fault, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via};
 
 use crate::reason::Reason;
@@ -16,7 +17,23 @@ pub enum Step {
     Host(HostStep),
 }
 
+/// What is done in a step, whatever it must lead to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    Guest(Op),
+    Host(HostStep),
+}
+
 impl Step {
+    #[must_use]
+    pub fn act(&self) -> Act {
+        match self {
+            Step::Given(op, _) | Step::Then(op, _) => Act::Guest(op.clone()),
+            Step::Host(host) => Act::Host(*host),
+        }
+    }
+
     /// What the guest does, if it is the guest's.
     #[must_use]
     pub fn op(&self) -> Option<&Op> {
@@ -34,7 +51,8 @@ impl Step {
 }
 
 /// What the guest cannot do itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HostStep {
     /// The machine was shut down cleanly and starts again with the same disk.
     Reboot,

@@ -6,6 +6,7 @@ mod bench_build;
 mod bench_harness;
 mod cache;
 mod claims;
+mod explore;
 mod kernel;
 mod matrix;
 mod report;
@@ -41,6 +42,14 @@ enum Command {
     Verify(verify::Options),
     /// Prove the claims on many bases
     Matrix(matrix::Options),
+    /// Boot a kernel and compare it with the model, over sequences of operations that nobody thought of
+    ///
+    /// Every sequence of up to three steps over a small alphabet first, then random ones over a large one: uppers and overlays
+    /// side by side, faults, forgeries, unmounts, reloads and reboots. The model foretells what each step leads to (docs/model.md);
+    /// where the kernel does something else, the sequence is made smaller, printed, and kept to be replayed.
+    ///
+    /// Exit codes: 0 all agree, 1 kernel and model differ, 2 bad usage, 125 cannot tell.
+    Explore(explore::Options),
     /// Report on a run, also on one that was interrupted
     Report(report::Options),
     /// Show a transcript to people
@@ -67,6 +76,7 @@ impl Cli {
             Command::Kernel(options) => kernel::run(&options),
             Command::Verify(options) => verify::run(&options),
             Command::Matrix(options) => matrix::run(&options),
+            Command::Explore(options) => explore::run(&options),
             Command::Report(options) => report::run(&options),
             Command::Transcript(options) => transcript::run(&options),
             Command::Claims(options) => claims::run(&options),

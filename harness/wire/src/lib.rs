@@ -4,6 +4,7 @@
 //! The harness writes one [`Program`] into the initramfs before the machine starts. The guest works it off alone and
 //! answers with [`Event`]s, one [`frame`] a line, over a channel of its own. Nothing travels towards a running guest.
 
+mod bytes;
 mod event;
 pub mod extents;
 mod frame;
@@ -12,6 +13,7 @@ mod op;
 mod program;
 mod term;
 
+pub use bytes::Bytes;
 pub use event::{Event, Io, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};
 pub use harm::{Elsewhere, Fault, Field, Forgery, Impostor};

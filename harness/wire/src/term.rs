@@ -32,7 +32,7 @@ pub enum Mode {
 }
 
 /// The way upperdir and workdir are reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
     /// The filesystem's own mount point, `/mnt/<disk>`.
@@ -46,7 +46,7 @@ pub enum Via {
 }
 
 /// An overlay of a disk, by the layers it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layers {
     /// `upper` and `work`, mounted at `/merged/<disk>`.

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount explore`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+
+use super::Which;
+use crate::error::{Error, Exit};
+use crate::explore::{self, Difference, EVERY, Found, Plan, Report, Tally};
+use crate::image::Fs;
+use crate::lab::{Lab, Order, Wanted};
+use crate::progress;
+use crate::project::Project;
+use crate::prove::MEMORY_MIB;
+use crate::report::Whole;
+use crate::transcript;
+use crate::verdict::Verdict;
+use crate::verify::jobs;
+
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// How many sequences
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    sequences: u64,
+    /// Most steps of a random sequence
+    #[arg(long, value_name = "K", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=100))]
+    steps: u16,
+    /// What random sequences are drawn from: the same seed, the same sequences
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Longest sequences that are all tried
+    #[arg(long, value_name = "K", default_value_t = EVERY, value_parser = clap::value_parser!(u32).range(0..=4))]
+    every: u32,
+    /// Upper filesystem
+    #[arg(long, value_name = "NAME", default_value = Fs::Ext4.name())]
+    fs: Fs,
+    /// What machines run on
+    #[arg(long, value_enum, default_value_t = Wanted::Auto)]
+    executor: Wanted,
+    /// Machines side by side, as far as memory allows [default: cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Write all of it to this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["case", "replay"])]
+    json: Option<PathBuf>,
+    /// Work off the sequence with this number alone
+    #[arg(long, value_name = "N", conflicts_with = "replay")]
+    case: Option<u64>,
+    /// Do again what a transcript says was done: of an exploration, or of a claim
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sequences", "steps", "seed", "every", "fs"])]
+    replay: Option<PathBuf>,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    // The folder it is in may be cleaned.
+    let replayed = options.replay.as_deref().map(read).transpose()?;
+    let json = options.json.as_deref().map(Whole::new).transpose()?;
+    let project = Project::find()?;
+    let _cache = project.use_cache()?;
+    let base = options.which.base(&project)?;
+    let filesystems = [replayed.as_ref().map_or(options.fs, |(fs, _)| *fs)];
+    let order = Order {
+        kernel: options.which.kernel(&base),
+        filesystems: &filesystems,
+        wanted: options.executor,
+        // The claims that were proved last stay.
+        resume: true,
+        shard: None,
+    };
+    let mut lab = Lab::new(&project, &order)?;
+    lab.logs.push("explore");
+    fs::create_dir_all(&lab.logs).map_err(Error::io("create", &lab.logs))?;
+    println!(
+        "Linux {}, series {} at level {}\nexecutor {}: {}",
+        lab.kernel.base,
+        lab.kernel.series,
+        lab.kernel.level,
+        lab.title(),
+        lab.why
+    );
+    if let Some((fs, acts)) = replayed {
+        return one(&lab, fs, 0, &acts);
+    }
+    let plan = Plan::new(options.fs, options.sequences, usize::from(options.steps), options.seed, options.every);
+    if let Some(number) = options.case {
+        return one(&lab, plan.fs, number, &plan.acts(number));
+    }
+    all(&lab, &plan, options, json)
+}
+
+fn all(lab: &Lab, plan: &Plan, options: &Options, json: Option<Whole>) -> Result<Exit, Error> {
+    fs::remove_dir_all(&lab.logs)
+        .and_then(|()| fs::create_dir_all(&lab.logs))
+        .map_err(Error::io("clean", &lab.logs))?;
+    println!(
+        "{} sequences on {}: {} short ones, then random ones of up to {} steps, seed {}\n",
+        plan.sequences,
+        plan.fs.name(),
+        plan.every(),
+        plan.steps,
+        plan.seed
+    );
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    let bar = progress::count("exploring", usize::try_from(plan.sequences).unwrap_or(usize::MAX));
+    explore::explore(&lab.prover(), plan, jobs(options.jobs, MEMORY_MIB), |found| {
+        for found in &found {
+            tally.add(found);
+            if found.judgement.verdict != Verdict::Holds {
+                bar.line(&Difference::of(found).to_string());
+            }
+            bar.advance();
+        }
+        bar.note(format!("{} differ", tally.differ));
+    });
+    drop(bar);
+    let time = started.elapsed();
+    let left = match plan.sequences - tally.agree - tally.differ - tally.cannot_tell {
+        0 => String::new(),
+        left => format!(", {left} not tried: that is enough"),
+    };
+    println!("{tally}{left}, in {:.0} s", time.as_secs_f64());
+    if let Some(json) = json {
+        let report = Report::new(lab, plan, time, &tally);
+        // Strings and numbers in structures always have a JSON form.
+        json.write(&serde_json::to_string_pretty(&report).unwrap_or_default())?;
+    }
+    Ok(tally.exit())
+}
+
+/// One sequence, told step by step.
+fn one(lab: &Lab, fs: Fs, number: u64, acts: &[crate::claims::Act]) -> Result<Exit, Error> {
+    let steps = explore::foretell(fs, acts).map_err(|beyond| {
+        let until = (1..=acts.len()).find(|until| explore::foretell(fs, &acts[..*until]).is_err());
+        Error::Usage(format!("failed to foretell step {}: {beyond}", until.unwrap_or_default()))
+    })?;
+    let found: Found = explore::replay(&lab.prover(), fs, number, steps);
+    let mut tally = Tally::default();
+    tally.add(&found);
+    match found.judgement.verdict {
+        Verdict::Holds => {
+            println!("\nsequence {number} agrees:");
+            found.steps.iter().for_each(|step| println!("    {step}"));
+        }
+        _ => println!("\n{}", Difference::of(&found)),
+    }
+    Ok(tally.exit())
+}
+
+fn read(path: &Path) -> Result<(Fs, Vec<crate::claims::Act>), Error> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    transcript::acts(&text).map_err(|why| Error::Results { path: path.to_path_buf(), why: why.to_string() })
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Exploration: sequences of operations that nobody thought of, with what the model says they must lead to. A sequence
+//! becomes a script like that of a claim and goes through the same pipeline; where kernel and model differ, one of them is
+//! wrong.
+
+mod alphabet;
+mod company;
+mod report;
+mod sequence;
+mod shrink;
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+
+use crate::base::Level;
+use crate::claims::{Act, Step};
+use crate::image::Fs;
+use crate::model::{Beyond, World};
+use crate::prove::Prover;
+use crate::verdict::Judgement;
+use crate::verify::side_by_side;
+
+use company::Explorer;
+pub use report::{Difference, Report, Tally};
+pub use sequence::{EVERY, Plan};
+
+/// How many sequences share a machine: enough to make little of the boot, few enough to find the one that did it.
+const COMPANY: u64 = 32;
+
+/// What became of a sequence.
+pub struct Found {
+    pub number: u64,
+    /// Each with what was foretold.
+    pub steps: Vec<Step>,
+    pub judgement: Judgement,
+    /// Of what did not agree.
+    pub transcript: Option<PathBuf>,
+}
+
+/// What the model says of acts on a pristine machine.
+///
+/// # Errors
+/// If it says nothing of one of them.
+pub fn foretell(fs: Fs, acts: &[Act]) -> Result<Vec<Step>, Beyond> {
+    let mut world = World::new(Level::FULL, fs);
+    let mut steps = Vec::with_capacity(acts.len());
+    for act in acts {
+        match act {
+            Act::Guest(op) => {
+                let (next, want) = world.op(op)?;
+                world = next;
+                steps.push(Step::Then(op.clone(), want));
+            }
+            Act::Host(host) => {
+                world = world.host(*host)?;
+                steps.push(Step::Host(*host));
+            }
+        }
+    }
+    Ok(steps)
+}
+
+/// Works off the sequences of a plan on up to `jobs` machines at a time, and sees to what does not agree, until that is
+/// enough.
+pub fn explore(prover: &Prover<'_>, plan: &Plan, jobs: usize, each: impl FnMut(Vec<Found>)) {
+    let starts: Vec<u64> = (0..plan.sequences).step_by(COMPANY as usize).collect();
+    let range = |start: &u64| *start..plan.sequences.min(start + COMPANY);
+    let explorer = Explorer { prover, plan, differences: AtomicU64::new(0) };
+    side_by_side(jobs, &starts, |start| explorer.run(range(start)), each);
+}
+
+/// Works off one sequence of a plan, or other acts, on machines of their own.
+#[must_use]
+pub fn replay(prover: &Prover<'_>, fs: Fs, number: u64, steps: Vec<Step>) -> Found {
+    company::alone(prover, fs, number, steps)
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What becomes of a mount: the rules of reuse, in the order in which they are stated.
+
+use vremount_wire::{Layers, Mode, Via};
+
+use super::Foretold;
+use super::errseq::{ErrSeq, errseq_check, errseq_sample};
+use super::marker::{Checkpoint, Epoch, Instance, Marker, Xattr};
+use super::upper::{Superblock, Upper, directories};
+use crate::base::Level;
+use crate::claims::Want;
+use crate::reason::Reason;
+
+/// From this patch on there is reuse.
+const REUSE: u8 = 3;
+/// From this patch on writeback errors count.
+const ERRSEQ: u8 = 4;
+
+/// What of the kernel a mount depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kernel {
+    pub level: Level,
+    pub epoch: Epoch,
+}
+
+impl Kernel {
+    pub fn reuses(self) -> bool {
+        self.level.number() >= REUSE
+    }
+
+    pub fn checks_errors(self) -> bool {
+        self.level.number() >= ERRSEQ
+    }
+}
+
+/// A mount that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub layers: Layers,
+    pub mode: Mode,
+    pub index: bool,
+    pub read_only: bool,
+}
+
+/// An overlay that is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Overlay {
+    /// Which of all that were ever mounted.
+    pub number: u64,
+    pub layers: Layers,
+    pub mode: Mode,
+    pub index: bool,
+    pub read_only: bool,
+    /// It has shared its directories with another: "accessing files from both mounts will result in undefined behavior".
+    pub shared: bool,
+}
+
+fn refused(errno: i32, reason: Reason) -> Want {
+    Want::Refused { errno, reason }
+}
+
+/// What a mount of the upper as it is now would remember.
+fn checkpoint(kernel: Kernel, instance: Instance, wb_err: &ErrSeq) -> Checkpoint {
+    Checkpoint::of(kernel.epoch, instance, errseq_sample(wb_err))
+}
+
+/// Whether there is an error that nobody was told of.
+fn unseen(wb_err: &ErrSeq) -> bool {
+    errseq_check(wb_err, errseq_sample(wb_err)) != 0
+}
+
+/// What a mount leads to. Nothing changes by asking.
+pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via) -> Foretold<Want> {
+    if !upper.reach.contains(&via) {
+        return Ok(refused(libc::ENOENT, Reason::Unreadable));
+    }
+    let &mut Superblock { instance, wb_err, read_only, .. } = upper.superblock()?;
+    let work = upper.work(asked.layers);
+    let volatile = asked.mode == Mode::Volatile;
+    if read_only {
+        return Ok(refused(libc::EINVAL, Reason::UpperReadOnly));
+    }
+    if asked.index && work.lock.is_some() {
+        return Ok(refused(libc::EBUSY, Reason::Busy));
+    }
+    if volatile && kernel.checks_errors() && unseen(&wb_err) {
+        return Ok(refused(libc::EIO, Reason::UnseenError));
+    }
+    // A kernel without reuse does not know the marker either.
+    if !work.features.is_empty() || (work.marker.is_some() && !kernel.reuses()) {
+        return Ok(refused(libc::EINVAL, Reason::Incompat));
+    }
+    if let Some(marker) = &work.marker {
+        let reason = if !volatile {
+            Some(Reason::NotVolatile)
+        } else if work.lock.is_some() {
+            Some(Reason::InUse)
+        } else {
+            marker.refuses(&checkpoint(kernel, instance, &wb_err), kernel.checks_errors())?
+        };
+        if let Some(reason) = reason {
+            return Ok(refused(libc::EINVAL, reason));
+        }
+    }
+    // Without a work directory nothing can be written.
+    Ok(if work.left_behind || asked.read_only { Want::MountedReadOnly } else { Want::Mounted })
+}
+
+/// Carries out a mount that succeeds, the so manieth.
+pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64) -> Foretold<Overlay> {
+    let has_xattrs = upper.fs.has_xattrs();
+    let &mut Superblock { instance, wb_err, .. } = upper.superblock()?;
+    let work = upper.work(asked.layers);
+    let alone = work.lock.is_none();
+    work.lock.get_or_insert(number);
+    if asked.mode == Mode::Volatile && work.marker.is_none() && !work.left_behind {
+        // "The first volatile mount stores a checkpoint", unless "another overlay used the directories".
+        let xattr = match kernel.reuses() && has_xattrs && alone {
+            true => Xattr::Written(checkpoint(kernel, instance, &wb_err)),
+            false => Xattr::Missing,
+        };
+        work.marker = Some(Marker { xattr, impostor: false, made: number, touched: 0 });
+    }
+    upper.changed();
+    let Asked { layers, mode, index, .. } = asked;
+    let read_only = asked.read_only || upper.work(layers).left_behind;
+    Ok(Overlay { number, layers, mode, index, read_only, shared: false })
+}
+
+/// The overlay has gone: a durable one syncs the upper filesystem first, a volatile one asks the disk for nothing.
+pub(super) fn unmount(upper: &mut Upper, overlay: Overlay) -> Foretold<()> {
+    if overlay.mode == Mode::Durable && !overlay.read_only {
+        upper.write_back()?;
+    }
+    let work = upper.work(overlay.layers);
+    if work.lock == Some(overlay.number) {
+        work.lock = None;
+    }
+    Ok(())
+}
+
+impl Overlay {
+    pub fn has_directories_of(&self, layers: Layers) -> bool {
+        directories(self.layers) == directories(layers)
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Kernel and model agree, on sequences that nobody thought of; a kernel without all of the series does not.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::{Mutex, PoisonError};
+
+use common::{stderr, stdout, vremount};
+use rstest::rstest;
+use serde_json::Value;
+
+/// Of the random sequences.
+const SEED: &str = "20201127";
+
+/// One at a time: they clean their folder.
+static MACHINES: Mutex<()> = Mutex::new(());
+
+/// Exit code and report of `vremount explore`.
+fn explore(args: &[&str]) -> (Option<i32>, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("report.json");
+    let given = ["--executor", "uml", "--seed", SEED, "--json"];
+    let output = vremount(["explore"]).args(given).arg(&json).args(args).output().unwrap();
+    println!("{}{}", stdout(&output), stderr(&output));
+    (output.status.code(), serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap())
+}
+
+#[rstest]
+#[case::ext4("ext4", 320)]
+#[case::btrfs("btrfs", 64)]
+#[case::xfs("xfs", 64)]
+#[case::tmpfs("tmpfs", 64)]
+fn kernel_and_model_agree(#[case] fs: &str, #[case] sequences: u64) {
+    let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let (code, report) = explore(&["--fs", fs, "--every", "1", "--sequences", &sequences.to_string()]);
+    assert_eq!(report["agree"], sequences);
+    assert_eq!(report["seed"], SEED);
+    assert_eq!(report["differences"], serde_json::json!([]));
+    assert_eq!(code, Some(0));
+}
+
+/// Exploration can fail: what is found is small, of the right kind, and found again, by its number and by its transcript.
+#[rstest]
+#[case::no_errseq("3", "writeback-error", "errseq")]
+#[case::no_reuse("0", "incompat", "no reuse")]
+fn a_kernel_without_all_of_the_series_differs(#[case] level: &str, #[case] word: &str, #[case] _why: &str) {
+    let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let (code, report) = explore(&["--level", level, "--every", "0", "--sequences", "160"]);
+    assert_eq!(code, Some(1));
+    let found = report["differences"].as_array().unwrap();
+    assert!(!found.is_empty());
+    let because = |found: &Value| found["because"].as_str().unwrap().to_string();
+    assert!(found.iter().any(|found| because(found).contains(word)), "{found:#?}");
+    let smallest = &found[0];
+    assert!(smallest["steps"].as_array().unwrap().len() <= 16, "{smallest:#?}");
+    let again = |level: &str, what: &[&str]| {
+        let given = ["--executor", "uml", "--level", level];
+        let output = vremount(["explore"]).args(given).args(what).output().unwrap();
+        println!("{}{}", stdout(&output), stderr(&output));
+        output
+    };
+    let transcript = smallest["transcript"].as_str().unwrap();
+    let replayed = again(level, &["--replay", transcript]);
+    assert_eq!(replayed.status.code(), Some(1));
+    assert!(stdout(&replayed).contains(&because(smallest)));
+    let number = smallest["number"].to_string();
+    assert_eq!(again(level, &["--seed", SEED, "--every", "0", "--case", &number]).status.code(), Some(1));
+    // The kernel is to blame, and nothing else.
+    assert_eq!(again("4", &["--replay", transcript]).status.code(), Some(0));
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bytes drawn from a seed: what is written to files and forged into checkpoints, and can be foretold.
+
+/// SplitMix64: every seed gives a stream of its own, and zeros are in none of them.
+pub struct Bytes(u64);
+
+impl Bytes {
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Bytes(seed.wrapping_mul(0xD1B5_4A32_D192_ED03))
+    }
+
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        for word in bytes.chunks_mut(8) {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            word.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..word.len()]);
+        }
+    }
+}
