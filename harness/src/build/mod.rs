@@ -138,7 +138,7 @@ pub fn bare(project: &Project, base: &Base, arch: Arch, kernel: &Kernel) -> Resu
     let series = series(project, base, arch)?;
     let plan = Plan::new(project, base, arch, &series, kernel.level)?;
     let tree = plan.store.source();
-    series.check_out(&source::obtain(project, base)?, &tree, plan.levels[0])?;
+    series.check_out(&source::obtain(project, &base.source)?, &tree, plan.levels[0])?;
     let objects = tempfile::tempdir_in(&project.cache).map_err(Error::io("create a folder in", &project.cache))?;
     let config = objects.path().join(".config");
     std::fs::copy(&kernel.config, &config).map_err(Error::io("copy", &kernel.config))?;
@@ -192,7 +192,7 @@ impl<'a> Plan<'a> {
             _ => Level::patched().collect(),
         };
         let fragments = arch.fragments(&project.root);
-        let source = source::id(project, base)?;
+        let source = source::id(project, &base.source)?;
         let inputs =
             store::Inputs { base, source: &source, arch, image_state: series.state(levels[0]), fragments: &fragments };
         let store = Store::new(&project.cache, &inputs)?;
@@ -214,7 +214,7 @@ impl<'a> Plan<'a> {
 
     fn build(&self, project: &Project, clock: &mut Clock) -> Result<(), Error> {
         tool::need_room("build a kernel", &project.cache, ROOM_MIB)?;
-        let pristine = source::obtain(project, self.base)?;
+        let pristine = source::obtain(project, &self.base.source)?;
         clock.was(SOURCE);
         let tree = self.store.source();
         series::work_tree(&pristine, &tree)?;
