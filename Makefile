@@ -32,7 +32,7 @@ verify: deps ## boot it and prove the claims
 	@$(CARGO_RUN) verify $(CHOICE) --executor $(EXECUTOR) $(ARGS)
 
 matrix: deps ## prove them on all BASES and executors, in one table
-	@$(CARGO_RUN) matrix $(addprefix --base ,$(BASES)) $(ARGS)
+	@$(CARGO_RUN) matrix $(addprefix --base ,$(BASES)) $(addprefix --executor ,$(EXECUTOR:auto=)) $(ARGS)
 
 test: deps ## run every test: units on the host, claims at every level
 	@$(CARGO_RUN) kernel $(SOURCE) --level 0
