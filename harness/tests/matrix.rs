@@ -75,6 +75,8 @@ fn parsed(path: &Path) -> Value {
 fn a_base_that_cannot_be_had_hides_no_other() {
     let world = World::new(NOWHERE);
     let (json, junit) = (world.at.join("json"), world.at.join("junit"));
+    let earlier = world.runs().join("5.10.13-level4-uml");
+    fs::create_dir_all(&earlier).unwrap();
     let mut matrix = world.vremount(&["matrix", "--json"]);
     let output = matrix.arg(&json).arg("--junit").arg(&junit).output().unwrap();
     told(&output, 125);
@@ -90,6 +92,8 @@ fn a_base_that_cannot_be_had_hides_no_other() {
     assert!(why.contains("failed to read /nowhere.tar"), "{why}");
     let junit = fs::read_to_string(junit).unwrap();
     assert!(junit.contains("tests=\"5\" skipped=\"1\" failures=\"0\" errors=\"1\""), "{junit}");
+
+    assert!(!earlier.exists(), "an earlier run that could not start is still told");
 
     // What jobs leave behind says the same, and what a job did not leave is told.
     let again = world.at.join("again");
