@@ -32,7 +32,7 @@ verify: deps ## boot it and prove the claims
 	@$(CARGO_RUN) verify $(CHOICE) --executor $(EXECUTOR) $(ARGS)
 
 matrix: deps ## prove them on all BASES and executors, in one table
-	@$(CARGO_RUN) matrix $(addprefix --base ,$(BASES)) $(ARGS)
+	@$(CARGO_RUN) matrix $(addprefix --base ,$(BASES)) $(addprefix --executor ,$(EXECUTOR:auto=)) $(ARGS)
 
 explore: deps ## boot it and compare it with the model, over 10,000 sequences of operations
 	@$(CARGO_RUN) explore $(CHOICE) --executor $(EXECUTOR) $(ARGS)

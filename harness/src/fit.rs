@@ -48,30 +48,14 @@ fn fitted(project: &Project, source: Source, letter: char) -> Result<Base, Error
         Source::Package(package) => (package.sha256.clone(), package.package.clone()),
     };
     let short: String = id.chars().take(SHORT).collect();
-    // Its series and how it is built are found out below.
-    let unknown = Base {
-        name: format!("{letter}{short}"),
-        series: String::new(),
-        make: Vec::new(),
-        fixes: BTreeMap::new(),
-        source,
-        carries: Carries::Nothing,
-    };
-    let tree = source::obtain(project, &unknown)?;
+    let tree = source::obtain(project, &source)?;
     let version = version(&tree).ok_or_else(|| Error::NoKernel(from.clone()))?;
     let trial = Trial::of(&tree)?;
-    let choice = choose(project, &trial, &version, &from)?;
-    let Choice { like, carries } = choice;
+    let Choice { like, carries } = choose(project, &trial, &version, &from)?;
     let series = if carries == Carries::ItsOwn { "in-tree".to_string() } else { like.series.clone() };
     eprintln!("note: {from} is Linux {version}, built like base {}; {}", like.name, in_words(carries, &series));
-    Ok(Base {
-        name: format!("{version}-{letter}{short}"),
-        fixes: fixes_that_apply(project, &trial, &like)?,
-        series,
-        make: like.make,
-        carries,
-        ..unknown
-    })
+    let (name, fixes) = (format!("{version}-{letter}{short}"), fixes_that_apply(project, &trial, &like)?);
+    Ok(Base { name, series, fixes, source, carries, ..like })
 }
 
 struct Choice {
@@ -136,7 +120,8 @@ fn in_words(carries: Carries, series: &str) -> String {
         Carries::Nothing => format!("series {series} applies"),
         Carries::First(4) => format!("it carries series {series}: levels below 4 take patches out of it"),
         Carries::First(count) => {
-            format!("it carries the first {count} patches of series {series}: levels take out or add the others")
+            let patches = if count == 1 { "patch 1".to_string() } else { format!("patches 1 to {count}") };
+            format!("it carries {patches} of series {series}: levels take out or add the others")
         }
         Carries::ItsOwn => "it carries a series that is none of ours: it is proved as it is, as level 4".to_string(),
     }

@@ -27,6 +27,8 @@ impl<'a> Session<'a> {
     /// If a kernel or an image cannot be made, machines do not run here, or there is no run to resume.
     pub fn start(project: &Project, order: &Order<'_>, how: How, cases: &[Case<'a>]) -> Result<Self, Error> {
         let lab = Lab::new(project, order).map_err(|error| not_run(project, order, error))?;
+        // Word of an earlier run that could not start holds no more.
+        let _ = fs::remove_dir_all(lab::folder(project, order, order.wanted.name()));
         let plan = Plan::new(&lab, how, order.shard, cases)?;
         let log = if order.resume { Log::resume(&lab.logs, &plan)? } else { Log::create(&lab.logs, plan)? };
         let is_left = |case: &&Case<'_>| log.results().of(case.claim.name, case.fs).is_none();

@@ -82,7 +82,7 @@ fn program(folder: &Path) -> std::path::PathBuf {
     let project = Project::find().unwrap();
     let _cache = project.use_cache().unwrap();
     let base = Base::find(&project.root, None).unwrap();
-    let tree = source::obtain(&project, &base).unwrap();
+    let tree = source::obtain(&project, &base.source).unwrap();
     let shown = source::git(&tree.repository, ["show", &format!("{}:lib/errseq.c", tree.commit)]).output().unwrap();
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
     let (source, program) = (folder.join("errseq.c"), folder.join("errseq"));

@@ -52,16 +52,16 @@ fn everything(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
 }
 
 #[rstest]
-#[case::nothing("HEAD~4", "note: ", "series toy applies")]
-#[case::the_first("HEAD~3", "note: ", "it carries the first 1 patches of series toy")]
-#[case::half("HEAD~2", "note: ", "it carries the first 2 patches of series toy")]
-#[case::all("HEAD", "note: ", "it carries series toy: levels below 4 take patches out of it")]
-fn whatever_a_commit_carries_every_level_is_the_same(#[case] commit: &str, #[case] note: &str, #[case] words: &str) {
+#[case::nothing("HEAD~4", "series toy applies")]
+#[case::the_first("HEAD~3", "it carries patch 1 of series toy")]
+#[case::half("HEAD~2", "it carries patches 1 to 2 of series toy")]
+#[case::all("HEAD", "it carries series toy: levels below 4 take patches out of it")]
+fn whatever_a_commit_carries_every_level_is_the_same(#[case] commit: &str, #[case] words: &str) {
     let toy = Toy::new();
     let base = format!("git:{}#{commit}", toy.linux().display());
     let first = toy.kernel(&["--base", &base]);
     built(&first);
-    assert!(stderr(&first).contains(note) && stderr(&first).contains(words), "{}", stderr(&first));
+    assert!(stderr(&first).contains(words), "{}", stderr(&first));
     assert_eq!(module(&toy, 2), "overlay\n");
     assert_eq!(module(&toy, 3), "overlay\npatch 3\n");
     assert_eq!(module(&toy, 4), "overlay\npatch 3\npatch 4\n");
@@ -176,7 +176,7 @@ fn a_fix_that_the_tree_has_is_left_out() {
 #[case::no_tarball("tarball:/nowhere.tar", "failed to read /nowhere.tar: No such file")]
 #[case::no_url("tarball:file:///nowhere.tar", "failed to fetch file:///nowhere.tar; try again")]
 #[case::another("tarball:TARBALL#50d1", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
-#[case::another_at_url("tarball:file://TARBALL#50d1", "failed to verify fetched: its SHA-256 is ")]
+#[case::another_at_url("tarball:file://TARBALL#50d1", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
 fn a_source_that_cannot_be_had(#[case] base: &str, #[case] expected: &str) {
     let toy = Toy::new();
     let tarball = toy.path().join("linux_0.1.orig.tar.gz");

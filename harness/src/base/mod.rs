@@ -129,14 +129,14 @@ impl Base {
         }
     }
 
-    /// Every base, the oldest kernel first.
+    /// Every base, the oldest kernel first, those that are named after no version last.
     ///
     /// # Errors
     /// If the file is not what it should be.
     pub fn all(root: &Path) -> Result<Vec<Self>, Error> {
         let bases = Table::read(root)?.bases;
         let mut bases: Vec<_> = bases.into_iter().map(|(name, base)| Base { name, ..base }).collect();
-        bases.sort_by_key(|base| (numbers(&base.name), base.name.clone()));
+        bases.sort_by_key(|base| (numbers(&base.name).is_empty(), numbers(&base.name), base.name.clone()));
         Ok(bases)
     }
 }

@@ -153,7 +153,7 @@ pub fn bare(project: &Project, wish: &Wish<'_>, arch: Arch, kernel: &Kernel) -> 
     let series = series(project, base, arch)?;
     let plan = Plan::new(project, wish, arch, &series)?;
     let tree = plan.store.source();
-    series.check_out(&source::obtain(project, base)?, &tree, plan.levels[0])?;
+    series.check_out(&source::obtain(project, &base.source)?, &tree, plan.levels[0])?;
     let objects = tempfile::tempdir_in(&project.cache).map_err(Error::io("create a folder in", &project.cache))?;
     let config = objects.path().join(".config");
     std::fs::copy(&kernel.config, &config).map_err(Error::io("copy", &kernel.config))?;
@@ -208,7 +208,7 @@ impl<'a> Plan<'a> {
             _ => Level::patched().collect(),
         };
         let fragments = config::fragments(&project.root, arch, fragment)?;
-        let source = source::id(project, base)?;
+        let source = source::id(project, &base.source)?;
         let inputs =
             store::Inputs { base, source: &source, arch, image_state: series.state(levels[0]), fragments: &fragments };
         let store = Store::new(&project.cache, &inputs)?;
@@ -237,7 +237,7 @@ impl<'a> Plan<'a> {
 
     fn build(&self, project: &Project, clock: &mut Clock) -> Result<(), Error> {
         tool::need_room("build a kernel", &project.cache, ROOM_MIB)?;
-        let pristine = source::obtain(project, self.wish.base)?;
+        let pristine = source::obtain(project, &self.wish.base.source)?;
         clock.was(SOURCE);
         let tree = self.store.source();
         series::work_tree(&pristine, &tree)?;

@@ -92,7 +92,7 @@ fn newest(project: &Project, old: &Base) -> Result<Option<Base>, Error> {
         }
         Source::Git(Git { tree: Some(_), .. }) => None,
         Source::Git(git) => {
-            let tree = Some(source::id(project, old)?);
+            let tree = Some(source::id(project, &old.source)?);
             Some(Base { source: Source::Git(Git { tree, ..git.clone() }), ..old.clone() })
         }
         Source::Tarball(tarball) => {

@@ -81,7 +81,7 @@ impl Theirs {
     }
 }
 
-/// A repository that has all objects of another, and an index of its own.
+/// A repository with a copy of the index, and in the end with all objects.
 struct Beside<'a> {
     theirs: &'a Theirs,
     repository: &'a Path,
@@ -94,8 +94,6 @@ impl<'a> Beside<'a> {
         for (name, value) in [("pack.window", "0"), ("core.compression", "1")] {
             tool::run("configure a repository", &mut git(repository, ["config", name, value]))?;
         }
-        let alternates = repository.join("objects/info/alternates");
-        fs::write(&alternates, format!("{}\n", theirs.objects.display())).map_err(Error::io("write", &alternates))?;
         for (from, to) in [(&theirs.index, "index"), (&theirs.shallow, "shallow")] {
             if from.exists() {
                 fs::copy(from, repository.join(to)).map_err(Error::io("copy", from))?;
@@ -117,9 +115,14 @@ impl<'a> Beside<'a> {
         Ok(output.trim().to_string())
     }
 
-    /// The tree that a commit of everything tracked would have.
+    /// The tree that a commit of everything tracked would have. From here on it has all objects of the other repository
+    /// too, and not before: git would touch those that it finds there in place of writing them.
     fn tree(&self) -> Result<String, Error> {
         self.read(&["add", "--update", "."])?;
-        self.read(&["write-tree"])
+        let tree = self.read(&["write-tree", "--missing-ok"])?;
+        let alternates = self.repository.join("objects/info/alternates");
+        let objects = format!("{}\n", self.theirs.objects.display());
+        fs::write(&alternates, objects).map_err(Error::io("write", &alternates))?;
+        Ok(tree)
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A base becomes a pristine tree: a commit of a bare git repository in the cache.
+//! The source of a base becomes a pristine tree: a commit of a bare git repository in the cache.
 
 mod apt;
 mod checkout;
@@ -16,7 +16,7 @@ pub use commits::resolve as resolve_git;
 pub use tarball::resolve as resolve_tarball;
 pub use tree::git;
 
-use crate::base::{Base, Source};
+use crate::base::Source;
 use crate::project::{self, Project};
 use crate::tool;
 
@@ -73,7 +73,7 @@ impl Error {
     }
 }
 
-/// The pristine tree of a base.
+/// The pristine tree of a source.
 #[derive(Debug)]
 pub struct Tree {
     /// Bare.
@@ -82,15 +82,16 @@ pub struct Tree {
     pub commit: String,
 }
 
-/// The pristine tree of a base; what is there already is not fetched again.
+/// The pristine tree of a source; what is there already is not fetched again.
 ///
 /// # Errors
 /// If it cannot be fetched, is not what it should be, or cannot be unpacked.
-pub fn obtain(project: &Project, base: &Base) -> Result<Tree, Error> {
-    match &base.source {
+pub fn obtain(project: &Project, source: &Source) -> Result<Tree, Error> {
+    let name = source.to_string();
+    match source {
         Source::Git(source) => commits::obtain(project, source),
-        Source::Package(source) => unpacked(project, base, &source.sha256, || apt::obtain(project, source)),
-        Source::Tarball(source) => unpacked(project, base, &source.sha256, || tarball::obtain(project, source)),
+        Source::Package(source) => unpacked(project, &name, &source.sha256, || apt::obtain(project, source)),
+        Source::Tarball(source) => unpacked(project, &name, &source.sha256, || tarball::obtain(project, source)),
     }
 }
 
@@ -98,8 +99,8 @@ pub fn obtain(project: &Project, base: &Base) -> Result<Tree, Error> {
 ///
 /// # Errors
 /// If only the source itself can tell, and it cannot be had.
-pub fn id(project: &Project, base: &Base) -> Result<String, Error> {
-    match &base.source {
+pub fn id(project: &Project, source: &Source) -> Result<String, Error> {
+    match source {
         Source::Package(source) => Ok(source.sha256.clone()),
         Source::Tarball(source) => Ok(source.sha256.clone()),
         Source::Git(source) => match &source.tree {
@@ -115,7 +116,7 @@ pub fn id(project: &Project, base: &Base) -> Result<String, Error> {
 /// The one commit of a repository that is named after its tarball.
 fn unpacked(
     project: &Project,
-    base: &Base,
+    name: &str,
     sha256: &str,
     tarball: impl FnOnce() -> Result<PathBuf, Error>,
 ) -> Result<Tree, Error> {
@@ -123,7 +124,7 @@ fn unpacked(
     if !repository.exists() {
         let _lock = project.lock(&format!("source-{}", sha256.get(..16).unwrap_or(sha256)))?;
         if !repository.exists() {
-            tree::unpack(&tarball()?, base, &repository)?;
+            tree::unpack(&tarball()?, name, &repository)?;
         }
     }
     Ok(Tree { repository, commit: tree::TAG.to_string() })

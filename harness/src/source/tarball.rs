@@ -62,7 +62,7 @@ fn file_name(url: &str) -> &str {
 
 fn fetch(url: &str, folder: &Path) -> Result<PathBuf, Error> {
     let _progress = progress::start(format!("fetching {url}"));
-    let fetched = folder.join("fetched");
+    let fetched = folder.join(file_name(url));
     let mut curl = Command::new("curl");
     curl.args(["--fail", "--silent", "--show-error", "--location", "--retry", "2", "--output"]).arg(&fetched).arg(url);
     match tool::run("fetch a kernel source", &mut curl) {

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Error;
-use crate::base::Base;
 use crate::progress;
 use crate::tool;
 
@@ -19,8 +18,8 @@ pub const TAG: &str = "base";
 const DATE: &str = "2000-01-01T00:00:00Z";
 
 /// Unpacks the tarball and commits all of it; the repository appears whole or not at all.
-pub fn unpack(tarball: &Path, base: &Base, repository: &Path) -> Result<(), Error> {
-    let _progress = progress::start(format!("unpacking Linux {}", base.name));
+pub fn unpack(tarball: &Path, name: &str, repository: &Path) -> Result<(), Error> {
+    let _progress = progress::start(format!("unpacking {name}"));
     let folder = repository.parent().unwrap_or(repository);
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let aside = tempfile::tempdir_in(folder).map_err(Error::io("create a folder in", folder))?;
@@ -37,7 +36,7 @@ pub fn unpack(tarball: &Path, base: &Base, repository: &Path) -> Result<(), Erro
     };
     // Also what the kernel's own .gitignore would leave out.
     in_tree(&["add", "--all", "--force", "."])?;
-    in_tree(&["commit", "--quiet", "--message", &format!("Linux {}", base.name)])?;
+    in_tree(&["commit", "--quiet", "--message", name])?;
     in_tree(&["tag", TAG])?;
     tool::put(&bare, repository).map_err(Error::io("rename to", repository))
 }
