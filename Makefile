@@ -29,7 +29,7 @@ verify: deps ## boot it and prove the claims
 test: deps ## run every test: units on the host, claims at every level
 	@$(CARGO_RUN) kernel --base $(BASE) --level 0
 	@$(CARGO_RUN) kernel --base $(BASE) --level 4
-	@cargo test --locked --release --workspace $(ARGS)
+	@BASE=$(BASE) cargo test --locked --release --workspace $(ARGS)
 
 bench-harness: deps ## time the harness itself: boot, verdict, memory
 	@$(CARGO_RUN) bench-harness $(CHOICE) $(ARGS)

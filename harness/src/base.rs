@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernel bases, from `ci/bases.toml`, and the levels of a series.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,50 @@ pub struct Base {
     /// What make needs to be told to build it.
     #[serde(default)]
     pub make: Vec<String>,
+    /// Fragments of `vm-images/config/` on top of those that every kernel has: options that only newer ones know.
+    #[serde(default)]
+    pub config: Vec<String>,
+    /// What its overlayfs has that not all have.
+    #[serde(default)]
+    pub has: BTreeSet<Feature>,
     /// Patches of `vm-images/fixes/` without which a kernel for that architecture does not run on today's machines. They
     /// come before the series and are part of every level.
     #[serde(default)]
     pub fixes: BTreeMap<String, Vec<String>>,
     pub source: Source,
+}
+
+/// What claims may ask of a base, so that none of them compares versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feature {
+    /// A volatile overlay tells writeback errors to those who sync, and is not mounted over one that nobody has seen (5.10.15).
+    SyncErrors,
+    /// Option `userxattr`, and with it overlays that are mounted in a user namespace (5.11).
+    Userxattr,
+    /// Layers on idmapped mounts (5.19).
+    IdmappedLayers,
+    /// Mounts by fsopen(2), with a log of their own (6.5).
+    FsContext,
+    /// Layers that ignore case (6.17).
+    Casefold,
+    /// Option `fsync=`, of which `volatile` is an alias (7.1, 6.12.80).
+    FsyncOption,
+}
+
+impl Feature {
+    /// What a base without it lacks, in words.
+    #[must_use]
+    pub fn missing(self) -> &'static str {
+        match self {
+            Feature::SyncErrors => "this base tells no writeback errors through a volatile overlay",
+            Feature::Userxattr => "this base has neither userxattr nor overlays in user namespaces",
+            Feature::IdmappedLayers => "this base takes no idmapped mounts as layers",
+            Feature::FsContext => "this base mounts no overlays by fsopen(2)",
+            Feature::Casefold => "this base takes no layers that ignore case",
+            Feature::FsyncOption => "this base has no option fsync",
+        }
+    }
 }
 
 /// The pristine upstream tarball of a Debian source package.
@@ -58,24 +97,37 @@ pub enum Error {
     Unknown { name: String, known: String },
 }
 
+impl Table {
+    fn read(root: &Path) -> Result<Self, Error> {
+        let path = root.join("ci/bases.toml");
+        let text = fs::read_to_string(&path).map_err(|cause| Error::Unreadable { path: path.clone(), cause })?;
+        let mut table: Table =
+            toml::from_str(&text).map_err(|cause| Error::Malformed { path, cause: Box::new(cause) })?;
+        table.bases.iter_mut().for_each(|(name, base)| base.name.clone_from(name));
+        Ok(table)
+    }
+}
+
 impl Base {
     /// The base of that name, or the default one.
     ///
     /// # Errors
     /// If there is no such base, or the file is not what it should be.
     pub fn find(root: &Path, name: Option<&str>) -> Result<Self, Error> {
-        let path = root.join("ci/bases.toml");
-        let text = fs::read_to_string(&path).map_err(|cause| Error::Unreadable { path: path.clone(), cause })?;
-        let mut table: Table =
-            toml::from_str(&text).map_err(|cause| Error::Malformed { path: path.clone(), cause: Box::new(cause) })?;
+        let mut table = Table::read(root)?;
         let name = name.unwrap_or(&table.default).to_string();
-        match table.bases.remove(&name) {
-            Some(base) => Ok(Base { name, ..base }),
-            None => {
-                let known = table.bases.into_keys().collect::<Vec<_>>().join(", ");
-                Err(Error::Unknown { name, known })
-            }
-        }
+        table.bases.remove(&name).ok_or_else(|| {
+            let known = table.bases.into_keys().collect::<Vec<_>>().join(", ");
+            Error::Unknown { name, known }
+        })
+    }
+
+    /// Every base.
+    ///
+    /// # Errors
+    /// If the file is not what it should be.
+    pub fn all(root: &Path) -> Result<Vec<Self>, Error> {
+        Ok(Table::read(root)?.bases.into_values().collect())
     }
 }
 
@@ -141,9 +193,13 @@ mod tests {
     #[test]
     fn the_shipped_bases_are_read() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let base = Base::find(&root, None).unwrap();
-        assert_eq!(base.name, "5.10.13");
-        assert!(root.join("patches").join(&base.series).is_dir());
+        assert_eq!(Base::find(&root, None).unwrap().name, "5.10.13");
         assert!(matches!(Base::find(&root, Some("2.4.0")), Err(Error::Unknown { .. })));
+        for base in Base::all(&root).unwrap() {
+            assert!(root.join("patches").join(&base.series).is_dir(), "{}", base.series);
+            let files = base.config.iter().map(|name| root.join("vm-images/config").join(name));
+            let fixes = base.fixes.values().flatten().map(|name| root.join("vm-images/fixes").join(name));
+            files.chain(fixes).for_each(|file| assert!(file.is_file(), "{}", file.display()));
+        }
     }
 }

@@ -38,8 +38,10 @@ impl Arch {
         }
     }
 
-    pub(super) fn fragments(self, root: &Path) -> Vec<PathBuf> {
+    /// What every kernel of this architecture has, then what the base adds.
+    pub(super) fn fragments(self, root: &Path, further: &[String]) -> Vec<PathBuf> {
         let folder = root.join("vm-images/config");
-        vec![folder.join("base.config"), folder.join(format!("{}.config", self.name()))]
+        let common = ["base.config".to_string(), format!("{}.config", self.name())];
+        common.iter().chain(further).map(|name| folder.join(name)).collect()
     }
 }

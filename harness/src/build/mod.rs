@@ -128,7 +128,7 @@ impl<'a> Plan<'a> {
             Level::PRISTINE => vec![Level::PRISTINE],
             _ => Level::patched().collect(),
         };
-        let fragments = arch.fragments(&project.root);
+        let fragments = arch.fragments(&project.root, &base.config);
         let inputs = store::Inputs { base, arch, image_state: series.state(levels[0]), fragments: &fragments };
         let store = Store::new(&project.cache, &inputs)?;
         Ok(Plan { base, arch, series, levels, fragments, store })

@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Which;
+use crate::base::Base;
 use crate::claims;
 use crate::error::{Error, Exit};
 use crate::image::Fs;
@@ -99,7 +100,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     }
     let executors = labs.iter().zip(&proofs).map(|(lab, proofs)| Figures::new(lab, proofs)).collect();
     let mut bench = Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors };
-    bench.executors[0].many = Some(many(&labs[0]));
+    bench.executors[0].many = Some(many(&labs[0], &base));
     print!("{bench}");
     if let Some(path) = &options.json {
         // Numbers and strings in structures always have a JSON form.
@@ -110,12 +111,12 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 }
 
 /// All claims, again and again.
-fn many(lab: &Lab) -> Many {
+fn many(lab: &Lab, base: &Base) -> Many {
     let jobs = jobs(None, MEMORY_MIB);
     let bar = progress::count("timing many", VERDICTS);
     let started = Instant::now();
     let mut verdicts = 0;
-    let claims = claims::all();
+    let claims = claims::of(base);
     let provable = claims.iter().filter(|claim| claim.skipped_on(Fs::Ext4).is_none());
     let cases: Vec<_> = provable.map(|claim| Case { claim, fs: Fs::Ext4 }).collect();
     while verdicts < VERDICTS {

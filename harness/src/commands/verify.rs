@@ -48,7 +48,9 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let claims = options.filters.claims()?;
+    let project = Project::find()?;
+    let base = options.which.base(&project)?;
+    let claims = options.filters.claims(&base)?;
     let filesystems = options.filters.filesystems();
     let cases = select::cases(&claims, &filesystems);
     if options.list {
@@ -59,10 +61,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         return Err(not_repeatable("qemu"));
     }
     let files = options.files.open()?;
-    let project = Project::find()?;
     let _cache = project.use_cache()?;
     let Options { which, executor: wanted, .. } = options;
-    let base = which.base(&project)?;
     let order =
         Order { base: &base, level: which.level, filesystems: &filesystems, wanted: *wanted, resume: options.resume };
     let lab = Lab::new(&project, &order)?;

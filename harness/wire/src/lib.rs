@@ -12,7 +12,7 @@ mod op;
 mod program;
 mod term;
 
-pub use event::{Event, Io, Outcome, StepReport};
+pub use event::{Event, FS_CONTEXT, Io, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};
 pub use harm::{Elsewhere, Fault, Field, Forgery, Impostor};
 pub use op::Op;
