@@ -11,7 +11,7 @@ CARGO_RUN = cargo run --quiet --locked --release --package vremount --
 CHOICE = --base $(BASE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify test bench-harness claims shell lint clean
+.PHONY: help deps kernel verify test check-series bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +30,9 @@ test: deps ## run every test: units on the host, claims at every level
 	@$(CARGO_RUN) kernel --base $(BASE) --level 0
 	@$(CARGO_RUN) kernel --base $(BASE) --level 4
 	@BASE=$(BASE) cargo test --locked --release --workspace $(ARGS)
+
+check-series: deps ## check the patches of every base as reviewers' tools do
+	@$(CARGO_RUN) check-series $(ARGS)
 
 bench-harness: deps ## time the harness itself: boot, verdict, memory
 	@$(CARGO_RUN) bench-harness $(CHOICE) $(ARGS)

@@ -75,8 +75,7 @@ impl Series {
     /// Stands for all patches up to this level: the same text, the same patches.
     #[must_use]
     pub fn state(&self, level: Level) -> &str {
-        let last = self.count(level).checked_sub(1).and_then(|last| self.patches.get(last));
-        last.map_or("pristine", |patch| &patch.state)
+        self.last(level).map_or("pristine", |patch| &patch.state)
     }
 
     /// How many patches make a level.
@@ -105,13 +104,44 @@ impl Series {
         Ok(())
     }
 
+    /// Brings a work tree to the pristine kernel with the last patch of a level and none of those before it.
+    ///
+    /// # Errors
+    /// If it does not apply as it is, or git fails.
+    pub fn check_out_alone(&self, tree: &Path, level: Level) -> Result<(), Error> {
+        self.check_out(tree, Level::PRISTINE)?;
+        self.last(level).map_or(Ok(()), |patch| self.apply(tree, patch))
+    }
+
+    /// The file of the last patch of a level; none at level 0.
+    #[must_use]
+    pub fn patch(&self, level: Level) -> Option<&Path> {
+        Some(&self.last(level)?.path)
+    }
+
+    fn last(&self, level: Level) -> Option<&Patch> {
+        self.count(level).checked_sub(1).and_then(|last| self.patches.get(last))
+    }
+
     /// The paths that patches 2 and later change, a line each; the tree must have been at the highest level.
     ///
     /// # Errors
     /// If git fails.
     pub fn changes_after_first(&self, tree: &Path) -> Result<String, tool::Error> {
+        self.changes_between(tree, Level::FIRST)
+    }
+
+    /// The paths that the series changes, a line each; the tree must have been at the highest level.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub fn changes(&self, tree: &Path) -> Result<String, tool::Error> {
+        self.changes_between(tree, Level::PRISTINE)
+    }
+
+    fn changes_between(&self, tree: &Path, from: Level) -> Result<String, tool::Error> {
         let mut diff = in_tree(tree, ["diff", "--name-only"]);
-        tool::run("compare levels", diff.arg(self.tag(self.count(Level::FIRST))).arg(self.tag(self.count(Level::FULL))))
+        tool::run("compare levels", diff.arg(self.tag(self.count(from))).arg(self.tag(self.count(Level::FULL))))
     }
 
     fn apply(&self, tree: &Path, patch: &Patch) -> Result<(), Error> {

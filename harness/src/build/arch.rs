@@ -39,7 +39,7 @@ impl Arch {
     }
 
     /// What every kernel of this architecture has, then what the base adds.
-    pub(super) fn fragments(self, root: &Path, further: &[String]) -> Vec<PathBuf> {
+    pub(crate) fn fragments(self, root: &Path, further: &[String]) -> Vec<PathBuf> {
         let folder = root.join("vm-images/config");
         let common = ["base.config".to_string(), format!("{}.config", self.name())];
         common.iter().chain(further).map(|name| folder.join(name)).collect()

@@ -11,6 +11,8 @@ mod store;
 use std::path::{Path, PathBuf};
 
 pub use arch::Arch;
+pub(crate) use config::configure;
+pub(crate) use make::Make;
 pub use store::Store;
 
 use crate::base::{Base, Level};
@@ -89,7 +91,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |cause| Error::Io { what, path, cause }
     }
@@ -100,9 +102,7 @@ impl Error {
 /// # Errors
 /// If the source cannot be had, the series does not apply, or the kernel does not build.
 pub fn kernel(project: &Project, base: &Base, arch: Arch, level: Level) -> Result<Kernel, Error> {
-    let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
-    let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
-    let series = Series::read(&project.root.join("patches").join(&base.series), &fixes)?;
+    let series = series(project, base, arch)?;
     let plan = Plan::new(project, base, arch, &series, level)?;
     if !plan.is_built() {
         let _lock = project.lock(&format!("build-{}", plan.store.key()))?;
@@ -110,6 +110,16 @@ pub fn kernel(project: &Project, base: &Base, arch: Arch, level: Level) -> Resul
     }
     plan.store.link(&project.root, base, arch, &plan.modules())?;
     plan.store.kernel(base, arch, level, &plan.module_name(level))
+}
+
+/// The series of a base, on top of the fixes that an architecture needs.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn series(project: &Project, base: &Base, arch: Arch) -> Result<Series, series::Error> {
+    let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
+    let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
+    Series::read(&project.root.join("patches").join(&base.series), &fixes)
 }
 
 /// What has to be there in the end.

@@ -3,6 +3,7 @@
 
 mod bench_harness;
 mod cache;
+mod check_series;
 mod claims;
 mod kernel;
 mod report;
@@ -42,6 +43,8 @@ enum Command {
     Shell(shell::Options),
     /// Time the harness itself, on every executor
     BenchHarness(bench_harness::Options),
+    /// Check the patches of a series as reviewers' tools do
+    CheckSeries(check_series::Options),
     /// Show what the cache holds, or make room
     Cache(cache::Options),
 }
@@ -60,6 +63,7 @@ impl Cli {
             Command::Claims(options) => claims::run(&options),
             Command::Shell(options) => shell::run(&options),
             Command::BenchHarness(options) => bench_harness::run(&options),
+            Command::CheckSeries(options) => check_series::run(&options),
             Command::Cache(options) => cache::run(&options),
         }
     }
