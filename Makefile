@@ -16,7 +16,7 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore test test-debug bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore test test-debug check-series bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,11 +40,14 @@ explore: deps ## boot it and compare it with the model, over 10,000 sequences of
 test: deps ## run every test: units on the host, claims at every level
 	@$(CARGO_RUN) kernel $(SOURCE) --level 0
 	@$(CARGO_RUN) kernel $(SOURCE) --level 4
-	@cargo test --locked --release --workspace $(ARGS)
+	@BASE='$(BASE)' cargo test --locked --release --workspace $(ARGS)
 
 test-debug: deps ## prove the claims on a kernel that watches itself: lockdep, kmemleak, KASAN
 	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor uml $(ARGS)
 	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor qemu --fs ext4 $(ARGS)
+
+check-series: deps ## check the patches of every base as reviewers' tools do
+	@$(CARGO_RUN) check-series $(ARGS)
 
 bench-harness: deps ## time the harness itself: boot, verdict, memory
 	@$(CARGO_RUN) bench-harness $(CHOICE) $(ARGS)

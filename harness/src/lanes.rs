@@ -63,10 +63,12 @@ impl Lanes {
 }
 
 impl Lane {
+    /// As they are on a base.
+    ///
     /// # Errors
     /// If it names one that is not there.
-    pub fn claims(&self) -> Result<Vec<Claim>, Error> {
-        let all = claims::all();
+    pub fn claims(&self, base: &Base) -> Result<Vec<Claim>, Error> {
+        let all = claims::of(base);
         if let Some(unknown) = self.claims.iter().find(|name| !all.iter().any(|claim| claim.name == name.as_str())) {
             return Err(Error::UnknownClaim(unknown.clone()));
         }
@@ -86,6 +88,10 @@ mod tests {
     use crate::claims::{Step, Want};
     use crate::reason::Reason;
     use rstest::rstest;
+
+    fn base() -> Base {
+        Base::find(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), None).unwrap()
+    }
 
     fn shipped() -> Lanes {
         Lanes::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap()
@@ -109,7 +115,7 @@ mod tests {
                 }
                 Step::Host(_) => false,
             };
-            let claims = lane.claims().unwrap();
+            let claims = lane.claims(&base()).unwrap();
             assert!(claims.iter().any(|claim| claim.steps.iter().any(states)), "{:?}: {reason:?}", lane.executor);
         }
     }
@@ -117,7 +123,7 @@ mod tests {
     #[test]
     fn no_claim_of_a_lane_is_skipped_on_all_its_filesystems() {
         for lane in shipped().lanes {
-            for claim in lane.claims().unwrap() {
+            for claim in lane.claims(&base()).unwrap() {
                 assert!(lane.filesystems().iter().any(|fs| claim.skipped_on(*fs).is_none()), "{}", claim.name);
             }
         }
@@ -126,6 +132,6 @@ mod tests {
     #[test]
     fn a_claim_that_is_not_there_is_named() {
         let lane = Lane { executor: Wanted::Uml, filesystems: Vec::new(), claims: vec!["resue".to_string()] };
-        assert!(matches!(lane.claims(), Err(Error::UnknownClaim(name)) if name == "resue"));
+        assert!(matches!(lane.claims(&base()), Err(Error::UnknownClaim(name)) if name == "resue"));
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod base;
 pub mod build;
+pub mod check;
 pub mod claims;
 pub mod commands;
 pub mod error;

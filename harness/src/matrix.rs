@@ -99,7 +99,7 @@ fn prove(
     asked: Option<u16>,
     watch: &mut impl Watch,
 ) -> Result<Result<Results, Error>, Error> {
-    let (claims, filesystems) = (job.lane.claims()?, job.lane.filesystems());
+    let (claims, filesystems) = (job.lane.claims(job.base)?, job.lane.filesystems());
     let cases = select::cases(&claims, &filesystems);
     let order = Order {
         kernel: job.kernel(),

@@ -93,7 +93,16 @@ commit = "c"
 
     fn base(name: &str, source: Source) -> Base {
         let (series, make, fixes) = (String::new(), Vec::new(), std::collections::BTreeMap::new());
-        Base { name: name.to_string(), series, make, fixes, source, carries: Carries::Nothing }
+        Base {
+            name: name.to_string(),
+            series,
+            make,
+            config: Vec::new(),
+            has: std::collections::BTreeSet::new(),
+            fixes,
+            source,
+            carries: Carries::Nothing,
+        }
     }
 
     fn package(version: &str, sha256: &str) -> Package {

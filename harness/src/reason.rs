@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use vremount_wire::FS_CONTEXT;
 
 /// A stated reason. The first seven are the tokens of the series, the others what overlayfs says without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,13 @@ impl Reason {
         }
     }
 
+    /// The reason that the log of an fs context states: an error, in the words that the kernel logs.
+    #[must_use]
+    pub fn stated_to_context(log: &[String]) -> Option<Reason> {
+        let errors = log.iter().filter_map(|line| line.strip_prefix(FS_CONTEXT)?.strip_prefix("e "));
+        Reason::stated(&errors.map(ToString::to_string).collect::<Vec<_>>())
+    }
+
     /// The one reason that these lines state, however often.
     #[must_use]
     pub fn only(log: &[String]) -> Option<Reason> {
@@ -110,6 +118,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    const TO_CONTEXT: &str = "fs context: e overlayfs: volatile reuse refused: other-boot: so it is";
     const REFUSED: &str = "overlayfs: volatile reuse refused: other-boot: checkpoint is not of this boot";
 
     #[rstest]
@@ -123,5 +132,15 @@ mod tests {
     fn reads_what_is_stated(#[case] log: &[&str], #[case] expected: Option<Reason>) {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
         assert_eq!(Reason::stated(&log), expected);
+    }
+
+    #[rstest]
+    #[case::both(&[REFUSED, TO_CONTEXT], Some(Reason::OtherBoot))]
+    #[case::kernel_only(&[REFUSED], None)]
+    #[case::twice(&[REFUSED, TO_CONTEXT, TO_CONTEXT], None)]
+    #[case::no_error(&["fs context: w overlayfs: volatile reuse refused: other-boot: so it is"], None)]
+    fn reads_what_a_context_is_told(#[case] log: &[&str], #[case] expected: Option<Reason>) {
+        let log: Vec<String> = log.iter().map(ToString::to_string).collect();
+        assert_eq!(Reason::stated_to_context(&log), expected);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
+use crate::base::Base;
 use crate::build::Arch;
 use crate::claims::{self, Claim};
 use crate::error::Error;
@@ -29,12 +30,12 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// The claims that pass, in the order in which they are told.
+    /// The claims that pass, as they are on a base, in the order in which they are told.
     ///
     /// # Errors
     /// If a filter names something that is not there, or nothing passes.
-    pub fn claims(&self) -> Result<Vec<Claim>, Error> {
-        let all = claims::all();
+    pub fn claims(&self, base: &Base) -> Result<Vec<Claim>, Error> {
+        let all = claims::of(base);
         let names = all.iter().map(|claim| claim.name).collect();
         known("claim", &self.claims, &names, "`vremount claims --names` lists all")?;
         let tags: BTreeSet<_> = all.iter().map(|claim| claim.topic).collect();
@@ -99,14 +100,20 @@ fn there_is(names: &BTreeSet<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use rstest::rstest;
+
+    fn base() -> Base {
+        Base::find(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), None).unwrap()
+    }
 
     fn chosen(claims: &[&str], tags: &[&str], faults: &[&str]) -> Result<Vec<&'static str>, String> {
         let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         let filters =
             Filters { claims: owned(claims), tags: owned(tags), faults: owned(faults), filesystems: Vec::new() };
-        let claims = filters.claims().map_err(|error| error.to_string())?;
+        let claims = filters.claims(&base()).map_err(|error| error.to_string())?;
         Ok(claims.iter().map(|claim| claim.name).collect())
     }
 

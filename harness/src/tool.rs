@@ -22,6 +22,16 @@ pub enum Error {
     DiskFull { what: String, folder: PathBuf, free_mib: u64, needed_mib: u64 },
 }
 
+/// Runs a program for what it has to say, on standard output or error, and however it ends.
+///
+/// # Errors
+/// If it cannot be run.
+pub fn hear(command: &mut Command) -> Result<String, Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = process::output(command).map_err(|cause| Error::NotRun { program, cause })?;
+    Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
 /// Runs a program to its end; `what` is what it is run for. Gives what it wrote to its standard output.
 ///
 /// # Errors

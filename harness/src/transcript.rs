@@ -217,6 +217,9 @@ mod tests {
             since: 3,
             steps: steps.clone(),
             only: None,
+            needs: None,
+            earlier: None,
+            lacks: None,
         };
         let report = |outcome, log: &[&str]| StepReport {
             index: 0,

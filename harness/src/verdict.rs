@@ -104,8 +104,10 @@ pub fn judge(steps: &[Step], reports: &[StepReport]) -> Judgement {
 fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
     match (want, &report.outcome) {
         (Want::Done, outcome) => *outcome == Outcome::Done,
-        (Want::Mounted, Outcome::Mounted { volatile, read_only }) => *volatile == is_volatile(op) && !read_only,
-        (Want::MountedReadOnly, Outcome::Mounted { volatile, read_only }) => *volatile == is_volatile(op) && *read_only,
+        (Want::Mounted, Outcome::Mounted { volatile, read_only }) => *volatile == op.asks_volatile() && !read_only,
+        (Want::MountedReadOnly, Outcome::Mounted { volatile, read_only }) => {
+            *volatile == op.asks_volatile() && *read_only
+        }
         (Want::MountedOrError, Outcome::Mounted { read_only, .. }) => !read_only,
         (Want::MountedOrError, Outcome::Refused { errno }) => matches!(
             (*errno, Reason::stated(&report.log)),
@@ -128,23 +130,21 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
         (Want::Differs, outcome) => matches!(outcome, Outcome::Differs { .. }),
         (Want::Whatever, _) => true,
         (Want::Refused { errno, reason }, Outcome::Refused { errno: seen }) => {
-            errno == *seen && Reason::stated(&report.log) == Some(reason)
+            errno == *seen
+                && Reason::stated(&report.log) == Some(reason)
+                && (!op.has_own_log() || Reason::stated_to_context(&report.log) == Some(reason))
         }
         (Want::RefusedUnsaid(errno), Outcome::Refused { errno: seen }) => {
             errno == *seen && Reason::all(&report.log).is_empty()
         }
         (Want::Fails(errno), Outcome::Failed { errno: seen, .. }) => errno == *seen,
-        (Want::IoErrors, Outcome::Failed { errno: libc::EIO, .. }) => true,
+        (Want::FailsToWriteBack, Outcome::Failed { errno: libc::EIO | libc::ENOSPC, .. })
+        | (Want::IoErrors, Outcome::Failed { errno: libc::EIO, .. }) => true,
         (Want::IoErrors, Outcome::Done) => report.log.iter().any(|line| line.contains("I/O error")),
         (Want::NoIo, Outcome::Counted(io)) => io.writes == 0 && io.flushes == 0,
         (Want::SomeIo, Outcome::Counted(io)) => io.writes + io.flushes > 0,
         _ => false,
     }
-}
-
-/// Whether it leads to a volatile overlay: one that is mounted so, or was and is not mounted anew.
-fn is_volatile(op: &Op) -> bool {
-    matches!(op, Op::MountOverlay { mode: vremount_wire::Mode::Volatile, .. } | Op::RemountOverlay { .. })
 }
 
 fn in_words(report: &StepReport) -> String {
@@ -170,6 +170,7 @@ impl Seen {
             Want::Refused { errno, reason } => ("refused", Some(errno), Some(reason)),
             Want::RefusedUnsaid(errno) => ("refused", Some(errno), None),
             Want::Fails(errno) => ("failed", Some(errno), None),
+            Want::FailsToWriteBack => ("failed", None, None),
         };
         Seen { outcome: outcome.to_string(), errno: errno.map(errno_name), reason }
     }

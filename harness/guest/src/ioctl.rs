@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// A run of a file on its device, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +129,29 @@ pub fn shut_down(filesystem: &File) -> io::Result<()> {
     // SAFETY: the kernel reads a number, in spite of the direction that the request's number tells.
     unsafe { fs_ioc_shutdown(filesystem.as_raw_fd(), &raw mut no_flush) }?;
     Ok(())
+}
+
+/// mount_setattr(2) with `MOUNT_ATTR_IDMAP`: shows the users of a mount that is not attached yet as a user namespace maps
+/// them.
+pub fn map_users(mount: BorrowedFd<'_>, users: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: u64::try_from(users.as_raw_fd()).map_err(io::Error::other)?,
+    };
+    // SAFETY: the path is empty, and the structure of the size that is given lives until the call returns.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 nix::ioctl_write_int_bad!(tiocsctty, libc::TIOCSCTTY);

@@ -10,6 +10,7 @@ mod error;
 mod fault;
 mod files;
 mod forgeries;
+mod fs_context;
 mod handle;
 mod ioctl;
 mod kernel_log;
@@ -19,6 +20,7 @@ mod loops;
 mod marker;
 mod module;
 mod mounts;
+mod namespace;
 mod overlay;
 mod run;
 mod shell;
@@ -36,8 +38,9 @@ use error::{Failure, context};
 
 fn main() {
     if std::process::id() != 1 {
-        eprintln!("vremount-guest is PID 1 of a vremount machine and does nothing anywhere else");
-        std::process::exit(2);
+        let args: Vec<_> = std::env::args().skip(1).collect();
+        let done = namespace::act(&args).inspect_err(|failure| eprintln!("{failure}"));
+        std::process::exit(if done.is_ok() { 0 } else { 2 });
     }
     // Without a program nobody knows how this machine is switched off; a restart ends most of them.
     let mut shutdown = Shutdown::Restart;

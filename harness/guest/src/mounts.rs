@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{IFlags, ioctl_setflags};
 use sys_mount::{Mount, MountFlags, UnmountFlags, unmount};
 use vremount_wire::{Disk, Filesystem, Layers, Via};
 
 use crate::error::{Failure, context};
-use crate::ioctl;
-use crate::overlay;
+use crate::{ioctl, namespace, overlay};
 
 /// The upper filesystem of a disk, as an overlay reaches it.
 pub fn upper_filesystem(disk: Disk, via: Via) -> PathBuf {
@@ -18,6 +18,7 @@ pub fn upper_filesystem(disk: Disk, via: Via) -> PathBuf {
         Via::Bind => PathBuf::from(format!("/bind/{disk}")),
         Via::Again => PathBuf::from(format!("/again/{disk}")),
         Via::Moved => PathBuf::from(format!("/moved/{disk}")),
+        Via::Idmapped => PathBuf::from(format!("/idmapped/{disk}")),
     }
 }
 
@@ -65,6 +66,22 @@ pub fn make_layers(disk: Disk) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Layers anew that ignore case, with a lower one beside them: all layers do, or none.
+pub fn make_layers_that_ignore_case(disk: Disk) -> Result<(), Failure> {
+    /// `FS_CASEFOLD_FL`
+    const CASEFOLD: u32 = 0x4000_0000;
+    let at = upper_filesystem(disk, Via::Mount);
+    for folder in ["upper", "work", "lower"].map(|name| at.join(name)) {
+        if folder.exists() {
+            context("remove", &folder, fs::remove_dir_all(&folder))?;
+        }
+        context("create", &folder, fs::create_dir(&folder))?;
+        let opened = context("open", &folder, fs::File::open(&folder))?;
+        context("make ignore case", &folder, ioctl_setflags(&opened, IFlags::from_bits_retain(CASEFOLD)))?;
+    }
+    Ok(())
+}
+
 /// Where a file of the host is in the guest.
 pub fn host_file(file: &Path) -> Result<PathBuf, Failure> {
     let at = Path::new("/host");
@@ -86,6 +103,7 @@ pub fn reach(disk: Disk, via: Via, device: &Path, fs: &Filesystem) -> Result<(),
         Via::Again => return mount_upper(device, &to, fs, ""),
         Via::Bind => MountFlags::BIND,
         Via::Moved => MountFlags::MOVE,
+        Via::Idmapped => return namespace::mount_idmapped(&from, &to),
     };
     context("mount the upper filesystem at", &to, Mount::builder().flags(flags).mount(&from, &to)).map(drop)
 }

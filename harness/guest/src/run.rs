@@ -18,11 +18,13 @@ use crate::handle::{self, Handle};
 use crate::kernel_log::KernelLog;
 use crate::overlay::{self, Overlay, merged};
 use crate::snapshot::Snapshot;
-use crate::{data, files, forgeries, ioctl, marker, module, mounts, siege};
+use crate::{data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, siege};
 
 pub struct Runner<'a> {
     program: &'a Program,
     log: KernelLog,
+    /// What fs contexts logged in this step.
+    told: Vec<String>,
     disks: BTreeMap<Id, Disk>,
     /// Opened when the upper filesystem was mounted: what syncfs(2) on it reports happened since.
     witnesses: BTreeMap<Id, File>,
@@ -45,6 +47,7 @@ impl<'a> Runner<'a> {
         Ok(Runner {
             program,
             log: KernelLog::open()?,
+            told: Vec::new(),
             disks: BTreeMap::new(),
             witnesses: BTreeMap::new(),
             snapshots: BTreeMap::new(),
@@ -64,7 +67,9 @@ impl<'a> Runner<'a> {
         let started = Instant::now();
         let outcome = self.run(op).unwrap_or_else(Outcome::from);
         let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(StepReport { index, outcome, log: self.log.read()?, us })
+        let mut log = self.log.read()?;
+        log.append(&mut self.told);
+        Ok(StepReport { index, outcome, log, us })
     }
 
     fn run(&mut self, op: &Op) -> Result<Outcome, Failure> {
@@ -72,6 +77,11 @@ impl<'a> Runner<'a> {
             Op::MountOverlay { disk, layers, mode, via, options } => {
                 return Overlay { disk: *disk, layers: *layers, mode: *mode, via: *via, options }.mount();
             }
+            Op::MountOverlayByContext { disk, mode, options } => {
+                let overlay = Overlay::of(*disk, *mode);
+                return fs_context::mount(&overlay.data(options), &merged(*disk, Layers::First), &mut self.told);
+            }
+            Op::MountInUserNamespace { disk, mode, options } => return namespace::mount(*disk, *mode, options),
             Op::RemountOverlay { disk, options } => return overlay::remount(&merged(*disk, Layers::First), options),
             Op::Cycle { disk, times } => return cycle(*disk, *times),
             Op::Race { disk, mounts } => return siege::race(*disk, *mounts),
@@ -309,6 +319,11 @@ fn on_filesystem(op: &Op) -> Result<(), Failure> {
         Op::RemoveLeftBehind { disk } => {
             let folder = mounts::workdir(*disk).join("work/left");
             context("remove", &folder, fs::remove_dir_all(&folder))
+        }
+        Op::FoldCase { disk } => mounts::make_layers_that_ignore_case(*disk),
+        Op::SyncOverlay { disk } => on_open(&merged(*disk, Layers::First), "syncfs", |file| Ok(syncfs(file)?)),
+        Op::FsyncOverlayFile { disk, file } => {
+            on_open(&merged(*disk, Layers::First).join(file), "fsync", File::sync_all)
         }
         Op::MakeLowers { count } => overlay::make_lowers(*count),
         Op::Write { disk, layers, place, file, bytes, seed } => {

@@ -12,6 +12,8 @@ impl Level {
     pub const PRISTINE: Level = Level(0);
     /// The first patch, the only one that changes more than overlayfs and documentation.
     pub const FIRST: Level = Level(1);
+    /// The second patch, which is documentation.
+    pub const DOCUMENTED: Level = Level(2);
     pub const FULL: Level = Level(4);
 
     #[must_use]

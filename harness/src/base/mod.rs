@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernel bases, from `ci/bases.toml`, and the levels of a series.
 
+mod feature;
 mod level;
 mod spec;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use feature::Feature;
 pub use level::{Level, NotALevel};
 pub use spec::Spec;
 
@@ -28,6 +30,12 @@ pub struct Base {
     /// What make needs to be told to build it.
     #[serde(default)]
     pub make: Vec<String>,
+    /// Fragments of `vm-images/config/` on top of those that every kernel has: options that only newer ones know.
+    #[serde(default)]
+    pub config: Vec<String>,
+    /// What its overlayfs has that not all have.
+    #[serde(default)]
+    pub has: BTreeSet<Feature>,
     /// Patches of `vm-images/fixes/` without which a kernel for that architecture does not run on today's machines. They
     /// come before the series and are part of every level.
     #[serde(default)]
@@ -177,7 +185,12 @@ mod tests {
         assert_eq!(base.name, "5.10.13");
         assert!(matches!(Base::find(&root, Some("2.4.0")), Err(Error::Unknown { .. })));
         let all = Base::all(&root).unwrap();
-        assert!(all.iter().all(|base| root.join("patches").join(&base.series).is_dir()));
+        for base in &all {
+            assert!(root.join("patches").join(&base.series).is_dir(), "{}", base.series);
+            let files = base.config.iter().map(|name| root.join("vm-images/config").join(name));
+            let fixes = base.fixes.values().flatten().map(|name| root.join("vm-images/fixes").join(name));
+            files.chain(fixes).for_each(|file| assert!(file.is_file(), "{}", file.display()));
+        }
         assert!(all.iter().any(|base| base.name == "5.10.13"));
     }
 

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use super::make::Make;
 use super::{Arch, Error};
 
-/// The fragments of a kernel, the last word last: what every kernel has, what its architecture needs, and what was asked
-/// for on top (`NAME.config`, with what only one architecture has in `NAME-ARCH.config`).
-pub fn fragments(root: &Path, arch: Arch, further: Option<&str>) -> Result<Vec<PathBuf>, Error> {
+/// The fragments of a kernel, the last word last: what every kernel has, what its architecture needs, what the base adds, and
+/// what was asked for on top (`NAME.config`, with what only one architecture has in `NAME-ARCH.config`).
+pub fn fragments(root: &Path, arch: Arch, base: &[String], further: Option<&str>) -> Result<Vec<PathBuf>, Error> {
     let folder = root.join("vm-images/config");
     let file = |name: &str| folder.join(format!("{name}.config"));
     let mut fragments = vec![file("base"), file(arch.name())];
+    fragments.extend(base.iter().map(|name| folder.join(name)));
     if let Some(name) = further {
         let path = file(name);
         if !path.is_file() {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 pub use arch::Arch;
 pub use clock::Clock;
+pub(crate) use config::{configure, fragments};
+pub(crate) use make::Make;
 pub use store::Store;
 
 use crate::base::{Base, Carries, Level};
@@ -103,7 +105,7 @@ pub enum Error {
 }
 
 impl Error {
-    fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |cause| Error::Io { what, path, cause }
     }
@@ -182,10 +184,14 @@ pub fn key(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<String, Err
     Ok(format!("{}-{}", plan.store.key(), series.state(wish.level)))
 }
 
-fn series(project: &Project, base: &Base, arch: Arch) -> Result<Series, Error> {
+/// The series of a base, on top of the fixes that an architecture needs.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn series(project: &Project, base: &Base, arch: Arch) -> Result<Series, series::Error> {
     let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
     let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
-    Ok(Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries)?)
+    Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries)
 }
 
 /// What has to be there in the end.
@@ -207,7 +213,7 @@ impl<'a> Plan<'a> {
             Level::PRISTINE => vec![Level::PRISTINE],
             _ => Level::patched().collect(),
         };
-        let fragments = config::fragments(&project.root, arch, fragment)?;
+        let fragments = config::fragments(&project.root, arch, &base.config, fragment)?;
         let source = source::id(project, &base.source)?;
         let inputs =
             store::Inputs { base, source: &source, arch, image_state: series.state(levels[0]), fragments: &fragments };

@@ -14,6 +14,7 @@ pub fn describe(op: &Op) -> String {
         Op::RemountUpper { disk, options } => format!("mount -o remount upper filesystem {disk}{}", with(options)),
         Op::Reach { disk, via: Via::Bind } => format!("bind-mount upper filesystem {disk}"),
         Op::Reach { disk, via: Via::Again } => format!("mount the device of upper filesystem {disk} again"),
+        Op::Reach { disk, via: Via::Idmapped } => format!("bind-mount upper filesystem {disk} with other users"),
         Op::Reach { disk, via: Via::Moved } => format!("move the mount of upper filesystem {disk}"),
         Op::Reach { disk, via: Via::Mount } => format!("reach upper filesystem {disk}"),
         Op::Unreach { disk, via } => format!("take back the{} of upper filesystem {disk}", way(*via)),
@@ -23,16 +24,21 @@ pub fn describe(op: &Op) -> String {
         Op::FreshUpper { disk } => format!("make fresh upper and work directories on {disk}"),
         Op::RemoveMarker { disk } => format!("remove work/incompat/volatile on {disk}"),
         Op::MountOverlay { disk, layers, mode, via, options } => {
-            let mode = match mode {
-                Mode::Volatile => "volatile",
-                Mode::Durable => "durable",
-            };
+            let mode = mode_in_words(*mode);
             let via = match via {
                 Via::Mount => String::new(),
                 via => format!(" through the{}", way(*via)),
             };
             format!("mount {}overlay on {disk}{via}, {mode}{}", which(*layers), with(options))
         }
+        Op::MountOverlayByContext { disk, mode, options } => {
+            format!("mount overlay on {disk} by fsopen(2), {}{}", mode_in_words(*mode), with(options))
+        }
+        Op::MountInUserNamespace { disk, mode, options } => {
+            let mode = mode_in_words(*mode);
+            format!("mount overlay on {disk} in a user namespace, {mode}{}, and unmount it", with(options))
+        }
+        Op::FoldCase { disk } => format!("make fresh layers on {disk} that ignore case"),
         Op::UnmountOverlay { disk, layers, lazy } => {
             format!("unmount{} {}overlay on {disk}", lazily(*lazy), which(*layers))
         }
@@ -69,6 +75,8 @@ pub fn describe(op: &Op) -> String {
         Op::WriteBackData { disk, file } => format!("write back {file} of upper {disk}, unseen"),
         Op::SyncUpper { disk } => format!("syncfs(2) upper filesystem {disk}"),
         Op::SyncUpperAfresh { disk } => format!("syncfs(2) upper filesystem {disk} on a new file descriptor"),
+        Op::SyncOverlay { disk } => format!("syncfs(2) overlay on {disk}"),
+        Op::FsyncOverlayFile { disk, file } => format!("fsync(2) {file} of overlay on {disk}"),
         Op::SyncUpperLater { disk, ms } => format!("syncfs(2) upper filesystem {disk} in another thread in {ms} ms"),
         Op::HasEnded => "the other thread has ended".to_string(),
         Op::Join => "wait for the other thread".to_string(),
@@ -110,6 +118,13 @@ pub fn describe(op: &Op) -> String {
     }
 }
 
+fn mode_in_words(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Volatile => "volatile",
+        Mode::Durable => "durable",
+    }
+}
+
 fn with(options: &str) -> String {
     if options.is_empty() { String::new() } else { format!(" with {options}") }
 }
@@ -132,6 +147,7 @@ fn way(via: Via) -> &'static str {
         Via::Bind => " bind mount",
         Via::Again => " mount of the same device",
         Via::Moved => " moved mount",
+        Via::Idmapped => " bind mount with other users",
     }
 }
 

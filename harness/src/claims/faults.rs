@@ -75,7 +75,6 @@ fn windows() -> Vec<Claim> {
 
 /// New files take new blocks, which a disk without space cannot give.
 fn full() -> Vec<Claim> {
-    const JOURNALS: &[Fs] = &[Fs::Ext4, Fs::Btrfs, Fs::BtrfsSubvolume];
     let full = |script: Script, fault| {
         let more = Op::Write {
             disk: Disk::A,
@@ -86,9 +85,25 @@ fn full() -> Vec<Claim> {
             seed: SECOND_SEED,
         };
         let filled = script.mounted(Volatile).write().run(SYNC).break_with(fault).run(more);
-        filled.given(SYNC, Want::Fails(EIO)).heal().unmount()
+        // Filesystems differ in what they make of it.
+        filled.given(SYNC, Want::FailsToWriteBack).heal().unmount()
     };
     let writable = || Op::UpperWritable { disk: Disk::A };
+    // What is written more makes it notice.
+    let read_only = |noticed| {
+        let even_more = Op::Write {
+            disk: Disk::A,
+            layers: Layers::First,
+            place: Place::Upper,
+            file: "data/even-more".to_string(),
+            bytes: BYTES,
+            seed: SECOND_SEED,
+        };
+        full(Script::on_upper(), Fault::NoSpace)
+            .given(SYNC, Want::Whatever)
+            .given(even_more, noticed)
+            .given(writable(), Want::Fails(EROFS))
+    };
     let thin = || Script(Vec::new()).attach_on(Disk::A, Stack::Thin, "");
     vec![
         claim(
@@ -107,23 +122,21 @@ fn full() -> Vec<Claim> {
             "An upper that found no space for its journal is read-only, and refused for that",
             HAD_ERRORS,
             0,
-            full(Script::on_upper(), Fault::NoSpace)
-                .given(SYNC, Want::Whatever)
-                .given(
-                    Op::Write {
-                        disk: Disk::A,
-                        layers: Layers::First,
-                        place: Place::Upper,
-                        file: "data/even-more".to_string(),
-                        bytes: BYTES,
-                        seed: SECOND_SEED,
-                    },
-                    Want::Fails(EROFS),
-                )
-                .given(writable(), Want::Fails(EROFS))
-                .refuses(Volatile, EINVAL, Reason::UpperReadOnly),
+            read_only(Want::Fails(EROFS)).refuses(Volatile, EINVAL, Reason::UpperReadOnly),
         )
-        .only(JOURNALS, "has no journal that must be written to go on"),
+        .only(&[Fs::Ext4], "has no journal that must be written to go on"),
+        claim(
+            "no-space-below-btrfs",
+            "A btrfs that found no space for its trees is read-only, and refused for that",
+            HAD_ERRORS,
+            0,
+            // Some of them cannot even be read any more, so that nobody can tell whether the mount changed anything.
+            read_only(Want::Whatever).then(
+                overlay(Disk::A, Volatile, Via::Mount),
+                Want::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
+            ),
+        )
+        .only(&[Fs::Btrfs, Fs::BtrfsSubvolume], "has no trees that must be written to go on"),
         claim(
             "pool-full",
             "Refused after writeback found no space in the pool of a thin volume",

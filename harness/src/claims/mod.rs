@@ -6,6 +6,7 @@ mod describe;
 mod faults;
 mod features;
 mod hostile;
+mod interfaces;
 mod lifecycle;
 mod outcome;
 mod races;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use step::Script;
 
+use crate::base::{Base, Feature};
 use crate::build::Arch;
 use crate::image::Fs;
 use vremount_wire::{Disk, Op};
@@ -42,6 +44,12 @@ pub struct Claim {
     pub steps: Vec<Step>,
     /// The filesystems it is about, and what is different on the others; none: all.
     pub only: Option<(&'static [Fs], &'static str)>,
+    /// What a base must have for it to be about that base.
+    pub needs: Option<Feature>,
+    /// With this in the base it holds from another level on.
+    pub earlier: Option<(Feature, u8)>,
+    /// What the base it is made for lacks, in words.
+    pub lacks: Option<&'static str>,
 }
 
 impl Claim {
@@ -51,9 +59,33 @@ impl Claim {
         Claim { only: Some((on, why)), ..self }
     }
 
-    /// Why it says nothing about a filesystem.
+    /// Says that it is about bases that have this.
+    #[must_use]
+    fn needs(self, feature: Feature) -> Self {
+        Claim { needs: Some(feature), ..self }
+    }
+
+    /// Says that with this in the base less of the series makes it hold.
+    #[must_use]
+    fn earlier(self, feature: Feature, since: u8) -> Self {
+        Claim { earlier: Some((feature, since)), ..self }
+    }
+
+    /// As it is on a base.
+    #[must_use]
+    fn on(self, base: &Base) -> Self {
+        let has = |feature: &Feature| base.has.contains(feature);
+        let since = self.earlier.filter(|(feature, _)| has(feature)).map_or(self.since, |(_, since)| since);
+        let lacks = self.needs.filter(|feature| !has(feature)).map(Feature::missing);
+        Claim { since, lacks, ..self }
+    }
+
+    /// Why it says nothing about a filesystem of its base.
     #[must_use]
     pub fn skipped_on(&self, fs: Fs) -> Option<&'static str> {
+        if self.lacks.is_some() {
+            return self.lacks;
+        }
         let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_disk));
         match self.only {
             Some((on, _)) if on.contains(&fs) => None,
@@ -103,13 +135,20 @@ impl Claim {
     }
 }
 
-/// Every claim, in the order in which they are told.
+/// Every claim as it is on a base.
+#[must_use]
+pub fn of(base: &Base) -> Vec<Claim> {
+    all().into_iter().map(|claim| claim.on(base)).collect()
+}
+
+/// Every claim, in the order in which they are told, whatever base there is.
 #[must_use]
 pub fn all() -> Vec<Claim> {
     let topics = [
         ("accepted", accepted::claims()),
         ("lifecycle", lifecycle::claims()),
         ("features", features::claims()),
+        ("interfaces", interfaces::claims()),
         ("refused", refused::claims()),
         ("hostile", hostile::claims()),
         ("races", races::claims()),
@@ -121,7 +160,18 @@ pub fn all() -> Vec<Claim> {
 }
 
 fn claim(name: &'static str, title: &'static str, sentence: &'static str, since: u8, script: Script) -> Claim {
-    Claim { name, topic: "", title, sentence, since, steps: script.0, only: None }
+    Claim {
+        name,
+        topic: "",
+        title,
+        sentence,
+        since,
+        steps: script.0,
+        only: None,
+        needs: None,
+        earlier: None,
+        lacks: None,
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +201,7 @@ mod tests {
             let breaks = |step: &Step| matches!(step, Step::Given(Op::Break { .. }, _));
             // A race that is not slowed down, and a mount that no allocation fails, cannot be told by themselves.
             let evidence = |step: &Step| match step {
-                Step::Given(_, Want::Fails(_) | Want::IoErrors) => true,
+                Step::Given(_, Want::Fails(_) | Want::FailsToWriteBack | Want::IoErrors) => true,
                 Step::Then(op, _) => matches!(op, Op::Race { .. }),
                 _ => false,
             };

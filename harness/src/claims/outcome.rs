@@ -41,6 +41,7 @@ impl fmt::Display for Want {
             Want::Refused { errno, reason } => write!(f, "refused {} {reason}", errno_name(*errno)),
             Want::RefusedUnsaid(errno) => write!(f, "refused {}, no reason stated", errno_name(*errno)),
             Want::Fails(errno) => write!(f, "fails {}", errno_name(*errno)),
+            Want::FailsToWriteBack => f.write_str("fails EIO or ENOSPC"),
             Want::IoErrors => f.write_str("I/O errors logged"),
             Want::NoIo => f.write_str("no writes, no flushes"),
             Want::SomeIo => f.write_str("writes or flushes"),

@@ -78,6 +78,8 @@ pub enum Want {
     RefusedUnsaid(i32),
     /// Failed with this errno.
     Fails(i32),
+    /// Failed with EIO or ENOSPC.
+    FailsToWriteBack,
     /// Failed with EIO, or the kernel logged I/O errors meanwhile.
     IoErrors,
     /// A comparison that finds a difference.

@@ -6,12 +6,20 @@ use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Fault, Op};
 
 use super::sentence::{ERRSEQ, HAD_ERRORS};
-use super::step::{SYNC, Script, Want};
+use super::step::{FILE, SYNC, Script, Want};
 use super::{Claim, claim};
+use crate::base::Feature;
 use crate::reason::Reason;
 
 /// Dirty data is written back when it is 30 s old, by a thread that looks every 5 s.
 pub const EXPIRED_MS: u64 = 40_000;
+
+/// Not once, as syncfs(2) does on other filesystems: again and again.
+fn told_by_sync(script: Script) -> Script {
+    let sync = || Op::SyncOverlay { disk: Disk::A };
+    let fsync = Op::FsyncOverlayFile { disk: Disk::A, file: FILE.to_string() };
+    [sync(), sync(), fsync, sync()].into_iter().fold(script, |script, op| script.then(op, Want::Fails(EIO)))
+}
 
 pub fn claims() -> Vec<Claim> {
     vec![
@@ -127,6 +135,35 @@ pub fn claims() -> Vec<Claim> {
                 .mounts(Volatile)
                 .unmount()
                 .mounts(Volatile),
-        ),
+        )
+        .earlier(Feature::SyncErrors, 3),
+        claim(
+            "error-is-told-by-sync",
+            "Every sync of a volatile overlay fails once there was an error, whoever else was told of it",
+            HAD_ERRORS,
+            0,
+            told_by_sync(Script::on_upper().doomed().fails_seen_by(SYNC)),
+        )
+        .needs(Feature::SyncErrors),
+        claim(
+            "error-is-told-by-sync-after-reuse",
+            "Every sync of an overlay that was reused fails once there was an error, and it is not reused again",
+            HAD_ERRORS,
+            4,
+            told_by_sync(
+                Script::on_upper()
+                    .mounted(Volatile)
+                    .write()
+                    .run(SYNC)
+                    .unmount()
+                    .mounts(Volatile)
+                    .break_data(Disk::A)
+                    .write_again()
+                    .fails_seen_by(SYNC),
+            )
+            .unmount()
+            .refuses_for_error(),
+        )
+        .needs(Feature::SyncErrors),
     ]
 }

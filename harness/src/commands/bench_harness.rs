@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Which;
 use super::bench_build::Stages;
+use crate::base::Base;
 use crate::build::Arch;
 use crate::claims;
 use crate::error::{Error, Exit};
@@ -108,7 +109,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let executors = labs.iter().zip(&proofs).map(|(lab, proofs)| Figures::new(lab, proofs)).collect();
     let mut bench =
         Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors, build: None };
-    bench.executors[0].many = Some(many(&labs[0]));
+    bench.executors[0].many = Some(many(&labs[0], &base));
     if let Some(arch) = options.build {
         bench.build = Some(Stages::time(&project, &kernel, arch)?);
     }
@@ -122,12 +123,12 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 }
 
 /// All claims, again and again.
-fn many(lab: &Lab) -> Many {
+fn many(lab: &Lab, base: &Base) -> Many {
     let jobs = jobs(None, MEMORY_MIB);
     let bar = progress::count("timing many", VERDICTS);
     let started = Instant::now();
     let mut verdicts = 0;
-    let claims = claims::all();
+    let claims = claims::of(base);
     let provable = claims.iter().filter(|claim| claim.skipped_on(Fs::Ext4).is_none());
     let cases: Vec<_> = provable.map(|claim| Case { claim, fs: Fs::Ext4 }).collect();
     while verdicts < VERDICTS {

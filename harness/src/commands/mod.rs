@@ -5,6 +5,7 @@ mod base;
 mod bench_build;
 mod bench_harness;
 mod cache;
+mod check_series;
 mod claims;
 mod explore;
 mod kernel;
@@ -62,6 +63,8 @@ enum Command {
     Base(base::Options),
     /// Time the harness itself, on every executor
     BenchHarness(bench_harness::Options),
+    /// Check the patches of a series as reviewers' tools do
+    CheckSeries(check_series::Options),
     /// Show what the cache holds, or make room
     Cache(cache::Options),
 }
@@ -83,6 +86,7 @@ impl Cli {
             Command::Shell(options) => shell::run(&options),
             Command::Base(options) => base::run(&options),
             Command::BenchHarness(options) => bench_harness::run(&options),
+            Command::CheckSeries(options) => check_series::run(&options),
             Command::Cache(options) => cache::run(&options),
         }
     }

@@ -53,7 +53,9 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let claims = options.filters.claims()?;
+    let project = Project::find()?;
+    let base = options.which.base(&project)?;
+    let claims = options.filters.claims(&base)?;
     let filesystems = options.filters.filesystems();
     let mut cases = select::cases(&claims, &filesystems);
     cases.retain(|case| options.shard.is_none_or(|shard| shard.has(case.claim.name, case.fs)));
@@ -65,10 +67,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         return Err(not_repeatable("qemu"));
     }
     let files = options.files.open()?;
-    let project = Project::find()?;
     let _cache = project.use_cache()?;
     let Options { which, executor: wanted, resume, shard, .. } = options;
-    let base = which.base(&project)?;
     let (kernel, filesystems) = (which.kernel(&base), filesystems.as_slice());
     let order = Order { kernel, filesystems, wanted: *wanted, resume: *resume, shard: *shard };
     let how = How { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };

@@ -73,8 +73,7 @@ impl Series {
     /// Stands for all patches up to this level: the same text, the same patches.
     #[must_use]
     pub fn state(&self, level: Level) -> &str {
-        let last = self.count(level).checked_sub(1).and_then(|last| self.steps.get(last));
-        last.map_or("pristine", |step| &step.state)
+        self.last(level).map_or("pristine", |step| &step.state)
     }
 
     /// How many steps make a level.
@@ -104,14 +103,45 @@ impl Series {
         Ok(())
     }
 
+    /// Brings a work tree to the pristine kernel with the last patch of a level and none of those before it.
+    ///
+    /// # Errors
+    /// If it does not apply as it is, or git fails.
+    pub fn check_out_alone(&self, pristine: &Tree, tree: &Path, level: Level) -> Result<(), Error> {
+        self.check_out(pristine, tree, Level::PRISTINE)?;
+        self.last(level).map_or(Ok(()), |step| step.apply(tree))
+    }
+
+    /// The file of the last patch of a level; none at level 0.
+    #[must_use]
+    pub fn patch(&self, level: Level) -> Option<&Path> {
+        Some(&self.last(level)?.patch)
+    }
+
+    fn last(&self, level: Level) -> Option<&Step> {
+        self.count(level).checked_sub(1).and_then(|last| self.steps.get(last))
+    }
+
     /// The paths that patches 2 and later change, a line each; the tree must have been at the highest level.
     ///
     /// # Errors
     /// If git fails.
     pub fn changes_after_first(&self, pristine: &Tree, tree: &Path) -> Result<String, tool::Error> {
+        self.changes_between(pristine, tree, Level::FIRST)
+    }
+
+    /// The paths that the series changes, a line each; the tree must have been at the highest level.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub fn changes(&self, pristine: &Tree, tree: &Path) -> Result<String, tool::Error> {
+        self.changes_between(pristine, tree, Level::PRISTINE)
+    }
+
+    fn changes_between(&self, pristine: &Tree, tree: &Path, from: Level) -> Result<String, tool::Error> {
         let mut diff = in_tree(tree, ["diff", "--name-only"]);
         let tag = |level| self.tag(pristine, self.count(level));
-        tool::run("compare levels", diff.arg(tag(Level::FIRST)).arg(tag(Level::FULL)))
+        tool::run("compare levels", diff.arg(tag(from)).arg(tag(Level::FULL)))
     }
 
     /// Levels of different trees are in one repository.

@@ -10,9 +10,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use vremount::base::Base;
+
 /// The root of this checkout.
 pub fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// The base that proofs are about: `BASE`, as make passes it on, or the default one.
+pub fn base() -> Base {
+    Base::find(&checkout(), std::env::var("BASE").ok().as_deref()).unwrap()
 }
 
 /// The command itself.

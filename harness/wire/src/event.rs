@@ -30,13 +30,16 @@ pub enum Event {
     GaveUp { why: String },
 }
 
+/// Before each line of a report's log that is from the log of an fs context and not from the kernel's.
+pub const FS_CONTEXT: &str = "fs context: ";
+
 /// What came of one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Place in the program, from 0.
     pub index: usize,
     pub outcome: Outcome,
-    /// What the kernel logged meanwhile, without time stamps.
+    /// What the kernel logged meanwhile, without time stamps; then what an fs context did.
     pub log: Vec<String>,
     /// Microseconds of guest time.
     pub us: u64,

@@ -14,7 +14,7 @@ mod program;
 mod term;
 
 pub use bytes::Bytes;
-pub use event::{Event, Io, Outcome, StepReport};
+pub use event::{Event, FS_CONTEXT, Io, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};
 pub use harm::{Elsewhere, Fault, Field, Forgery, Impostor};
 pub use op::Op;

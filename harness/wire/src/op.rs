@@ -71,6 +71,24 @@ pub enum Op {
         via: Via,
         options: String,
     },
+    /// The same by fsopen(2), fsconfig(2) and fsmount(2), option by option. What the log of the context says is told with
+    /// what the kernel logs, each line behind [`FS_CONTEXT`](crate::FS_CONTEXT).
+    MountOverlayByContext {
+        disk: Disk,
+        mode: Mode,
+        options: String,
+    },
+    /// Gives the directories to user 1000, who mounts an overlay in a user namespace of his own and unmounts it again.
+    /// Outcome: `mounted` or `refused`.
+    MountInUserNamespace {
+        disk: Disk,
+        mode: Mode,
+        options: String,
+    },
+    /// Makes `upper` and `work` anew, and `lower` beside them, as directories that ignore case (`FS_CASEFOLD_FL`).
+    FoldCase {
+        disk: Disk,
+    },
     UnmountOverlay {
         disk: Disk,
         layers: Layers,
@@ -202,6 +220,10 @@ pub enum Op {
     SyncUpperAfresh {
         disk: Disk,
     },
+    /// syncfs(2) on the mounted overlay.
+    SyncOverlay {
+        disk: Disk,
+    },
     /// Starts a thread that waits so long and then does what `SyncUpperAfresh` does.
     SyncUpperLater {
         disk: Disk,
@@ -219,6 +241,11 @@ pub enum Op {
     },
     /// fsync(2) of a file of the upperdir, around the overlay: is told of a flush that failed.
     FsyncUpperFile {
+        disk: Disk,
+        file: String,
+    },
+    /// fsync(2) of a file of the mounted overlay.
+    FsyncOverlayFile {
         disk: Disk,
         file: String,
     },
@@ -327,6 +354,32 @@ impl Op {
     #[must_use]
     pub fn is_race(&self) -> bool {
         matches!(self, Op::Race { .. })
+    }
+
+    /// Whether what it mounts is to be volatile: of all options that say so the last counts. What is mounted with `-o remount`
+    /// is a volatile overlay, and stays one.
+    #[must_use]
+    pub fn asks_volatile(&self) -> bool {
+        if matches!(self, Op::RemountOverlay { .. }) {
+            return true;
+        }
+        let (Op::MountOverlay { mode, options, .. }
+        | Op::MountOverlayByContext { mode, options, .. }
+        | Op::MountInUserNamespace { mode, options, .. }) = self
+        else {
+            return false;
+        };
+        let said = |option: &str| match option.strip_prefix("fsync=") {
+            Some(mode) => Some(mode == "volatile"),
+            None => (option == "volatile").then_some(true),
+        };
+        options.split(',').filter_map(said).next_back().unwrap_or(*mode == Mode::Volatile)
+    }
+
+    /// Whether its mount has a log besides the kernel's.
+    #[must_use]
+    pub fn has_own_log(&self) -> bool {
+        matches!(self, Op::MountOverlayByContext { .. })
     }
 
     /// Whether it is about the disk below the upper filesystem, or about what stays there.

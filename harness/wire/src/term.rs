@@ -43,6 +43,8 @@ pub enum Via {
     Again,
     /// Its own mount moved (`MS_MOVE`) to `/moved/<disk>`.
     Moved,
+    /// A bind mount of it, `/idmapped/<disk>`, on which users 0 and 1000 have changed places.
+    Idmapped,
 }
 
 /// An overlay of a disk, by the layers it has.

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the overlayfs of a base has that not all have.
+
+use serde::Deserialize;
+
+/// What claims may ask of a base, so that none of them compares versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feature {
+    /// A volatile overlay tells writeback errors to those who sync, and is not mounted over one that nobody has seen (5.10.15).
+    SyncErrors,
+    /// Option `userxattr`, and with it overlays that are mounted in a user namespace (5.11).
+    Userxattr,
+    /// Layers on idmapped mounts (5.19).
+    IdmappedLayers,
+    /// Mounts by fsopen(2), with a log of their own (6.5).
+    FsContext,
+    /// Layers that ignore case (6.17).
+    Casefold,
+    /// Option `fsync=`, of which `volatile` is an alias (7.1, 6.12.80).
+    FsyncOption,
+}
+
+impl Feature {
+    /// What a base without it lacks, in words.
+    #[must_use]
+    pub fn missing(self) -> &'static str {
+        match self {
+            Feature::SyncErrors => "this base tells no writeback errors through a volatile overlay",
+            Feature::Userxattr => "this base has neither userxattr nor overlays in user namespaces",
+            Feature::IdmappedLayers => "this base takes no idmapped mounts as layers",
+            Feature::FsContext => "this base mounts no overlays by fsopen(2)",
+            Feature::Casefold => "this base takes no layers that ignore case",
+            Feature::FsyncOption => "this base has no option fsync",
+        }
+    }
+}

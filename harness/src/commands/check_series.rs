@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount check-series`
+
+use clap::Args;
+
+use crate::base::{Base, Source};
+use crate::check::{Finding, Outcome, check};
+use crate::error::{Error, Exit};
+use crate::project::Project;
+
+/// At every level: applies by `git am`; checkpatch --strict; sparse, W=1, kernel-doc and rst without a warning that the
+/// level below has not; overlay as a module and built in. The documentation patch applies alone, too.
+#[derive(Args)]
+pub struct Options {
+    /// Kernel base, from ci/bases.toml; may be given more than once [default: all]
+    #[arg(long = "base", value_name = "NAME")]
+    bases: Vec<String>,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let project = Project::find()?;
+    let _cache = project.use_cache()?;
+    let bases: Vec<Base> = match options.bases.as_slice() {
+        // What is not pinned by its content may not be there.
+        [] => Base::all(&project.root)?.into_iter().filter(|base| !matches!(base.source, Source::Git(_))).collect(),
+        names => names.iter().map(|name| Base::find(&project.root, Some(name))).collect::<Result<_, _>>()?,
+    };
+    let mut checked = Vec::new();
+    for base in &bases {
+        checked.push((base, check(&project, base)?));
+    }
+    let (mut found, mut undecided) = (0, 0);
+    for (base, findings) in &checked {
+        println!("Linux {}, series {}", base.name, base.series);
+        for Finding { level, check, outcome } in findings {
+            let (word, lines) = match outcome {
+                Outcome::Clean => ("ok", [].as_slice()),
+                Outcome::Found(lines) => ("FOUND", lines.as_slice()),
+                Outcome::CannotTell(why) => ("cannot tell", std::slice::from_ref(why)),
+            };
+            println!("  {level}  {:<14} {word}", check.to_string());
+            lines.iter().for_each(|line| println!("       {line}"));
+            found += usize::from(matches!(outcome, Outcome::Found(_)));
+            undecided += usize::from(matches!(outcome, Outcome::CannotTell(_)));
+        }
+    }
+    let checks: usize = checked.iter().map(|(_, findings)| findings.len()).sum();
+    println!("\n{checks} checks of {} bases: {found} found something, {undecided} cannot tell", bases.len());
+    Ok(match (found, undecided) {
+        (0, 0) => Exit::Holds,
+        (0, _) => Exit::CannotTell,
+        _ => Exit::Broken,
+    })
+}
