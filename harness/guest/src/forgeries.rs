@@ -2,6 +2,8 @@
 //! Checkpoints that none of our kernels wrote here, and mounts over each of them.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
 use vremount_wire::{Bytes, Disk, Field, Mode, Outcome};
 
@@ -124,9 +126,13 @@ impl Quiet {
     }
 }
 
+/// What is freed may wait for everybody to have let go of it (RCU), and a machine that is busy makes it wait.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Memory of the kernel's own objects, but for those that a cache gives back.
 fn kernel_kib() -> Result<u64, Failure> {
     drop_names()?;
+    sleep(GRACE);
     let path = "/proc/meminfo";
     let table = context("read", path, fs::read_to_string(path))?;
     let line = table.lines().find_map(|line| line.strip_prefix("Slab:"));
