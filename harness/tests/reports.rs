@@ -79,7 +79,7 @@ ok 2 error-unseen
 
 #[rstest]
 #[case::broken(0, "reuse", &[], 1, "FAIL", "not ok 1 ext4\n", "<failure ")]
-#[case::cannot_tell(4, "error-unseen", &["--no-faults"], 125, "ERROR", "not ok 1 ext4 # cannot tell\n", "<error ")]
+#[case::cannot_tell(4, "error-unseen", &["--no-faults"], 125, "ERROR", "not ok 1 ext4 # ERROR cannot tell\n", "<error ")]
 #[case::skipped(4, "error-unseen", &["--fs", "tmpfs"], 0, "SKIP", "ok 1 tmpfs # SKIP is in memory", "<skipped ")]
 fn what_does_not_hold_is_told_apart(
     #[case] level: u8,
@@ -157,7 +157,7 @@ fn an_interrupted_run_keeps_what_it_has_and_goes_on(#[values(Signal::SIGKILL, Si
     let tests = parsed(&kcidb)["tests"].as_array().unwrap().clone();
     assert_eq!(tests.len(), done.len() + missing);
     assert_eq!(tests.iter().filter(|test| test["status"] == "MISS").count(), missing);
-    assert_eq!(ktap.matches(" # missing\n").count(), missing);
+    assert_eq!(ktap.matches(" # ERROR missing\n").count(), missing);
     assert_eq!(junit.matches("type=\"missing\"").count(), missing);
 
     for other in [&["--no-faults"][..], &["--claim", "reuse"]] {

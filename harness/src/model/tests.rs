@@ -13,7 +13,9 @@ use crate::verdict::Verdict;
 /// Whether a step that leads to what was foretold is what a claim wants; a claim may want less.
 fn agrees(wanted: Want, foretold: Want) -> bool {
     match (wanted, foretold) {
-        (Want::Whatever, _) | (Want::IoErrors, Want::Fails(libc::EIO)) | (Want::MountedOrError, Want::Mounted) => true,
+        (Want::Whatever, _)
+        | (Want::IoErrors | Want::FailsToWriteBack, Want::Fails(libc::EIO))
+        | (Want::MountedOrError, Want::Mounted) => true,
         (Want::MountedOrError, Want::Refused { reason, .. }) => {
             matches!(reason, Reason::WritebackError | Reason::UnseenError)
         }
