@@ -13,8 +13,9 @@ use crate::overlay::Overlay;
 use crate::siege::drop_names;
 use crate::{marker, mounts};
 
-/// Less than what a leak of one smallest object in every mount would come to, and more than caches breathe.
-const TOLERATED_KIB: u64 = 56;
+/// More than what slabs keep half empty from one time to another (88 on tmpfs), and less than what a leak of 16 bytes in every
+/// mount comes to. Smaller ones are for kmemleak to find.
+const TOLERATED_KIB: u64 = 128;
 
 /// Forges as many checkpoints and mounts over each. The real one is there again afterwards.
 pub fn mount_over(disk: Disk, seed: u64, times: u32, log: &mut KernelLog) -> Result<Outcome, Failure> {
