@@ -12,7 +12,7 @@ use common::{base, stderr, stdout, vremount};
 use rstest::rstest;
 use serde_json::Value;
 use vremount::build::Arch;
-use vremount::claims::{self, Claim};
+use vremount::claims::{self, Claim, Step};
 use vremount::image::Fs;
 
 /// A claim that sleeps takes its time under QEMU: those are left to User Mode Linux.
@@ -192,10 +192,17 @@ fn the_time_of_the_host_does_not_repeat() {
 #[rstest]
 fn without_faults_nobody_can_tell(#[values("uml", "qemu")] executor: &str) {
     let (code, report) = verify_on(executor, &["--no-faults"]);
-    let evidence = |claim: &Claim| if claim.has_fault() { "cannot-tell" } else { "holds" };
-    let expected = expected(executor, evidence);
+    let breaks = |claim: &Claim| claim.steps.iter().any(Step::is_fault);
+    let evidence = |claim: &Claim| if breaks(claim) { "cannot-tell" } else { "holds" };
+    let mut expected = expected(executor, evidence);
+    let mut seen = verdicts(&report);
+    // On two processors mounts may race without being slowed down, or not.
+    let may_race: Vec<_> = claims::all().into_iter().filter(|claim| claim.faults().contains("slow-reads")).collect();
+    for verdicts in [&mut expected, &mut seen] {
+        verdicts.retain(|(name, _), _| may_race.iter().all(|claim| claim.name != name));
+    }
     assert!(expected.values().any(|verdict| verdict == "cannot-tell"));
-    assert_same(&verdicts(&report), &expected);
+    assert_same(&seen, &expected);
     assert_eq!(code, Some(125));
 }
 

@@ -125,7 +125,7 @@ impl Claim {
     /// Whether something is broken on purpose.
     #[must_use]
     pub fn has_fault(&self) -> bool {
-        self.steps.iter().any(Step::is_fault)
+        !self.faults().is_empty()
     }
 
     /// What is broken on purpose, by name.
