@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the matrix proves, from `ci/matrix.toml`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -10,6 +9,7 @@ use crate::base::{Base, Source};
 use crate::claims::{self, Claim};
 use crate::image::Fs;
 use crate::lab::Wanted;
+use crate::tables;
 
 const FILE: &str = "ci/matrix.toml";
 
@@ -38,10 +38,8 @@ pub struct Lane {
 /// Why it cannot be told what to prove.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("failed to read {path}: {cause}", path = path.display())]
-    Unreadable { path: PathBuf, cause: std::io::Error },
-    #[error("failed to understand {path}: {cause}", path = path.display())]
-    Malformed { path: PathBuf, cause: Box<toml::de::Error> },
+    #[error(transparent)]
+    Table(#[from] tables::Error),
     #[error("failed to find claim {0:?} of ci/matrix.toml: `vremount claims --names` lists all")]
     UnknownClaim(String),
 }
@@ -50,9 +48,7 @@ impl Lanes {
     /// # Errors
     /// If the file is not what it should be.
     pub fn read(root: &Path) -> Result<Self, Error> {
-        let path = root.join(FILE);
-        let text = fs::read_to_string(&path).map_err(|cause| Error::Unreadable { path: path.clone(), cause })?;
-        toml::from_str(&text).map_err(|cause| Error::Malformed { path, cause: Box::new(cause) })
+        Ok(tables::read(root, FILE)?)
     }
 
     /// Whether the source of a base can always be had.
@@ -78,7 +74,7 @@ impl Lane {
 
     #[must_use]
     pub fn filesystems(&self) -> Vec<Fs> {
-        Fs::ALL.into_iter().filter(|fs| self.filesystems.is_empty() || self.filesystems.contains(fs)).collect()
+        Fs::chosen(&self.filesystems)
     }
 }
 

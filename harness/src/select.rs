@@ -58,7 +58,7 @@ impl Filters {
     /// Each of them once, in the order in which they are told.
     #[must_use]
     pub fn filesystems(&self) -> Vec<Fs> {
-        Fs::ALL.into_iter().filter(|fs| self.filesystems.is_empty() || self.filesystems.contains(fs)).collect()
+        Fs::chosen(&self.filesystems)
     }
 }
 
@@ -136,7 +136,8 @@ mod tests {
         assert_eq!(chosen(&[], &[], &[]).unwrap().len(), claims::all().len());
         for claim in claims::all() {
             assert!(!claim.topic.is_empty());
-            assert_eq!(claim.has_fault(), !claim.faults().is_empty());
+            let breaks = claim.steps.iter().any(claims::Step::is_fault);
+            assert!(!breaks || !claim.faults().is_empty(), "{}", claim.name);
         }
     }
 

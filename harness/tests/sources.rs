@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use common::toy::Toy;
 use common::{stderr, stdout};
 use rstest::rstest;
-use sha2::{Digest, Sha256};
+use vremount::digest;
 
 const CANNOT_TELL: Option<i32> = Some(125);
 
@@ -210,7 +210,7 @@ fn a_tree_that_is_none(#[case] folder: &str, #[case] expected: &str) {
 fn a_tarball_is_fetched_no_more_than_it_has_to(#[case] from: &str, #[case] offline: bool) {
     let toy = Toy::new();
     let tarball = toy.path().join("linux_0.1.orig.tar.gz");
-    let hash: String = Sha256::digest(fs::read(&tarball).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = digest::of_file(&tarball).unwrap();
     let base = format!("tarball:{from}").replace("TARBALL", tarball.to_str().unwrap()).replace("HASH", &hash);
     built(&toy.kernel(&["--base", &base]));
     assert_eq!(module(&toy, 4), "overlay\npatch 3\npatch 4\n");
@@ -230,7 +230,7 @@ fn a_tarball_is_fetched_no_more_than_it_has_to(#[case] from: &str, #[case] offli
 fn a_base_has_any_kind_of_source(#[case] source: &str, #[case] expected: Option<&str>) {
     let toy = Toy::new();
     let tarball = toy.path().join("linux_0.1.orig.tar.gz");
-    let hash: String = Sha256::digest(fs::read(&tarball).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = digest::of_file(&tarball).unwrap();
     let source = source
         .replace("LINUX", toy.linux().to_str().unwrap())
         .replace("COMMIT", &toy.git(&["rev-parse", "HEAD~4"]))

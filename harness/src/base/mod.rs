@@ -7,14 +7,15 @@ mod spec;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
 pub use feature::Feature;
 pub use level::{Level, NotALevel};
 pub use spec::Spec;
+
+use crate::tables;
 
 /// The bases, below the root of the checkout.
 pub const FILE: &str = "ci/bases.toml";
@@ -112,10 +113,8 @@ struct Table {
 /// Why there is no such base.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("failed to read {path}: {cause}", path = path.display())]
-    Unreadable { path: PathBuf, cause: std::io::Error },
-    #[error("failed to understand {path}: {cause}", path = path.display())]
-    Malformed { path: PathBuf, cause: Box<toml::de::Error> },
+    #[error(transparent)]
+    Table(#[from] tables::Error),
     #[error("failed to find base {name:?}: ci/bases.toml has {known}")]
     Unknown { name: String, known: String },
 }
@@ -161,9 +160,7 @@ impl fmt::Display for Source {
 
 impl Table {
     fn read(root: &Path) -> Result<Self, Error> {
-        let path = root.join(FILE);
-        let text = fs::read_to_string(&path).map_err(|cause| Error::Unreadable { path: path.clone(), cause })?;
-        toml::from_str(&text).map_err(|cause| Error::Malformed { path, cause: Box::new(cause) })
+        Ok(tables::read(root, FILE)?)
     }
 }
 
@@ -175,6 +172,8 @@ pub fn numbers(version: &str) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use rstest::rstest;
 

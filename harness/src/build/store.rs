@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Arch, Error, Kernel, Module, Wish};
 use crate::base::{Base, Level};
+use crate::digest;
 use crate::tool;
 
 /// Everything that shows in an image.
@@ -50,7 +51,7 @@ impl Store {
         for fragment in inputs.fragments {
             add(&fs::read(fragment).map_err(Error::io("read", fragment))?);
         }
-        let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = digest::short(hash);
         let key = format!("{}-{}-{digest}", inputs.base.name, inputs.arch.name());
         let (kept, scratch) = (cache.join("kernel").join(&key), cache.join("build").join(&key));
         let logs = cache.join("log");
@@ -107,8 +108,7 @@ impl Store {
     pub fn kernel(&self, wish: &Wish<'_>, arch: Arch, module: &str) -> Result<Kernel, Error> {
         let build_id = self.kept.join("build-id");
         let path = self.kept.join(module);
-        let content = fs::read(&path).map_err(Error::io("read", &path))?;
-        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = digest::of_file(&path).map_err(Error::io("read", &path))?;
         Ok(Kernel {
             base: wish.base.name.clone(),
             series: wish.base.series.clone(),
@@ -152,7 +152,7 @@ fn build_id(vmlinux: &Path) -> Result<String, Error> {
     let content = fs::read(vmlinux).map_err(Error::io("read", vmlinux))?;
     let file = object::File::parse(content.as_slice()).map_err(|error| failed(error.to_string()))?;
     match file.build_id() {
-        Ok(Some(id)) => Ok(id.iter().map(|byte| format!("{byte:02x}")).collect()),
+        Ok(Some(id)) => Ok(digest::hex(id)),
         Ok(None) => Err(failed("it has none".to_string())),
         Err(error) => Err(failed(error.to_string())),
     }

@@ -122,12 +122,6 @@ impl Claim {
         self.steps.iter().filter_map(Step::op).map(Op::sleeps).sum()
     }
 
-    /// Whether something is broken on purpose.
-    #[must_use]
-    pub fn has_fault(&self) -> bool {
-        !self.faults().is_empty()
-    }
-
     /// What is broken on purpose, by name.
     #[must_use]
     pub fn faults(&self) -> BTreeSet<&'static str> {

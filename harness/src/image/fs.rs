@@ -43,6 +43,12 @@ impl Fs {
     pub const ALL: [Fs; 9] =
         [Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs, Fs::Ramfs];
 
+    /// Those that are asked for, each once and in the order in which they are told; nothing asked for is all.
+    #[must_use]
+    pub fn chosen(asked: &[Fs]) -> Vec<Fs> {
+        Fs::ALL.into_iter().filter(|fs| asked.is_empty() || asked.contains(fs)).collect()
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

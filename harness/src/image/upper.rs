@@ -11,6 +11,7 @@ use vremount_wire::extents;
 
 use super::Error;
 use super::fs::{Fs, Mkfs};
+use crate::digest;
 
 /// What the filesystem leaves free at the end of the device, where the guest puts what fails flushes.
 const SPARE_BYTES: u64 = 4096;
@@ -33,7 +34,7 @@ impl Upper {
             key.update(word);
             key.update([0]);
         }
-        let key: String = key.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let key = digest::short(key);
         let folder = cache.join("image");
         let path = folder.join(format!("{}-{key}.extents", fs.name()));
         if !path.exists() {

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::digest;
 use crate::error::Error;
 use crate::image::Fs;
 use crate::lab::Lab;
@@ -104,7 +105,7 @@ fn sha256(files: &[&Path]) -> Result<String, Error> {
     for path in files {
         hash.update(fs::read(path).map_err(Error::io("read", *path))?);
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest::hex(&hash.finalize()))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 use crate::base::{Carries, Level};
+use crate::digest;
 use crate::source::{Tree, git};
 use crate::tool;
 
@@ -64,7 +65,7 @@ impl Series {
                 hash.update("take out");
             }
             hash.update(fs::read(&patch).map_err(unreadable(&patch))?);
-            let state = hash.clone().finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let state = digest::short(hash.clone());
             steps.push(Step { patch, take_out, state });
         }
         Ok(Series { steps, before: count })

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tarballs in the cache, each in a folder named after its SHA-256.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::Error;
+use crate::digest;
 use crate::project::Project;
 use crate::tool;
 
@@ -50,14 +49,5 @@ pub fn verify(path: &Path, expected: &str) -> Result<(), Error> {
 }
 
 pub fn sha256(path: &Path) -> Result<String, Error> {
-    let hash = || -> io::Result<String> {
-        let mut hash = Sha256::new();
-        let mut file = File::open(path)?;
-        let mut chunk = vec![0; 1 << 20];
-        while let length @ 1.. = file.read(&mut chunk)? {
-            hash.update(&chunk[..length]);
-        }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-    };
-    hash().map_err(Error::io("read", path))
+    digest::of_file(path).map_err(Error::io("read", path))
 }

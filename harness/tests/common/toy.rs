@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sha2::{Digest, Sha256};
+use vremount::digest;
 
 use super::{checkout, script};
 
@@ -35,7 +36,7 @@ impl Toy {
         fs::write(fragments.join("x86_64.config"), "CONFIG_64BIT=y\n").unwrap();
         fs::write(fragments.join("um.config"), "CONFIG_SSL=y\n").unwrap();
         let tarball = fs::read(at.join("linux_0.1.orig.tar.gz")).unwrap();
-        let sha256: String = Sha256::digest(&tarball).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = digest::hex(&Sha256::digest(&tarball));
         let bases = format!(
             "default = \"0.1\"\n[bases.\"0.1\"]\nseries = \"toy\"\n[bases.\"0.1\".source]\npackage = \"linux\"\n\
              version = \"0.1-1\"\nsuite = \"bullseye\"\nfile = \"linux_0.1.orig.tar.gz\"\nsha256 = \"{sha256}\"\n"
