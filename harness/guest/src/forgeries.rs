@@ -10,8 +10,7 @@ use vremount_wire::{Bytes, Disk, Field, Mode, Outcome};
 use crate::error::{Failure, context};
 use crate::kernel_log::KernelLog;
 use crate::overlay::Overlay;
-use crate::siege::drop_names;
-use crate::{marker, mounts};
+use crate::{marker, mounts, system};
 
 /// More than what slabs keep half empty from one time to another (88 on tmpfs), and less than what a leak of 16 bytes in every
 /// mount comes to. Smaller ones are for kmemleak to find.
@@ -118,12 +117,12 @@ const PRINTK: &str = "/proc/sys/kernel/printk";
 impl Quiet {
     fn new() -> Result<Self, Failure> {
         let levels = context("read", PRINTK, fs::read_to_string(PRINTK))?;
-        context("write", PRINTK, fs::write(PRINTK, "1"))?;
+        system::set(PRINTK, "1")?;
         Ok(Quiet(levels))
     }
 
     fn end(self) -> Result<(), Failure> {
-        context("write", PRINTK, fs::write(PRINTK, &self.0))
+        system::set(PRINTK, &self.0)
     }
 }
 
@@ -132,7 +131,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Memory of the kernel's own objects, but for those that a cache gives back.
 fn kernel_kib() -> Result<u64, Failure> {
-    drop_names()?;
+    system::drop_caches(system::Caches::Names)?;
     sleep(GRACE);
     let path = "/proc/meminfo";
     let table = context("read", path, fs::read_to_string(path))?;

@@ -22,6 +22,7 @@ mod module;
 mod mounts;
 mod namespace;
 mod overlay;
+mod paths;
 mod run;
 mod shell;
 mod siege;

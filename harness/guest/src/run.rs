@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use nix::unistd::{sync, syncfs};
-use vremount_wire::{Backing, Disk as Id, Layers, Mode, Op, Outcome, Place, Program, Scope, StepReport, Via};
+use nix::unistd::syncfs;
+use vremount_wire::{Backing, Disk as Id, Layers, Op, Outcome, Program, Scope, StepReport, Via};
 
 use crate::disk::Disk;
 use crate::error::{Failure, context};
@@ -18,7 +17,7 @@ use crate::handle::{self, Handle};
 use crate::kernel_log::KernelLog;
 use crate::overlay::{self, Overlay, merged};
 use crate::snapshot::Snapshot;
-use crate::{data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, siege};
+use crate::{data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, paths, siege, system};
 
 pub struct Runner<'a> {
     program: &'a Program,
@@ -39,8 +38,6 @@ pub struct Runner<'a> {
     writeback_interval: String,
 }
 
-const WRITEBACK_INTERVAL: &str = "/proc/sys/vm/dirty_writeback_centisecs";
-
 impl<'a> Runner<'a> {
     pub fn new(program: &'a Program) -> Result<Self, Failure> {
         overlay::make_lower()?;
@@ -57,7 +54,11 @@ impl<'a> Runner<'a> {
             later: None,
             writer: None,
             mounted_at_start: mounts::all()?,
-            writeback_interval: context("read", WRITEBACK_INTERVAL, fs::read_to_string(WRITEBACK_INTERVAL))?,
+            writeback_interval: context(
+                "read",
+                system::WRITEBACK_INTERVAL,
+                fs::read_to_string(system::WRITEBACK_INTERVAL),
+            )?,
         })
     }
 
@@ -83,7 +84,7 @@ impl<'a> Runner<'a> {
             }
             Op::MountInUserNamespace { disk, mode, options } => return namespace::mount(*disk, *mode, options),
             Op::RemountOverlay { disk, options } => return overlay::remount(&merged(*disk, Layers::First), options),
-            Op::Cycle { disk, times } => return cycle(*disk, *times),
+            Op::Cycle { disk, times } => return paths::cycle(*disk, *times),
             Op::Race { disk, mounts } => return siege::race(*disk, *mounts),
             Op::Starve { disk } => return siege::starve(*disk),
             Op::ForgeMany { disk, seed, times } => return forgeries::mount_over(*disk, *seed, *times, &mut self.log),
@@ -93,7 +94,7 @@ impl<'a> Runner<'a> {
             Op::CompareOnDisk { disk, file, bytes, seed } => {
                 return data::compare_on_disk(&mounts::upperdir(*disk).join(file), *bytes, *seed);
             }
-            Op::HasMode { disk, file, mode } => return files::has_mode(&in_overlay(*disk, file), *mode),
+            Op::HasMode { disk, file, mode } => return files::has_mode(&paths::in_overlay(*disk, file), *mode),
             Op::SameInode { disk, file } => return self.same_inode(*disk, file),
             Op::CountedIo { disk } => return self.disk(*disk)?.counted().map(Outcome::Counted),
             Op::SameAsSnapshot { disk, scope } => return self.same_as_snapshot(*disk, *scope),
@@ -106,7 +107,9 @@ impl<'a> Runner<'a> {
                 self.disk(*disk)?.break_with(fault, &mounts::upperdir(*disk), &mounts::workdir(*disk))
             }
             Op::Heal { disk } => self.disk(*disk)?.heal(),
-            Op::FlushBuffers { disk } => on_open(&self.disk(*disk)?.device, "flush buffers of", ioctl::flush_buffers),
+            Op::FlushBuffers { disk } => {
+                paths::on_open(&self.disk(*disk)?.device, "flush buffers of", ioctl::flush_buffers)
+            }
             Op::CountIo { disk } => self.disk(*disk)?.count(),
             Op::Attach { .. }
             | Op::MountUpper { .. }
@@ -125,7 +128,7 @@ impl<'a> Runner<'a> {
             | Op::OpenHandle { .. } => self.keep(op),
             Op::ReloadOverlay => module::reload(&self.program.module),
             Op::Reset => self.reset(),
-            _ => on_filesystem(op),
+            _ => paths::run(op),
         }
         .map(|()| Outcome::Done)
     }
@@ -158,7 +161,7 @@ impl<'a> Runner<'a> {
             }
             Op::RemountUpper { disk, options } => mounts::remount_upper(*disk, &self.program.fs.kind, options)?,
             Op::Reach { disk, via } => mounts::reach(*disk, *via, &self.device(*disk)?, &self.program.fs)?,
-            _ => return Err(unfit(op)),
+            _ => return Err(paths::unfit(op)),
         }
         Ok(())
     }
@@ -199,12 +202,12 @@ impl<'a> Runner<'a> {
                 }
             }
             Op::HoldFile { disk, place, file } => {
-                let path = at(*disk, Layers::First, *place).join(file);
+                let path = paths::at(*disk, Layers::First, *place).join(file);
                 self.held.push(context("open", &path, File::open(&path))?);
             }
             Op::ReleaseFiles => self.held.clear(),
             Op::NoteInode { disk, file } => {
-                self.inodes.insert((*disk, file.clone()), files::inode(&in_overlay(*disk, file))?);
+                self.inodes.insert((*disk, file.clone()), files::inode(&paths::in_overlay(*disk, file))?);
             }
             Op::TakeHandle { disk, file } => {
                 let path = merged(*disk, Layers::First).join(file);
@@ -216,7 +219,7 @@ impl<'a> Runner<'a> {
                 let mount = context("open", &path, File::open(&path))?;
                 context("open by handle in", &path, handle::open(&mount, handle))?;
             }
-            _ => return Err(unfit(op)),
+            _ => return Err(paths::unfit(op)),
         }
         Ok(())
     }
@@ -244,7 +247,7 @@ impl<'a> Runner<'a> {
             disk.detach()?;
         }
         mounts::unmount_all(&self.mounted_at_start)?;
-        write_setting(WRITEBACK_INTERVAL, &self.writeback_interval)?;
+        system::set(system::WRITEBACK_INTERVAL, &self.writeback_interval)?;
         // Overlay does not go while anything still uses it.
         module::reload(&self.program.module)
     }
@@ -268,7 +271,7 @@ impl<'a> Runner<'a> {
     fn same_inode(&self, disk: Id, file: &str) -> Result<Outcome, Failure> {
         let before = self.inodes.get(&(disk, file.to_string()));
         let before = *before.ok_or_else(|| Failure::new(format!("the inode of {file} was not noted")))?;
-        let now = files::inode(&in_overlay(disk, file))?;
+        let now = files::inode(&paths::in_overlay(disk, file))?;
         Ok(if now == before {
             Outcome::Done
         } else {
@@ -281,121 +284,6 @@ impl<'a> Runner<'a> {
         let before = before.ok_or_else(|| Failure::new(format!("disk {disk} was not remembered")))?;
         Ok(before.difference(&take(disk, scope)?).map_or(Outcome::Done, |what| Outcome::Differs { what }))
     }
-}
-
-/// What needs no more than paths.
-fn on_filesystem(op: &Op) -> Result<(), Failure> {
-    let upper = |disk: &Id| mounts::upper_filesystem(*disk, Via::Mount);
-    match op {
-        Op::UnmountOverlay { disk, layers, lazy: false } => mounts::unmount_at(&merged(*disk, *layers)),
-        Op::UnmountOverlay { disk, layers, lazy: true } => mounts::detach_at(&merged(*disk, *layers)),
-        Op::Unreach { disk, via } => mounts::unreach(*disk, *via),
-        Op::FreezeUpper { disk } => on_open(&upper(disk), "freeze", ioctl::freeze),
-        Op::ThawUpper { disk } => on_open(&upper(disk), "thaw", ioctl::thaw),
-        Op::ShutDownUpper { disk } => on_open(&upper(disk), "shut down", ioctl::shut_down),
-        Op::FreshUpper { disk } => {
-            for folder in [mounts::upperdir(*disk), mounts::workdir(*disk)] {
-                context("remove", &folder, fs::remove_dir_all(&folder))?;
-            }
-            mounts::make_layers(*disk)
-        }
-        Op::RemoveMarker { disk } => marker::remove(&mounts::workdir(*disk)),
-        Op::Forge { disk, forgery } => marker::forge(&mounts::workdir(*disk), *forgery),
-        Op::ReplaceMarker { disk, with } => marker::replace(&mounts::workdir(*disk), *with),
-        Op::MakeIncompat { disk, name } => {
-            let folder = mounts::workdir(*disk).join("work/incompat").join(name);
-            context("create", &folder, fs::create_dir_all(&folder))
-        }
-        Op::RemoveIncompat { disk, name } => {
-            let folder = mounts::workdir(*disk).join("work/incompat").join(name);
-            context("remove", &folder, fs::remove_dir(&folder))
-        }
-        Op::LeaveBehind { disk } => {
-            let folder = mounts::workdir(*disk).join("work/left/behind/here");
-            context("create", &folder, fs::create_dir_all(&folder))?;
-            let file = folder.join("file");
-            context("write", &file, fs::write(&file, "left behind\n"))
-        }
-        Op::RemoveLeftBehind { disk } => {
-            let folder = mounts::workdir(*disk).join("work/left");
-            context("remove", &folder, fs::remove_dir_all(&folder))
-        }
-        Op::FoldCase { disk } => mounts::make_layers_that_ignore_case(*disk),
-        Op::SyncOverlay { disk } => on_open(&merged(*disk, Layers::First), "syncfs", |file| Ok(syncfs(file)?)),
-        Op::FsyncOverlayFile { disk, file } => {
-            on_open(&merged(*disk, Layers::First).join(file), "fsync", File::sync_all)
-        }
-        Op::MakeLowers { count } => overlay::make_lowers(*count),
-        Op::Write { disk, layers, place, file, bytes, seed } => {
-            data::write(&at(*disk, *layers, *place).join(file), *bytes, *seed)
-        }
-        Op::WriteDirect { disk, file, bytes, seed } => {
-            data::write_direct(&merged(*disk, Layers::First).join(file), *bytes, *seed)
-        }
-        Op::SetMode { disk, file, mode } => files::set_mode(&in_overlay(*disk, file), *mode),
-        Op::Rename { disk, from, to } => files::rename(&in_overlay(*disk, from), &in_overlay(*disk, to)),
-        Op::HasOverlayXattr { disk, file, name } => files::has_overlay_xattr(&mounts::upperdir(*disk).join(file), name),
-        Op::WriteBack => {
-            sync();
-            Ok(())
-        }
-        Op::WriteBackData { disk, file } => {
-            on_open(&mounts::upperdir(*disk).join(file), "write back", ioctl::write_back)
-        }
-        Op::FsyncUpperFile { disk, file } => on_open(&mounts::upperdir(*disk).join(file), "fsync", File::sync_all),
-        Op::SyncUpperAfresh { disk } => on_open(&upper(disk), "syncfs", |file| Ok(syncfs(file)?)),
-        Op::DropCaches => write_setting("/proc/sys/vm/drop_caches", "3"),
-        Op::UpperWritable { disk } => {
-            let at = upper(disk);
-            match mounts::is_read_only(&at)? {
-                true => Err(Failure { errno: libc::EROFS, what: format!("{} is read-only", at.display()) }),
-                false => Ok(()),
-            }
-        }
-        Op::PauseWriteback => write_setting(WRITEBACK_INTERVAL, "0"),
-        Op::Sleep { ms } => {
-            sleep(Duration::from_millis(*ms));
-            Ok(())
-        }
-        _ => Err(unfit(op)),
-    }
-}
-
-/// Does something with what is at a path.
-fn on_open(path: &Path, what: &str, act: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Failure> {
-    let file = context("open", path, File::open(path))?;
-    context(what, path, act(&file))
-}
-
-fn in_overlay(disk: Id, file: &str) -> PathBuf {
-    merged(disk, Layers::First).join(file)
-}
-
-/// Where the files of an overlay, or of its upper directory, are.
-fn at(disk: Id, layers: Layers, place: Place) -> PathBuf {
-    match place {
-        Place::Overlay => merged(disk, layers),
-        Place::Upper => mounts::upperdir(disk),
-    }
-}
-
-fn unfit(op: &Op) -> Failure {
-    Failure::new(format!("this guest does not know how to do {op:?}"))
-}
-
-fn write_setting(path: &str, value: &str) -> Result<(), Failure> {
-    context("write", path, fs::write(path, value))
-}
-
-fn cycle(disk: Id, times: u32) -> Result<Outcome, Failure> {
-    for time in 1..=times {
-        let outcome = Overlay::of(disk, Mode::Volatile).mount()?;
-        if outcome != (Outcome::Mounted { volatile: true, read_only: false }) {
-            return Ok(Outcome::Differs { what: format!("mount {time} of {times} came out as {outcome:?}") });
-        }
-        mounts::unmount_at(&merged(disk, Layers::First))?;
-    }
-    Ok(Outcome::Done)
 }
 
 fn take(disk: Id, scope: Scope) -> Result<Snapshot, Failure> {

@@ -15,8 +15,8 @@ use nix::mount::{MsFlags, mount};
 use vremount_wire::{Disk, Mode, Outcome};
 
 use crate::error::{Failure, context};
-use crate::mounts;
 use crate::overlay::{self, Overlay, merged};
+use crate::{mounts, system};
 
 /// Mounts in so many threads, which start together.
 pub fn race(disk: Disk, mounts: u32) -> Result<Outcome, Failure> {
@@ -98,7 +98,7 @@ pub fn starve(disk: Disk) -> Result<Outcome, Failure> {
     for nth in 1..=MOST {
         context("write", &left, fs::write(&left, ""))?;
         // Who looks for it allocates.
-        drop_names()?;
+        system::drop_caches(system::Caches::Names)?;
         let Some(outcome) = allocations.mount(nth, &at, &Overlay::of(disk, Mode::Volatile).data(""))? else {
             return Ok(Outcome::Starved { mounted: tally.mounted, read_only: tally.read_only, refused: tally.refused });
         };
@@ -113,17 +113,10 @@ pub fn starve(disk: Disk) -> Result<Outcome, Failure> {
     Err(Failure::new(format!("a mount makes more than {MOST} allocations")))
 }
 
-/// Drops dentries and inodes that nobody uses.
-pub fn drop_names() -> Result<(), Failure> {
-    let path = "/proc/sys/vm/drop_caches";
-    context("write", path, fs::write(path, "2"))
-}
-
 fn set_up_failslab() -> Result<(), Failure> {
     // Allocations that may wait fail too, and no stack is printed for each.
     for (name, value) in [("ignore-gfp-wait", "N"), ("verbose", "0")] {
-        let path = Path::new(FAILSLAB).join(name);
-        context("write", &path, fs::write(&path, value))?;
+        system::set(Path::new(FAILSLAB).join(name), value)?;
     }
     Ok(())
 }

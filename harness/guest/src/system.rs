@@ -2,6 +2,7 @@
 //! The machine: what it is, how it starts, how it stops.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::reboot::{RebootMode, reboot};
@@ -20,6 +21,31 @@ pub fn mount_pseudo_filesystems() -> Result<(), Failure> {
     }
     context("mount", "/sys/kernel/debug", Mount::builder().fstype("debugfs").mount("debugfs", "/sys/kernel/debug"))?;
     Ok(())
+}
+
+/// How often the kernel looks for data that is old enough to be written back.
+pub const WRITEBACK_INTERVAL: &str = "/proc/sys/vm/dirty_writeback_centisecs";
+
+/// Writes to a file that is a setting of the kernel.
+pub fn set(path: impl AsRef<Path>, value: &str) -> Result<(), Failure> {
+    context("write", &path, fs::write(&path, value))
+}
+
+/// What a kernel that is short of memory would take back first.
+#[derive(Clone, Copy)]
+pub enum Caches {
+    /// Dentries and inodes that nobody uses.
+    Names,
+    /// Those, and clean pages.
+    All,
+}
+
+pub fn drop_caches(what: Caches) -> Result<(), Failure> {
+    let value = match what {
+        Caches::Names => "2",
+        Caches::All => "3",
+    };
+    set("/proc/sys/vm/drop_caches", value)
 }
 
 pub fn release() -> Result<String, Failure> {

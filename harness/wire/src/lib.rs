@@ -4,6 +4,7 @@
 //! The harness writes one [`Program`] into the initramfs before the machine starts. The guest works it off alone and
 //! answers with [`Event`]s, one [`frame`] a line, over a channel of its own. Nothing travels towards a running guest.
 
+mod about;
 mod bytes;
 mod event;
 pub mod extents;
