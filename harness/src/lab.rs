@@ -3,6 +3,7 @@
 //! for logs.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -99,13 +100,13 @@ impl Lab {
 
     fn with_qemu(project: &Project, order: &Order<'_>, accel: Accel, why: String) -> Result<Self, Error> {
         let things = Things::obtain(project, order, Arch::X86_64)?;
-        Ok(things.into_lab(Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why))
+        things.into_lab(project, order, Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why)
     }
 
     fn with_uml(project: &Project, order: &Order<'_>, why: String) -> Result<Self, Error> {
         let things = Things::obtain(project, order, Arch::Um)?;
         let uml = things.try_uml()?;
-        Ok(things.into_lab(Box::new(uml), None, why))
+        things.into_lab(project, order, Box::new(uml), None, why)
     }
 
     /// The executor in words.
@@ -137,24 +138,30 @@ struct Things {
     guest: PathBuf,
     /// Without an upper filesystem.
     bare: Initramfs,
-    logs: PathBuf,
-    logs_lock: File,
 }
 
 impl Things {
     fn obtain(project: &Project, order: &Order<'_>, arch: Arch) -> Result<Self, Error> {
         let kernel = build::kernel(project, &order.kernel, arch)?;
-        let (logs, logs_lock) = logs(project, order, arch)?;
         let guest = image::build_guest(&project.root)?;
         let medium = |fs: &Fs| Ok((*fs, Medium::obtain(*fs, &project.cache, &guest, &kernel.module.path, Vec::new())?));
         let media = order.filesystems.iter().map(medium).collect::<Result<_, Error>>()?;
         let bare = Initramfs::new(&guest, &kernel.module.path, None, Vec::new())?;
-        Ok(Things { kernel, media, guest, bare, logs, logs_lock })
+        Ok(Things { kernel, media, guest, bare })
     }
 
-    fn into_lab(self, executor: Box<dyn Executor>, accel: Option<Accel>, why: String) -> Lab {
-        let Things { kernel, media, guest, logs, logs_lock, .. } = self;
-        Lab { kernel, executor, accel, why, media, guest, logs, _logs_lock: logs_lock }
+    /// Known to work: only now may what an earlier run left behind go.
+    fn into_lab(
+        self,
+        project: &Project,
+        order: &Order<'_>,
+        executor: Box<dyn Executor>,
+        accel: Option<Accel>,
+        why: String,
+    ) -> Result<Lab, Error> {
+        let Things { kernel, media, guest, .. } = self;
+        let (logs, logs_lock) = logs(project, order, executor.arch())?;
+        Ok(Lab { kernel, executor, accel, why, media, guest, logs, _logs_lock: logs_lock })
     }
 
     /// User Mode Linux, if it runs here: to try takes no longer than to guess.
@@ -180,21 +187,20 @@ impl Things {
             channel: executor.channel_device().to_string(),
             shutdown: executor.shutdown(),
         };
-        let initramfs = self.logs.join("probe.initramfs");
+        let folder = tempfile::tempdir().map_err(Error::io("create", env::temp_dir()))?;
+        let initramfs = folder.path().join("probe.initramfs");
         self.bare.write(&program, &initramfs)?;
-        let run = executor.run(&Boot {
+        Ok(executor.run(&Boot {
             image: &self.kernel.image,
             initramfs: &initramfs,
             disk: None,
             memory_mib: MEMORY_MIB,
             processors: 1,
-            console_log: &self.logs.join("probe.console"),
-            limits,
+            console_log: &folder.path().join("probe.console"),
+            limits: limits.times(self.kernel.slower()),
             kernels: 1,
             power_cut: false,
-        });
-        fs::remove_file(&initramfs).map_err(Error::io("remove", &initramfs))?;
-        Ok(run)
+        }))
     }
 }
 

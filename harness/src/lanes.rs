@@ -122,7 +122,7 @@ mod tests {
             for claim in lane.claims(&base()).unwrap() {
                 let on_some = lane.filesystems().iter().any(|fs| claim.skipped_on(*fs).is_none());
                 // Other bases may have what this one lacks.
-                assert!(on_some || claim.lacks.is_some(), "{}", claim.name);
+                assert!(on_some || claim.unfit.is_some(), "{}", claim.name);
             }
         }
     }

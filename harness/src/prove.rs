@@ -177,6 +177,7 @@ impl Prover<'_> {
         let initramfs = self.file(name, &format!("{number}.initramfs"));
         self.write_initramfs(fs, parts, disk, &initramfs)?;
         let ops: Vec<&Op> = parts.iter().flat_map(|part| &part.ops).collect();
+        let sleeps = ops.iter().map(|op| op.sleeps()).sum();
         let boot = Boot {
             image: &self.kernel.image,
             initramfs: &initramfs,
@@ -184,7 +185,7 @@ impl Prover<'_> {
             memory_mib: MEMORY_MIB,
             processors: if ops.iter().any(|op| op.is_race()) { 2 } else { 1 },
             console_log: &self.file(name, &format!("{number}.console")),
-            limits: self.executor.limits().and_sleeping(ops.iter().map(|op| op.sleeps()).sum()),
+            limits: self.executor.limits().times(self.kernel.slower()).and_sleeping(sleeps),
             kernels: parts.len(),
             power_cut: ends_in(parts) == Some(HostStep::PowerCut),
         };

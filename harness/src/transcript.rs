@@ -219,7 +219,8 @@ mod tests {
             only: None,
             needs: None,
             earlier: None,
-            lacks: None,
+            without: None,
+            unfit: None,
         };
         let report = |outcome, log: &[&str]| StepReport {
             index: 0,

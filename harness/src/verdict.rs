@@ -157,7 +157,9 @@ fn in_words(report: &StepReport) -> String {
 }
 
 impl Seen {
-    fn wanted(want: Want) -> Self {
+    /// What is seen where all is as wanted.
+    #[must_use]
+    pub fn wanted(want: Want) -> Self {
         let (outcome, errno, reason) = match want {
             Want::Done | Want::IoErrors | Want::NoIo | Want::SomeIo | Want::Whatever | Want::AtMostOneWins => {
                 ("done", None, None)

@@ -11,9 +11,13 @@ use std::sync::{Mutex, PoisonError};
 use common::{base, stderr, stdout, vremount};
 use rstest::rstest;
 use serde_json::Value;
+use vremount::base::Level;
 use vremount::build::Arch;
 use vremount::claims::{self, Claim, Step};
 use vremount::image::Fs;
+use vremount::model::{self, Foretold};
+use vremount::verdict::Seen;
+use vremount_wire::Op;
 
 /// A claim that sleeps takes its time under QEMU: those are left to User Mode Linux.
 fn proved_on(executor: &str) -> Vec<Claim> {
@@ -80,6 +84,28 @@ fn assert_same(seen: &Verdicts, expected: &Verdicts) {
     assert_eq!(seen.len(), expected.len());
 }
 
+/// Every claim that is broken is so in the step, and by what comes of it there, that the model foretells for the level.
+fn assert_broken_as_foretold(report: &Value, level: u8) {
+    let (claims, level): (_, Level) = (claims::of(&base()), level.to_string().parse().unwrap());
+    let mut compared = 0;
+    for entry in report["verdicts"].as_array().unwrap().iter().filter(|entry| entry["verdict"] == "broken") {
+        let claim = claims.iter().find(|claim| entry["claim"] == claim.name).unwrap();
+        let fs = Fs::ALL.into_iter().find(|fs| entry["fs"] == fs.name()).unwrap();
+        let Ok(foretold) = model::foretell(claim, fs, level) else { continue };
+        let Foretold { step, want, .. } = foretold.unwrap();
+        let op = step.op().unwrap();
+        let because = entry["because"].as_str().unwrap();
+        assert!(because.starts_with(&format!("{}: ", claims::describe(op))), "{} at {step}: {because}", claim.name);
+        // What one operation does many times is told as a whole.
+        if let Op::MountOverlay { .. } = op {
+            let seen = serde_json::to_value(Seen::wanted(want)).unwrap();
+            assert_eq!(entry["observed"], seen, "{} on {}: {because}", claim.name, fs.name());
+        }
+        compared += 1;
+    }
+    println!("{compared} claims at level {level} are broken as foretold");
+}
+
 /// Levels 1 and 2 differ from 0 in nothing that a mount could tell: the reference need not prove them.
 #[rstest]
 #[case::pristine(0, 1, "uml")]
@@ -94,6 +120,7 @@ fn a_claim_holds_from_its_level_on_and_is_broken_below(#[case] level: u8, #[case
     let (code, report) = verify_on(executor, &["--level", &level.to_string()]);
     let holds = |claim: &Claim| if claim.since <= level { "holds" } else { "broken" };
     assert_same(&verdicts(&report), &expected(executor, holds));
+    assert_broken_as_foretold(&report, level);
     assert_eq!(code, Some(exit));
 }
 

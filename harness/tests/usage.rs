@@ -28,6 +28,7 @@ use rstest::rstest;
 #[case::list_or_resume(&["verify", "--list", "--resume"], "cannot be used with '--resume'")]
 #[case::report_on_nothing(&["report"], "<RUN>")]
 #[case::report_on_nowhere(&["report", "/nowhere"], "failed to read /nowhere/results.jsonl")]
+#[case::transcript_nowhere(&["transcript", "/nowhere"], "failed to find /nowhere: a transcript is a file")]
 #[case::no_jobs(&["verify", "--jobs", "0"], "0 is not in 1..")]
 #[case::no_shard(&["verify", "--shard", "0/4"], "it is K/N, part K of N")]
 #[case::base_or_tree(&["verify", "--base", "5.10.13", "--tree", "."], "cannot be used with '--tree <PATH>'")]

@@ -2,7 +2,7 @@
 //! The devices of a disk: a loop device over its backing, a device-mapper device over that, perhaps a thin volume between.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -93,6 +93,17 @@ impl Disk {
             }
         };
         dm::reload(&self.name, &table)
+    }
+
+    /// All of it to another, which must be as large.
+    pub fn copy_to(&self, other: &Disk) -> Result<(), Failure> {
+        if self.sectors != other.sectors {
+            return Err(Failure::new(format!("disk {} is not as large as disk {}", other.name, self.name)));
+        }
+        let mut from = context("open", &self.device, File::open(&self.device))?;
+        let mut to = context("open", &other.device, File::options().write(true).open(&other.device))?;
+        context("copy to", &other.device, io::copy(&mut from, &mut to))?;
+        context("sync", &other.device, to.sync_all())
     }
 
     /// Every block becomes bad.

@@ -105,6 +105,12 @@ pub fn replace(workdir: &Path, with: Impostor) -> Result<(), Failure> {
     let checkpoint = read(&marker)?;
     context("rename", &marker, fs::rename(&marker, &aside))?;
     match with {
+        Impostor::IncompatFile => {
+            let incompat = workdir.join("work/incompat");
+            context("remove", &incompat, fs::remove_dir_all(&incompat))?;
+            context("create", &incompat, fs::write(&incompat, ""))?;
+            return context("remove", &aside, fs::remove_dir_all(&aside));
+        }
         Impostor::UpperCase => {
             let name = marker.with_file_name("VOLATILE");
             return context("rename to", &name, fs::rename(&aside, &name));

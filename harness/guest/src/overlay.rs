@@ -20,6 +20,7 @@ pub fn merged(disk: Disk, layers: Layers) -> PathBuf {
         Layers::First => PathBuf::from(format!("/merged/{disk}")),
         Layers::Second => PathBuf::from(format!("/merged/{disk}-second")),
         Layers::Other => PathBuf::from(format!("/merged/{disk}-other")),
+        Layers::LowerOnly => PathBuf::from(format!("/merged/{disk}-lower")),
     }
 }
 
@@ -87,9 +88,12 @@ impl Overlay<'_> {
     /// The options in one string.
     pub fn data(&self, more: &str) -> String {
         let filesystem = upper_filesystem(self.disk, self.via);
-        let other = if self.layers == Layers::Other { "-other" } else { "" };
-        let mut all =
-            format!("lowerdir={LOWER},upperdir={0}/upper{other},workdir={0}/work{other}", filesystem.display());
+        let upper_and_work = |other| format!("upperdir={0}/upper{other},workdir={0}/work{other}", filesystem.display());
+        let mut all = match self.layers {
+            Layers::First | Layers::Second => format!("lowerdir={LOWER},{}", upper_and_work("")),
+            Layers::Other => format!("lowerdir={LOWER},{}", upper_and_work("-other")),
+            Layers::LowerOnly => format!("lowerdir={LOWER}:{LOWERS}/1"),
+        };
         if self.mode == Mode::Volatile {
             all += ",volatile";
         }

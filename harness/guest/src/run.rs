@@ -112,6 +112,7 @@ impl<'a> Runner<'a> {
             }
             Op::CountIo { disk } => self.disk(*disk)?.count(),
             Op::Attach { .. }
+            | Op::CopyDisk { .. }
             | Op::MountUpper { .. }
             | Op::UnmountUpper { .. }
             | Op::RemountUpper { .. }
@@ -141,6 +142,10 @@ impl<'a> Runner<'a> {
                 if *backing != Backing::Memory {
                     self.disks.insert(*disk, Disk::attach(*disk, backing, *on)?);
                 }
+            }
+            Op::CopyDisk { from, to } => {
+                let to = self.disks.get(to).ok_or_else(|| unknown(*to))?;
+                self.disks.get(from).ok_or_else(|| unknown(*from))?.copy_to(to)?;
             }
             Op::MountUpper { disk, options } => {
                 let at = mounts::upper_filesystem(*disk, Via::Mount);

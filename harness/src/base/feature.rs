@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the overlayfs of a base has that not all have.
+//! What a base has that not all have: its overlayfs, and what upper filesystems rely on.
 
 use serde::Deserialize;
 
@@ -19,6 +19,8 @@ pub enum Feature {
     Casefold,
     /// Option `fsync=`, of which `volatile` is an alias (7.1, 6.12.80).
     FsyncOption,
+    /// A buffer that cannot be written is an error of the superblock that its device is mounted with (until 6.6).
+    BufferErrors,
 }
 
 impl Feature {
@@ -32,6 +34,21 @@ impl Feature {
             Feature::FsContext => "this base mounts no overlays by fsopen(2)",
             Feature::Casefold => "this base takes no layers that ignore case",
             Feature::FsyncOption => "this base has no option fsync",
+            Feature::BufferErrors => "this base does not record errors of buffers for a superblock",
+        }
+    }
+
+    /// What a base with it does, in words, for claims about those without.
+    #[must_use]
+    pub fn there(self) -> &'static str {
+        match self {
+            Feature::SyncErrors => "this base tells writeback errors through a volatile overlay",
+            Feature::Userxattr => "this base has userxattr, and overlays in user namespaces",
+            Feature::IdmappedLayers => "this base takes idmapped mounts as layers",
+            Feature::FsContext => "this base mounts overlays by fsopen(2)",
+            Feature::Casefold => "this base takes layers that ignore case",
+            Feature::FsyncOption => "this base has an option fsync",
+            Feature::BufferErrors => "this base records errors of buffers for the superblock",
         }
     }
 }

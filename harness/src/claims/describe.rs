@@ -9,6 +9,7 @@ pub fn describe(op: &Op) -> String {
     match op {
         Op::Attach { disk, on: Stack::Plain } => format!("attach disk {disk}"),
         Op::Attach { disk, on: Stack::Thin } => format!("attach disk {disk} as a thin volume"),
+        Op::CopyDisk { from, to } => format!("copy disk {from} to disk {to}"),
         Op::MountUpper { disk, options } => format!("mount upper filesystem {disk}{}", with(options)),
         Op::UnmountUpper { disk, lazy } => format!("unmount{} upper filesystem {disk}", lazily(*lazy)),
         Op::RemountUpper { disk, options } => format!("mount -o remount upper filesystem {disk}{}", with(options)),
@@ -101,6 +102,7 @@ pub fn describe(op: &Op) -> String {
                 Impostor::Fifo => "a fifo",
                 Impostor::Device => "a device",
                 Impostor::UpperCase => "itself in upper case",
+                Impostor::IncompatFile => "nothing, and work/incompat by a file",
             };
             format!("replace the marker on {disk} by {with}")
         }
@@ -138,6 +140,7 @@ fn which(layers: Layers) -> &'static str {
         Layers::First => "",
         Layers::Second => "second ",
         Layers::Other => "other ",
+        Layers::LowerOnly => "lower-only ",
     }
 }
 

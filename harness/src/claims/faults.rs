@@ -9,6 +9,7 @@ use super::sentence::{ERRSEQ, HAD_ERRORS, REMOUNTED, SUBSET};
 use super::step::{BYTES, FILE, SECOND_SEED, SYNC, Script, Want, overlay};
 use super::writeback::EXPIRED_MS;
 use super::{Claim, claim};
+use crate::base::Feature;
 use crate::image::Fs;
 use crate::reason::Reason;
 
@@ -186,6 +187,20 @@ fn unseen() -> Vec<Claim> {
                 .intact(),
         )
         .only(&[Fs::Ext4, Fs::Ext2, Fs::F2fs], "fsync of a file with nothing to write does not flush"),
+        metadata(
+            "metadata-error",
+            "Refused after metadata of the upper filesystem could not be written",
+            4,
+            |script| script.refuses_for_error(),
+        )
+        .needs(Feature::BufferErrors),
+        metadata(
+            "metadata-error-is-not-seen",
+            "A known limit: an error of metadata does not reach s_wb_err, and the upper is reused",
+            3,
+            |script| script.mounts(Volatile).intact(),
+        )
+        .without(Feature::BufferErrors),
         claim(
             "read-error-is-not-seen",
             "An error of a read is no writeback error: the mount fails while it lasts, and is accepted after it",
@@ -203,6 +218,23 @@ fn unseen() -> Vec<Claim> {
         )
         .only(&[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::F2fs], "keeps its metadata in memory while it is mounted"),
     ]
+}
+
+/// Nothing is left to be written but an inode.
+fn metadata(name: &'static str, title: &'static str, since: u8, then: impl Fn(Script) -> Script) -> Claim {
+    let script = Script::on_upper()
+        .mounted(Volatile)
+        .write()
+        .run(SYNC)
+        .break_with(Fault::Writes)
+        .run(Op::SetMode { disk: Disk::A, file: FILE.to_string(), mode: 0o600 })
+        .given(Op::FlushBuffers { disk: Disk::A }, Want::IoErrors)
+        .still_writable()
+        // Who asks is told, where there is something to tell.
+        .given(SYNC, Want::Whatever)
+        .unmount();
+    claim(name, title, SUBSET, since, then(script))
+        .only(&[Fs::Ext4NoJournal, Fs::Ext2], "has a journal or a log for its metadata, and may go read-only over that")
 }
 
 fn shut_down() -> Vec<Claim> {

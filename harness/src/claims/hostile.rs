@@ -221,6 +221,13 @@ fn incompat() -> Vec<Claim> {
                 .mounts(Volatile),
         ),
         claim(
+            "incompat-is-a-file",
+            "A file in the place of work/incompat is no feature, and is cleaned away like anything in work/",
+            OURS_INCOMPAT,
+            0,
+            Script::on_upper().after_volatile().replace_marker(Impostor::IncompatFile).mounts(Durable).intact(),
+        ),
+        claim(
             "other-feature",
             "A feature in work/incompat that this kernel does not know is refused, volatile or not",
             OURS_INCOMPAT,

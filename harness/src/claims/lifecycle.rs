@@ -3,11 +3,13 @@
 
 use libc::EINVAL;
 use vremount_wire::Mode::{Durable, Volatile};
-use vremount_wire::{Disk, Layers, Op, Place, Scope, Via};
+use vremount_wire::{Disk, Layers, Op, Place, Scope, Stack, Via};
 
-use super::sentence::{ALLOWS_VOLATILE, HAD_ERRORS, OURS_IN_USE, REMOUNTED, RESTART, SAME_FILESYSTEM, UNDERLYING};
+use super::sentence::{
+    ALLOWS_VOLATILE, HAD_ERRORS, INSTANCE, OURS_IN_USE, REMOUNTED, RESTART, SAME_FILESYSTEM, UNDERLYING,
+};
 use super::step::{
-    FILE, FIRST_SEED, SYNC, Script, Want, compare, overlay, overlay_on, overlay_with, unmount, write_on,
+    FILE, FIRST_SEED, SYNC, Script, Want, compare, overlay, overlay_of, overlay_on, overlay_with, unmount, write_on,
 };
 use super::{Claim, claim};
 use crate::reason::Reason;
@@ -56,6 +58,35 @@ fn upper() -> Vec<Claim> {
                 .after_volatile()
                 .unmount_upper()
                 .then(overlay(Disk::A, Volatile, Via::Again), Want::Mounted)
+                .intact(),
+        ),
+        claim(
+            "upper-copied",
+            "A copy of the whole filesystem of a volatile upper, byte for byte, is another filesystem",
+            INSTANCE,
+            3,
+            Script::on_upper()
+                .run(Op::Attach { disk: Disk::B, on: Stack::Plain })
+                .after_volatile()
+                .run(SYNC)
+                .unmount_upper()
+                .run(Op::CopyDisk { from: Disk::A, to: Disk::B })
+                .run(Op::MountUpper { disk: Disk::B, options: String::new() })
+                .then(
+                    overlay(Disk::B, Volatile, Via::Mount),
+                    Want::Refused { errno: EINVAL, reason: Reason::UpperRemounted },
+                ),
+        ),
+        claim(
+            "upper-and-work-on-two-mounts",
+            "Upper and work directory must be reached through the same mount, as they always had to be",
+            UNDERLYING,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(Op::Reach { disk: Disk::A, via: Via::Bind })
+                .then(overlay_with(Volatile, "workdir=/bind/a/work"), Want::RefusedUnsaid(EINVAL))
+                .mounts(Volatile)
                 .intact(),
         ),
         claim(
@@ -189,6 +220,37 @@ fn overlays() -> Vec<Claim> {
                 .run(Op::UnmountOverlay { disk: Disk::A, layers: Layers::First, lazy: true })
                 .refuses(Volatile, EINVAL, Reason::InUse)
                 .run(Op::ReleaseFiles)
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "overlay-as-upper",
+            "An overlay is no upper: what happens to its data is known to the filesystem below alone",
+            UNDERLYING,
+            3,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .then(
+                    overlay_of(Layers::Other, Volatile, "upperdir=/merged/a/data,workdir=/merged/a/folder"),
+                    Want::RefusedUnsaid(EINVAL),
+                )
+                .unmount()
+                .mounts(Volatile)
+                .intact(),
+        ),
+        claim(
+            "volatile-without-upper",
+            "Without an upper the option volatile means nothing",
+            RESTART,
+            3,
+            Script::on_upper()
+                .run(Op::MakeLowers { count: 1 })
+                .after_volatile()
+                .run(Op::Snapshot { disk: Disk::A, scope: Scope::Tree })
+                .then(overlay_on(Layers::LowerOnly, Volatile), Want::MountedReadOnly)
+                .run(unmount(Layers::LowerOnly))
+                .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Tree }, Want::Done)
                 .mounts(Volatile)
                 .intact(),
         ),

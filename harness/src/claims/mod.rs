@@ -46,10 +46,12 @@ pub struct Claim {
     pub only: Option<(&'static [Fs], &'static str)>,
     /// What a base must have for it to be about that base.
     pub needs: Option<Feature>,
+    /// What a base must not have.
+    pub without: Option<Feature>,
     /// With this in the base it holds from another level on.
     pub earlier: Option<(Feature, u8)>,
-    /// What the base it is made for lacks, in words.
-    pub lacks: Option<&'static str>,
+    /// Why it is not about the base it is made for.
+    pub unfit: Option<&'static str>,
 }
 
 impl Claim {
@@ -65,6 +67,12 @@ impl Claim {
         Claim { needs: Some(feature), ..self }
     }
 
+    /// Says that it is about bases that do not have this.
+    #[must_use]
+    fn without(self, feature: Feature) -> Self {
+        Claim { without: Some(feature), ..self }
+    }
+
     /// Says that with this in the base less of the series makes it hold.
     #[must_use]
     fn earlier(self, feature: Feature, since: u8) -> Self {
@@ -76,15 +84,16 @@ impl Claim {
     fn on(self, base: &Base) -> Self {
         let has = |feature: &Feature| base.has.contains(feature);
         let since = self.earlier.filter(|(feature, _)| has(feature)).map_or(self.since, |(_, since)| since);
-        let lacks = self.needs.filter(|feature| !has(feature)).map(Feature::missing);
-        Claim { since, lacks, ..self }
+        let missing = self.needs.filter(|feature| !has(feature)).map(Feature::missing);
+        let unfit = missing.or(self.without.filter(has).map(Feature::there));
+        Claim { since, unfit, ..self }
     }
 
     /// Why it says nothing about a filesystem of its base.
     #[must_use]
     pub fn skipped_on(&self, fs: Fs) -> Option<&'static str> {
-        if self.lacks.is_some() {
-            return self.lacks;
+        if self.unfit.is_some() {
+            return self.unfit;
         }
         let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_disk));
         match self.only {
@@ -163,8 +172,9 @@ fn claim(name: &'static str, title: &'static str, sentence: &'static str, since:
         steps: script.0,
         only: None,
         needs: None,
+        without: None,
         earlier: None,
-        lacks: None,
+        unfit: None,
     }
 }
 

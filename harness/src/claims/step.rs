@@ -276,13 +276,16 @@ pub fn overlay(disk: Disk, mode: Mode, via: Via) -> Op {
 
 /// The overlay of disk A with further options.
 pub fn overlay_with(mode: Mode, options: &str) -> Op {
-    let options = options.to_string();
-    Op::MountOverlay { disk: Disk::A, layers: Layers::First, mode, via: Via::Mount, options }
+    overlay_of(Layers::First, mode, options)
 }
 
 /// Another overlay on disk A.
 pub fn overlay_on(layers: Layers, mode: Mode) -> Op {
-    Op::MountOverlay { disk: Disk::A, layers, mode, via: Via::Mount, options: String::new() }
+    overlay_of(layers, mode, "")
+}
+
+pub fn overlay_of(layers: Layers, mode: Mode, options: &str) -> Op {
+    Op::MountOverlay { disk: Disk::A, layers, mode, via: Via::Mount, options: options.to_string() }
 }
 
 pub fn unmount(layers: Layers) -> Op {

@@ -59,7 +59,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         memory_mib: MEMORY_MIB,
         processors: 1,
         console_log: &lab.logs.join("shell.console"),
-        limits: lab.executor.limits(),
+        limits: lab.executor.limits().times(lab.kernel.slower()),
         kernels: 1,
         power_cut: false,
     });

@@ -17,6 +17,12 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let path = &options.file;
+    if !path.is_file() {
+        let path = path.display();
+        return Err(Error::Usage(format!(
+            "failed to find {path}: a transcript is a file target/runs/*/<claim>-<fs>.jsonl"
+        )));
+    }
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     let words: Result<String, _> = text.lines().map(transcript::in_words).collect();
     let not_understood = |why: serde_json::Error| Error::Results { path: path.clone(), why: why.to_string() };

@@ -35,6 +35,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// For a kernel that may take so many times as long.
+    #[must_use]
+    pub fn times(self, slower: u32) -> Self {
+        Limits { silence: self.silence * slower, total: self.total * slower }
+    }
+
     /// For a guest that also sleeps for so long, which may cost no time at all.
     #[must_use]
     pub fn and_sleeping(self, time: Duration) -> Self {

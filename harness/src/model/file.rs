@@ -4,7 +4,7 @@
 use vremount_wire::Fault;
 
 use super::errseq::{ErrSeq, errseq_set};
-use super::{Beyond, Foretold};
+use super::{Beyond, Outlook};
 
 pub(super) const EIO: i32 = -libc::EIO;
 
@@ -71,7 +71,7 @@ impl File {
     }
 
     /// What reading gives: none if it is no content of ours. `broken`: the disk does not answer; that is an I/O error.
-    pub fn read(&mut self, broken: bool) -> Foretold<Result<Option<Data>, i32>> {
+    pub fn read(&mut self, broken: bool) -> Outlook<Result<Option<Data>, i32>> {
         if self.cached.is_some() {
             return Ok(Ok(self.cached));
         }
@@ -88,7 +88,7 @@ impl File {
 }
 
 /// Whether a fault of the disk keeps a file from being written back. `broken_file`: it is the one that a fault is about.
-pub(super) fn hits(fault: Option<&Fault>, file: &File, broken_file: bool) -> Foretold<bool> {
+pub(super) fn hits(fault: Option<&Fault>, file: &File, broken_file: bool) -> Outlook<bool> {
     match fault {
         None | Some(Fault::Flush | Fault::SlowReads { .. }) => Ok(false),
         Some(Fault::Data { .. } | Fault::DataAndSlowReads { .. }) => Ok(broken_file),

@@ -7,14 +7,14 @@ use super::file::{Data, EIO, FAULT, File, MISSING, OnDisk};
 use super::marker::{BYTES, BYTES_WITHOUT_ERRSEQ, Xattr};
 use super::upper::Work;
 use super::world::{Held, World, fails};
-use super::{Beyond, Foretold};
+use super::{Beyond, Outlook};
 use crate::claims::Want;
 
 /// The two names of one file of the lower layer, which are one with `index=on` alone.
 const LOWER_NAMES: [&str; 2] = ["data/lower-file", "data/lower-link"];
 
 impl World {
-    pub(super) fn on_file(&mut self, disk: Disk, op: &Op) -> Foretold<Want> {
+    pub(super) fn on_file(&mut self, disk: Disk, op: &Op) -> Outlook<Want> {
         match op {
             Op::Write { layers, place, file, bytes, seed, .. } => {
                 let data = Data { bytes: *bytes, seed: *seed };
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    fn write(&mut self, disk: Disk, layers: Layers, place: Place, file: &str, data: Data) -> Foretold<Want> {
+    fn write(&mut self, disk: Disk, layers: Layers, place: Place, file: &str, data: Data) -> Outlook<Want> {
         let path = match place {
             Place::Overlay => self.in_overlay(disk, layers, file)?,
             Place::Upper => file,
@@ -98,7 +98,7 @@ impl World {
     }
 
     /// The name that a file of an overlay has in its upper directory.
-    fn in_overlay<'a>(&self, disk: Disk, layers: Layers, file: &'a str) -> Foretold<&'a str> {
+    fn in_overlay<'a>(&self, disk: Disk, layers: Layers, file: &'a str) -> Outlook<&'a str> {
         let overlay = self.overlays.get(&(disk, layers)).ok_or(Beyond("there is no overlay"))?;
         if overlay.shared {
             return Err(Beyond("two overlays share their directories, and what files come to is undefined"));
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    fn hold(&mut self, disk: Disk, place: Place, path: &str) -> Foretold<Want> {
+    fn hold(&mut self, disk: Disk, place: Place, path: &str) -> Outlook<Want> {
         if place == Place::Overlay {
             self.in_overlay(disk, Layers::First, path)?;
         }
@@ -125,7 +125,7 @@ impl World {
         Ok(Want::Done)
     }
 
-    pub(super) fn on_work(&mut self, disk: Disk, op: &Op) -> Foretold<Want> {
+    pub(super) fn on_work(&mut self, disk: Disk, op: &Op) -> Outlook<Want> {
         let bytes = if self.kernel.checks_errors() { BYTES } else { BYTES_WITHOUT_ERRSEQ };
         let of_other = match op {
             Op::Forge { forgery: Forgery::Of(other, layers), .. } => {
@@ -178,6 +178,10 @@ impl World {
                 work.marker = None;
                 work.features.insert("VOLATILE".to_string());
             }
+            Op::ReplaceMarker { with: Impostor::IncompatFile, .. } => {
+                work.marker = None;
+                work.features.clear();
+            }
             Op::ReplaceMarker { .. } => {
                 if let Some(marker) = &mut work.marker {
                     marker.impostor = true;
@@ -197,7 +201,7 @@ impl World {
         Ok(Want::Done)
     }
 
-    pub(super) fn on_snapshot(&mut self, op: &Op) -> Foretold<Want> {
+    pub(super) fn on_snapshot(&mut self, op: &Op) -> Outlook<Want> {
         let (Op::Snapshot { disk, scope } | Op::SameAsSnapshot { disk, scope }) = op else {
             return Err(Beyond("the model does not know this operation"));
         };

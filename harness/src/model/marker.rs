@@ -4,7 +4,7 @@
 use vremount_wire::{Field, Forgery};
 
 use super::errseq::ErrSeq;
-use super::{Beyond, Foretold};
+use super::{Beyond, Outlook};
 use crate::reason::Reason;
 
 /// A load of the overlay module: "a UUID at load time which can be used to uniquely identify it".
@@ -38,7 +38,7 @@ impl Checkpoint {
     }
 
     /// Why an upper that is now like this is not what it was.
-    pub fn refuses(&self, now: &Checkpoint, with_errseq: bool) -> Foretold<Option<Reason>> {
+    pub fn refuses(&self, now: &Checkpoint, with_errseq: bool) -> Outlook<Option<Reason>> {
         Ok(if self.epoch != now.epoch || self.forged_boot_id != 0 {
             Some(Reason::OtherBoot)
         } else if self.instance != now.instance && self.forged_instance != 0 {
@@ -75,7 +75,7 @@ pub(super) struct Marker {
 
 impl Marker {
     /// Why it does not let an upper be reused that is now like this; none: it does.
-    pub fn refuses(&self, now: &Checkpoint, with_errseq: bool) -> Foretold<Option<Reason>> {
+    pub fn refuses(&self, now: &Checkpoint, with_errseq: bool) -> Outlook<Option<Reason>> {
         match self.xattr {
             _ if self.impostor => Ok(Some(Reason::BadCheckpoint)),
             Xattr::Missing => Ok(Some(Reason::NoCheckpoint)),
@@ -85,7 +85,7 @@ impl Marker {
     }
 
     /// `bytes`: as many as this kernel writes. `of_other`: the xattr of another disk's marker.
-    pub fn forge(&mut self, forgery: Forgery, bytes: usize, of_other: impl Fn() -> Foretold<Xattr>) -> Foretold<()> {
+    pub fn forge(&mut self, forgery: Forgery, bytes: usize, of_other: impl Fn() -> Outlook<Xattr>) -> Outlook<()> {
         self.touched += 1;
         self.xattr = match (forgery, self.xattr) {
             (Forgery::Remove | Forgery::MoveTo(_), _) => Xattr::Missing,

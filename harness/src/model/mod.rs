@@ -3,6 +3,7 @@
 //! next world and what the operation must lead to, in the words of claims. It is written from the promises, not from the
 //! patches, so that each can show the other wrong; where nothing is promised, it says so.
 
+mod claim;
 pub mod errseq;
 mod file;
 mod files;
@@ -15,6 +16,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use claim::{Foretold, foretell};
 pub use world::World;
 
 /// What the model cannot foretell, and why not.
@@ -23,4 +25,4 @@ pub use world::World;
 pub struct Beyond(pub &'static str);
 
 /// What is foretold.
-type Foretold<T> = Result<T, Beyond>;
+type Outlook<T> = Result<T, Beyond>;

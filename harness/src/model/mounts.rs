@@ -8,13 +8,13 @@ use super::marker::{Instance, Xattr};
 use super::overlay::{self, Asked};
 use super::upper::Superblock;
 use super::world::World;
-use super::{Beyond, Foretold};
+use super::{Beyond, Outlook};
 use crate::claims::Want;
 use crate::image::Fs;
 use crate::reason::Reason;
 
 impl World {
-    pub(super) fn on_superblock(&mut self, disk: Disk, op: &Op) -> Foretold<Want> {
+    pub(super) fn on_superblock(&mut self, disk: Disk, op: &Op) -> Outlook<Want> {
         match op {
             Op::MountUpper { .. } => self.mount_upper(disk)?,
             Op::UnmountUpper { lazy, .. } => return self.unmount_upper(disk, *lazy),
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// A device that still has a superblock is mounted as that.
-    fn mount_upper(&mut self, disk: Disk) -> Foretold<()> {
+    fn mount_upper(&mut self, disk: Disk) -> Outlook<()> {
         let instance = Instance(self.number());
         let elsewhere = self.uppers.iter().any(|(on, upper)| *on != disk && upper.changes > 0);
         if matches!(self.fs, Fs::Btrfs | Fs::BtrfsSubvolume) && elsewhere {
@@ -99,7 +99,7 @@ impl World {
         Ok(())
     }
 
-    fn unmount_upper(&mut self, disk: Disk, lazy: bool) -> Foretold<Want> {
+    fn unmount_upper(&mut self, disk: Disk, lazy: bool) -> Outlook<Want> {
         let held = self.holds(disk, Place::Upper);
         let upper = self.upper(disk)?;
         upper.at_mount()?;
@@ -114,7 +114,7 @@ impl World {
         Ok(Want::Done)
     }
 
-    pub(super) fn on_overlay(&mut self, op: &Op) -> Foretold<Want> {
+    pub(super) fn on_overlay(&mut self, op: &Op) -> Outlook<Want> {
         match op {
             Op::MountOverlay { disk, layers, mode, via, options } => {
                 self.mount_overlay(*disk, asked(*layers, *mode, options)?, *via)
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    fn mount_overlay(&mut self, disk: Disk, asked: Asked, via: Via) -> Foretold<Want> {
+    fn mount_overlay(&mut self, disk: Disk, asked: Asked, via: Via) -> Outlook<Want> {
         let number = self.number();
         if self.is_mounted(disk, asked.layers) {
             return Err(Beyond("there is an overlay already where it would be mounted"));
@@ -188,7 +188,7 @@ impl World {
         Ok(outcome)
     }
 
-    fn unmount_overlay(&mut self, disk: Disk, layers: Layers, lazy: bool) -> Foretold<Want> {
+    fn unmount_overlay(&mut self, disk: Disk, layers: Layers, lazy: bool) -> Outlook<Want> {
         let held = layers == Layers::First && self.holds(disk, Place::Overlay);
         if !self.is_mounted(disk, layers) {
             return Err(Beyond("there is no overlay"));
@@ -214,8 +214,11 @@ fn volatile(layers: Layers) -> Asked {
 }
 
 /// Options that have a say in whether an overlay is mounted.
-fn asked(layers: Layers, mode: Mode, options: &str) -> Foretold<Asked> {
+fn asked(layers: Layers, mode: Mode, options: &str) -> Outlook<Asked> {
     const NO_MATTER: [&str; 5] = ["", "nfs_export=on", "metacopy=on", "redirect_dir=on", "xino=on"];
+    if layers == Layers::LowerOnly {
+        return Err(Beyond("there is nothing to reuse without an upper"));
+    }
     let mut asked = Asked { layers, mode, index: false, read_only: false };
     for option in options.split(',') {
         match option {

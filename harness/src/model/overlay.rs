@@ -3,7 +3,7 @@
 
 use vremount_wire::{Layers, Mode, Via};
 
-use super::Foretold;
+use super::Outlook;
 use super::errseq::{ErrSeq, errseq_check, errseq_sample};
 use super::marker::{Checkpoint, Epoch, Instance, Marker, Xattr};
 use super::upper::{Superblock, Upper, directories};
@@ -70,7 +70,7 @@ fn unseen(wb_err: &ErrSeq) -> bool {
 }
 
 /// What a mount leads to. Nothing changes by asking.
-pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via) -> Foretold<Want> {
+pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via) -> Outlook<Want> {
     if !upper.reach.contains(&via) {
         return Ok(refused(libc::ENOENT, Reason::Unreadable));
     }
@@ -107,7 +107,7 @@ pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via)
 }
 
 /// Carries out a mount that succeeds, the so manieth.
-pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64) -> Foretold<Overlay> {
+pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64) -> Outlook<Overlay> {
     let has_xattrs = upper.fs.has_xattrs();
     let &mut Superblock { instance, wb_err, .. } = upper.superblock()?;
     let work = upper.work(asked.layers);
@@ -128,7 +128,7 @@ pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64
 }
 
 /// The overlay has gone: a durable one syncs the upper filesystem first, a volatile one asks the disk for nothing.
-pub(super) fn unmount(upper: &mut Upper, overlay: Overlay) -> Foretold<()> {
+pub(super) fn unmount(upper: &mut Upper, overlay: Overlay) -> Outlook<()> {
     if overlay.mode == Mode::Durable && !overlay.read_only {
         upper.write_back()?;
     }

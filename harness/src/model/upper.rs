@@ -8,7 +8,7 @@ use vremount_wire::{Fault, Layers, Via};
 use super::errseq::{ErrSeq, errseq_check_and_advance, errseq_sample};
 use super::file::{File, MISSING, OnDisk, hits};
 use super::marker::{Instance, Marker};
-use super::{Beyond, Foretold};
+use super::{Beyond, Outlook};
 use crate::image::Fs;
 
 /// What a mounted filesystem is to the kernel, from the first mount to the last user.
@@ -92,12 +92,12 @@ impl Upper {
         }
     }
 
-    pub fn superblock(&mut self) -> Foretold<&mut Superblock> {
+    pub fn superblock(&mut self) -> Outlook<&mut Superblock> {
         self.superblock.as_mut().ok_or(Beyond("the upper filesystem is not mounted"))
     }
 
     /// Reached at its own mount point, where the guest's own operations look.
-    pub fn at_mount(&mut self) -> Foretold<&mut Superblock> {
+    pub fn at_mount(&mut self) -> Outlook<&mut Superblock> {
         match self.reach.contains(&Via::Mount) {
             true => self.superblock(),
             false => Err(Beyond("the upper filesystem is not at its mount point")),
@@ -132,7 +132,7 @@ impl Upper {
     }
 
     /// Writes one file back.
-    pub fn write_back_file(&mut self, layers: Layers, path: &str) -> Foretold<()> {
+    pub fn write_back_file(&mut self, layers: Layers, path: &str) -> Outlook<()> {
         let key = (directories(layers), path.to_string());
         let broken_file = self.broken_file(key.0, path);
         let superblock = self.superblock.as_mut().ok_or(Beyond("the upper filesystem is not mounted"))?;
@@ -153,13 +153,13 @@ impl Upper {
     }
 
     /// Writes back all data.
-    pub fn write_back_data(&mut self) -> Foretold<()> {
+    pub fn write_back_data(&mut self) -> Outlook<()> {
         let files: Vec<_> = self.files.keys().cloned().collect();
         files.iter().try_for_each(|(layers, path)| self.write_back_file(*layers, path))
     }
 
     /// Writes back everything and reports to nobody.
-    pub fn write_back(&mut self) -> Foretold<()> {
+    pub fn write_back(&mut self) -> Outlook<()> {
         if self.superblock()?.read_only {
             return Ok(());
         }
@@ -177,7 +177,7 @@ impl Upper {
     }
 
     /// syncfs(2): the errno that the owner of the cursor is told.
-    pub fn syncfs(&mut self, cursor: Option<ErrSeq>) -> Foretold<(i32, ErrSeq)> {
+    pub fn syncfs(&mut self, cursor: Option<ErrSeq>) -> Outlook<(i32, ErrSeq)> {
         let wb_err = self.superblock()?.wb_err;
         let mut cursor = cursor.unwrap_or_else(|| errseq_sample(&wb_err));
         self.write_back()?;
@@ -186,7 +186,7 @@ impl Upper {
     }
 
     /// fsync(2) of a file that was opened just now: the errno it is told.
-    pub fn fsync(&mut self, path: &str) -> Foretold<i32> {
+    pub fn fsync(&mut self, path: &str) -> Outlook<i32> {
         let mut cursor = errseq_sample(&self.there(path)?.wb_err);
         self.write_back_file(Layers::First, path)?;
         Ok(-errseq_check_and_advance(&mut self.there(path)?.wb_err, &mut cursor))
@@ -194,7 +194,7 @@ impl Upper {
 
     /// sync_file_range(2) of one. It waits for what is on its way first, and an error that it is told of then keeps it from
     /// writing anything.
-    pub fn sync_file_range(&mut self, path: &str) -> Foretold<i32> {
+    pub fn sync_file_range(&mut self, path: &str) -> Outlook<i32> {
         let file = self.there(path)?;
         let mut cursor = errseq_sample(&file.wb_err);
         match errseq_check_and_advance(&mut file.wb_err, &mut cursor) {
@@ -203,12 +203,12 @@ impl Upper {
         }
     }
 
-    fn there(&mut self, path: &str) -> Foretold<&mut File> {
+    fn there(&mut self, path: &str) -> Outlook<&mut File> {
         self.file(Layers::First, path).ok_or(MISSING)
     }
 
     /// The last user has gone. What could not be written is lost, and nobody will be told.
-    pub fn unmounted(&mut self) -> Foretold<()> {
+    pub fn unmounted(&mut self) -> Outlook<()> {
         if !self.fs.on_disk() {
             return Err(Beyond("a filesystem in memory is gone once it is unmounted"));
         }
@@ -223,7 +223,7 @@ impl Upper {
     }
 
     /// The machine has lost its power. What was on its way to the disk may have reached it.
-    pub fn lost_power(&mut self) -> Foretold<()> {
+    pub fn lost_power(&mut self) -> Outlook<()> {
         if self.superblock.is_some() && !self.settled {
             return Err(Beyond("what of the metadata reached the disk before the power was cut is open"));
         }

@@ -9,7 +9,7 @@ use super::file::{FAULT, OnDisk};
 use super::marker::{Epoch, Xattr};
 use super::overlay::{self, Kernel, Overlay};
 use super::upper::{Io, Upper};
-use super::{Beyond, Foretold};
+use super::{Beyond, Outlook};
 use crate::base::Level;
 use crate::claims::{HostStep, Want};
 use crate::image::Fs;
@@ -107,13 +107,24 @@ impl World {
         Ok(World { kernel, next: next.next, uppers, ..World::new(self.kernel.level, self.fs) })
     }
 
-    fn apply(&mut self, op: &Op) -> Foretold<Want> {
+    fn apply(&mut self, op: &Op) -> Outlook<Want> {
         match op {
             Op::Attach { disk, .. } if self.attached.contains(disk) => Err(Beyond("the disk is attached already")),
             Op::Attach { disk, .. } => {
                 let fs = self.fs;
                 self.attached.insert(*disk);
                 self.uppers.entry(*disk).or_insert_with(|| Upper::new(fs));
+                Ok(Want::Done)
+            }
+            Op::CopyDisk { from, to } => {
+                if [from, to].iter().any(|disk| !self.attached.contains(disk)) {
+                    return Err(Beyond("the disk is not attached"));
+                }
+                let copied = self.upper(*from)?.clone();
+                if copied.superblock.is_some() || self.upper(*to)?.superblock.is_some() {
+                    return Err(Beyond("what of a mounted filesystem is on its disk is open"));
+                }
+                self.uppers.insert(*to, copied);
                 Ok(Want::Done)
             }
             Op::MountUpper { disk, .. }
@@ -161,7 +172,7 @@ impl World {
         }
     }
 
-    fn on_machine(&mut self, op: &Op) -> Foretold<Want> {
+    fn on_machine(&mut self, op: &Op) -> Outlook<Want> {
         match op {
             Op::FlushBuffers { .. } | Op::CountIo { .. } | Op::Break { .. } | Op::Heal { .. } if !self.fs.on_disk() => {
                 return Err(Beyond("there is no disk"));
@@ -229,7 +240,7 @@ impl World {
     }
 
     /// All but the kernel is as it was at the start: filesystems that go are written back like any, and disks are thrown away.
-    fn reset(&mut self) -> Foretold<()> {
+    fn reset(&mut self) -> Outlook<()> {
         if self.mounted().any(|upper| upper.superblock.as_ref().is_some_and(|superblock| superblock.frozen)) {
             return Err(Beyond("a frozen filesystem is not unmounted"));
         }
@@ -239,7 +250,7 @@ impl World {
         Ok(())
     }
 
-    fn break_disk(&mut self, disk: Disk, fault: &Fault) -> Foretold<()> {
+    fn break_disk(&mut self, disk: Disk, fault: &Fault) -> Outlook<()> {
         let upper = self.upper(disk)?;
         match fault {
             Fault::Checkpoint | Fault::Reads => return Err(FAULT),
@@ -256,7 +267,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn upper(&mut self, disk: Disk) -> Foretold<&mut Upper> {
+    pub(super) fn upper(&mut self, disk: Disk) -> Outlook<&mut Upper> {
         let attached = self.attached.contains(&disk);
         self.uppers.get_mut(&disk).filter(|_| attached).ok_or(Beyond("the disk is not attached"))
     }
@@ -292,7 +303,7 @@ impl World {
     }
 
     /// A superblock goes with its last user.
-    pub(super) fn drop_unused(&mut self) -> Foretold<()> {
+    pub(super) fn drop_unused(&mut self) -> Outlook<()> {
         for (disk, upper) in &mut self.uppers {
             let held = self.held.iter().any(|held| held.disk == *disk && held.place == Place::Upper);
             let mounted =

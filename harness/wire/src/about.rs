@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Mode, Op, Via};
+use crate::{Layers, Mode, Op, Via};
 
 impl Op {
     /// How long it sleeps on purpose.
@@ -45,6 +45,9 @@ impl Op {
         else {
             return false;
         };
+        if matches!(self, Op::MountOverlay { layers: Layers::LowerOnly, .. }) {
+            return false;
+        }
         let said = |option: &str| match option.strip_prefix("fsync=") {
             Some(mode) => Some(mode == "volatile"),
             None => (option == "volatile").then_some(true),

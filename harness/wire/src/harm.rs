@@ -102,4 +102,6 @@ pub enum Impostor {
     Device,
     /// The marker itself, named in upper case.
     UpperCase,
+    /// A regular file in the place of the whole of `work/incompat`; the marker is gone.
+    IncompatFile,
 }

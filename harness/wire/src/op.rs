@@ -14,6 +14,11 @@ pub enum Op {
         disk: Disk,
         on: Stack,
     },
+    /// Copies all that is on a disk to another, which is attached too and as large; neither is mounted.
+    CopyDisk {
+        from: Disk,
+        to: Disk,
+    },
     /// Mounts the upper filesystem and makes the directories of [`Layers`] in it where they are missing. `options` as
     /// `mount -o`.
     MountUpper {

@@ -57,6 +57,8 @@ pub enum Layers {
     Second,
     /// Others on the same filesystem, `upper-other` and `work-other`, at `/merged/<disk>-other`.
     Other,
+    /// Neither: two lower layers and no upper, at `/merged/<disk>-lower`.
+    LowerOnly,
 }
 
 /// Where a file is opened.

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A claim as the model sees it.
+
+use super::{Beyond, World};
+use crate::base::Level;
+use crate::claims::{Claim, Step, Want};
+use crate::image::Fs;
+use crate::reason::Reason;
+use crate::verdict::Verdict;
+
+/// A claim that is not going to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foretold<'a> {
+    pub verdict: Verdict,
+    /// What decides.
+    pub step: &'a Step,
+    /// What that must lead to instead.
+    pub want: Want,
+}
+
+/// What becomes of a claim at a level; nothing: it holds.
+///
+/// # Errors
+/// If a step is beyond the model.
+pub fn foretell(claim: &Claim, fs: Fs, level: Level) -> Result<Option<Foretold<'_>>, Beyond> {
+    let mut world = World::new(level, fs);
+    for step in &claim.steps {
+        match step {
+            Step::Host(host) => world = world.host(*host)?,
+            Step::Given(op, wanted) | Step::Then(op, wanted) => {
+                let (next, want) = world.op(op)?;
+                world = next;
+                if !agrees(*wanted, want) {
+                    let verdict = if matches!(step, Step::Then(..)) { Verdict::Broken } else { Verdict::CannotTell };
+                    return Ok(Some(Foretold { verdict, step, want }));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a step that leads to what was foretold is what a claim wants; a claim may want less.
+fn agrees(wanted: Want, foretold: Want) -> bool {
+    match (wanted, foretold) {
+        (Want::Whatever, _)
+        | (Want::IoErrors | Want::FailsToWriteBack, Want::Fails(libc::EIO))
+        | (Want::MountedOrError, Want::Mounted) => true,
+        (Want::MountedOrError, Want::Refused { reason, .. }) => {
+            matches!(reason, Reason::WritebackError | Reason::UnseenError)
+        }
+        _ => wanted == foretold,
+    }
+}
