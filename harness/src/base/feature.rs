@@ -21,6 +21,8 @@ pub enum Feature {
     FsyncOption,
     /// A buffer that cannot be written is an error of the superblock that its device is mounted with (until 6.6).
     BufferErrors,
+    /// ext4 that takes no more writes after an error does not become read-only as a mount does (6.12, 6.1.176).
+    QuietReadOnly,
 }
 
 impl Feature {
@@ -35,6 +37,7 @@ impl Feature {
             Feature::Casefold => "this base takes no layers that ignore case",
             Feature::FsyncOption => "this base has no option fsync",
             Feature::BufferErrors => "this base does not record errors of buffers for a superblock",
+            Feature::QuietReadOnly => "ext4 of this base becomes read-only for all to see",
         }
     }
 
@@ -49,6 +52,7 @@ impl Feature {
             Feature::Casefold => "this base takes layers that ignore case",
             Feature::FsyncOption => "this base has an option fsync",
             Feature::BufferErrors => "this base records errors of buffers for the superblock",
+            Feature::QuietReadOnly => "ext4 of this base takes no more writes, and is not read-only as a mount",
         }
     }
 }

@@ -21,6 +21,20 @@ fn direct() -> Op {
     Op::WriteDirect { disk: Disk::A, file: FILE.to_string(), bytes: BYTES, seed: SECOND_SEED }
 }
 
+/// Around the overlay.
+fn write_to_upper() -> Op {
+    Op::Write {
+        disk: Disk::A,
+        layers: Layers::First,
+        place: Place::Upper,
+        file: "data/even-more".to_string(),
+        bytes: BYTES,
+        seed: SECOND_SEED,
+    }
+}
+
+const NO_JOURNAL: &str = "has no journal that must be written to go on";
+
 fn windows() -> Vec<Claim> {
     vec![
         claim(
@@ -55,6 +69,10 @@ fn windows() -> Vec<Claim> {
                 .lost()
                 .given(SYNC, Want::Fails(EIO))
                 .refuses_for_error(),
+        )
+        .only(
+            &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs],
+            "writes to its log by itself meanwhile, and may shut down over that",
         ),
         claim(
             "errors-before-and-after",
@@ -91,20 +109,8 @@ fn full() -> Vec<Claim> {
     };
     let writable = || Op::UpperWritable { disk: Disk::A };
     // What is written more makes it notice.
-    let read_only = |noticed| {
-        let even_more = Op::Write {
-            disk: Disk::A,
-            layers: Layers::First,
-            place: Place::Upper,
-            file: "data/even-more".to_string(),
-            bytes: BYTES,
-            seed: SECOND_SEED,
-        };
-        full(Script::on_upper(), Fault::NoSpace)
-            .given(SYNC, Want::Whatever)
-            .given(even_more, noticed)
-            .given(writable(), Want::Fails(EROFS))
-    };
+    let noticed = |by| full(Script::on_upper(), Fault::NoSpace).given(SYNC, Want::Whatever).given(write_to_upper(), by);
+    let read_only = |by| noticed(by).given(writable(), Want::Fails(EROFS));
     let thin = || Script(Vec::new()).attach_on(Disk::A, Stack::Thin, "");
     vec![
         claim(
@@ -125,7 +131,17 @@ fn full() -> Vec<Claim> {
             0,
             read_only(Want::Fails(EROFS)).refuses(Volatile, EINVAL, Reason::UpperReadOnly),
         )
-        .only(&[Fs::Ext4], "has no journal that must be written to go on"),
+        .only(&[Fs::Ext4], NO_JOURNAL)
+        .without(Feature::QuietReadOnly),
+        claim(
+            "no-space-below-a-quiet-journal",
+            "Refused after an upper found no space for its journal, and takes no more writes without being read-only",
+            HAD_ERRORS,
+            4,
+            noticed(Want::Fails(EROFS)).run(writable()).refuses_for_error(),
+        )
+        .only(&[Fs::Ext4], NO_JOURNAL)
+        .needs(Feature::QuietReadOnly),
         claim(
             "no-space-below-btrfs",
             "A btrfs that found no space for its trees is read-only, and refused for that",
@@ -259,27 +275,39 @@ fn shut_down() -> Vec<Claim> {
         shut("upper-shut-down-xfs", &[Fs::Xfs], Want::Refused { errno: EIO, reason: Reason::Unreadable }),
         // It can still be read, and the first thing that overlayfs writes fails.
         shut("upper-shut-down-f2fs", &[Fs::F2fs], Want::RefusedUnsaid(EIO)),
-        claim(
+        stopped(
             "upper-went-read-only",
             "An upper that went read-only over an error is refused for that, and once it is mounted again for that",
-            REMOUNTED,
-            3,
-            Script(Vec::new())
-                .attach_on(Disk::A, Stack::Plain, "errors=remount-ro")
-                .after_volatile()
-                .forget()
-                .break_with(Fault::Everything)
-                .given(Op::HoldFile { disk: Disk::A, place: Place::Upper, file: FILE.to_string() }, Want::Fails(EIO))
-                .heal()
-                .given(Op::UpperWritable { disk: Disk::A }, Want::Fails(EROFS))
-                .then(
-                    overlay(Disk::A, Volatile, Via::Mount),
-                    Want::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
-                )
-                .unmount_upper()
-                .mount_upper()
-                .refuses(Volatile, EINVAL, Reason::UpperRemounted),
+            |script| script.given(Op::UpperWritable { disk: Disk::A }, Want::Fails(EROFS)),
+            Want::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
         )
-        .only(&[Fs::Ext4, Fs::Ext4NoJournal], "does not go read-only over a failed read"),
+        .only(&[Fs::Ext4, Fs::Ext4NoJournal], "does not go read-only over a failed read")
+        .without(Feature::QuietReadOnly),
+        stopped(
+            "upper-went-quietly-read-only",
+            "An upper that takes no more writes after an error is refused for it, and once it is mounted again for that",
+            |script| script.run(Op::UpperWritable { disk: Disk::A }).given(write_to_upper(), Want::Fails(EROFS)),
+            Want::Refused { errno: EIO, reason: Reason::UnseenError },
+        )
+        .only(&[Fs::Ext4], "does not go read-only over a failed read, or has no journal that knows of it")
+        .needs(Feature::QuietReadOnly),
     ]
+}
+
+/// Its metadata cannot be read, for a moment.
+fn stopped(name: &'static str, title: &'static str, evidence: impl Fn(Script) -> Script, want: Want) -> Claim {
+    let hold = Op::HoldFile { disk: Disk::A, place: Place::Upper, file: FILE.to_string() };
+    let script = Script(Vec::new())
+        .attach_on(Disk::A, Stack::Plain, "errors=remount-ro")
+        .after_volatile()
+        .forget()
+        .break_with(Fault::Everything)
+        .given(hold, Want::Fails(EIO))
+        .heal();
+    let script = evidence(script)
+        .then(overlay(Disk::A, Volatile, Via::Mount), want)
+        .unmount_upper()
+        .mount_upper()
+        .refuses(Volatile, EINVAL, Reason::UpperRemounted);
+    claim(name, title, REMOUNTED, 3, script)
 }
