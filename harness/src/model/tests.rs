@@ -19,7 +19,7 @@ const BEYOND: [(&str, &str); 13] = [
     ("error-during-reuse", THREADS),
     ("error-while-mounts-race", THREADS),
     ("mount-without-memory", "nothing is promised to who is short of memory"),
-    ("metadata-error", METADATA),
+    ("metadata-error", UNWRITTEN),
     ("overlay-as-upper", OPTIONS),
     ("read-error-is-not-seen", METADATA),
     ("upper-and-work-on-two-mounts", OPTIONS),
@@ -31,6 +31,7 @@ const BEYOND: [(&str, &str); 13] = [
 ];
 const OPTIONS: &str = "the model knows no other options";
 const METADATA: &str = "what of the metadata must be read from the disk is the filesystem's business";
+const UNWRITTEN: &str = "what a filesystem does that cannot write its metadata is its own business";
 const THREADS: &str = "which of two threads is first is open";
 const SHUT_DOWN: &str = "what a filesystem that was shut down still answers is its own business";
 
