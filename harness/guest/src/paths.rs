@@ -37,8 +37,8 @@ pub fn run(op: &Op) -> Result<(), Failure> {
             context("create", &folder, fs::create_dir_all(&folder))
         }
         Op::RemoveIncompat { disk, name } => {
-            let folder = mounts::workdir(*disk).join("work/incompat").join(name);
-            context("remove", &folder, fs::remove_dir(&folder))
+            let path = mounts::workdir(*disk).join("work/incompat").join(name);
+            context("remove", &path, if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) })
         }
         Op::LeaveBehind { disk } => {
             let folder = mounts::workdir(*disk).join("work/left/behind/here");

@@ -3,7 +3,7 @@
 
 use libc::{EINVAL, EIO};
 use vremount_wire::Mode::{Durable, Volatile};
-use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Op, Via};
+use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Op, Place, Via};
 
 use super::sentence::{BOOT_ID, CHECKPOINT, ERRSEQ, INSTANCE, OURS_INCOMPAT, OURS_LIMIT};
 use super::step::{Script, Want, overlay, overlay_on, unmount};
@@ -245,6 +245,25 @@ fn incompat() -> Vec<Claim> {
             3,
             // Before the marker and behind it, in whatever order they are read.
             beside(beside(Script::on_upper().after_volatile(), "a-feature"), "zz-feature").mounts(Volatile).intact(),
+        ),
+        claim(
+            "dirty-file-is-made-again",
+            "A dirty file that is gone does not matter and is made again, for kernels that only know it",
+            OURS_INCOMPAT,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .run(Op::RemoveIncompat { disk: Disk::A, name: "volatile/dirty".to_string() })
+                .mounts(Volatile)
+                .intact()
+                .then(
+                    Op::HoldFile {
+                        disk: Disk::A,
+                        place: Place::Upper,
+                        file: "../work/work/incompat/volatile/dirty".to_string(),
+                    },
+                    Want::Done,
+                ),
         ),
         claim(
             "work-cannot-be-cleaned",

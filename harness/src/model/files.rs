@@ -190,6 +190,7 @@ impl World {
             }
             Op::MakeIncompat { name, .. } if name.is_empty() => {}
             Op::MakeIncompat { name, .. } => drop(work.features.insert(name.clone())),
+            Op::RemoveIncompat { name, .. } if name.contains('/') => {}
             Op::RemoveIncompat { name, .. } if !work.features.remove(name) => return Ok(Want::Fails(libc::ENOENT)),
             Op::RemoveIncompat { .. } => {}
             Op::LeaveBehind { .. } => work.left_behind = true,

@@ -298,6 +298,7 @@ pub enum Op {
         disk: Disk,
         name: String,
     },
+    /// Removes what is there, a file or a directory with nothing in it.
     RemoveIncompat {
         disk: Disk,
         name: String,
