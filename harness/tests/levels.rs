@@ -152,7 +152,9 @@ fn the_fourth_patch_is_about_writeback_errors() {
             "writes-fail-for-long",
             "errors-before-and-after",
             "no-space-below",
-            "pool-full"
+            "no-space-below-a-quiet-journal",
+            "pool-full",
+            "metadata-error"
         ]
     );
 }
@@ -170,6 +172,7 @@ fn what_held_before_the_series_is_known() {
             "second-mount-with-index",
             "marker-in-upper-case",
             "no-feature",
+            "incompat-is-a-file",
             "other-feature",
             "error-is-told-by-sync",
             "no-space-below-a-journal",

@@ -3,7 +3,7 @@
 
 use crate::ioctl::Extent;
 
-const SECTOR: u64 = 512;
+pub const SECTOR: u64 = 512;
 /// What no filesystem of ours uses, at the end of the device.
 const SPARE: u64 = 8;
 

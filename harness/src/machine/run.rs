@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::sysinfo::sysinfo;
 use vremount_wire::{Event, decode};
 
 use super::Boot;
@@ -20,6 +21,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How much a machine may say on its console, and on its channel: a hundred times what a claim makes it say.
 const MOST_BYTES: u64 = 16 << 20;
+/// How many times as long machines may take at most because the host is busy.
+const MOST_BUSY: f64 = 20.0;
 /// How many chunks wait to be read before the machine has to.
 const BACKLOG: usize = 64;
 /// How much of the console a run keeps.
@@ -39,6 +42,14 @@ impl Limits {
     #[must_use]
     pub fn times(self, slower: u32) -> Self {
         Limits { silence: self.silence * slower, total: self.total * slower }
+    }
+
+    /// For a host that has other things to do: a machine that gets a tenth of a core takes ten times as long.
+    fn on_busy_host(self) -> Self {
+        let load = sysinfo().map_or(0.0, |info| info.load_average().0);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let slower = (load / cores as f64).clamp(1.0, MOST_BUSY);
+        Limits { silence: self.silence.mul_f64(slower), total: self.total.mul_f64(slower) }
     }
 
     /// For a guest that also sleeps for so long, which may cost no time at all.
@@ -162,7 +173,7 @@ pub fn watch(
         kernels_left: boot.kernels,
         run: Run::not_started(String::new()),
     };
-    let end = watch.until_the_end(&heard, &mut group, started, limits);
+    let end = watch.until_the_end(&heard, &mut group, started, limits.on_busy_host());
     let ending = Instant::now();
     watch.run.times.steps = started.elapsed().saturating_sub(watch.run.times.ready.unwrap_or_default());
     watch.run.peak_kib = group.peak_kib();
