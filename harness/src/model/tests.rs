@@ -14,14 +14,16 @@ fn levels() -> impl Iterator<Item = Level> {
 }
 
 /// What is not promised, or not to be foretold, and so cannot be agreed on. It grows only by a change of this list.
-const BEYOND: [(&str, &str); 14] = [
+const BEYOND: [(&str, &str); 16] = [
     ("checkpoint-cannot-be-read", METADATA),
     ("dirty-file-is-made-again", "there is no such file"),
     ("error-during-reuse", THREADS),
     ("error-while-mounts-race", THREADS),
     ("mount-without-memory", "nothing is promised to who is short of memory"),
     ("metadata-error", UNWRITTEN),
+    ("no-space-below", STOPPED),
     ("overlay-as-upper", OPTIONS),
+    ("pool-full", STOPPED),
     ("read-error-is-not-seen", METADATA),
     ("upper-and-work-on-two-mounts", OPTIONS),
     ("upper-shut-down", SHUT_DOWN),
@@ -33,6 +35,7 @@ const BEYOND: [(&str, &str); 14] = [
 const OPTIONS: &str = "the model knows no other options";
 const METADATA: &str = "what of the metadata must be read from the disk is the filesystem's business";
 const UNWRITTEN: &str = "what a filesystem does that cannot write its metadata is its own business";
+const STOPPED: &str = "f2fs stops over a disk without room, and fails whatever is asked of it";
 const THREADS: &str = "which of two threads is first is open";
 const SHUT_DOWN: &str = "what a filesystem that was shut down still answers is its own business";
 

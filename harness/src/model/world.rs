@@ -254,6 +254,9 @@ impl World {
         let upper = self.upper(disk)?;
         match fault {
             Fault::Checkpoint | Fault::Reads => return Err(FAULT),
+            Fault::NoSpace | Fault::PoolFull if upper.fs == Fs::F2fs => {
+                return Err(Beyond("f2fs stops over a disk without room, and fails whatever is asked of it"));
+            }
             Fault::Data { file } | Fault::DataAndSlowReads { file, .. } => {
                 upper.at_mount()?;
                 match upper.file(Layers::First, file).map(|file| file.disk) {
