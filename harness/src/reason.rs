@@ -39,7 +39,7 @@ pub enum Reason {
 }
 
 /// Lines of the kernel log and what they state. Series tokens first.
-const STATED: [(&str, Reason); 16] = [
+const STATED: [(&str, Reason); 17] = [
     ("volatile reuse refused: not-volatile: ", Reason::NotVolatile),
     ("volatile reuse refused: in-use: ", Reason::InUse),
     ("volatile reuse refused: no-checkpoint: ", Reason::NoCheckpoint),
@@ -55,6 +55,8 @@ const STATED: [(&str, Reason); 16] = [
     ("failed to look up volatile marker (errno: ", Reason::Unreadable),
     ("failed to resolve '", Reason::Unreadable),
     ("upper fs is r/o", Reason::UpperReadOnly),
+    // The same since 6.8, from the parser of options.
+    ("/upper is read-only", Reason::UpperReadOnly),
     ("of another mount, mount with '-o index=off' to override", Reason::Busy),
 ];
 
@@ -87,7 +89,8 @@ impl Reason {
     #[must_use]
     pub fn all(log: &[String]) -> Vec<Reason> {
         log.iter()
-            .filter_map(|line| line.strip_prefix("overlayfs: "))
+            // What the parser of options says is logged under the name of the type.
+            .filter_map(|line| line.strip_prefix("overlayfs: ").or_else(|| line.strip_prefix("overlay: ")))
             .filter_map(|text| STATED.iter().find(|(words, _)| text.contains(words)).map(|(_, reason)| *reason))
             .collect()
     }
@@ -125,6 +128,7 @@ mod tests {
     #[case::token(&[REFUSED], Some(Reason::OtherBoot))]
     #[case::among_others(&["loop0: detected", REFUSED, "EXT4-fs (dm-0): mounted"], Some(Reason::OtherBoot))]
     #[case::pristine(&["overlayfs: overlay with incompat feature 'volatile' cannot be mounted"], Some(Reason::Incompat))]
+    #[case::option(&["overlay: filesystem on /mnt/a/upper is read-only"], Some(Reason::UpperReadOnly))]
     #[case::nothing(&[], None)]
     #[case::twice(&[REFUSED, REFUSED], None)]
     #[case::unknown_token(&["overlayfs: volatile reuse refused: tuesday: never on a Tuesday"], None)]

@@ -220,6 +220,7 @@ mod tests {
             needs: None,
             earlier: None,
             without: None,
+            but: None,
             unfit: None,
         };
         let report = |outcome, log: &[&str]| StepReport {

@@ -23,6 +23,10 @@ pub enum Feature {
     BufferErrors,
     /// ext4 that takes no more writes after an error does not become read-only as a mount does (6.12, 6.1.176).
     QuietReadOnly,
+    /// ext4 shuts itself down over such an error (6.12 until 6.14).
+    ErrorsShutDown,
+    /// ext2 writes a directory to the disk with each change of it (since 6.5).
+    Ext2SyncsDirectories,
 }
 
 impl Feature {
@@ -38,6 +42,8 @@ impl Feature {
             Feature::FsyncOption => "this base has no option fsync",
             Feature::BufferErrors => "this base does not record errors of buffers for a superblock",
             Feature::QuietReadOnly => "ext4 of this base becomes read-only for all to see",
+            Feature::ErrorsShutDown => "ext4 of this base can be read after an error",
+            Feature::Ext2SyncsDirectories => "ext2 of this base syncs directories only when asked to",
         }
     }
 
@@ -53,6 +59,8 @@ impl Feature {
             Feature::FsyncOption => "this base has an option fsync",
             Feature::BufferErrors => "this base records errors of buffers for the superblock",
             Feature::QuietReadOnly => "ext4 of this base takes no more writes, and is not read-only as a mount",
+            Feature::ErrorsShutDown => "ext4 of this base shuts itself down over an error",
+            Feature::Ext2SyncsDirectories => "ext2 of this base syncs a directory with each change, asked or not",
         }
     }
 }

@@ -8,6 +8,8 @@ use vremount_wire::{Disk, Layers, Op, Place, Scope, Via};
 use super::sentence::{ALLOWS_VOLATILE, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, UNDERLYING};
 use super::step::{FIRST_SEED, Script, Want, overlay, write};
 use super::{Claim, claim};
+use crate::base::Feature;
+use crate::image::Fs;
 use crate::reason::Reason;
 
 pub fn claims() -> Vec<Claim> {
@@ -59,7 +61,8 @@ fn reuse() -> Vec<Claim> {
                 .run(Op::CountIo { disk: Disk::A })
                 .run(Op::SyncUpper { disk: Disk::A })
                 .given(Op::CountedIo { disk: Disk::A }, Want::SomeIo),
-        ),
+        )
+        .but(Fs::Ext2, Feature::Ext2SyncsDirectories),
         claim(
             "reuse-with-much-to-write",
             "Megabytes that were never written back are there after reuse",

@@ -33,6 +33,8 @@ fn write_to_upper() -> Op {
     }
 }
 
+const UNREADABLE: Want = Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable };
+const NOT_STOPPED: &str = "does not go read-only over a failed read, or has no journal that knows of it";
 const NO_JOURNAL: &str = "has no journal that must be written to go on";
 
 fn windows() -> Vec<Claim> {
@@ -141,7 +143,17 @@ fn full() -> Vec<Claim> {
             noticed(Want::Fails(EROFS)).run(writable()).refuses_for_error(),
         )
         .only(&[Fs::Ext4], NO_JOURNAL)
-        .needs(Feature::QuietReadOnly),
+        .needs(Feature::QuietReadOnly)
+        .without(Feature::ErrorsShutDown),
+        claim(
+            "no-space-below-a-journal-that-shuts-down",
+            "An upper that shut itself down, for want of space for its journal, is not mounted on",
+            HAD_ERRORS,
+            3,
+            noticed(Want::Fails(EROFS)).then(overlay(Disk::A, Volatile, Via::Mount), UNREADABLE),
+        )
+        .only(&[Fs::Ext4], NO_JOURNAL)
+        .needs(Feature::ErrorsShutDown),
         claim(
             "no-space-below-btrfs",
             "A btrfs that found no space for its trees is read-only, and refused for that",
@@ -270,7 +282,7 @@ fn shut_down() -> Vec<Claim> {
         shut(
             "upper-shut-down",
             &[Fs::Ext4, Fs::Ext4NoJournal],
-            Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable },
+            UNREADABLE,
         ),
         shut("upper-shut-down-xfs", &[Fs::Xfs], Want::Refused { errno: EIO, reason: Reason::Unreadable }),
         // It can still be read, and the first thing that overlayfs writes fails.
@@ -289,8 +301,17 @@ fn shut_down() -> Vec<Claim> {
             |script| script.run(Op::UpperWritable { disk: Disk::A }).given(write_to_upper(), Want::Fails(EROFS)),
             Want::Refused { errno: EIO, reason: Reason::UnseenError },
         )
-        .only(&[Fs::Ext4], "does not go read-only over a failed read, or has no journal that knows of it")
-        .needs(Feature::QuietReadOnly),
+        .only(&[Fs::Ext4], NOT_STOPPED)
+        .needs(Feature::QuietReadOnly)
+        .without(Feature::ErrorsShutDown),
+        stopped(
+            "upper-shut-itself-down",
+            "An upper that shut itself down over an error is not mounted on, and refused once it is mounted again",
+            |script| script.run(Op::UpperWritable { disk: Disk::A }).given(write_to_upper(), Want::Fails(EIO)),
+            UNREADABLE,
+        )
+        .only(&[Fs::Ext4], NOT_STOPPED)
+        .needs(Feature::ErrorsShutDown),
     ]
 }
 

@@ -48,6 +48,8 @@ pub struct Claim {
     pub needs: Option<Feature>,
     /// What a base must not have.
     pub without: Option<Feature>,
+    /// The filesystem that it is not about on bases that have this.
+    pub but: Option<(Fs, Feature)>,
     /// With this in the base it holds from another level on.
     pub earlier: Option<(Feature, u8)>,
     /// Why it is not about the base it is made for.
@@ -73,6 +75,12 @@ impl Claim {
         Claim { without: Some(feature), ..self }
     }
 
+    /// Says that it is not about a filesystem on bases that have this.
+    #[must_use]
+    fn but(self, fs: Fs, with: Feature) -> Self {
+        Claim { but: Some((fs, with)), ..self }
+    }
+
     /// Says that with this in the base less of the series makes it hold.
     #[must_use]
     fn earlier(self, feature: Feature, since: u8) -> Self {
@@ -86,7 +94,8 @@ impl Claim {
         let since = self.earlier.filter(|(feature, _)| has(feature)).map_or(self.since, |(_, since)| since);
         let missing = self.needs.filter(|feature| !has(feature)).map(Feature::missing);
         let unfit = missing.or(self.without.filter(has).map(Feature::there));
-        Claim { since, unfit, ..self }
+        let but = self.but.filter(|(_, feature)| has(feature));
+        Claim { since, unfit, but, ..self }
     }
 
     /// Why it says nothing about a filesystem of its base.
@@ -94,6 +103,9 @@ impl Claim {
     pub fn skipped_on(&self, fs: Fs) -> Option<&'static str> {
         if self.unfit.is_some() {
             return self.unfit;
+        }
+        if let Some((_, feature)) = self.but.filter(|(but, _)| *but == fs) {
+            return Some(feature.there());
         }
         let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_disk));
         match self.only {
@@ -173,6 +185,7 @@ fn claim(name: &'static str, title: &'static str, sentence: &'static str, since:
         only: None,
         needs: None,
         without: None,
+        but: None,
         earlier: None,
         unfit: None,
     }

@@ -3,10 +3,10 @@
 
 use libc::EINVAL;
 use vremount_wire::Mode::{Durable, Volatile};
-use vremount_wire::{Disk, Layers, Op, Scope};
+use vremount_wire::{Disk, Layers, Op, Scope, Via};
 
 use super::sentence::{BOOT_ID, OURS_IN_USE, REMOUNTED};
-use super::step::{HostStep, Script, Want, overlay_on};
+use super::step::{HostStep, Script, Want, overlay, overlay_on};
 use super::{Claim, claim};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -105,8 +105,15 @@ pub fn claims() -> Vec<Claim> {
                 .run(Op::KeepWriting { disk: Disk::A })
                 .host(HostStep::PowerCut)
                 .attach(Disk::A)
-                .refuses(Volatile, EINVAL, Reason::OtherBoot)
-                .refuses(Durable, EINVAL, Reason::NotVolatile),
+                // Files may be such that nobody can look at them.
+                .then(
+                    overlay(Disk::A, Volatile, Via::Mount),
+                    Want::Refused { errno: EINVAL, reason: Reason::OtherBoot },
+                )
+                .then(
+                    overlay(Disk::A, Durable, Via::Mount),
+                    Want::Refused { errno: EINVAL, reason: Reason::NotVolatile },
+                ),
         ),
     ]
 }
