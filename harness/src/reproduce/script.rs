@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The script as a whole.
+
+use super::library::{commands, used_by};
+use super::{Unfit, call};
+use crate::claims::{Claim, Step, describe};
+use crate::image::{Fs, TOOLS};
+use crate::reason::Reason;
+
+/// A claim on a filesystem as a POSIX shell script.
+///
+/// # Errors
+/// If a step is nothing that a shell can do.
+pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
+    if let Some(why) = super::unfit(claim) {
+        return Err(why);
+    }
+    let steps: Vec<[String; 3]> = claim.steps.iter().filter_map(|step| in_calls(step, fs)).collect::<Result<_, _>>()?;
+    let calls: Vec<_> = steps.iter().flat_map(|[_, call, expected]| [call.as_str(), expected.as_str()]).collect();
+    let roots = format!("begin\ngiven\nclaim\n{}", calls.join("\n"));
+    let syncs = used_by(&roots).iter().any(|function| function.text.contains("\"$sync\""));
+    let find_sync = if syncs { "\nfind_sync" } else { "" };
+    let functions: Vec<_> = used_by(&format!("{roots}{find_sync}")).iter().map(|function| function.text).collect();
+    let functions = [functions.join("\n\n"), find_reason()].join("\n\n");
+    let settings = settings(fs);
+    let used = commands(&functions).into_iter().chain(commands(&settings)).collect::<Vec<_>>();
+    let tools =
+        TOOLS.iter().filter(|(tool, _)| used.contains(tool)).map(|(tool, package)| format!(" {tool}:{package}"));
+    let tools: String = tools.collect();
+    let steps: String = steps.iter().map(|step| format!("\n{}\n", step.join("\n"))).collect();
+    Ok(format!(
+        "{}\n\n{settings}\n\n{functions}\n\nbegin{tools}{find_sync}\n{steps}\necho 'as claimed: every step led to what it must'\n",
+        head(claim, fs)
+    ))
+}
+
+fn head(claim: &Claim, fs: Fs) -> String {
+    format!(
+        "#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# {name} on {fs}: {title}.
+#
+# \"{sentence}\"
+#
+# To be run as root. All that it makes is in a folder of its own, on loop devices, and is taken down in the end. It says what it
+# expects and what it gets, and exits with 0 if all is as claimed, 1 if the claim is broken, 125 if it cannot tell.
+# Printed by: vremount reproduce {name} --fs {fs}
+# shellcheck disable=SC2034,SC2154 # what is set for functions that this claim has no use for
+set -u
+LC_ALL=C LIBMOUNT_FORCE_MOUNT2=always PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL LIBMOUNT_FORCE_MOUNT2 PATH
+number=0 top='' loops='' devices='' frozen='' later='' interval=''",
+        name = claim.name,
+        fs = fs.name(),
+        title = claim.title,
+        sentence = claim.sentence,
+    )
+}
+
+/// What differs from one filesystem to another.
+fn settings(fs: Fs) -> String {
+    let mounted = fs.filesystem();
+    let subvolume = mounted.subvolume.as_ref().map(|name| format!("subvol={name}"));
+    let options: Vec<_> = [mounted.options].into_iter().filter(|o| !o.is_empty()).chain(subvolume).collect();
+    let how = format!("upper_type={} upper_options={}", mounted.kind, options.join(","));
+    let Some(mkfs) = fs.mkfs() else { return how };
+    let env: Vec<_> = mkfs.env().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let args = mkfs.args_for("\"$1\"").join(" ");
+    let (mib, program, env) = (mkfs.image_mib, mkfs.program, env.join(" "));
+    let export = if env.is_empty() { env } else { format!("    export {env}\n") };
+    format!("{how} image_mib={mib}\n\nmake_filesystem() {{\n{export}    must {program} {args}\n}}")
+}
+
+/// The reasons that this program knows, as a function.
+fn find_reason() -> String {
+    let quoted = |words: &str| words.replace('\'', "'\\''");
+    let cases = Reason::words()
+        .map(|(words, reason)| format!("    *'overlayfs: '*'{}'*) reason='{reason}' ;;\n", quoted(words)));
+    let cases: String = cases.collect();
+    format!(
+        "# The reason that a line of the kernel log states, if it does.\nfind_reason() {{\n    case $1 in\n{cases}    *) reason='' ;;\n    esac\n}}"
+    )
+}
+
+/// Who says what a step is, what does it, what it must lead to. None for what happens to the machine.
+fn in_calls(step: &Step, fs: Fs) -> Option<Result<[String; 3], Unfit>> {
+    let (kind, op, want) = match step {
+        Step::Given(op, want) => ("given", op, *want),
+        Step::Then(op, want) => ("claim", op, *want),
+        Step::Host(_) => return None,
+    };
+    let words = format!("{kind} '{}'", describe(op).replace('\'', "'\\''"));
+    Some(call::call(op, fs).and_then(|call| Ok([words, call, call::expectation(op, want)?])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims;
+    use crate::reproduce::unfit;
+
+    fn scripts() -> Vec<String> {
+        let claims = claims::all();
+        let fit = claims.iter().filter(|claim| unfit(claim).is_none());
+        let on_all = |claim| Fs::ALL.iter().map(move |fs| script(claim, *fs).unwrap());
+        fit.flat_map(on_all).collect()
+    }
+
+    #[test]
+    fn nothing_in_the_library_is_without_use() {
+        let scripts = scripts();
+        for function in used_by(include_str!("call.rs")) {
+            let called = format!("{} ", function.name);
+            assert!(
+                scripts
+                    .iter()
+                    .any(|script| script.contains(&called) || script.contains(&format!("{}\n", function.name)))
+            );
+        }
+    }
+}
