@@ -55,13 +55,15 @@ fn prepare(program: &Program) -> Result<(), Failure> {
     furnish(program)
 }
 
-/// What commands need: busybox under all its names, a place for temporary files, and a module that modprobe(8) finds.
+/// What commands need: busybox under all its names, places for what is temporary, and a module that modprobe(8) finds.
 pub fn furnish(program: &Program) -> Result<(), Failure> {
     if Path::new(BUSYBOX).exists() {
         let installed = Command::new(BUSYBOX).args(["--install", "-s", "/bin"]).status();
         context("install the commands of", BUSYBOX, installed)?;
     }
-    context("create", "/tmp", fs::create_dir_all("/tmp"))?;
+    for folder in ["/run", "/tmp"] {
+        context("create", folder, fs::create_dir_all(folder))?;
+    }
     let modules = Path::new("/lib/modules").join(system::release()?);
     context("create", &modules, fs::create_dir_all(&modules))?;
     let (module, list) = (modules.join("overlay.ko"), modules.join("modules.dep"));

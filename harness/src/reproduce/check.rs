@@ -13,6 +13,9 @@ use crate::machine::{Boot, End};
 use crate::prove::{MEMORY_MIB, complaint};
 use crate::verdict::Verdict;
 
+/// A script starts a process for nearly all that it does, and a guest that only makes system calls does not.
+const PATIENCE: u32 = 4;
+
 /// Runs scripts on machines of a lab.
 pub struct Checker<'a> {
     lab: &'a Lab,
@@ -62,7 +65,7 @@ impl<'a> Checker<'a> {
             memory_mib: MEMORY_MIB,
             processors: 1,
             console_log: &logs.join(format!("{name}.script.console")),
-            limits: executor.limits().and_sleeping(asleep),
+            limits: executor.limits().times(PATIENCE).and_sleeping(asleep),
             kernels: 1,
             power_cut: false,
         });

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The script as a whole.
 
+use vremount_wire::Op;
+
 use super::library::{commands, used_by};
 use super::{Unfit, call};
-use crate::claims::{Claim, Step, describe};
+use crate::claims::{Claim, Step, Want, describe};
 use crate::image::{Fs, TOOLS};
 use crate::reason::Reason;
 
@@ -15,7 +17,7 @@ pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
     if let Some(why) = super::unfit(claim) {
         return Err(why);
     }
-    let steps: Vec<[String; 3]> = claim.steps.iter().filter_map(|step| in_calls(step, fs)).collect::<Result<_, _>>()?;
+    let steps = in_calls(&claim.steps, fs)?;
     let calls: Vec<_> = steps.iter().flat_map(|[_, call, expected]| [call.as_str(), expected.as_str()]).collect();
     let roots = format!("begin\ngiven\nclaim\n{}", calls.join("\n"));
     let syncs = used_by(&roots).iter().any(|function| function.text.contains("\"$sync\""));
@@ -82,15 +84,31 @@ fn find_reason() -> String {
     )
 }
 
-/// Who says what a step is, what does it, what it must lead to. None for what happens to the machine.
-fn in_calls(step: &Step, fs: Fs) -> Option<Result<[String; 3], Unfit>> {
-    let (kind, op, want) = match step {
-        Step::Given(op, want) => ("given", op, *want),
-        Step::Then(op, want) => ("claim", op, *want),
-        Step::Host(_) => return None,
-    };
-    let words = format!("{kind} '{}'", describe(op).replace('\'', "'\\''"));
-    Some(call::call(op, fs).and_then(|call| Ok([words, call, call::expectation(op, want)?])))
+/// What a step is, what does it, what it must lead to. Only what happens to the machine is nothing of that.
+fn in_calls(steps: &[Step], fs: Fs) -> Result<Vec<[String; 3]>, Unfit> {
+    let mut told = false;
+    let mut calls = Vec::new();
+    for step in steps {
+        let (kind, op, want) = match step {
+            Step::Given(op, want) => ("given", op, *want),
+            Step::Then(op, want) => ("claim", op, *want),
+            Step::Host(_) => continue,
+        };
+        let (mut words, mut want) = (describe(op), want);
+        match op {
+            Op::Break { .. } => told = false,
+            // A shell has no descriptor from before the error, and who opens the filesystem after somebody was told is not.
+            Op::SyncUpper { .. } if told && want == Want::Fails(libc::EIO) => {
+                words += ", where nobody is told a second time";
+                want = Want::Done;
+            }
+            Op::SyncUpper { .. } | Op::SyncUpperAfresh { .. } | Op::Join => told |= want == Want::Fails(libc::EIO),
+            _ => {}
+        }
+        let words = format!("{kind} '{}'", words.replace('\'', "'\\''"));
+        calls.push([words, call::call(op, fs)?, call::expectation(op, want)?]);
+    }
+    Ok(calls)
 }
 
 #[cfg(test)]

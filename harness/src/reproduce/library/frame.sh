@@ -113,12 +113,12 @@ must() {
 find_errno() {
     case $1 in
     *'Input/output error'* | *"can't read superblock"*) errno=EIO ;;
-    *'Invalid argument'* | *'wrong fs type, bad option'*) errno=EINVAL ;;
+    *'Invalid argument'* | *'wrong fs type, bad option'* | *': not mounted'*) errno=EINVAL ;;
     *'No such file or directory'*) errno=ENOENT ;;
     *'No such attribute'* | *'No data available'*) errno=ENODATA ;;
     *'No space left on device'*) errno=ENOSPC ;;
     *'Read-only file system'*) errno=EROFS ;;
-    *'Device or resource busy'* | *'already mounted or mount point busy'*) errno=EBUSY ;;
+    *'Device or resource busy'* | *' already mounted '*) errno=EBUSY ;;
     *'Structure needs cleaning'*) errno=EUCLEAN ;;
     *'Cannot allocate memory'*) errno=ENOMEM ;;
     *'Operation not permitted'* | *'permission denied'*) errno=EPERM ;;
