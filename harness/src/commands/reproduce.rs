@@ -11,7 +11,7 @@ use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
 use crate::prove::{Case, MEMORY_MIB};
-use crate::reproduce::{Checker, script, unfit};
+use crate::reproduce::{Checker, Test, script, test, unfit};
 use crate::select::{self, Filters};
 use crate::verdict::Verdict;
 use crate::verify::{jobs, side_by_side};
@@ -27,6 +27,9 @@ pub struct Options {
     /// List the claims: those that a script can make, and why it cannot make the others
     #[arg(long, conflicts_with = "check")]
     list: bool,
+    /// Print a test of the overlay group of xfstests instead, and behind a line of dashes its golden output
+    #[arg(long, conflicts_with_all = ["list", "check"])]
+    xfstests: bool,
     /// Run scripts on machines, and compare what they say with the verdict on their claims
     #[arg(long)]
     check: bool,
@@ -64,6 +67,12 @@ fn print(options: &Options) -> Result<Exit, Error> {
     let cannot = |why: &str| Error::Usage(format!("failed to make a script of {name} on {}: {why}", fs.name()));
     if let Some(why) = claim.skipped_on(*fs) {
         return Err(cannot(&format!("the claim is not about it: it {why}")));
+    }
+    if options.xfstests {
+        let Test { text, golden } =
+            test(&claim).map_err(|why| Error::Usage(format!("failed to make a test of xfstests of {name}: {why}")))?;
+        print!("{text}{}\n{golden}", "-".repeat(72));
+        return Ok(Exit::Holds);
     }
     print!("{}", script(&claim, *fs).map_err(cannot)?);
     Ok(Exit::Holds)

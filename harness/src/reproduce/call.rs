@@ -109,27 +109,48 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
     })
 }
 
+/// How a script looks at an outcome.
+pub struct Expectation {
+    pub check: String,
+    /// What it prints where all is as it must be.
+    pub expected: String,
+}
+
 /// What an operation must lead to.
-pub fn expectation(op: &Op, want: Want) -> Result<String, Unfit> {
+pub fn expectation(op: &Op, want: Want) -> Result<Expectation, Unfit> {
     let volatile = if op.asks_volatile() { "volatile" } else { "durable" };
-    Ok(match want {
-        Want::Done => "expect_done".to_string(),
-        Want::Mounted => format!("expect_mounted {volatile}"),
-        Want::MountedReadOnly => format!("expect_mounted '{volatile}, read-only'"),
-        Want::Refused { errno, reason } => format!("expect_refused {} {reason}", errno_name(errno)),
-        Want::RefusedUnsaid(errno) => format!("expect_refused {} 'no reason stated'", errno_name(errno)),
-        Want::Fails(errno) => format!("expect_failed {}", errno_name(errno)),
-        Want::FailsToWriteBack => "expect_failed_to_write_back".to_string(),
-        Want::IoErrors => "expect_io_errors".to_string(),
-        Want::Differs => "expect_differs".to_string(),
-        Want::MountedOrError => "expect_mounted_or_error".to_string(),
-        Want::Whatever => "expect_whatever".to_string(),
-        Want::OneWins { others, reason } => format!("expect_one_wins {others} {reason}"),
-        Want::AtMostOneWins => "expect_at_most_one_wins".to_string(),
+    let (check, expected) = match want {
+        Want::Done => ("expect_done".to_string(), "done".to_string()),
+        Want::Mounted => (format!("expect_mounted {volatile}"), format!("mounted {volatile}")),
+        Want::MountedReadOnly => {
+            (format!("expect_mounted '{volatile}, read-only'"), format!("mounted {volatile}, read-only"))
+        }
+        Want::Refused { errno, reason } => {
+            let errno = errno_name(errno);
+            (format!("expect_refused {errno} {reason}"), format!("refused {errno}, {reason}"))
+        }
+        Want::RefusedUnsaid(errno) => {
+            let (errno, nothing) = (errno_name(errno), "no reason stated");
+            (format!("expect_refused {errno} '{nothing}'"), format!("refused {errno}, {nothing}"))
+        }
+        Want::Fails(errno) => (format!("expect_failed {}", errno_name(errno)), format!("failed {}", errno_name(errno))),
+        Want::FailsToWriteBack => ("expect_failed_to_write_back".to_string(), "failed EIO or ENOSPC".to_string()),
+        Want::IoErrors => ("expect_io_errors".to_string(), "I/O errors".to_string()),
+        Want::Differs => ("expect_differs".to_string(), "differs".to_string()),
+        Want::MountedOrError => {
+            ("expect_mounted_or_error".to_string(), "mounted, or refused for a writeback error".to_string())
+        }
+        Want::Whatever => ("expect_whatever".to_string(), "whatever".to_string()),
+        Want::OneWins { others, reason } => {
+            let reasons = vec![reason.to_string(); others as usize].join(" ");
+            (format!("expect_one_wins {others} {reason}"), format!("1 mounted, {others} refused EINVAL: {reasons}"))
+        }
+        Want::AtMostOneWins => ("expect_at_most_one_wins".to_string(), "at most one mounted".to_string()),
         Want::RefusedUntilFed => return Err("a shell cannot make one allocation fail that is not its own"),
-        Want::NoIo => "expect_no_io".to_string(),
-        Want::SomeIo => "expect_some_io".to_string(),
-    })
+        Want::NoIo => ("expect_no_io".to_string(), "0 writes, 0 flushes".to_string()),
+        Want::SomeIo => ("expect_some_io".to_string(), "writes or flushes".to_string()),
+    };
+    Ok(Expectation { check, expected })
 }
 
 fn with(function: &str, disk: Disk, options: &str) -> String {

@@ -21,26 +21,45 @@ pub struct Function {
     pub text: &'static str,
 }
 
+/// What a test of xfstests has in place of functions of the same name.
+const XFSTESTS: &str = include_str!("library/xfstests.sh");
+
 /// Blank lines part functions; what has no name at the start of a line is about a whole file.
-static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(|| {
-    let parts = FILES.iter().flat_map(|file| file.split("\n\n"));
-    let named = |text: &'static str| {
+fn functions(file: &'static str) -> impl Iterator<Item = Function> {
+    file.split("\n\n").filter_map(|text| {
         let name = text.lines().find_map(|line| line.strip_suffix("() {"))?;
         Some(Function { name, text: text.trim_end() })
-    };
-    parts.filter_map(named).collect()
+    })
+}
+
+static ALONE: LazyLock<Vec<Function>> = LazyLock::new(|| FILES.into_iter().flat_map(functions).collect());
+
+static IN_XFSTESTS: LazyLock<Vec<Function>> = LazyLock::new(|| {
+    let own: Vec<Function> = functions(XFSTESTS).collect();
+    let others = FILES.into_iter().flat_map(functions).filter(|f| own.iter().all(|own| own.name != f.name));
+    let others: Vec<Function> = others.collect();
+    own.into_iter().chain(others).collect()
 });
 
 /// The functions that these lines call, and those that they call in turn.
 pub fn used_by(lines: &str) -> Vec<&'static Function> {
+    used(&ALONE, lines)
+}
+
+/// The same for a test of xfstests.
+pub fn used_in_xfstests(lines: &str) -> Vec<&'static Function> {
+    used(&IN_XFSTESTS, lines)
+}
+
+fn used<'a>(functions: &'a [Function], lines: &str) -> Vec<&'a Function> {
     let mut used = commands(lines);
     loop {
         let called: BTreeSet<&str> =
-            FUNCTIONS.iter().filter(|f| used.contains(f.name)).flat_map(|f| commands(f.text)).collect();
+            functions.iter().filter(|f| used.contains(f.name)).flat_map(|f| commands(f.text)).collect();
         let before = used.len();
         used.extend(called);
         if used.len() == before {
-            return FUNCTIONS.iter().filter(|f| used.contains(f.name)).collect();
+            return functions.iter().filter(|f| used.contains(f.name)).collect();
         }
     }
 }
@@ -72,8 +91,8 @@ mod tests {
 
     #[test]
     fn every_function_has_a_name_of_its_own() {
-        let names: BTreeSet<_> = FUNCTIONS.iter().map(|function| function.name).collect();
-        assert_eq!(names.len(), FUNCTIONS.len());
-        assert!(FUNCTIONS.iter().all(|function| function.text.ends_with("\n}")));
+        let names: BTreeSet<_> = ALONE.iter().map(|function| function.name).collect();
+        assert_eq!(names.len(), ALONE.len());
+        assert!(ALONE.iter().all(|function| function.text.ends_with("\n}")));
     }
 }

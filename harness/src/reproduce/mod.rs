@@ -6,9 +6,11 @@ mod call;
 mod check;
 mod library;
 mod script;
+mod xfstests;
 
 pub use check::{Checker, Trial};
-pub use script::script;
+pub use script::{expected, script};
+pub use xfstests::{Test, test};
 
 use crate::claims::{Claim, HostStep, Step};
 use crate::image::Fs;

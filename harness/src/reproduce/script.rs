@@ -3,8 +3,9 @@
 
 use vremount_wire::Op;
 
+use super::Unfit;
+use super::call::{self, Expectation};
 use super::library::{commands, used_by};
-use super::{Unfit, call};
 use crate::claims::{Claim, Step, Want, describe};
 use crate::image::{Fs, TOOLS};
 use crate::reason::Reason;
@@ -18,7 +19,7 @@ pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
         return Err(why);
     }
     let steps = in_calls(&claim.steps, fs)?;
-    let calls: Vec<_> = steps.iter().flat_map(|[_, call, expected]| [call.as_str(), expected.as_str()]).collect();
+    let calls: Vec<_> = steps.iter().map(|step| format!("{}\n{}", step.call, step.check)).collect();
     let roots = format!("begin\ngiven\nclaim\n{}", calls.join("\n"));
     let syncs = used_by(&roots).iter().any(|function| function.text.contains("\"$sync\""));
     let find_sync = if syncs { "\nfind_sync" } else { "" };
@@ -29,11 +30,19 @@ pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
     let tools =
         TOOLS.iter().filter(|(tool, _)| used.contains(tool)).map(|(tool, package)| format!(" {tool}:{package}"));
     let tools: String = tools.collect();
-    let steps: String = steps.iter().map(|step| format!("\n{}\n", step.join("\n"))).collect();
+    let steps: String = steps.iter().map(|step| format!("\n{}\n", step.in_lines())).collect();
     Ok(format!(
         "{}\n\n{settings}\n\n{functions}\n\nbegin{tools}{find_sync}\n{steps}\necho 'as claimed: every step led to what it must'\n",
         head(claim, fs)
     ))
+}
+
+/// What each step of a script expects, in its words.
+///
+/// # Errors
+/// If a step is nothing that a shell can do.
+pub fn expected(claim: &Claim, fs: Fs) -> Result<Vec<String>, Unfit> {
+    Ok(in_calls(&claim.steps, fs)?.into_iter().map(|call| call.expected).collect())
 }
 
 fn head(claim: &Claim, fs: Fs) -> String {
@@ -74,7 +83,7 @@ fn settings(fs: Fs) -> String {
 }
 
 /// The reasons that this program knows, as a function.
-fn find_reason() -> String {
+pub fn find_reason() -> String {
     let quoted = |words: &str| words.replace('\'', "'\\''");
     let cases = Reason::words()
         .map(|(words, reason)| format!("    *'overlayfs: '*'{}'*) reason='{reason}' ;;\n", quoted(words)));
@@ -84,17 +93,37 @@ fn find_reason() -> String {
     )
 }
 
-/// What a step is, what does it, what it must lead to. Only what happens to the machine is nothing of that.
-fn in_calls(steps: &[Step], fs: Fs) -> Result<Vec<[String; 3]>, Unfit> {
+/// A step of a script.
+pub struct Call {
+    /// Whether it is the claim.
+    pub claimed: bool,
+    pub words: String,
+    /// What does it.
+    pub call: String,
+    /// What looks at the outcome.
+    pub check: String,
+    /// What that outcome must be, in the words of the script.
+    pub expected: String,
+}
+
+impl Call {
+    pub fn in_lines(&self) -> String {
+        let kind = if self.claimed { "claim" } else { "given" };
+        format!("{kind} '{}'\n{}\n{}", self.words.replace('\'', "'\\''"), self.call, self.check)
+    }
+}
+
+/// All steps but for what happens to the machine.
+pub fn in_calls(steps: &[Step], fs: Fs) -> Result<Vec<Call>, Unfit> {
     let mut told = false;
     let mut calls = Vec::new();
     for step in steps {
-        let (kind, op, want) = match step {
-            Step::Given(op, want) => ("given", op, *want),
-            Step::Then(op, want) => ("claim", op, *want),
+        let (claimed, op, mut want) = match step {
+            Step::Given(op, want) => (false, op, *want),
+            Step::Then(op, want) => (true, op, *want),
             Step::Host(_) => continue,
         };
-        let (mut words, mut want) = (describe(op), want);
+        let mut words = describe(op);
         match op {
             Op::Break { .. } => told = false,
             // A shell has no descriptor from before the error, and who opens the filesystem after somebody was told is not.
@@ -105,8 +134,8 @@ fn in_calls(steps: &[Step], fs: Fs) -> Result<Vec<[String; 3]>, Unfit> {
             Op::SyncUpper { .. } | Op::SyncUpperAfresh { .. } | Op::Join => told |= want == Want::Fails(libc::EIO),
             _ => {}
         }
-        let words = format!("{kind} '{}'", words.replace('\'', "'\\''"));
-        calls.push([words, call::call(op, fs)?, call::expectation(op, want)?]);
+        let (call, Expectation { check, expected }) = (call::call(op, fs)?, call::expectation(op, want)?);
+        calls.push(Call { claimed, words, call, check, expected });
     }
     Ok(calls)
 }

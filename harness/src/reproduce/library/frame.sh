@@ -13,6 +13,8 @@ begin() {
     grep -qw overlay /proc/filesystems || modprobe overlay || cannot_tell 'this kernel has no overlay'
     uname -sr
     top=$(mktemp -d "${TMPDIR:-/tmp}/vremount.XXXXXX") || cannot_tell 'there is no place for a folder'
+    # As the kernel shows it, without symbolic links.
+    top=$(cd "$top" && pwd -P)
     trap finish EXIT
     trap 'exit 125' HUP INT PIPE TERM
     must mount -t tmpfs -o mode=755 vremount "$top"
@@ -48,6 +50,7 @@ finish() {
 
 # All mounts below the folder that nobody uses; with -l, the others too.
 unmount_all() {
+    [ -n "$top" ] || return 0
     awk -v top="$top" '$5 == top || index($5, top "/") == 1 { at[++count] = $5 } END { while (count) print at[count--] }' \
         /proc/self/mountinfo | while read -r at; do
         umount "$at" || umount ${1:+"$1"} "$at"

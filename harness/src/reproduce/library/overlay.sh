@@ -46,7 +46,7 @@ cycle() {
     while [ "$times" -lt "$2" ]; do
         times=$((times + 1))
         overlay "$1" first mnt volatile
-        [ "$got" = 'mounted volatile' ] || { got="differs: mount $times came out as $got"; return; }
+        [ "$got" = 'mounted volatile' ] || { got="differs: the one of number $times came out as $got"; return; }
         must umount "$at"
     done
     got='done'
