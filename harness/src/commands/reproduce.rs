@@ -66,7 +66,7 @@ fn print(options: &Options) -> Result<Exit, Error> {
         .ok_or_else(|| Error::Usage(format!("failed to find claim {name:?}: `vremount reproduce --list` lists all")))?;
     let cannot = |why: &str| Error::Usage(format!("failed to make a script of {name} on {}: {why}", fs.name()));
     if let Some(why) = claim.skipped_on(*fs) {
-        return Err(cannot(&format!("the claim is not about it: it {why}")));
+        return Err(cannot(&format!("the claim is not about {}, which {why}", fs.name())));
     }
     if options.xfstests {
         let Test { text, golden } =
@@ -125,11 +125,12 @@ fn check(options: &Options) -> Result<Exit, Error> {
         pairs.push(pair);
     });
     let agree = pairs.iter().filter(|pair| pair.agrees()).count();
-    println!("\n{agree} scripts agree with their claims, {} do not", pairs.len() - agree);
+    let differ = pairs.len() - agree;
+    println!("\n{agree} scripts agree with their claims, {differ} do not; all are in {}", lab.logs.display());
     let lost = pairs.iter().any(|pair| pair.script.is_err());
     Ok(if lost {
         Exit::CannotTell
-    } else if agree < pairs.len() {
+    } else if differ > 0 {
         Exit::Broken
     } else {
         Exit::Holds

@@ -42,7 +42,7 @@ impl<'a> Checker<'a> {
         Ok(Checker { lab, initramfs, shell: shell.to_string() })
     }
 
-    /// Runs a script on a machine of its own, which leaves its files under this name.
+    /// Runs a script on a machine of its own, which leaves its files under this name: the script, what it said, the console.
     ///
     /// # Errors
     /// Why it did not come to its end there.
@@ -70,6 +70,11 @@ impl<'a> Checker<'a> {
             power_cut: false,
         });
         let _ = fs::remove_file(&initramfs);
+        let keep = |ending: &str, text: &str| {
+            let path = logs.join(format!("{name}.{ending}"));
+            fs::write(&path, text).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
+        };
+        keep("sh", script)?;
         let mut said = String::new();
         let mut exited = None;
         for event in &run.events {
@@ -79,6 +84,7 @@ impl<'a> Checker<'a> {
                 _ => {}
             }
         }
+        keep("said", &said)?;
         let runs = [run];
         if complaint(&runs).is_some() {
             return Ok(Trial { verdict: Verdict::Broken, said, left: Vec::new() });

@@ -51,6 +51,12 @@ pub fn used_in_xfstests(lines: &str) -> Vec<&'static Function> {
     used(&IN_XFSTESTS, lines)
 }
 
+/// Of all that a script that is alone can have.
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALONE.iter().map(|function| function.name)
+}
+
 fn used<'a>(functions: &'a [Function], lines: &str) -> Vec<&'a Function> {
     let mut used = commands(lines);
     loop {

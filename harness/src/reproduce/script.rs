@@ -144,25 +144,21 @@ pub fn in_calls(steps: &[Step], fs: Fs) -> Result<Vec<Call>, Unfit> {
 mod tests {
     use super::*;
     use crate::claims;
+    use crate::reproduce::library::names;
     use crate::reproduce::unfit;
 
     fn scripts() -> Vec<String> {
         let claims = claims::all();
         let fit = claims.iter().filter(|claim| unfit(claim).is_none());
-        let on_all = |claim| Fs::ALL.iter().map(move |fs| script(claim, *fs).unwrap());
+        let on_all = |claim| [Fs::Ext4, Fs::BtrfsSubvolume, Fs::Tmpfs].map(|fs| script(claim, fs).unwrap());
         fit.flat_map(on_all).collect()
     }
 
     #[test]
     fn nothing_in_the_library_is_without_use() {
         let scripts = scripts();
-        for function in used_by(include_str!("call.rs")) {
-            let called = format!("{} ", function.name);
-            assert!(
-                scripts
-                    .iter()
-                    .any(|script| script.contains(&called) || script.contains(&format!("{}\n", function.name)))
-            );
+        for name in names() {
+            assert!(scripts.iter().any(|script| script.contains(&format!("\n{name}() {{\n"))), "{name}");
         }
     }
 }

@@ -107,7 +107,8 @@ thaw_upper() {
 # The test device is an overlay too.
 reload_overlay() {
     must _test_unmount
-    _reload_fs_module overlay
+    must _patient_rmmod overlay
+    must modprobe overlay
     must _test_mount
 }
 
