@@ -5,7 +5,7 @@ use vremount_wire::Op;
 
 use super::Unfit;
 use super::call::{self, Expectation};
-use super::library::{commands, used_by};
+use super::library::{Function, commands, used_by};
 use crate::claims::{Claim, Step, Want, describe};
 use crate::image::{Fs, TOOLS};
 use crate::reason::Reason;
@@ -21,9 +21,8 @@ pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
     let steps = in_calls(&claim.steps, fs)?;
     let calls: Vec<_> = steps.iter().map(|step| format!("{}\n{}", step.call, step.check)).collect();
     let roots = format!("begin\ngiven\nclaim\n{}", calls.join("\n"));
-    let syncs = used_by(&roots).iter().any(|function| function.text.contains("\"$sync\""));
-    let find_sync = if syncs { "\nfind_sync" } else { "" };
-    let functions: Vec<_> = used_by(&format!("{roots}{find_sync}")).iter().map(|function| function.text).collect();
+    let finds = finds(&used_by(&roots));
+    let functions: Vec<_> = used_by(&format!("{roots}{finds}")).iter().map(|function| function.text).collect();
     let functions = [functions.join("\n\n"), find_reason()].join("\n\n");
     let settings = settings(fs);
     let used = commands(&functions).into_iter().chain(commands(&settings)).collect::<Vec<_>>();
@@ -32,7 +31,7 @@ pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
     let tools: String = tools.collect();
     let steps: String = steps.iter().map(|step| format!("\n{}\n", step.in_lines())).collect();
     Ok(format!(
-        "{}\n\n{settings}\n\n{functions}\n\nbegin{tools}{find_sync}\n{steps}\necho 'as claimed: every step led to what it must'\n",
+        "{}\n\n{settings}\n\n{functions}\n\nbegin{tools}{finds}\n{steps}\necho 'as claimed: every step led to what it must'\n",
         head(claim, fs)
     ))
 }
@@ -43,6 +42,13 @@ pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
 /// If a step is nothing that a shell can do.
 pub fn expected(claim: &Claim, fs: Fs) -> Result<Vec<String>, Unfit> {
     Ok(in_calls(&claim.steps, fs)?.into_iter().map(|call| call.expected).collect())
+}
+
+/// Lines that find tools of which not all that have the name will do.
+pub fn finds(used: &[&Function]) -> String {
+    let tools = [("sync", "coreutils"), ("setpriv", "reuid")];
+    let used = |tool: &str| used.iter().any(|function| function.text.contains(&format!("\"${tool}\"")));
+    tools.iter().filter(|(tool, _)| used(tool)).map(|(tool, says)| format!("\nfind_tool {tool} {says}")).collect()
 }
 
 fn head(claim: &Claim, fs: Fs) -> String {

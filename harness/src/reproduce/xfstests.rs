@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use vremount_wire::{Disk, Fault, Op, Stack};
 
 use super::library::{commands, used_in_xfstests};
-use super::script::{Call, find_reason, in_calls};
+use super::script::{Call, find_reason, finds, in_calls};
 use super::{Unfit, unfit};
 use crate::claims::{Claim, Step};
 use crate::image::Fs;
@@ -36,14 +36,18 @@ const PROGRAMS: [(&str, &str); 9] = [
 /// # Errors
 /// If it has a step that a shell cannot do, or that takes more than a scratch device.
 pub fn test(claim: &Claim) -> Result<Test, Unfit> {
+    if claim.only.is_some_and(|(on, _)| on.iter().all(|fs| !fs.on_disk())) {
+        return Err("it is about filesystems in memory, and xfstests has a scratch device");
+    }
     if let Some(why) = unfit(claim).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more)) {
         return Err(why);
     }
     let steps = in_calls(&claim.steps, Fs::Ext4)?;
     let calls: Vec<_> = steps.iter().map(Call::in_lines).collect();
-    let roots = format!("begin\n_cleanup\ngiven\nclaim\nunmount_all\nfind_sync\n{}", calls.join("\n"));
+    let roots = format!("begin\n_cleanup\ngiven\nclaim\n{}", calls.join("\n"));
+    let finds = finds(&used_in_xfstests(&roots));
     let (cleanup, functions): (Vec<_>, Vec<_>) =
-        used_in_xfstests(&roots).into_iter().partition(|function| function.name == "_cleanup");
+        used_in_xfstests(&format!("{roots}{finds}")).into_iter().partition(|function| function.name == "_cleanup");
     let cleanup: String = cleanup.iter().map(|function| in_style(function.text, &PROGRAMS)).collect();
     let functions: Vec<_> = functions.iter().map(|function| in_style(function.text, &PROGRAMS)).collect();
     let functions = [functions.join("\n\n"), in_style(&find_reason(), &[])].join("\n\n");
@@ -54,7 +58,7 @@ pub fn test(claim: &Claim) -> Result<Test, Unfit> {
         "#! /bin/bash\n# SPDX-License-Identifier: GPL-2.0\n#\n# FS QA Test XXX\n#\n{about}\n#\n. ./common/preamble\n\
          _begin_fstest {groups}\n\n# Override the default cleanup function.\n{cleanup}\n\n# Import common functions.\n\
          . ./common/filter\n. ./common/attr\n\n{requires}\n\nexport LIBMOUNT_FORCE_MOUNT2=always\n\
-         top=$tmp.top number=0 frozen='' later='' interval=''\n\n{functions}\n\nfind_sync\nbegin\n\n{}\n\n# success, all done\nstatus=0\nexit\n",
+         top=$tmp.top number=0 frozen='' later='' interval=''\n\n{functions}\n\nbegin{finds}\n\n{}\n\n# success, all done\nstatus=0\nexit\n",
         calls.join("\n\n")
     );
     let claimed = steps.iter().filter(|step| step.claimed).map(|step| format!("{}: {}\n", step.words, step.expected));
@@ -100,7 +104,7 @@ fn groups(claim: &Claim) -> Vec<&'static str> {
 fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
     let mut requires = vec!["_require_scratch_nocheck".to_string(), "_require_attrs trusted".to_string()];
     if let Some((on, _)) = claim.only {
-        let names: BTreeSet<_> = on.iter().map(|fs| fs.filesystem().kind).collect();
+        let names: BTreeSet<_> = on.iter().filter(|fs| fs.on_disk()).map(|fs| fs.filesystem().kind).collect();
         let names: Vec<_> = names.into_iter().collect();
         requires.push(format!(
             "case $OVL_BASE_FSTYP in\n{}) ;;\n*) _notrun \"base filesystem $OVL_BASE_FSTYP behaves in another way\" ;;\nesac",

@@ -118,15 +118,6 @@ join() {
     read -r got <"$top/later" || got='cannot tell: it left no word'
 }
 
-# Without errors of sync(1) there is no evidence; busybox's does not tell.
-find_sync() {
-    for folder in $(echo "$PATH" | tr : ' '); do
-        sync=$folder/sync
-        case $("$sync" --version 2>/dev/null) in *coreutils*) return ;; esac
-    done
-    cannot_tell 'sync(1) of GNU coreutils is missing: others do not say that they failed'
-}
-
 drop_caches() {
     echo 3 >/proc/sys/vm/drop_caches
 }

@@ -26,6 +26,14 @@ begin() {
     echo 'from the lower layer too' >"$top/lower/folder/lower-file"
 }
 
+# Finds a tool that says this of itself. Those of busybox do not: its sync(1) tells nobody of errors.
+find_tool() {
+    for folder in $(echo "$PATH" | tr : ' '); do
+        case $("$folder/$1" --help 2>/dev/null) in *"$2"*) eval "$1=\$folder/\$1" && return ;; esac
+    done
+    cannot_tell "$1(1) is missing, or has no $2"
+}
+
 # Takes down whatever is there, the last of it first.
 finish() {
     trap '' HUP INT PIPE TERM
@@ -35,25 +43,27 @@ finish() {
         exec 9<&-
         [ -z "$frozen" ] || fsfreeze --unfreeze "$frozen"
         [ -z "$interval" ] || echo "$interval" >/proc/sys/vm/dirty_writeback_centisecs
-        unmount_all
+        unmount_all keep-images
         for device in $devices; do
             dmsetup remove --retry "$device"
         done
         for loop in $loops; do
             losetup -d "$loop"
         done
-        unmount_all -l
+        unmount_all ''
         rmdir "$top"
     } >/dev/null 2>&1
     [ ! -e "$top" ] || echo "note: failed to remove all that is in $top" >&2
 }
 
-# All mounts below the folder that nobody uses; with -l, the others too.
+# All mounts of this script, the last one first; with a word, those are kept that hold images. What is still used goes when its
+# users do.
 unmount_all() {
     [ -n "$top" ] || return 0
-    awk -v top="$top" '$5 == top || index($5, top "/") == 1 { at[++count] = $5 } END { while (count) print at[count--] }' \
-        /proc/self/mountinfo | while read -r at; do
-        umount "$at" || umount ${1:+"$1"} "$at"
+    awk -v top="$top" -v keep="$1" '
+        index($5 "/", top "/") == 1 && (keep == "" || $5 != top && index($5, top "/images/") != 1) { at[++count] = $5 }
+        END { while (count) print at[count--] }' /proc/self/mountinfo | while read -r at; do
+        umount "$at" || umount -l "$at"
     done
 }
 

@@ -20,11 +20,15 @@ find_overlay() {
     *)
         find_mounted "$1"
         # It goes on without what the upper filesystem has no room for.
-        for option in $(echo "$2" | tr , ' '); do
-            case $option in *=on) case $options in *,"$option",*) ;; *) got="cannot tell: $option was dropped" ;; esac ;; esac
-        done
+        case $2 in *=on*) find_dropped "$2" ;; esac
         ;;
     esac
+}
+
+find_dropped() {
+    for option in $(echo "$1" | tr , ' '); do
+        case $option in *=on) case $options in *,"$option",*) ;; *) got="cannot tell: $option was dropped" ;; esac ;; esac
+    done
 }
 
 unmount_overlay() {
@@ -102,7 +106,7 @@ overlay_of_user() {
     must mkdir -p "$top/merged/$1-user"
     data=lowerdir=$top/lower,upperdir=$top/mnt/$1/upper,workdir=$top/mnt/$1/work${2:+,$2}
     # shellcheck disable=SC2016
-    try setpriv --reuid 1000 --regid 1000 --clear-groups unshare --user --map-root-user --mount \
+    try "$setpriv" --reuid 1000 --regid 1000 --clear-groups unshare --user --map-root-user --mount \
         sh -c 'mount -t overlay -o "$1" overlay "$2" && grep " $2 " /proc/self/mountinfo >&3 && umount "$2"' \
         sh "$data" "$top/merged/$1-user" 3>"$top/user"
     case $got in

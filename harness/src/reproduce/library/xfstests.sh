@@ -57,7 +57,7 @@ _cleanup() {
     exec 9<&-
     [ -n "$frozen" ] && $XFS_FREEZE_PROG -u $frozen
     [ -n "$interval" ] && echo $interval > /proc/sys/vm/dirty_writeback_centisecs
-    unmount_all -l &> /dev/null
+    unmount_all '' &> /dev/null
     _dmsetup_remove volatile-$seq-a
     rm -rf $tmp.*
 }
