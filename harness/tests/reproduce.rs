@@ -14,7 +14,7 @@ use common::{base, checkout, stderr, stdout, vremount};
 use rstest::rstest;
 use vremount::claims::{self, Claim};
 use vremount::image::Fs;
-use vremount::reproduce::{expected, script, test, unfit};
+use vremount::reproduce::{expected, no_script, script, test};
 
 /// busybox with its own tools, and a shell that uses those of the distribution.
 const BUSYBOX: &str = "/bin/sh";
@@ -35,7 +35,7 @@ fn check(level: u8, shell: &str, filesystems: &[Fs], claims: &[&str]) -> Output 
 
 /// Those that a script can make.
 fn fit() -> Vec<Claim> {
-    claims::of(&base()).into_iter().filter(|claim| unfit(claim).is_none()).collect()
+    claims::of(&base()).into_iter().filter(|claim| no_script(claim).is_none()).collect()
 }
 
 fn about(claim: &Claim, fs: Fs) -> bool {
@@ -79,14 +79,15 @@ fn scripts_are_right_on_other_filesystems() {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
     let others: Vec<_> = Fs::ALL.into_iter().filter(|fs| *fs != Fs::Ext4).collect();
     let names: Vec<_> =
-        fit().iter().filter(|claim| !about(claim, Fs::Ext4) && claim.lacks.is_none()).map(|c| c.name).collect();
+        fit().iter().filter(|claim| !about(claim, Fs::Ext4) && claim.unfit.is_none()).map(|c| c.name).collect();
     let names = [&["reuse", "error-unseen"], names.as_slice()].concat();
     assert_eq!(check(4, BUSYBOX, &others, &names).status.code(), Some(0));
 }
 
 #[test]
 fn what_no_script_can_do_is_known() {
-    let unfit: Vec<_> = claims::all().iter().filter(|claim| unfit(claim).is_some()).map(|claim| claim.name).collect();
+    let unfit: Vec<_> =
+        claims::all().iter().filter(|claim| no_script(claim).is_some()).map(|claim| claim.name).collect();
     assert_eq!(
         unfit,
         [
@@ -155,9 +156,9 @@ fn a_script_that_cannot_tell_says_why() {
         &[
             run(&unbroken, "sh"),
             run(&script, as_user),
-            "rm /usr/bin/sync".to_string(),
+            "rm /usr/bin/sync\n".to_string(),
             run(&script, "sh"),
-            "rm /usr/bin/dmsetup".to_string(),
+            "rm /usr/bin/dmsetup\n".to_string(),
             run(&script, "sh"),
         ]
         .concat(),

@@ -11,7 +11,7 @@ use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
 use crate::prove::{Case, MEMORY_MIB};
-use crate::reproduce::{Checker, Test, script, test, unfit};
+use crate::reproduce::{Checker, Test, no_script, script, test};
 use crate::select::{self, Filters};
 use crate::verdict::Verdict;
 use crate::verify::{jobs, side_by_side};
@@ -49,7 +49,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Exit, Error> {
     if options.list {
         for claim in claims::all() {
-            println!("{:<32} {}", claim.name, unfit(&claim).map_or("ok".to_string(), |why| format!("no: {why}")));
+            println!("{:<32} {}", claim.name, no_script(&claim).map_or("ok".to_string(), |why| format!("no: {why}")));
         }
         return Ok(Exit::Holds);
     }

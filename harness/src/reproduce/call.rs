@@ -18,6 +18,7 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
         Op::Attach { disk, .. } if !fs.on_disk() => format!("attach_nothing {disk}"),
         Op::Attach { disk, on: Stack::Plain } => format!("attach {disk}"),
         Op::Attach { disk, on: Stack::Thin } => format!("attach_thin {disk}"),
+        Op::CopyDisk { from, to } => format!("copy_disk {from} {to}"),
         Op::MountUpper { disk, options } => {
             let first = fs.filesystem().subvolume.map_or_else(String::new, |_| format!("make_subvolume {disk}\n"));
             first + &with("mount_upper", *disk, options)
@@ -188,17 +189,18 @@ fn overlay(layers: Layers) -> &'static str {
         Layers::First => "first",
         Layers::Second => "second",
         Layers::Other => "other",
+        Layers::LowerOnly => "lower",
     }
 }
 
-/// Options of an overlay; what claims call `/lower`, `/lowers` and `/mnt` is in the folder of the script.
+/// Options of an overlay; what claims call `/lower`, `/mnt` and so on is in the folder of the script.
 fn overlay_options(mode: Mode, options: &str) -> String {
-    let placed = |option: &str| match option.strip_prefix("lowerdir=") {
-        Some(layers) => {
-            let layers: Vec<_> = layers.split(':').map(|layer| format!("$top{layer}")).collect();
-            format!("lowerdir={}", layers.join(":"))
+    let placed = |option: &str| match option.split_once("dir=") {
+        Some((which @ ("lower" | "upper" | "work"), folders)) => {
+            let folders: Vec<_> = folders.split(':').map(|folder| format!("$top{folder}")).collect();
+            format!("{which}dir={}", folders.join(":"))
         }
-        None => option.to_string(),
+        _ => option.to_string(),
     };
     let volatile = (mode == Mode::Volatile).then(|| "volatile".to_string());
     let all: Vec<_> = volatile.into_iter().chain(options.split(',').filter(|o| !o.is_empty()).map(placed)).collect();
@@ -304,6 +306,7 @@ fn replace(disk: Disk, with: Impostor) -> String {
         Impostor::Symlink => format!("replace_marker_by_symlink {disk}"),
         Impostor::Fifo => format!("replace_marker_by_fifo {disk}"),
         Impostor::Device => format!("replace_marker_by_device {disk}"),
+        Impostor::IncompatFile => format!("replace_incompat_by_file {disk}"),
         Impostor::UpperCase => format!("rename_marker {disk} VOLATILE"),
     }
 }

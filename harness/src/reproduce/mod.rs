@@ -20,7 +20,7 @@ pub type Unfit = &'static str;
 
 /// Why a claim cannot be a script, wherever it is proved.
 #[must_use]
-pub fn unfit(claim: &Claim) -> Option<Unfit> {
+pub fn no_script(claim: &Claim) -> Option<Unfit> {
     claim.steps.iter().find_map(|step| match step {
         Step::Given(op, want) | Step::Then(op, want) => {
             call::call(op, Fs::Ext4).err().or_else(|| call::expectation(op, *want).err())

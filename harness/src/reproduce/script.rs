@@ -15,7 +15,7 @@ use crate::reason::Reason;
 /// # Errors
 /// If a step is nothing that a shell can do.
 pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
-    if let Some(why) = super::unfit(claim) {
+    if let Some(why) = super::no_script(claim) {
         return Err(why);
     }
     let steps = in_calls(&claim.steps, fs)?;
@@ -151,11 +151,11 @@ mod tests {
     use super::*;
     use crate::claims;
     use crate::reproduce::library::names;
-    use crate::reproduce::unfit;
+    use crate::reproduce::no_script;
 
     fn scripts() -> Vec<String> {
         let claims = claims::all();
-        let fit = claims.iter().filter(|claim| unfit(claim).is_none());
+        let fit = claims.iter().filter(|claim| no_script(claim).is_none());
         let on_all = |claim| [Fs::Ext4, Fs::BtrfsSubvolume, Fs::Tmpfs].map(|fs| script(claim, fs).unwrap());
         fit.flat_map(on_all).collect()
     }

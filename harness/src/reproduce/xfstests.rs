@@ -8,7 +8,7 @@ use vremount_wire::{Disk, Fault, Op, Stack};
 
 use super::library::{commands, used_in_xfstests};
 use super::script::{Call, find_reason, finds, in_calls};
-use super::{Unfit, unfit};
+use super::{Unfit, no_script};
 use crate::claims::{Claim, Step};
 use crate::image::Fs;
 
@@ -39,7 +39,7 @@ pub fn test(claim: &Claim) -> Result<Test, Unfit> {
     if claim.only.is_some_and(|(on, _)| on.iter().all(|fs| !fs.on_disk())) {
         return Err("it is about filesystems in memory, and xfstests has a scratch device");
     }
-    if let Some(why) = unfit(claim).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more)) {
+    if let Some(why) = no_script(claim).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more)) {
         return Err(why);
     }
     let steps = in_calls(&claim.steps, Fs::Ext4)?;

@@ -35,6 +35,12 @@ attach_nothing() {
     eval "device_$1=none"
 }
 
+# Byte for byte.
+copy_disk() {
+    eval "from=\$device_$1 to=\$device_$2"
+    try dd if="$from" of="$to" bs=64k conv=fsync
+}
+
 prepare_image() {
     must mkdir -p "$top/images/$1"
     must mount -t tmpfs -o size=128m vremount "$top/images/$1"

@@ -106,6 +106,12 @@ replace_marker_by_device() {
     restore_checkpoint
 }
 
+# With the marker in it.
+replace_incompat_by_file() {
+    must rm -r "$top/mnt/$1/work/work/incompat"
+    : >"$top/mnt/$1/work/work/incompat"
+}
+
 rename_marker() {
     try mv "$top/mnt/$1/work/work/incompat/volatile" "$top/mnt/$1/work/work/incompat/$2"
 }
@@ -115,7 +121,11 @@ make_incompat() {
 }
 
 remove_incompat() {
-    try rmdir "$top/mnt/$1/work/work/incompat/$2"
+    if [ -d "$top/mnt/$1/work/work/incompat/$2" ]; then
+        try rmdir "$top/mnt/$1/work/work/incompat/$2"
+    else
+        try rm "$top/mnt/$1/work/work/incompat/$2"
+    fi
 }
 
 # Deeper than an overlay knows how to clean.

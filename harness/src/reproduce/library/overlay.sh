@@ -7,7 +7,10 @@ overlay() {
     case $2 in other) layers=-other ;; *) layers='' ;; esac
     case $2 in first) at=$top/merged/$1 ;; *) at=$top/merged/$1-$2 ;; esac
     from=$top/$3/$1
-    data=lowerdir=$top/lower,upperdir=$from/upper$layers,workdir=$from/work$layers${4:+,$4}
+    case $2 in
+    lower) data=lowerdir=$top/lower:$top/lowers/1${4:+,$4} ;;
+    *) data=lowerdir=$top/lower,upperdir=$from/upper$layers,workdir=$from/work$layers${4:+,$4} ;;
+    esac
     [ -d "$at" ] || must mkdir -p "$at"
     try mount -t overlay -o "$data" overlay "$at"
     find_overlay "$at" "${4:-}"
