@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # What a test of xfstests does in another way than a script that is alone.
 
 # A step without whose outcome the test says nothing.
