@@ -8,6 +8,9 @@ TREE ?=
 BASES ?=
 LEVEL ?= 4
 EXECUTOR ?= auto
+# What to print as a script.
+CLAIM ?= reuse
+FS ?= ext4
 # More options for vremount, such as ARGS="--claim reuse".
 ARGS ?=
 
@@ -16,11 +19,11 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore test test-debug check-series bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore reproduce test test-debug check-series bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo 'Variables: BASE=$(BASE) TREE=$(TREE) BASES=$(BASES) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) ARGS=$(ARGS)'
+	@echo 'Variables: BASE=$(BASE) TREE=$(TREE) BASES=$(BASES) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) CLAIM=$(CLAIM) FS=$(FS) ARGS=$(ARGS)'
 
 deps: ## install the Debian packages that are missing
 	@ci/install-deps
@@ -36,6 +39,9 @@ matrix: deps ## prove them on all BASES and executors, in one table
 
 explore: deps ## boot it and compare it with the model, over 10,000 sequences of operations
 	@$(CARGO_RUN) explore $(CHOICE) --executor $(EXECUTOR) $(ARGS)
+
+reproduce: ## print CLAIM on FS as a shell script that needs nothing of this
+	@$(CARGO_RUN) reproduce '$(CLAIM)' --fs '$(FS)' $(ARGS)
 
 test: deps ## run every test: units on the host, claims at every level
 	@$(CARGO_RUN) kernel $(SOURCE) --level 0

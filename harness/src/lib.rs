@@ -29,6 +29,7 @@ pub mod prove;
 pub mod reason;
 mod repeat;
 pub mod report;
+pub mod reproduce;
 pub mod results;
 pub mod select;
 pub mod series;

@@ -305,7 +305,7 @@ fn check_life(kernel: &Kernel, part: &Part, events: &[Event]) -> Result<(), Stri
 
 /// What the kernel had to complain of, if it did. It breaks any claim: whatever the mounts said, or were yet to say, this is
 /// not how it should be. A kernel that crashes before the claim begins says nothing about it.
-fn complaint(runs: &[Run]) -> Option<String> {
+pub(crate) fn complaint(runs: &[Run]) -> Option<String> {
     runs.iter().find_map(|run| match (&run.end, run.splats.first()) {
         (_, Some(splat)) => Some(format!("the kernel warned: {splat}")),
         (End::Oops(why) | End::Panic(why), None) if run.times.ready.is_some() => {

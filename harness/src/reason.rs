@@ -61,6 +61,11 @@ const STATED: [(&str, Reason); 17] = [
 ];
 
 impl Reason {
+    /// What lines contain that state a reason, each with that: the first that fits counts.
+    pub fn words() -> impl Iterator<Item = (&'static str, Reason)> {
+        STATED.into_iter()
+    }
+
     /// The reason that these lines state: none, if there is none or if they state more than one. A reason that is
     /// stated twice is a defect of the kernel, and no answer for its user.
     #[must_use]

@@ -30,6 +30,12 @@ pub struct Filters {
 }
 
 impl Filters {
+    /// These claims on these filesystems; of either, none is all.
+    #[must_use]
+    pub fn of(claims: Vec<String>, filesystems: Vec<Fs>) -> Self {
+        Filters { claims, filesystems, ..Filters::default() }
+    }
+
     /// The claims that pass, as they are on a base, in the order in which they are told.
     ///
     /// # Errors

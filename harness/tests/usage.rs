@@ -39,6 +39,12 @@ use rstest::rstest;
 #[case::pin_base(&["base", "pin", "2.4.0"], "failed to find base \"2.4.0\"")]
 #[case::executor(&["verify", "--executor", "bochs"], "invalid value 'bochs'")]
 #[case::claims(&["claims", "--all"], "unexpected argument '--all'")]
+#[case::reproduce_nothing(&["reproduce"], "<CLAIM>...")]
+#[case::reproduce_two(&["reproduce", "reuse", "upper-moved"], "it is of one claim on one filesystem")]
+#[case::reproduce_claim(&["reproduce", "resue"], "failed to find claim \"resue\": `vremount reproduce --list` lists all")]
+#[case::reproduce_unfit(&["reproduce", "power-cut"], "the machine starts anew in the middle of it")]
+#[case::reproduce_elsewhere(&["reproduce", "power-cut", "--fs", "tmpfs"], "the claim is not about tmpfs, which is in memory")]
+#[case::reproduce_xfstests(&["reproduce", "pool-full", "--fs", "ext2", "--xfstests"], "a scratch device is too large for")]
 #[case::cache(&["cache", "burn"], "unrecognized subcommand 'burn'")]
 fn bad_usage_exits_with_2(#[case] args: &[&str], #[case] expected: &str) {
     let output = vremount(args.iter()).output().unwrap();

@@ -24,6 +24,7 @@ mod namespace;
 mod overlay;
 mod paths;
 mod run;
+mod script;
 mod shell;
 mod siege;
 mod snapshot;
@@ -88,6 +89,10 @@ fn obey(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
             runner.wait_for_writer()
         }
         Work::Shell => shell::run(program),
+        Work::Script(shell) => {
+            script::run(program, shell, channel)?;
+            channel.send(&Event::End { steps: 0 })
+        }
     }
 }
 

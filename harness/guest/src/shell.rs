@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A shell on the console, with an upper filesystem ready to be mounted on.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,11 +13,12 @@ use nix::unistd::{Pid, setsid};
 use vremount_wire::{Disk, Layers, Mode, Op, Outcome, Program, SCRIPT_PATH, Stack};
 
 use crate::error::{Failure, context};
-use crate::ioctl;
 use crate::overlay::{Overlay, merged};
 use crate::run::Runner;
+use crate::{ioctl, system};
 
-const PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
+/// Where there is a tool that busybox has too, its users know that better.
+pub const PATH: &str = "/usr/bin:/usr/sbin:/bin:/sbin";
 const CONSOLE: &str = "/dev/console";
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -49,12 +51,24 @@ fn prepare(program: &Program) -> Result<(), Failure> {
         }
     }
     let merged = merged(disk, Layers::First);
-    context("create", &merged, std::fs::create_dir_all(&merged))?;
+    context("create", &merged, fs::create_dir_all(&merged))?;
+    furnish(program)
+}
+
+/// What commands need: busybox under all its names, places for what is temporary, and a module that modprobe(8) finds.
+pub fn furnish(program: &Program) -> Result<(), Failure> {
     if Path::new(BUSYBOX).exists() {
         let installed = Command::new(BUSYBOX).args(["--install", "-s", "/bin"]).status();
         context("install the commands of", BUSYBOX, installed)?;
     }
-    Ok(())
+    for folder in ["/run", "/tmp"] {
+        context("create", folder, fs::create_dir_all(folder))?;
+    }
+    let modules = Path::new("/lib/modules").join(system::release()?);
+    context("create", &modules, fs::create_dir_all(&modules))?;
+    let (module, list) = (modules.join("overlay.ko"), modules.join("modules.dep"));
+    context("link", &module, symlink(&program.module, &module))?;
+    context("write", &list, fs::write(&list, "overlay.ko:\n"))
 }
 
 /// The shell leads a session of its own and owns the terminal, so that ^C reaches what it runs.

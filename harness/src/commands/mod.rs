@@ -11,6 +11,7 @@ mod explore;
 mod kernel;
 mod matrix;
 mod report;
+mod reproduce;
 mod shell;
 mod transcript;
 mod verify;
@@ -57,6 +58,15 @@ enum Command {
     Transcript(transcript::Options),
     /// List the claims, with their steps and what must come of them
     Claims(claims::Options),
+    /// Print a claim as a shell script that needs nothing of vremount
+    ///
+    /// The steps of the claim with mount, losetup, dmsetup, mkfs and tools for xattrs: to send, and to be run as root on any
+    /// machine, or in `vremount shell`. The script says what it expects and what it gets, takes down what it made, and exits with
+    /// 0 if all is as claimed, 1 if the claim is broken, 125 if it cannot tell.
+    ///
+    /// Exit codes: 0 done, with --check all scripts agree; 1 a script and its claim differ; 2 bad usage, or a claim that no
+    /// script can make; 125 cannot tell.
+    Reproduce(reproduce::Options),
     /// Boot a kernel and give a shell in it, with an upper filesystem ready
     Shell(shell::Options),
     /// List kernel bases, or pin one to a newer version
@@ -83,6 +93,7 @@ impl Cli {
             Command::Report(options) => report::run(&options),
             Command::Transcript(options) => transcript::run(&options),
             Command::Claims(options) => claims::run(&options),
+            Command::Reproduce(options) => reproduce::run(&options),
             Command::Shell(options) => shell::run(&options),
             Command::Base(options) => base::run(&options),
             Command::BenchHarness(options) => bench_harness::run(&options),

@@ -31,12 +31,40 @@ pub struct UnknownFs(String);
 
 /// The command that makes an image. In its arguments `{image}` stands for the path of the image, `{bytes}`, `{kib}` and
 /// `{sectors}` for the size of the filesystem.
-pub(super) struct Mkfs {
+pub struct Mkfs {
     pub program: &'static str,
     pub package: &'static str,
-    pub args: Vec<&'static str>,
+    pub(super) args: Vec<&'static str>,
     /// Size of the image, of which the filesystem leaves a little at the end.
     pub image_mib: u64,
+}
+
+/// What the filesystem leaves free at the end of the device, where what fails flushes goes.
+const SPARE_BYTES: u64 = 4096;
+
+impl Mkfs {
+    /// Its arguments for an image.
+    #[must_use]
+    pub fn args_for(&self, image: &str) -> Vec<String> {
+        let bytes = (self.image_mib << 20) - SPARE_BYTES;
+        let sizes = [("{bytes}", bytes), ("{kib}", bytes / 1024), ("{sectors}", bytes / 512)];
+        let filled = |arg: &&str| {
+            let sized = sizes.iter().fold((*arg).to_string(), |arg, (name, size)| arg.replace(name, &size.to_string()));
+            sized.replace("{image}", image)
+        };
+        self.args.iter().map(filled).collect()
+    }
+
+    /// What it must find in its environment.
+    #[must_use]
+    pub fn env(&self) -> &'static [(&'static str, &'static str)] {
+        match self.program {
+            "mkfs.ext4" | "mkfs.ext2" => &[("E2FSPROGS_FAKE_TIME", "1")],
+            // It makes nothing smaller than 300 MB but for tests.
+            "mkfs.xfs" => &[("TEST_DIR", "/"), ("TEST_DEV", "/"), ("QA_CHECK_FS", "1")],
+            _ => &[],
+        }
+    }
 }
 
 impl Fs {
@@ -100,10 +128,11 @@ impl Fs {
 
     /// How its image is made. Everything that would differ from run to run is fixed as far as the tool lets us, and
     /// nothing is left for the kernel to initialise later.
-    pub(super) fn mkfs(self) -> Option<Mkfs> {
+    #[must_use]
+    pub fn mkfs(self) -> Option<Mkfs> {
         let (program, package, image_mib, args) = match self {
             Fs::Ext4 => (
-                "mke2fs",
+                "mkfs.ext4",
                 "e2fsprogs",
                 32,
                 "-q -F -t ext4 -b 4096 -U 76726d74-0000-4000-8000-000000000004 -E root_owner=0:0,lazy_itable_init=0,\
@@ -111,14 +140,14 @@ impl Fs {
             ),
             // Inodes that are too small for xattrs: those get a block of their own, which can be broken.
             Fs::Ext4NoJournal => (
-                "mke2fs",
+                "mkfs.ext4",
                 "e2fsprogs",
                 32,
                 "-q -F -t ext4 -b 4096 -I 128 -O ^has_journal -U 76726d74-0000-4000-8000-000000000014 \
                  -E root_owner=0:0,lazy_itable_init=0,hash_seed=76726d74-0000-4000-8000-000000000014 {image} {kib}k",
             ),
             Fs::Ext2 => (
-                "mke2fs",
+                "mkfs.ext2",
                 "e2fsprogs",
                 32,
                 "-q -F -t ext2 -b 4096 -U 76726d74-0000-4000-8000-000000000002 \

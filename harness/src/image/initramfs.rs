@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use cpio::newc;
-use vremount_wire::{NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program};
+use vremount_wire::{NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program, SCRIPT_PATH};
 
 use super::{Error, Upper};
 
@@ -67,6 +67,14 @@ impl Initramfs {
     /// If the file cannot be written.
     pub fn write(&self, program: &Program, to: &Path) -> Result<(), Error> {
         self.write_with(program, Vec::new(), to)
+    }
+
+    /// The same with a script for it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_with_script(&self, program: &Program, script: &str, to: &Path) -> Result<(), Error> {
+        self.write_with(program, vec![Entry::file(SCRIPT_PATH, script.into())], to)
     }
 
     /// The same for a machine that another kernel is to take over: that one and the file of its initramfs.

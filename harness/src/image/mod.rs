@@ -13,11 +13,11 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-pub use fs::{Fs, UnknownFs};
+pub use fs::{Fs, Mkfs, UnknownFs};
 pub use guest::build as build_guest;
 pub use initramfs::{EXTENTS_PATH, Initramfs, MODULE_PATH};
 pub use medium::Medium;
-pub use shell::files as shell_files;
+pub use shell::{TOOLS, files as shell_files};
 pub use upper::{Upper, unpack};
 
 /// Why an image could not be made.

@@ -10,13 +10,28 @@ use super::Error;
 use super::initramfs::Entry;
 
 /// Tools of the host that are copied with their libraries, and the Debian package each is in.
-const TOOLS: [(&str, &str); 6] = [
+pub const TOOLS: [(&str, &str); 21] = [
     ("dmsetup", "dmsetup"),
     ("getfattr", "attr"),
     ("setfattr", "attr"),
-    ("mke2fs", "e2fsprogs"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.ext2", "e2fsprogs"),
+    ("filefrag", "e2fsprogs"),
+    ("chattr", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("xfs_io", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("btrfs", "btrfs-progs"),
+    ("mkfs.f2fs", "f2fs-tools"),
     ("losetup", "mount"),
     ("mount", "mount"),
+    ("umount", "mount"),
+    ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+    ("fsfreeze", "util-linux"),
+    ("blockdev", "util-linux"),
+    ("sync", "coreutils"),
+    ("dash", "dash"),
 ];
 
 /// The files of a shell's world, with what it is to run unless it is used from a terminal.

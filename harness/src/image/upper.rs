@@ -13,9 +13,6 @@ use super::Error;
 use super::fs::{Fs, Mkfs};
 use crate::digest;
 
-/// What the filesystem leaves free at the end of the device, where the guest puts what fails flushes.
-const SPARE_BYTES: u64 = 4096;
-
 /// An image in its packed form.
 pub struct Upper {
     path: PathBuf,
@@ -56,19 +53,11 @@ fn make(mkfs: &Mkfs, folder: &Path, path: &Path) -> Result<(), Error> {
     let image = aside.path().join("image");
     let image_bytes = mkfs.image_mib << 20;
     File::create(&image).and_then(|file| file.set_len(image_bytes)).map_err(Error::io("create", &image))?;
-    let bytes = image_bytes - SPARE_BYTES;
-    let filled = |arg: &&str| {
-        let sizes = [("{bytes}", bytes), ("{kib}", bytes / 1024), ("{sectors}", bytes / 512)];
-        let sized = sizes.iter().fold((*arg).to_string(), |arg, (name, size)| arg.replace(name, &size.to_string()));
-        sized.replace("{image}", &image.to_string_lossy())
-    };
     let output = Command::new(mkfs.program)
-        .args(mkfs.args.iter().map(filled))
+        .args(mkfs.args_for(&image.to_string_lossy()))
         // Where Debian keeps it, also for users whose PATH does not say so.
         .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()))
-        .env("E2FSPROGS_FAKE_TIME", "1")
-        // mkfs.xfs makes nothing smaller than 300 MB but for tests.
-        .envs([("TEST_DIR", "/"), ("TEST_DEV", "/"), ("QA_CHECK_FS", "1")])
+        .envs(mkfs.env().iter().copied())
         .output()
         .map_err(|cause| Error::Missing { program: mkfs.program, package: mkfs.package, cause })?;
     if !output.status.success() {

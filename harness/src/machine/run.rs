@@ -313,7 +313,7 @@ impl Watch {
                 self.run.times.ready = Some(started.elapsed());
                 None
             }
-            Event::Booted => {
+            Event::Booted | Event::Said(_) | Event::Exited { .. } => {
                 self.told_after(started);
                 None
             }

@@ -24,6 +24,15 @@ pub enum Event {
     },
     /// One for every operation, in order.
     Step(StepReport),
+    /// A line that a script said.
+    Said(String),
+    /// A script has ended.
+    Exited {
+        /// None if a signal ended it.
+        code: Option<i32>,
+        /// Mounts and devices that were not there before it.
+        left: Vec<String>,
+    },
     /// Last: all `steps` operations were tried. Without it there is no verdict.
     End { steps: usize },
     /// The guest could not go on: something of its own, not of a claim, failed.

@@ -10,7 +10,7 @@ use crate::{Disk, Op};
 /// Where the guest finds its [`Program`].
 pub const PROGRAM_PATH: &str = "/vremount/program.json";
 
-/// What a shell reads instead of its terminal, if it is there.
+/// What a shell runs instead of what its user types, if it is there.
 pub const SCRIPT_PATH: &str = "/vremount/script";
 
 /// Where the guest finds the kernel that is to take over, and its initramfs.
@@ -51,6 +51,8 @@ pub enum Work {
     Steps(Vec<Op>),
     /// Prepare disk A and its layers, then run a shell on the console, or on [`SCRIPT_PATH`], until it ends.
     Shell,
+    /// Run [`SCRIPT_PATH`] with this program, tell all that it says, and what it leaves behind.
+    Script(String),
 }
 
 /// What holds the bytes of a disk. A loop device and a device-mapper device go on top of either.

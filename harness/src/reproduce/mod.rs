@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Claims as shell scripts, for those who have nothing of ours: the same steps with the usual tools, and what they must
+//! lead to.
+
+mod call;
+mod check;
+mod library;
+mod script;
+mod xfstests;
+
+pub use check::{Checker, Trial};
+pub use script::{expected, script};
+pub use xfstests::{Test, test};
+
+use crate::claims::{Claim, HostStep, Step};
+use crate::image::Fs;
+
+/// Why a claim has no script: what a shell cannot do.
+pub type Unfit = &'static str;
+
+/// Why a claim cannot be a script, wherever it is proved.
+#[must_use]
+pub fn no_script(claim: &Claim) -> Option<Unfit> {
+    claim.steps.iter().find_map(|step| match step {
+        Step::Given(op, want) | Step::Then(op, want) => {
+            call::call(op, Fs::Ext4).err().or_else(|| call::expectation(op, *want).err())
+        }
+        Step::Host(HostStep::Reboot | HostStep::PowerCut | HostStep::Kexec) => {
+            Some("the machine starts anew in the middle of it, which no script outlives")
+        }
+    })
+}
