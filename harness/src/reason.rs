@@ -36,10 +36,14 @@ pub enum Reason {
     UpperReadOnly,
     /// Upper or work directory belong to another mount, and `index=on` excludes that (EBUSY).
     Busy,
+    /// Upper and work directory are reached through different mounts.
+    TwoMounts,
+    /// The filesystem is none that can be written through another overlay.
+    NotAnUpper,
 }
 
 /// Lines of the kernel log and what they state. Series tokens first.
-const STATED: [(&str, Reason); 17] = [
+const STATED: [(&str, Reason); 19] = [
     ("volatile reuse refused: not-volatile: ", Reason::NotVolatile),
     ("volatile reuse refused: in-use: ", Reason::InUse),
     ("volatile reuse refused: no-checkpoint: ", Reason::NoCheckpoint),
@@ -57,6 +61,8 @@ const STATED: [(&str, Reason); 17] = [
     ("upper fs is r/o", Reason::UpperReadOnly),
     // The same since 6.8, from the parser of options.
     ("/upper is read-only", Reason::UpperReadOnly),
+    ("workdir and upperdir must reside under the same mount", Reason::TwoMounts),
+    (" not supported as upperdir", Reason::NotAnUpper),
     ("of another mount, mount with '-o index=off' to override", Reason::Busy),
 ];
 
@@ -117,6 +123,8 @@ impl fmt::Display for Reason {
             Reason::Unreadable => "unreadable",
             Reason::UpperReadOnly => "upper-read-only",
             Reason::Busy => "busy",
+            Reason::TwoMounts => "two-mounts",
+            Reason::NotAnUpper => "not-an-upper",
         })
     }
 }

@@ -219,7 +219,7 @@ mod tests {
             only: None,
             needs: None,
             earlier: None,
-            without: None,
+            without: &[],
             but: None,
             unfit: None,
         };

@@ -88,7 +88,9 @@ fn assert_same(seen: &Verdicts, expected: &Verdicts) {
 fn assert_broken_as_foretold(report: &Value, level: u8) {
     let (claims, level): (_, Level) = (claims::of(&base()), level.to_string().parse().unwrap());
     let mut compared = 0;
-    for entry in report["verdicts"].as_array().unwrap().iter().filter(|entry| entry["verdict"] == "broken") {
+    let verdicts = report["verdicts"].as_array().unwrap();
+    let broken: Vec<_> = verdicts.iter().filter(|entry| entry["verdict"] == "broken").collect();
+    for entry in &broken {
         let claim = claims.iter().find(|claim| entry["claim"] == claim.name).unwrap();
         let fs = Fs::ALL.into_iter().find(|fs| entry["fs"] == fs.name()).unwrap();
         let Ok(foretold) = model::foretell(claim, fs, level) else { continue };
@@ -103,7 +105,8 @@ fn assert_broken_as_foretold(report: &Value, level: u8) {
         }
         compared += 1;
     }
-    println!("{compared} claims at level {level} are broken as foretold");
+    println!("{compared} of {} claims at level {level} are broken as foretold", broken.len());
+    assert!(compared * 10 >= broken.len() * 8, "the model has lost sight of the claims");
 }
 
 /// Levels 1 and 2 differ from 0 in nothing that a mount could tell: the reference need not prove them.
@@ -169,10 +172,12 @@ fn what_held_before_the_series_is_known() {
             "durable-then-durable",
             "fresh-upper",
             "syncfs-and-remove-marker",
+            "upper-and-work-on-two-mounts",
+            "overlay-as-upper",
+            "volatile-without-upper",
             "second-mount-with-index",
             "marker-in-upper-case",
             "no-feature",
-            "incompat-is-a-file",
             "other-feature",
             "error-is-told-by-sync",
             "no-space-below-a-journal",

@@ -92,7 +92,7 @@ impl Overlay<'_> {
         let mut all = match self.layers {
             Layers::First | Layers::Second => format!("lowerdir={LOWER},{}", upper_and_work("")),
             Layers::Other => format!("lowerdir={LOWER},{}", upper_and_work("-other")),
-            Layers::LowerOnly => format!("lowerdir={LOWER}:{LOWERS}/1"),
+            Layers::LowerOnly => format!("lowerdir={}/upper:{LOWER}", filesystem.display()),
         };
         if self.mode == Mode::Volatile {
             all += ",volatile";

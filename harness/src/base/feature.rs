@@ -21,10 +21,12 @@ pub enum Feature {
     FsyncOption,
     /// A buffer that cannot be written is an error of the superblock that its device is mounted with (until 6.6).
     BufferErrors,
-    /// ext4 that takes no more writes after an error does not become read-only as a mount does (6.12, 6.1.176).
+    /// ext4 with a journal takes no more writes after an error, and does not become read-only as a mount does (6.1.176).
     QuietReadOnly,
     /// ext4 shuts itself down over such an error (6.12 until 6.14).
     ErrorsShutDown,
+    /// ext4 has a state of its own for it, in which it can be read (since 6.15).
+    EmergencyReadOnly,
     /// ext2 writes a directory to the disk with each change of it (since 6.5).
     Ext2SyncsDirectories,
 }
@@ -43,6 +45,7 @@ impl Feature {
             Feature::BufferErrors => "this base does not record errors of buffers for a superblock",
             Feature::QuietReadOnly => "ext4 of this base becomes read-only for all to see",
             Feature::ErrorsShutDown => "ext4 of this base can be read after an error",
+            Feature::EmergencyReadOnly => "ext4 of this base has no emergency state",
             Feature::Ext2SyncsDirectories => "ext2 of this base syncs directories only when asked to",
         }
     }
@@ -60,6 +63,7 @@ impl Feature {
             Feature::BufferErrors => "this base records errors of buffers for the superblock",
             Feature::QuietReadOnly => "ext4 of this base takes no more writes, and is not read-only as a mount",
             Feature::ErrorsShutDown => "ext4 of this base shuts itself down over an error",
+            Feature::EmergencyReadOnly => "what ext4 of this base is like after an error was not measured",
             Feature::Ext2SyncsDirectories => "ext2 of this base syncs a directory with each change, asked or not",
         }
     }

@@ -224,8 +224,14 @@ fn incompat() -> Vec<Claim> {
             "incompat-is-a-file",
             "A file in the place of work/incompat is no feature, and is cleaned away like anything in work/",
             OURS_INCOMPAT,
-            0,
-            Script::on_upper().after_volatile().replace_marker(Impostor::IncompatFile).mounts(Durable).intact(),
+            3,
+            Script::on_upper()
+                .after_volatile()
+                .replace_marker(Impostor::IncompatFile)
+                .mounts(Volatile)
+                .unmount()
+                .mounts(Volatile)
+                .intact(),
         ),
         claim(
             "other-feature",

@@ -46,8 +46,8 @@ pub struct Claim {
     pub only: Option<(&'static [Fs], &'static str)>,
     /// What a base must have for it to be about that base.
     pub needs: Option<Feature>,
-    /// What a base must not have.
-    pub without: Option<Feature>,
+    /// What a base must have none of.
+    pub without: &'static [Feature],
     /// The filesystem that it is not about on bases that have this.
     pub but: Option<(Fs, Feature)>,
     /// With this in the base it holds from another level on.
@@ -69,10 +69,10 @@ impl Claim {
         Claim { needs: Some(feature), ..self }
     }
 
-    /// Says that it is about bases that do not have this.
+    /// Says that it is about bases that have none of these.
     #[must_use]
-    fn without(self, feature: Feature) -> Self {
-        Claim { without: Some(feature), ..self }
+    fn without(self, features: &'static [Feature]) -> Self {
+        Claim { without: features, ..self }
     }
 
     /// Says that it is not about a filesystem on bases that have this.
@@ -93,7 +93,7 @@ impl Claim {
         let has = |feature: &Feature| base.has.contains(feature);
         let since = self.earlier.filter(|(feature, _)| has(feature)).map_or(self.since, |(_, since)| since);
         let missing = self.needs.filter(|feature| !has(feature)).map(Feature::missing);
-        let unfit = missing.or(self.without.filter(has).map(Feature::there));
+        let unfit = missing.or_else(|| self.without.iter().copied().find(|f| has(f)).map(Feature::there));
         let but = self.but.filter(|(_, feature)| has(feature));
         Claim { since, unfit, but, ..self }
     }
@@ -184,7 +184,7 @@ fn claim(name: &'static str, title: &'static str, sentence: &'static str, since:
         steps: script.0,
         only: None,
         needs: None,
-        without: None,
+        without: &[],
         but: None,
         earlier: None,
         unfit: None,

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::sysinfo::sysinfo;
+use nix::unistd::{SysconfVar, sysconf};
 use vremount_wire::{Event, decode};
 
 use super::Boot;
@@ -22,7 +23,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How much a machine may say on its console, and on its channel: a hundred times what a claim makes it say.
 const MOST_BYTES: u64 = 16 << 20;
 /// How many times as long machines may take at most because the host is busy.
-const MOST_BUSY: f64 = 20.0;
+const MOST_BUSY: f64 = 8.0;
 /// How many chunks wait to be read before the machine has to.
 const BACKLOG: usize = 64;
 /// How much of the console a run keeps.
@@ -42,14 +43,6 @@ impl Limits {
     #[must_use]
     pub fn times(self, slower: u32) -> Self {
         Limits { silence: self.silence * slower, total: self.total * slower }
-    }
-
-    /// For a host that has other things to do: a machine that gets a tenth of a core takes ten times as long.
-    fn on_busy_host(self) -> Self {
-        let load = sysinfo().map_or(0.0, |info| info.load_average().0);
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let slower = (load / cores as f64).clamp(1.0, MOST_BUSY);
-        Limits { silence: self.silence.mul_f64(slower), total: self.total.mul_f64(slower) }
     }
 
     /// For a guest that also sleeps for so long, which may cost no time at all.
@@ -173,7 +166,7 @@ pub fn watch(
         kernels_left: boot.kernels,
         run: Run::not_started(String::new()),
     };
-    let end = watch.until_the_end(&heard, &mut group, started, limits.on_busy_host());
+    let end = watch.until_the_end(&heard, &mut group, started, limits);
     let ending = Instant::now();
     watch.run.times.steps = started.elapsed().saturating_sub(watch.run.times.ready.unwrap_or_default());
     watch.run.peak_kib = group.peak_kib();
@@ -192,6 +185,13 @@ pub fn watch(
     };
     run.console_tail = String::from_utf8_lossy(&tail).into_owned();
     run
+}
+
+/// How many times as long a machine takes now for want of a core, by the load of the host.
+fn slower_by_others() -> f64 {
+    let load = sysinfo().map_or(0.0, |info| info.load_average().0);
+    let cores = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten().unwrap_or(1);
+    (load / cores as f64).clamp(1.0, MOST_BUSY)
 }
 
 /// Readers of their own, which end with the streams; nobody waits for them, since a stream may be held open by a
@@ -273,11 +273,12 @@ impl Watch {
             if self.console_bytes > MOST_BYTES {
                 return End::Hung(format!("its console said more than {} MiB", MOST_BYTES >> 20));
             }
-            if last_heard.elapsed() > limits.silence {
-                return End::Hung(format!("nothing was heard for {} s", limits.silence.as_secs_f32()));
+            let (silent, whole) = (last_heard.elapsed(), started.elapsed());
+            if silent > limits.silence && silent > limits.silence.mul_f64(slower_by_others()) {
+                return End::Hung(format!("nothing was heard for {} s", silent.as_secs()));
             }
-            if started.elapsed() > limits.total {
-                return End::Hung(format!("no end after {} s", limits.total.as_secs_f32()));
+            if whole > limits.total && whole > limits.total.mul_f64(slower_by_others()) {
+                return End::Hung(format!("no end after {} s", whole.as_secs()));
             }
         }
     }

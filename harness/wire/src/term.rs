@@ -57,7 +57,7 @@ pub enum Layers {
     Second,
     /// Others on the same filesystem, `upper-other` and `work-other`, at `/merged/<disk>-other`.
     Other,
-    /// Neither: two lower layers and no upper, at `/merged/<disk>-lower`.
+    /// No upper: `upper` is the first of two lower layers, at `/merged/<disk>-lower`.
     LowerOnly,
 }
 
