@@ -4,7 +4,7 @@
 //! One pipeline, and a module for each of its stages:
 //! base -> source -> series -> build -> image -> machine -> guest -> claim -> verdict -> report.
 //!
-//! `model` foretells what claims must find, and `explore` sends what it foretells the same way.
+//! `bisect` drives it kernel by kernel. `model` foretells what claims must find, and `explore` sends what it foretells the same way.
 
 pub mod base;
 pub mod bisect;

@@ -13,7 +13,11 @@ use crate::results::Record;
 /// What there is to see while it goes on.
 pub enum News<'a> {
     /// One is about to be examined; so long one took so far, and so many more will be needed, if that can be told.
-    Starts { point: &'a Point, mean: Option<Duration>, left: Option<usize> },
+    Starts {
+        point: &'a Point,
+        mean: Option<Duration>,
+        left: Option<usize>,
+    },
     Done(&'a Step),
     /// An earlier run examined it.
     Known(&'a Step),
@@ -60,7 +64,8 @@ pub fn run(
             }
             Next::Among(points) => return Ok(Ending::Among(points)),
             Next::Found(point) => {
-                let bad = driver.step(range, &point, None)?;
+                let known = driver.log.step(&point.id).cloned();
+                let bad = known.map_or_else(|| driver.step(range, &point, None), Ok)?;
                 let good = driver.last_good(range, &point)?;
                 return Ok(Ending::Found { good, bad });
             }
@@ -277,9 +282,11 @@ mod tests {
     #[test]
     fn ends_that_are_not_what_they_should_be_are_told() {
         let folder = tempfile::tempdir().unwrap();
-        let why = |examine: &mut dyn FnMut(&Base) -> Result<Runs, Error>| drive(&mut log(&folder), examine).0.unwrap_err();
+        let why =
+            |examine: &mut dyn FnMut(&Base) -> Result<Runs, Error>| drive(&mut log(&folder), examine).0.unwrap_err();
         let error = why(&mut |base| Ok(examined(base, 0)));
-        let expected = "failed to bisect: 0 (number 0) was given as good and is bad: c on ext4: so it is; name an older one";
+        let expected =
+            "failed to bisect: 0 (number 0) was given as good and is bad: c on ext4: so it is; name an older one";
         assert!(error.to_string().starts_with(expected), "{error}");
         assert_eq!(error::Exit::from(&error), error::Exit::Usage);
         let error = why(&mut |base| Ok(examined(base, 17)));

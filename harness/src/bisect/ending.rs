@@ -14,7 +14,8 @@ use crate::transcript;
 #[must_use]
 pub fn difference<'a>(good: &'a Step, bad: &'a Step, rule: Rule<'_>) -> Vec<(&'a Record, &'a Record)> {
     let is_bad = |record: &&Record| judge(&[vec![(*record).clone()]], rule).0 == Mark::Bad;
-    let on_good = |record: &Record| good.records.iter().find(|other| (&other.claim, other.fs) == (&record.claim, record.fs));
+    let on_good =
+        |record: &Record| good.records.iter().find(|other| (&other.claim, other.fs) == (&record.claim, record.fs));
     bad.records.iter().filter(is_bad).filter_map(|record| Some((on_good(record)?, record))).collect()
 }
 

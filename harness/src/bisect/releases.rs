@@ -244,7 +244,8 @@ mod tests {
     #[test]
     fn suites_are_asked_once_and_versions_are_in_order() {
         let mut asked = Vec::new();
-        let pinned = vec![release("6.1.176", "bookworm"), release("5.10.13", "bullseye"), release("5.10.223", "bullseye")];
+        let pinned =
+            vec![release("6.1.176", "bookworm"), release("5.10.13", "bullseye"), release("5.10.223", "bullseye")];
         let releases = in_order(pinned, |package| {
             asked.push(package.suite.clone());
             let versions: &[&str] = match package.suite.as_str() {

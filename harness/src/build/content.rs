@@ -87,7 +87,9 @@ mod tests {
     fn only_what_changed_changes() {
         let list = |super_c: char, fs_h: char, rst: char| {
             let line = |id: char, path: &str| format!("100644 blob {id}\t{path}\0");
-            line(super_c, "fs/overlayfs/super.c") + &line(fs_h, "include/linux/fs.h") + &line(rst, "Documentation/x.rst")
+            line(super_c, "fs/overlayfs/super.c")
+                + &line(fs_h, "include/linux/fs.h")
+                + &line(rst, "Documentation/x.rst")
         };
         let of = |super_c, fs_h, rst| Content::of_list(&list(super_c, fs_h, rst));
         let first = of('1', '1', '1');

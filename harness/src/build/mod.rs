@@ -125,7 +125,9 @@ impl Error {
             Error::Build { first, .. } => !first.contains("No space left on device"),
             Error::OptionsLost(_) | Error::NotOnlyOverlay(_) | Error::OneLevel { .. } | Error::BuildId { .. } => true,
             Error::Series(error) => error.is_of_the_kernel(),
-            Error::Io { .. } | Error::NoFragment { .. } | Error::Source(_) | Error::Tool(_) | Error::Project(_) => false,
+            Error::Io { .. } | Error::NoFragment { .. } | Error::Source(_) | Error::Tool(_) | Error::Project(_) => {
+                false
+            }
         }
     }
 
