@@ -258,10 +258,9 @@ fn the_step_serves_git_bisect_run() {
 #[case::no_kernel(&["--tree", "TREE"], "failed to find a Linux in ")]
 fn whatever_goes_wrong_with_a_step_skips_the_commit(#[case] args: &[&str], #[case] expected: &str) {
     let tree = tempfile::tempdir().unwrap();
-    for args in [
-        ["init", "--quiet"].as_slice(),
-        &["-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet", "--allow-empty", "-m", "m"],
-    ] {
+    fs::write(tree.path().join("README"), "no kernel").unwrap();
+    let commit = ["-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet", "--message", "m"];
+    for args in [["init", "--quiet"].as_slice(), &["add", "README"], &commit] {
         assert!(Command::new("git").args(args).current_dir(tree.path()).status().unwrap().success());
     }
     let tree = tree.path().to_str().unwrap();

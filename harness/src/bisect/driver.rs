@@ -27,7 +27,7 @@ pub enum News<'a> {
 #[derive(Debug)]
 pub enum Ending {
     /// The first that is bad, and the last before it that is known to be good.
-    Found { good: Step, bad: Step },
+    Found { good: Box<Step>, bad: Box<Step> },
     /// It is one of these.
     Among(Vec<Point>),
 }
@@ -67,7 +67,7 @@ pub fn run(
                 let known = driver.log.step(&point.id).cloned();
                 let bad = known.map_or_else(|| driver.step(range, &point, None), Ok)?;
                 let good = driver.last_good(range, &point)?;
-                return Ok(Ending::Found { good, bad });
+                return Ok(Ending::Found { good: Box::new(good), bad: Box::new(bad) });
             }
         }
     }

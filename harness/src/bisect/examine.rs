@@ -35,6 +35,16 @@ pub struct How {
     pub repeat: u16,
 }
 
+impl How {
+    /// What makes no sense on any base is said before the work.
+    ///
+    /// # Errors
+    /// If a filter names what is not there.
+    pub fn check(&self, project: &Project) -> Result<(), Error> {
+        self.filters.claims(&Base::find(&project.root, None)?).map(drop)
+    }
+}
+
 pub struct Examiner<'a> {
     pub project: &'a Project,
     pub how: &'a How,

@@ -46,6 +46,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
+    options.how.check(&project)?;
     let _cache = project.use_cache()?;
     match (&options.releases, &options.tree, &options.bad) {
         (Some(versions), _, _) => {

@@ -35,6 +35,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let Options { tree, how, jobs } = options;
     let project = Project::find()?;
+    how.check(&project)?;
     let _cache = project.use_cache()?;
     let base = fit::find(&project, Some(&Spec::Tree(tree.clone())))?;
     let examiner = Examiner { project: &project, how, jobs: *jobs };
