@@ -11,10 +11,12 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use common::history::Repository;
 use common::{checkout, everything, stderr, stdout, vremount};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use rstest::rstest;
 use serde_json::Value;
@@ -268,6 +270,40 @@ fn whatever_goes_wrong_with_a_step_skips_the_commit(#[case] args: &[&str], #[cas
     let output = vremount(["step"]).args(args).output().unwrap();
     assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(125));
+}
+
+/// It waits for the cache, which is being cleaned, and there it is killed, as for want of memory.
+#[test]
+fn a_step_that_is_killed_skips_the_commit() {
+    let caches = tempfile::tempdir().unwrap();
+    fs::create_dir(caches.path().join("vremount")).unwrap();
+    let cleaning = fs::File::create(caches.path().join("vremount/cache.lock")).unwrap();
+    cleaning.lock().unwrap();
+    let step = vremount(["step"]).env("XDG_CACHE_HOME", caches.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let child = loop {
+        if let Some(child) = child_of(step.id()) {
+            break child;
+        }
+        assert!(Instant::now() < deadline, "it does nothing in a process of its own");
+        sleep(Duration::from_millis(10));
+    };
+    kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
+    let output = step.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("the step ended otherwise than it should (signal: 9"), "{}", stderr(&output));
+}
+
+/// The process of vremount's that another has started.
+fn child_of(parent: u32) -> Option<i32> {
+    let is_child = |process: &PathBuf| {
+        let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+        let ppid = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).map(str::to_string);
+        let is_ours = fs::read_link(process.join("exe")).is_ok_and(|exe| exe.ends_with("vremount"));
+        is_ours && ppid == Some(parent.to_string())
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    processes.filter(is_child).find_map(|process| process.file_name()?.to_str()?.parse().ok())
 }
 
 #[rstest]

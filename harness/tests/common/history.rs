@@ -40,7 +40,8 @@ impl Repository {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bisect/linux");
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
-        let repository = Repository { path, pristine };
+        // As git names it.
+        let repository = Repository { path: path.canonicalize().unwrap(), pristine };
         repository.git(&["init", "--quiet", "--initial-branch", "none"]);
         let objects = format!("{}\n", repository.pristine.repository.join("objects").display());
         fs::write(repository.path.join(".git/objects/info/alternates"), objects).unwrap();
