@@ -101,8 +101,8 @@ fn write_carried(repository: &Repository) {
     author.remarks("Documentation/filesystems/ext2.rst");
     author.remarks("fs/overlayfs/file.c");
     let last = "\t\tdeactivate_locked_super(s);\n\t}\n}\n\nEXPORT_SYMBOL(deactivate_super);";
-    let with_error = "\t\tdeactivate_locked_super(s);\n\t} else {\n\t\terrseq_set(&s->s_wb_err, -EIO);\n\t}\n}\n\nEXPORT_SYMBOL(deactivate_super);";
-    author.replaces("fs/super.c", last, with_error, "fs: Record an error when a mount goes");
+    let with_id = "\t\tdeactivate_locked_super(s);\n\t} else {\n\t\ts->s_instance_id++;\n\t}\n}\n\nEXPORT_SYMBOL(deactivate_super);";
+    author.replaces("fs/super.c", last, with_id, "fs: Count mounts that go by the id of their superblock");
     author.remarks("fs/overlayfs/namei.c");
     author.remarks("fs/overlayfs/dir.c");
     author.done();
@@ -174,8 +174,12 @@ fn a_tree_that_carries_the_series_is_bisected_as_it_is() {
     let said = told(&output);
     assert_eq!(output.status.code(), Some(0));
     let id = linux.git(&["rev-parse", &format!("carried-{CARRIED_CULPRIT}")]);
-    assert!(said.contains(&format!("the first bad one is {id}\n  fs: Record an error when a mount goes\n")));
-    assert!(said.contains("\n+    refused"));
+    assert!(
+        said.contains(&format!(
+            "the first bad one is {id}\n  fs: Count mounts that go by the id of their superblock\n"
+        ))
+    );
+    assert!(said.contains("\n+    | overlayfs: volatile reuse refused: upper-remounted: "), "{said}");
     for step in steps(&linux) {
         assert!(step["kernel"].as_str().unwrap().contains("it carries series be4df0cea"), "{step:#}");
     }
