@@ -8,6 +8,10 @@ TREE ?=
 BASES ?=
 LEVEL ?= 4
 EXECUTOR ?= auto
+# For bisect: commits of TREE, or released versions, GOOD..BAD.
+GOOD ?=
+BAD ?=
+RELEASES ?=
 # What to print as a script.
 CLAIM ?= reuse
 FS ?= ext4
@@ -19,11 +23,11 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore reproduce test test-debug check-series bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore bisect reproduce test test-debug check-series bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo 'Variables: BASE=$(BASE) TREE=$(TREE) BASES=$(BASES) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) CLAIM=$(CLAIM) FS=$(FS) ARGS=$(ARGS)'
+	@echo 'Variables: BASE=$(BASE) TREE=$(TREE) BASES=$(BASES) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) GOOD=$(GOOD) BAD=$(BAD) RELEASES=$(RELEASES) CLAIM=$(CLAIM) FS=$(FS) ARGS=$(ARGS)'
 
 deps: ## install the Debian packages that are missing
 	@ci/install-deps
@@ -39,6 +43,10 @@ matrix: deps ## prove them on all BASES and executors, in one table
 
 explore: deps ## boot it and compare it with the model, over 10,000 sequences of operations
 	@$(CARGO_RUN) explore $(CHOICE) --executor $(EXECUTOR) $(ARGS)
+
+bisect: deps ## find the commit of TREE, or the release, that broke a claim: GOOD, BAD or RELEASES
+	@$(CARGO_RUN) bisect $(if $(RELEASES),--releases '$(RELEASES)',--tree '$(TREE)' --good '$(GOOD)' --bad '$(BAD)') \
+		--executor $(EXECUTOR:auto=uml) $(ARGS)
 
 reproduce: ## print CLAIM on FS as a shell script that needs nothing of this
 	@$(CARGO_RUN) reproduce '$(CLAIM)' --fs '$(FS)' $(ARGS)

@@ -148,7 +148,7 @@ impl Checker<'_> {
             let lines = complaints(checkpatch.current_dir(self.tree))?;
             findings.push(Finding { level, check: Check::Style, outcome: lines.into() });
         }
-        let touched = self.series.changes(self.pristine, self.tree)?;
+        let touched = self.series.changes(self.pristine)?;
         let (sources, documents): (Vec<_>, Vec<_>) =
             touched.lines().map(PathBuf::from).partition(|path| path.extension().is_none_or(|ending| ending != "rst"));
         findings.extend(self.new_at_each_level(Check::KernelDoc, || {

@@ -42,6 +42,9 @@ pub enum Error {
     Machine(#[from] machine::Error),
     #[error(transparent)]
     Tool(#[from] tool::Error),
+    /// Nobody can tell where it came from.
+    #[error("failed to bisect: {0}")]
+    NotBisected(String),
     #[error("failed to understand {path}: {why}; run verify again", path = path.display())]
     Results { path: std::path::PathBuf, why: String },
     #[error("failed to {what} {path}: {cause}", path = path.display())]
@@ -53,6 +56,17 @@ impl Error {
     pub fn io(what: &'static str, path: impl Into<std::path::PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |cause| Error::Io { what, path, cause }
+    }
+
+    /// Whether it is about the kernel, and not about this machine: with another kernel it may be otherwise.
+    #[must_use]
+    pub fn is_of_the_kernel(&self) -> bool {
+        match self {
+            Error::NoKernel(_) | Error::NoSeries { .. } | Error::Machine(machine::Error::NoUml(_)) => true,
+            Error::Series(error) => error.is_of_the_kernel(),
+            Error::Build(error) => error.is_of_the_kernel(),
+            _ => false,
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //! A source that has no name becomes a base: built like that base of ci/bases.toml whose series applies to it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::base::{Base, Carries, Source, Spec, numbers};
+use crate::base::{Base, Carries, Package, Source, Spec, numbers};
 use crate::error::Error;
 use crate::project::Project;
 use crate::series::{self, Trial};
@@ -37,10 +37,29 @@ pub fn find(project: &Project, wanted: Option<&Spec>) -> Result<Base, Error> {
             (Source::Git(git), 't')
         }
     };
-    fitted(project, source, letter)
+    let (base, words) = fitted(project, source, letter)?;
+    eprintln!("note: {words}");
+    Ok(base)
 }
 
-fn fitted(project: &Project, source: Source, letter: char) -> Result<Base, Error> {
+/// The base of a commit of a repository at hand, and how it came to be that, in words.
+///
+/// # Errors
+/// If there is none, or no series applies to it.
+pub fn commit(project: &Project, repository: &Path, commit: &str) -> Result<(Base, String), Error> {
+    let git = source::resolve_git(project, &repository.to_string_lossy(), commit)?;
+    fitted(project, Source::Git(git), 'g')
+}
+
+/// The base of a Debian source package, and how it came to be that, in words.
+///
+/// # Errors
+/// If it cannot be had, or no series applies to it.
+pub fn package(project: &Project, package: Package) -> Result<(Base, String), Error> {
+    fitted(project, Source::Package(package), 'd')
+}
+
+fn fitted(project: &Project, source: Source, letter: char) -> Result<(Base, String), Error> {
     let (id, from) = match &source {
         Source::Git(git) if letter == 't' => (git.tree.clone().unwrap_or_default(), git.git.clone()),
         Source::Git(git) => (git.commit.clone(), git.git.clone()),
@@ -53,9 +72,9 @@ fn fitted(project: &Project, source: Source, letter: char) -> Result<Base, Error
     let trial = Trial::of(&tree)?;
     let Choice { like, carries } = choose(project, &trial, &version, &from)?;
     let series = if carries == Carries::ItsOwn { "in-tree".to_string() } else { like.series.clone() };
-    eprintln!("note: {from} is Linux {version}, built like base {}; {}", like.name, in_words(carries, &series));
+    let words = format!("{from} is Linux {version}, built like base {}; {}", like.name, in_words(carries, &series));
     let (name, fixes) = (format!("{version}-{letter}{short}"), fixes_that_apply(project, &trial, &like)?);
-    Ok(Base { name, series, fixes, source, carries, ..like })
+    Ok((Base { name, series, fixes, source, carries, ..like }, words))
 }
 
 struct Choice {

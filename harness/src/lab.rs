@@ -21,7 +21,7 @@ use crate::shard::Shard;
 const QEMU: &str = "qemu-system-x86_64";
 
 /// What machines are to run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wanted {
     /// QEMU where a probe boot proves that KVM works, else User Mode Linux where that runs, else QEMU
@@ -204,14 +204,22 @@ impl Things {
     }
 }
 
+/// Where all runs leave what they leave, or those of a workspace.
+#[must_use]
+pub fn runs(project: &Project, workspace: Option<&str>) -> PathBuf {
+    let runs = project.root.join("target/runs");
+    workspace.map_or(runs.clone(), |workspace| runs.join(workspace))
+}
+
 /// Where a run on an architecture, or what was wanted in its place, leaves what it leaves.
 #[must_use]
 pub fn folder(project: &Project, order: &Order<'_>, on: &str) -> PathBuf {
     let shard =
         order.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
-    let Wish { base, level, fragment } = order.kernel;
+    let Wish { base, level, fragment, workspace } = order.kernel;
     let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
-    project.root.join("target/runs").join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
+    let runs = runs(project, workspace);
+    runs.join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
 }
 
 /// The folder for what a run leaves behind, empty unless it goes on with an earlier one, and the lock on it.

@@ -4,9 +4,10 @@
 //! One pipeline, and a module for each of its stages:
 //! base -> source -> series -> build -> image -> machine -> guest -> claim -> verdict -> report.
 //!
-//! `model` foretells what claims must find, and `explore` sends what it foretells the same way.
+//! `bisect` drives it kernel by kernel. `model` foretells what claims must find, and `explore` sends what it foretells the same way.
 
 pub mod base;
+pub mod bisect;
 pub mod build;
 pub mod check;
 pub mod claims;
@@ -16,6 +17,7 @@ pub mod error;
 pub mod explore;
 pub mod fit;
 pub mod image;
+mod jsonl;
 pub mod lab;
 pub mod lanes;
 pub mod machine;

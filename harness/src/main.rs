@@ -5,11 +5,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
-use vremount::commands::Cli;
+use vremount::commands::{Cli, step};
 use vremount::error::Exit;
 
 fn main() -> ExitCode {
     end_with_the_reader();
+    if let Some(exit) = step::supervised() {
+        return exit.into();
+    }
     // Usage errors exit with 2 in here.
     let exit = Cli::parse().run().unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -35,6 +35,13 @@ fn shown(what: String, bar: ProgressBar, template: &str) -> Progress {
     Progress(bar)
 }
 
+/// Says something that is of use only to who watches.
+pub fn remark(what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("{what}");
+    }
+}
+
 impl Progress {
     /// One more is done.
     pub fn advance(&self) {

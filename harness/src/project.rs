@@ -33,14 +33,15 @@ pub enum Error {
 }
 
 impl Project {
-    /// The checkout that the current folder is in.
+    /// The checkout that the current folder is in, else the one that this program was built from: `git bisect run` calls it
+    /// from the kernel's.
     ///
     /// # Errors
-    /// If it is in none, or there is no place for the cache.
+    /// If there is none, or no place for the cache.
     pub fn find() -> Result<Self, Error> {
         let here = env::current_dir().unwrap_or_default();
-        let root = here.ancestors().find(|folder| folder.join(LANDMARK).is_file());
-        let root = root.ok_or_else(|| Error::NoCheckout(here.clone()))?.to_path_buf();
+        let root = checkout(&here).or_else(|| checkout(Path::new(env!("CARGO_MANIFEST_DIR"))));
+        let root = root.ok_or_else(|| Error::NoCheckout(here.clone()))?;
         let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache"))).ok_or(Error::NoCache)?;
         Ok(Project { root, cache: caches.join("vremount") })
@@ -85,6 +86,10 @@ impl Project {
     }
 }
 
+fn checkout(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().find(|folder| folder.join(LANDMARK).is_file()).map(Path::to_path_buf)
+}
+
 /// Waits for the lock, and says so.
 ///
 /// # Errors
@@ -104,4 +109,20 @@ pub fn lock(path: &Path) -> Result<File, Error> {
         Err(TryLockError::Error(cause)) => return Err(failed(cause)),
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkout_is_found_from_anywhere_inside() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("harness/src");
+        fs::create_dir_all(&inside).unwrap();
+        assert_eq!(checkout(&inside), None);
+        fs::create_dir(folder.path().join("ci")).unwrap();
+        fs::write(folder.path().join(LANDMARK), "").unwrap();
+        assert_eq!(checkout(&inside).as_deref(), Some(folder.path()));
+    }
 }

@@ -54,6 +54,8 @@ pub struct Proof {
     pub claim: &'static str,
     pub fs: Fs,
     pub judgement: Judgement,
+    /// The kernel crashed in a step that only prepares what is claimed.
+    pub early_crash: bool,
     /// Wall time, machines included.
     pub time: Duration,
     /// Of each machine.
@@ -103,8 +105,9 @@ impl Prover<'_> {
         let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(Run::lives).map(reports).collect();
         let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
         let machines = runs.iter().map(|run| run.times).collect();
+        let early_crash = crashed_early(&steps, &runs);
         let proof = self.proof(case, &steps, &parts, judgement, started.elapsed(), machines);
-        Proof { peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(), ..proof }
+        Proof { early_crash, peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(), ..proof }
     }
 
     /// Works off steps on machines of their own, which leave their files under this name.
@@ -138,7 +141,8 @@ impl Prover<'_> {
                 Ok(()) => judgement,
                 Err(cause) => Judgement::cannot_tell(format!("failed to write {}: {cause}", log.display())),
             };
-        Proof { claim: case.claim.name, fs: case.fs, judgement, time, machines, peak_kib: None, log }
+        let (claim, fs) = (case.claim.name, case.fs);
+        Proof { claim, fs, judgement, early_crash: false, time, machines, peak_kib: None, log }
     }
 
     /// Runs the parts one after the other; the error is why nothing can be told.
@@ -315,6 +319,17 @@ pub(crate) fn complaint(runs: &[Run]) -> Option<String> {
     })
 }
 
+/// Whether a kernel crashed before it got to what is claimed. That breaks the claim all the same; but who looks for what broke
+/// it looks for something else.
+fn crashed_early(steps: &[Step], runs: &[Run]) -> bool {
+    let crashed = runs.iter().any(|run| matches!(run.end, End::Oops(_) | End::Panic(_)));
+    let reached = runs.iter().map(|run| reports(&run.events).len()).sum();
+    let ahead = steps.iter().filter(|step| step.op().is_some()).nth(reached);
+    let claimed = steps.iter().filter(|step| step.op().is_some()).take(reached);
+    let claimed = claimed.chain(ahead).any(|step| matches!(step, Step::Then(..)));
+    crashed && !claimed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,6 +372,21 @@ mod tests {
         let events = [vec![Event::Booted], events].concat();
         let run = Run { end: ended, events, ..Run::not_started(String::new()) };
         assert_eq!(check(&Kernel::toy(), &[part], &run).is_ok(), expected);
+    }
+
+    #[rstest]
+    #[case::before_the_first_step(End::Panic(String::new()), 0, true)]
+    #[case::in_one_that_prepares(End::Oops(String::new()), 1, true)]
+    #[case::in_one_that_is_claimed(End::Panic(String::new()), 2, false)]
+    #[case::after_it(End::Panic(String::new()), 3, false)]
+    #[case::hang(End::Hung(String::new()), 0, false)]
+    #[case::well(End::Finished, 4, false)]
+    fn a_crash_is_early_until_something_is_claimed(#[case] end: End, #[case] done: usize, #[case] expected: bool) {
+        use crate::claims::Want;
+        let given = || Step::Given(Op::WriteBack, Want::Done);
+        let steps = [given(), given(), Step::Then(Op::WriteBack, Want::Done), given()];
+        let run = Run { end, events: (0..done).map(step).collect(), ..Run::not_started(String::new()) };
+        assert_eq!(crashed_early(&steps, &[run]), expected);
     }
 
     #[rstest]

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use crate::base::Base;
 use crate::build::Arch;
@@ -13,7 +14,7 @@ use crate::image::Fs;
 use crate::prove::Case;
 
 /// Options of different kinds narrow the choice, more of one kind widen it.
-#[derive(Args, Default)]
+#[derive(Args, Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filters {
     /// Prove this claim only; may be given more than once, as all that narrow the choice
     #[arg(long = "claim", value_name = "NAME")]

@@ -171,6 +171,18 @@ pub fn acts(text: &str) -> serde_json::Result<(Fs, Vec<Act>)> {
 /// # Errors
 /// If it is none.
 pub fn in_words(line: &str) -> serde_json::Result<String> {
+    words(line, |us| format!(" ({us} us)"))
+}
+
+/// The same without what it took, which is never the same on another kernel.
+///
+/// # Errors
+/// If it is none.
+pub fn in_words_without_times(line: &str) -> serde_json::Result<String> {
+    words(line, |_| String::new())
+}
+
+fn words(line: &str, time: fn(u64) -> String) -> serde_json::Result<String> {
     Ok(match serde_json::from_str(line)? {
         Line::First { claim, title, fs, base, level, .. } => {
             format!("{claim}: {title}\non {}, Linux {base} at level {level}\n\n", fs.name())
@@ -183,7 +195,7 @@ pub fn in_words(line: &str) -> serde_json::Result<String> {
             };
             let outcome = match (kind, &outcome) {
                 (Kind::Host, _) => String::new(),
-                (_, Some(outcome)) => format!("    {} ({} us)\n", describe_outcome(outcome), us.unwrap_or_default()),
+                (_, Some(outcome)) => format!("    {}{}\n", describe_outcome(outcome), time(us.unwrap_or_default())),
                 (_, None) => "    not reached\n".to_string(),
             };
             let log: String = log.iter().map(|line| format!("    | {line}\n")).collect();

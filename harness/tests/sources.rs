@@ -4,14 +4,12 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Output;
-use std::time::SystemTime;
 
 use common::toy::Toy;
-use common::{stderr, stdout};
+use common::{everything, stderr, stdout};
 use rstest::rstest;
 use vremount::digest;
 
@@ -33,22 +31,6 @@ fn built(output: &Output) {
 fn refused(output: &Output, expected: &str) {
     assert_eq!(output.status.code(), CANNOT_TELL, "{}", stderr(output));
     assert!(stderr(output).contains(expected), "{}", stderr(output));
-}
-
-/// Every file below, with its size, content and time.
-fn everything(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let modified = fs::symlink_metadata(&path).unwrap().modified().unwrap();
-        if path.is_dir() {
-            files.extend(everything(&path));
-            files.insert(path, (Vec::new(), modified));
-        } else {
-            files.insert(path.clone(), (fs::read(&path).unwrap(), modified));
-        }
-    }
-    files
 }
 
 #[rstest]

@@ -6,7 +6,9 @@
 mod arch;
 mod clock;
 mod config;
+mod content;
 mod make;
+mod objects;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,9 @@ pub use clock::Clock;
 pub(crate) use config::{configure, fragments};
 pub(crate) use make::Make;
 pub use store::Store;
+
+use content::Content;
+use objects::Objects;
 
 use crate::base::{Base, Carries, Level};
 use crate::project::{self, Project};
@@ -113,6 +118,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another kernel may do better.
+    #[must_use]
+    pub fn is_of_the_kernel(&self) -> bool {
+        match self {
+            Error::Build { first, .. } => !first.contains("No space left on device"),
+            Error::OptionsLost(_) | Error::NotOnlyOverlay(_) | Error::OneLevel { .. } | Error::BuildId { .. } => true,
+            Error::Series(error) => error.is_of_the_kernel(),
+            Error::Io { .. } | Error::NoFragment { .. } | Error::Source(_) | Error::Tool(_) | Error::Project(_) => {
+                false
+            }
+        }
+    }
+
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
         move |cause| Error::Io { what, path, cause }
@@ -126,6 +144,9 @@ pub struct Wish<'a> {
     pub level: Level,
     /// A further configuration fragment, by the name of its file.
     pub fragment: Option<&'a str>,
+    /// Work tree and objects that it shares with others of one history, which are built one after the other: what two of them
+    /// have in common is built once, and only the level that is wanted.
+    pub workspace: Option<&'a str>,
 }
 
 /// The kernel, with the modules of all levels it serves. What is in the cache is not built again.
@@ -145,7 +166,7 @@ pub fn timed(project: &Project, wish: &Wish<'_>, arch: Arch, clock: &mut Clock) 
     let plan = Plan::new(project, wish, arch, &series)?;
     clock.was(KEY);
     if !plan.is_built() {
-        let _lock = project.lock(&format!("build-{}", plan.store.key()))?;
+        let _lock = project.lock(&format!("build-{}", plan.store.workspace()))?;
         plan.build(project, clock)?;
     }
     plan.store.link(&plan.folder(&project.root), arch, &plan.modules())?;
@@ -189,7 +210,7 @@ pub const KEEP: &str = "keeping it";
 pub fn key(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<String, Error> {
     let series = series(project, wish.base, arch)?;
     let plan = Plan::new(project, wish, arch, &series)?;
-    Ok(format!("{}-{}", plan.store.key(), series.state(wish.level)))
+    Ok(format!("{}-{}", plan.store.key(), plan.module_state(wish.level)))
 }
 
 /// The series of a base, on top of the fixes that an architecture needs.
@@ -210,35 +231,53 @@ struct Plan<'a> {
     levels: Vec<Level>,
     fragments: Vec<PathBuf>,
     store: Store,
+    /// Of a kernel in a workspace: it is known by what its tree has in the end, whatever led there.
+    content: Option<Content>,
 }
 
 impl<'a> Plan<'a> {
     fn new(project: &Project, wish: &Wish<'a>, arch: Arch, series: &'a Series) -> Result<Self, Error> {
-        let Wish { base, level, fragment } = *wish;
+        let Wish { base, level, fragment, workspace } = *wish;
         let levels = match level {
             Level::FULL if base.carries == Carries::ItsOwn => vec![Level::FULL],
             _ if base.carries == Carries::ItsOwn => return Err(Error::OneLevel { base: base.name.clone(), level }),
+            _ if workspace.is_some() => vec![level],
             Level::PRISTINE => vec![Level::PRISTINE],
             _ => Level::patched().collect(),
         };
         let fragments = config::fragments(&project.root, arch, &base.config, fragment)?;
-        let source = source::id(project, &base.source)?;
-        let inputs =
-            store::Inputs { base, source: &source, arch, image_state: series.state(levels[0]), fragments: &fragments };
+        let content = match workspace {
+            Some(_) => {
+                let pristine = source::obtain(project, &base.source)?;
+                Some(Content::of(&pristine.repository, &series.reach(&pristine, level)?)?)
+            }
+            None => None,
+        };
+        let source = match &content {
+            Some(content) => content.image.clone(),
+            None => source::id(project, &base.source)?,
+        };
+        let state = if content.is_some() { "" } else { series.state(levels[0]) };
+        let inputs = store::Inputs { wish, source: &source, arch, image_state: state, fragments: &fragments };
         let store = Store::new(&project.cache, &inputs)?;
-        Ok(Plan { wish: *wish, arch, series, levels, fragments, store })
+        Ok(Plan { wish: *wish, arch, series, levels, fragments, store, content })
     }
 
     /// Where people find it.
     fn folder(&self, root: &Path) -> PathBuf {
         let fragment = self.wish.fragment.map(|name| format!("-{name}")).unwrap_or_default();
         let pristine = if self.wish.level == Level::PRISTINE { "-pristine" } else { "" };
-        root.join("target/kernel").join(&self.wish.base.name).join(format!("{}{fragment}{pristine}", self.arch.name()))
+        let name = self.wish.workspace.unwrap_or(&self.wish.base.name);
+        root.join("target/kernel").join(name).join(format!("{}{fragment}{pristine}", self.arch.name()))
     }
 
-    /// A module is named after its patches, so that a patch that changed gives a new one.
+    /// A module is named after its patches or its source, so that one that changed gives a new one.
     fn module_name(&self, level: Level) -> String {
-        format!("overlay-{level}-{}.ko", self.series.state(level))
+        format!("overlay-{level}-{}.ko", self.module_state(level))
+    }
+
+    fn module_state(&self, level: Level) -> &str {
+        self.content.as_ref().map_or_else(|| self.series.state(level), |content| &content.overlay)
     }
 
     fn modules(&self) -> Vec<(Level, String)> {
@@ -253,44 +292,52 @@ impl<'a> Plan<'a> {
         tool::need_room("build a kernel", &project.cache, ROOM_MIB)?;
         let pristine = source::obtain(project, &self.wish.base.source)?;
         clock.was(SOURCE);
-        let tree = self.store.source();
-        series::work_tree(&pristine, &tree)?;
-        let objects = self.store.objects();
-        std::fs::create_dir_all(&objects).map_err(Error::io("create", &objects))?;
-        let make = make::Make::new(self.wish.base, self.arch, &tree, &objects, self.store.log());
-        if self.levels.len() > 1 {
-            self.check_levels_share(&pristine, &tree)?;
+        let objects = Objects::open(&self.store)?;
+        series::work_tree(&pristine, &self.store.source())?;
+        if objects.were_left_alone() {
+            series::remove_untracked(&self.store.source())?;
         }
-        self.series.check_out(&pristine, &tree, self.levels[0])?;
+        if self.levels.len() > 1 {
+            self.check_levels_share(&pristine)?;
+        }
+        objects.begin()?;
+        let made = self.make(&pristine, &objects, clock);
+        objects.end(made.is_ok().then(|| self.store.key()))?;
+        made
+    }
+
+    fn make(&self, pristine: &Tree, objects: &Objects, clock: &mut Clock) -> Result<(), Error> {
+        let (tree, place) = (self.store.source(), self.store.objects());
+        let make = make::Make::new(self.wish.base, self.arch, &tree, &place, self.store.log());
+        self.series.check_out(pristine, &tree, self.levels[0])?;
         clock.was(SERIES);
-        // The objects may be gone, or of an image that was never finished; make knows.
-        if !self.store.has_image() || !objects.join("vmlinux").exists() {
+        // The objects may be gone, or of another image, or of one that was never finished; make knows what is left to do.
+        if !self.store.has_image() || !objects.are_of(self.store.key()) {
             let base = &self.wish.base.name;
             let _progress = progress::start(format!("building Linux {base} at level {}", self.levels[0]));
             config::configure(&make, &self.fragments)?;
             clock.was(CONFIGURE);
             make.run(&format!("Linux {base}"), &[self.arch.image_target(), "modules"])?;
             clock.was(MAKE);
-            self.store.keep_image(&objects, self.arch)?;
+            self.store.keep_image(&place, self.arch)?;
             clock.was(KEEP);
         }
         for level in &self.levels {
             let name = self.module_name(*level);
             if !self.store.has(&name) {
                 let _progress = progress::start(format!("building overlay.ko at level {level}"));
-                self.series.check_out(&pristine, &tree, *level)?;
+                self.series.check_out(pristine, &tree, *level)?;
                 clock.was(SERIES);
                 make.run(&format!("overlay.ko at level {level}"), &["fs/overlayfs/overlay.ko"])?;
                 clock.was(OVERLAY);
-                self.store.keep_module(&objects.join("fs/overlayfs/overlay.ko"), &name)?;
+                self.store.keep_module(&place.join("fs/overlayfs/overlay.ko"), &name)?;
             }
         }
         Ok(())
     }
 
-    fn check_levels_share(&self, pristine: &Tree, tree: &Path) -> Result<(), Error> {
-        self.series.check_out(pristine, tree, Level::FULL)?;
-        let changed = self.series.changes_after_first(pristine, tree)?;
+    fn check_levels_share(&self, pristine: &Tree) -> Result<(), Error> {
+        let changed = self.series.changes_after_first(pristine)?;
         let elsewhere =
             changed.lines().find(|path| !path.starts_with("fs/overlayfs/") && !path.starts_with("Documentation/"));
         elsewhere.map_or(Ok(()), |path| Err(Error::NotOnlyOverlay(path.to_string())))

@@ -11,13 +11,13 @@ use object::Object;
 use sha2::{Digest, Sha256};
 
 use super::{Arch, Error, Kernel, Module, Wish};
-use crate::base::{Base, Level};
+use crate::base::Level;
 use crate::digest;
 use crate::tool;
 
 /// Everything that shows in an image.
 pub struct Inputs<'a> {
-    pub base: &'a Base,
+    pub wish: &'a Wish<'a>,
     /// Stands for the content of its source.
     pub source: &'a str,
     pub arch: Arch,
@@ -30,6 +30,8 @@ pub struct Store {
     key: String,
     /// Image and modules.
     kept: PathBuf,
+    /// What the place of work tree and objects is called: as the kernel, or as the workspace it is built in.
+    workspace: String,
     /// Work tree and objects: can go, and are made again when they are needed.
     scratch: PathBuf,
     log: PathBuf,
@@ -47,16 +49,28 @@ impl Store {
         add(inputs.arch.name().as_bytes());
         add(inputs.image_state.as_bytes());
         add(compiler.lines().next().unwrap_or_default().as_bytes());
-        inputs.base.make.iter().for_each(|flag| add(flag.as_bytes()));
+        inputs.wish.base.make.iter().for_each(|flag| add(flag.as_bytes()));
         for fragment in inputs.fragments {
             add(&fs::read(fragment).map_err(Error::io("read", fragment))?);
         }
         let digest = digest::short(hash);
-        let key = format!("{}-{}-{digest}", inputs.base.name, inputs.arch.name());
-        let (kept, scratch) = (cache.join("kernel").join(&key), cache.join("build").join(&key));
+        let Wish { base, fragment, workspace, .. } = *inputs.wish;
+        let of_arch = |name: &str| format!("{name}-{}", inputs.arch.name());
+        let key = format!("{}-{digest}", of_arch(workspace.unwrap_or(&base.name)));
+        let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
+        let workspace = workspace.map_or_else(|| key.clone(), |name| of_arch(name) + &fragment);
+        let (kept, scratch) = (cache.join("kernel").join(&key), cache.join("build").join(&workspace));
         let logs = cache.join("log");
         fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;
-        Ok(Store { log: logs.join(format!("{key}.log")), key, kept, scratch })
+        Ok(Store { log: logs.join(format!("{key}.log")), key, kept, workspace, scratch })
+    }
+
+    pub fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
     }
 
     pub fn key(&self) -> &str {

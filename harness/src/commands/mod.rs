@@ -4,6 +4,7 @@
 mod base;
 mod bench_build;
 mod bench_harness;
+mod bisect;
 mod cache;
 mod check_series;
 mod claims;
@@ -13,6 +14,7 @@ mod matrix;
 mod report;
 mod reproduce;
 mod shell;
+pub mod step;
 mod transcript;
 mod verify;
 
@@ -52,6 +54,23 @@ enum Command {
     ///
     /// Exit codes: 0 all agree, 1 kernel and model differ, 2 bad usage, 125 cannot tell.
     Explore(explore::Options),
+    /// Find the commit, or the release, from which on a claim is broken
+    ///
+    /// `git bisect` in a repository of its own: checkout, index, refs and bisections of the tree are never touched. The series that
+    /// fits is applied to each kernel and taken away again; a tree that carries it is proved as it is. First both ends are proved
+    /// to be what they were said to be. What does not build or boot, hangs, or crashes before it comes to what is claimed, is
+    /// skipped. Every step is in a log at once, and `--resume` goes on with that.
+    ///
+    /// Exit codes: 0 it is found, 2 bad usage or an end that is not what it was said to be, 125 cannot tell.
+    Bisect(bisect::Options),
+    /// One step of a bisection, for `git bisect run vremount step --tree . --claim NAME --fs NAME`
+    ///
+    /// Builds the work tree as it is, with the series that fits, and proves the claims. Kernels of one tree are built in one place:
+    /// what two of them have in common is built once.
+    ///
+    /// Exit codes: 0 good, every claim holds; 1 bad, one is broken; 125 skip, it cannot be told, for whatever reason. Never
+    /// anything else, bad usage and crashes of vremount included.
+    Step(step::Options),
     /// Report on a run, also on one that was interrupted
     Report(report::Options),
     /// Show a transcript to people
@@ -90,6 +109,8 @@ impl Cli {
             Command::Verify(options) => verify::run(&options),
             Command::Matrix(options) => matrix::run(&options),
             Command::Explore(options) => explore::run(&options),
+            Command::Bisect(options) => bisect::run(&options),
+            Command::Step(options) => step::run(&options),
             Command::Report(options) => report::run(&options),
             Command::Transcript(options) => transcript::run(&options),
             Command::Claims(options) => claims::run(&options),
@@ -128,6 +149,6 @@ impl Which {
     }
 
     fn kernel<'a>(&'a self, base: &'a Base) -> Wish<'a> {
-        Wish { base, level: self.level, fragment: self.config.as_deref() }
+        Wish { base, level: self.level, fragment: self.config.as_deref(), workspace: None }
     }
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The log of a run: a line for what it is of, then one for each case as soon as it is finished. Lines are only added, so
-//! whatever ends the run, what was proved stays proved; at worst the last line is torn.
+//! The log of a run: a line for what it is of, then one for each case as soon as it is finished. Whatever ends
+//! the run, what was proved stays proved.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-
-use serde::Serialize;
 
 use super::{NotRun, Plan, Record, Results};
 use crate::error::Error;
+use crate::jsonl::{self, Lines};
 
 /// Its name in the folder of the run.
 pub const FILE: &str = "results.jsonl";
@@ -17,7 +16,7 @@ pub const FILE: &str = "results.jsonl";
 /// A log that is written.
 pub struct Log {
     path: PathBuf,
-    file: File,
+    lines: Lines,
     results: Results,
 }
 
@@ -28,11 +27,9 @@ impl Log {
     /// If it cannot be written.
     pub fn create(folder: &Path, plan: Plan) -> Result<Self, Error> {
         let path = folder.join(FILE);
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        let mut log = Log { path, file, results: Results { plan, records: Vec::new() } };
-        let plan = log.results.plan.clone();
-        log.line(&plan)?;
-        Ok(log)
+        let mut lines = Lines::create(&path)?;
+        lines.add(&plan)?;
+        Ok(Log { path, lines, results: Results { plan, records: Vec::new() } })
     }
 
     /// Goes on with the log of an interrupted run of the same.
@@ -56,10 +53,8 @@ impl Log {
         if let Some(what) = plan.differs_in(&results.plan) {
             return Err(no(format!("the run in {} is another, its {what:?} differs", folder.display())));
         }
-        let file = File::options().append(true).open(&path).map_err(Error::io("open", &path))?;
-        // Else the next line would be a part of the torn one.
-        file.set_len(whole as u64).map_err(Error::io("cut", &path))?;
-        Ok(Log { path, file, results })
+        let lines = Lines::go_on(&path, whole)?;
+        Ok(Log { path, lines, results })
     }
 
     /// Adds a finished case.
@@ -67,19 +62,13 @@ impl Log {
     /// # Errors
     /// If it cannot be written.
     pub fn append(&mut self, record: Record) -> Result<(), Error> {
-        self.line(&record)?;
+        self.lines.add(&record)?;
         self.results.add(record).map_err(not_understood(&self.path))
     }
 
     #[must_use]
     pub fn results(&self) -> &Results {
         &self.results
-    }
-
-    /// In one piece: what is written is with the kernel, and stays if this program does not.
-    fn line(&mut self, value: &impl Serialize) -> Result<(), Error> {
-        let line = serde_json::to_string(value).map_err(|error| Error::io("write", &self.path)(error.into()))?;
-        self.file.write_all((line + "\n").as_bytes()).map_err(Error::io("write", &self.path))
     }
 }
 
@@ -101,7 +90,7 @@ impl Results {
 
 /// The lines that are whole, and how many bytes they are.
 fn parse(text: &[u8]) -> Result<(Results, usize), String> {
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let whole = jsonl::whole(text);
     let mut lines = text[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
     let Some((_, plan)) = lines.next() else { return Err("it is empty: the run had not started".to_string()) };
     let plan = serde_json::from_slice(plan).map_err(|cause| format!("line 1: {cause}"))?;

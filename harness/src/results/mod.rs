@@ -106,6 +106,7 @@ pub(crate) mod tests {
             expected: judgement.expected,
             observed: judgement.observed,
             because: judgement.because,
+            early_crash: false,
             ms: 1500,
             boots_ms: vec![40],
             phases_us: record::Phases::default(),

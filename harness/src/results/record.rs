@@ -19,6 +19,9 @@ pub struct Record {
     pub expected: Option<Seen>,
     pub observed: Option<Seen>,
     pub because: Option<String>,
+    /// The kernel crashed in a step that only prepares what is claimed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early_crash: bool,
     pub ms: u64,
     /// From exec to a guest that is ready, of each machine that got there.
     pub boots_ms: Vec<u64>,
@@ -58,6 +61,7 @@ impl Record {
             expected: judgement.expected,
             observed: judgement.observed,
             because: judgement.because,
+            early_crash: proof.early_crash,
             ms: micros(proof.time) / 1000,
             boots_ms: proof.machines.iter().filter_map(|times| Some(micros(times.ready?) / 1000)).collect(),
             phases_us: Phases::of(&proof.machines),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::base::{Carries, Level};
 use crate::digest;
@@ -47,6 +48,14 @@ pub enum Error {
     Tool(#[from] tool::Error),
 }
 
+impl Error {
+    /// Whether another kernel may do better.
+    #[must_use]
+    pub fn is_of_the_kernel(&self) -> bool {
+        matches!(self, Error::DoesNotApply { .. })
+    }
+}
+
 impl Series {
     /// The series in a folder: `0001-*.patch` and so on, without the cover letter; on top of `fixes`.
     ///
@@ -82,26 +91,37 @@ impl Series {
         (self.before + usize::from(level.number())).min(self.steps.len())
     }
 
-    /// Brings a work tree of the repository to the level. Files that two levels share are left alone, so that make
-    /// builds only what differs.
+    /// Brings a work tree of the repository to the level. Files that are the same there and where it was before are left
+    /// alone, so that make builds only what differs.
     ///
     /// # Errors
     /// If a patch does not apply as it is, or git fails.
     pub fn check_out(&self, pristine: &Tree, tree: &Path, level: Level) -> Result<(), Error> {
-        let go_to = |tag: &str| {
-            let mut checkout = in_tree(tree, ["checkout", "--quiet", "--force", "--detach"]);
-            tool::run("check out a level", checkout.arg(tag))
-        };
-        // The highest level that has been reached before.
-        let reached = |n: usize| n == 0 || is_tagged(tree, &self.tag(pristine, n));
-        let done = (0..=self.count(level)).rev().find(|n| reached(*n)).unwrap_or(0);
-        go_to(&self.tag(pristine, done))?;
-        for (number, step) in self.steps.iter().enumerate().take(self.count(level)).skip(done) {
-            step.apply(tree)?;
-            let mut tag = in_tree(tree, ["tag", "--force"]);
-            tool::run("tag a level", tag.arg(self.tag(pristine, number + 1)))?;
-        }
+        let tag = self.reach(pristine, level)?;
+        tool::run("check out a level", in_tree(tree, ["checkout", "--quiet", "--force", "--detach"]).arg(tag))?;
         Ok(())
+    }
+
+    /// The tag of the level's commit. It is made beside all work trees: to apply a patch in one would touch files that the
+    /// kernel built there last has too.
+    ///
+    /// # Errors
+    /// If a patch does not apply as it is, or git fails.
+    pub fn reach(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
+        let repository = &pristine.repository;
+        let reached = |n: usize| n == 0 || is_tagged(repository, &self.tag(pristine, n));
+        // The highest level that has been reached before.
+        let done = (0..=self.count(level)).rev().find(|n| reached(*n)).unwrap_or(0);
+        let missing = &self.steps[done..self.count(level)];
+        if !missing.is_empty() {
+            let aside = Aside::new(pristine, &self.tag(pristine, done))?;
+            for (number, step) in missing.iter().enumerate() {
+                step.apply(aside.0.path())?;
+                let mut tag = in_tree(aside.0.path(), ["tag", "--force"]);
+                tool::run("tag a level", tag.arg(self.tag(pristine, done + number + 1)))?;
+            }
+        }
+        Ok(self.tag(pristine, self.count(level)))
     }
 
     /// Brings a work tree to the pristine kernel with the last patch of a level and none of those before it.
@@ -123,26 +143,26 @@ impl Series {
         self.count(level).checked_sub(1).and_then(|last| self.steps.get(last))
     }
 
-    /// The paths that patches 2 and later change, a line each; the tree must have been at the highest level.
+    /// The paths that patches 2 and later change, a line each.
     ///
     /// # Errors
-    /// If git fails.
-    pub fn changes_after_first(&self, pristine: &Tree, tree: &Path) -> Result<String, tool::Error> {
-        self.changes_between(pristine, tree, Level::FIRST)
+    /// If a patch does not apply, or git fails.
+    pub fn changes_after_first(&self, pristine: &Tree) -> Result<String, Error> {
+        self.changes_between(pristine, Level::FIRST)
     }
 
-    /// The paths that the series changes, a line each; the tree must have been at the highest level.
+    /// The paths that the series changes, a line each.
     ///
     /// # Errors
-    /// If git fails.
-    pub fn changes(&self, pristine: &Tree, tree: &Path) -> Result<String, tool::Error> {
-        self.changes_between(pristine, tree, Level::PRISTINE)
+    /// If a patch does not apply, or git fails.
+    pub fn changes(&self, pristine: &Tree) -> Result<String, Error> {
+        self.changes_between(pristine, Level::PRISTINE)
     }
 
-    fn changes_between(&self, pristine: &Tree, tree: &Path, from: Level) -> Result<String, tool::Error> {
-        let mut diff = in_tree(tree, ["diff", "--name-only"]);
-        let tag = |level| self.tag(pristine, self.count(level));
-        tool::run("compare levels", diff.arg(tag(from)).arg(tag(Level::FULL)))
+    fn changes_between(&self, pristine: &Tree, from: Level) -> Result<String, Error> {
+        let (from, to) = (self.reach(pristine, from)?, self.reach(pristine, Level::FULL)?);
+        let mut diff = git(&pristine.repository, ["diff", "--name-only"]);
+        Ok(tool::run("compare levels", diff.arg(from).arg(to))?)
     }
 
     /// Levels of different trees are in one repository.
@@ -202,9 +222,28 @@ impl Step {
     }
 }
 
-fn is_tagged(tree: &Path, tag: &str) -> bool {
-    let mut parse = in_tree(tree, ["rev-parse", "--quiet", "--verify"]);
+fn is_tagged(repository: &Path, tag: &str) -> bool {
+    let mut parse = git(repository, ["rev-parse", "--quiet", "--verify"]);
     tool::run("look for a level", parse.arg(format!("refs/tags/{tag}"))).is_ok()
+}
+
+/// A work tree for `git am`, of which only the files that patches are about are ever written.
+struct Aside(TempDir);
+
+impl Aside {
+    fn new(pristine: &Tree, commit: &str) -> Result<Self, Error> {
+        let folder = tempfile::tempdir().map_err(unreadable(&std::env::temp_dir()))?;
+        forget_work_trees_that_are_gone(&pristine.repository)?;
+        let mut add = git(&pristine.repository, ["worktree", "add", "--quiet", "--detach", "--no-checkout"]);
+        tool::run("make a work tree", add.arg(folder.path()).arg(commit))?;
+        tool::run("read a tree", &mut in_tree(folder.path(), ["read-tree", "HEAD"]))?;
+        Ok(Aside(folder))
+    }
+}
+
+fn forget_work_trees_that_are_gone(repository: &Path) -> Result<(), Error> {
+    tool::run("forget work trees that are gone", &mut git(repository, ["worktree", "prune"]))?;
+    Ok(())
 }
 
 /// A work tree of a repository, made when it is not there yet.
@@ -214,8 +253,7 @@ fn is_tagged(tree: &Path, tag: &str) -> bool {
 pub fn work_tree(pristine: &Tree, tree: &Path) -> Result<(), Error> {
     let Tree { repository, commit } = pristine;
     if !tree.join(".git").exists() {
-        let mut prune = git(repository, ["worktree", "prune"]);
-        tool::run("forget work trees that are gone", &mut prune)?;
+        forget_work_trees_that_are_gone(repository)?;
         let mut add = git(repository, ["worktree", "add", "--quiet", "--force", "--detach"]);
         tool::run("make a work tree", add.arg(tree).arg(commit))?;
     }
@@ -223,6 +261,15 @@ pub fn work_tree(pristine: &Tree, tree: &Path) -> Result<(), Error> {
     // A harness that was killed leaves them; whoever calls this has the work tree for itself.
     let _ = fs::remove_file(Path::new(git_dir.trim()).join("index.lock"));
     let _ = fs::remove_dir_all(Path::new(git_dir.trim()).join("rebase-apply"));
+    Ok(())
+}
+
+/// Removes what git does not know from a work tree: whoever wrote it was killed.
+///
+/// # Errors
+/// If git fails.
+pub fn remove_untracked(tree: &Path) -> Result<(), Error> {
+    tool::run("clean a work tree", &mut in_tree(tree, ["clean", "-d", "-x", "--force", "--force", "--quiet"]))?;
     Ok(())
 }
 

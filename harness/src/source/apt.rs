@@ -36,9 +36,39 @@ pub fn newest(project: &Project, package: &Package) -> Result<Package, Error> {
         return Err(apt.gone(versions, String::new()));
     };
     let fetched = apt.download(version)?;
+    kept(project, &Package { version: version.clone(), ..package.clone() }, &fetched)
+}
+
+/// All versions that the mirror has of a package in its suite.
+///
+/// # Errors
+/// If it cannot be asked.
+pub fn versions(project: &Project, package: &Package) -> Result<Vec<String>, Error> {
+    let aside = keep::aside(project)?;
+    let apt = PrivateApt::new(aside.path(), package)?;
+    apt.update()?;
+    apt.versions()
+}
+
+/// A version that nobody has pinned, as it is now; its tarball is in the cache, and is not fetched again from there.
+///
+/// # Errors
+/// If it cannot be had.
+pub fn pin(project: &Project, package: &Package) -> Result<Package, Error> {
+    let upstream = package.version.rsplit_once('-').map_or(package.version.as_str(), |(upstream, _)| upstream);
+    let file = format!("{}_{upstream}.orig.tar.xz", package.package);
+    if let Some(sha256) = keep::kept(project, &file) {
+        return Ok(Package { file, sha256, ..package.clone() });
+    }
+    let aside = keep::aside(project)?;
+    let fetched = PrivateApt::new(aside.path(), package)?.fetch(&package.version)?;
+    kept(project, package, &fetched)
+}
+
+fn kept(project: &Project, package: &Package, fetched: &Path) -> Result<Package, Error> {
     let file = fetched.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let sha256 = keep::keep(project, &fetched, &file)?;
-    Ok(Package { version: version.clone(), file, sha256, ..package.clone() })
+    let sha256 = keep::keep(project, fetched, &file)?;
+    Ok(Package { file, sha256, ..package.clone() })
 }
 
 /// The newest version that begins with the same two numbers: upstream's stable series.

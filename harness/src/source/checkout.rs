@@ -45,16 +45,21 @@ pub fn snapshot(project: &Project, folder: &Path) -> Result<Snapshot, Error> {
 }
 
 /// The developer's.
-struct Theirs {
-    top: PathBuf,
+pub struct Theirs {
+    /// The top folder of the work tree.
+    pub top: PathBuf,
     head: String,
-    objects: PathBuf,
+    pub objects: PathBuf,
     index: PathBuf,
-    shallow: PathBuf,
+    pub shallow: PathBuf,
 }
 
 impl Theirs {
-    fn find(folder: &Path) -> Result<Self, Error> {
+    /// The work tree that a folder is in.
+    ///
+    /// # Errors
+    /// If it is in none, or that one has no commit.
+    pub fn find(folder: &Path) -> Result<Self, Error> {
         let ask = |args: &[&str]| {
             let output = tool::run("look at a work tree", as_user(folder).args(args));
             output.map(|output| output.trim_end_matches('\n').to_string())

@@ -36,9 +36,9 @@ pub fn resolve(project: &Project, url: &str, name: &str) -> Result<Git, Error> {
     let url = local(url).unwrap_or_else(|| url.to_string());
     let commits = Commits::open(project)?;
     let _lock = project.lock(LOCK)?;
-    let commit = match local_commit(&url, name)? {
-        Some(commit) => commit,
-        None => name.to_string(),
+    let commit = match Path::new(&url).is_dir() {
+        true => commit_in(Path::new(&url), name)?,
+        false => name.to_string(),
     };
     let commit = if commits.has(&commit) { commit } else { commits.fetch(&url, &commit)? };
     let tree = Some(commits.tree_of(&commit)?);
@@ -50,17 +50,18 @@ fn local(url: &str) -> Option<String> {
     Some(Path::new(url).canonicalize().ok()?.to_string_lossy().into_owned())
 }
 
-/// What only a repository at hand can tell: short commits, `HEAD~3`.
-fn local_commit(url: &str, name: &str) -> Result<Option<String>, Error> {
-    if !Path::new(url).is_dir() {
-        return Ok(None);
-    }
-    let mut parse = as_user(Path::new(url));
-    parse.args(["rev-parse", "--quiet", "--verify", &format!("{name}^{{commit}}")]);
+/// The commit that a repository at hand knows by a name; only such a one can tell short ids and `HEAD~3`.
+///
+/// # Errors
+/// If it knows none.
+pub fn commit_in(repository: &Path, name: &str) -> Result<String, Error> {
+    let mut parse = as_user(repository);
+    parse.args(["rev-parse", "--quiet", "--verify", "--end-of-options", &format!("{name}^{{commit}}")]);
     match tool::run("look for a commit", &mut parse) {
-        Ok(commit) => Ok(Some(commit.trim().to_string())),
+        Ok(commit) => Ok(commit.trim().to_string()),
         Err(tool::Error::Failed { output, .. }) => {
-            Err(Error::NoCommit { url: url.to_string(), commit: name.to_string(), output })
+            let (url, commit) = (repository.to_string_lossy().into_owned(), name.to_string());
+            Err(Error::NoCommit { url, commit, output })
         }
         Err(error) => Err(error.into()),
     }

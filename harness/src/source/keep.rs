@@ -38,6 +38,13 @@ pub fn keep(project: &Project, fetched: &Path, file: &str) -> Result<String, Err
     Ok(sha256)
 }
 
+/// The hash of a tarball of that name, if there is one.
+pub fn kept(project: &Project, file: &str) -> Option<String> {
+    let folders = fs::read_dir(project.cache.join("source")).ok()?.flatten();
+    let found = folders.into_iter().find(|folder| folder.path().join(file).exists())?;
+    Some(found.file_name().to_string_lossy().into_owned())
+}
+
 /// Whether it is what it should be.
 pub fn verify(path: &Path, expected: &str) -> Result<(), Error> {
     let found = sha256(path)?;

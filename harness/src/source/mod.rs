@@ -10,9 +10,9 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
-pub use apt::newest;
-pub use checkout::{Snapshot, snapshot};
-pub use commits::resolve as resolve_git;
+pub use apt::{newest, pin, versions};
+pub use checkout::{Snapshot, Theirs, snapshot};
+pub use commits::{commit_in, resolve as resolve_git};
 pub use tarball::resolve as resolve_tarball;
 pub use tree::git;
 

@@ -3,12 +3,16 @@
 // Each of them uses a part of it.
 #![allow(dead_code)]
 
+pub mod history;
 pub mod toy;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
 
 use vremount::base::Base;
 
@@ -36,7 +40,7 @@ pub fn script(path: &Path, text: &str) {
     let mut writer = Command::new("tee").arg(path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(writer.wait().unwrap().success(), "writing {}", path.display());
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 pub fn stderr(output: &Output) -> String {
@@ -45,4 +49,20 @@ pub fn stderr(output: &Output) -> String {
 
 pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Every file below, with its size, content and time.
+pub fn everything(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let modified = fs::symlink_metadata(&path).unwrap().modified().unwrap();
+        if path.is_dir() {
+            files.extend(everything(&path));
+            files.insert(path, (Vec::new(), modified));
+        } else {
+            files.insert(path.clone(), (fs::read(&path).unwrap(), modified));
+        }
+    }
+    files
 }

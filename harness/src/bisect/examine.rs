@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A kernel and what is claimed of it, to what came of it.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::policy::disagreement;
+use crate::base::{Base, Level, Source};
+use crate::build::Wish;
+use crate::digest;
+use crate::error::Error;
+use crate::lab::{Order, Wanted};
+use crate::project::Project;
+use crate::prove::{MEMORY_MIB, Proof};
+use crate::results::{self, Record};
+use crate::select::{self, Filters};
+use crate::session::Session;
+use crate::verify::jobs;
+
+/// What is proved of each kernel, and how.
+#[derive(Args, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct How {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub filters: Filters,
+    /// What machines run on
+    #[arg(long, value_enum, default_value_t = Wanted::Uml)]
+    pub executor: Wanted,
+    /// A further configuration fragment, from vm-images/config/, such as `debug`
+    #[arg(long, value_name = "NAME")]
+    pub config: Option<String>,
+    /// Prove everything that many times; a kernel that does not always do the same is skipped, with a warning
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub repeat: u16,
+}
+
+impl How {
+    /// What makes no sense on any base is said before the work.
+    ///
+    /// # Errors
+    /// If a filter names what is not there.
+    pub fn check(&self, project: &Project) -> Result<(), Error> {
+        self.filters.claims(&Base::find(&project.root, None)?).map(drop)
+    }
+}
+
+pub struct Examiner<'a> {
+    pub project: &'a Project,
+    pub how: &'a How,
+    /// Machines side by side.
+    pub jobs: Option<u16>,
+}
+
+impl Examiner<'_> {
+    /// Builds the kernel with all of the series and proves what is asked for, as often as is asked for. `show` sees each proof.
+    ///
+    /// # Errors
+    /// If it cannot be built or does not boot, or what is asked for is not there.
+    pub fn examine(&self, base: &Base, mut show: impl FnMut(&Proof)) -> Result<Vec<Vec<Record>>, Error> {
+        let How { filters, executor, config, repeat } = self.how;
+        let (claims, filesystems) = (filters.claims(base)?, filters.filesystems());
+        let cases = select::cases(&claims, &filesystems);
+        let workspace = match &base.source {
+            Source::Git(git) => Some(workspace(&git.git)),
+            Source::Package(_) | Source::Tarball(_) => None,
+        };
+        let kernel = Wish { base, level: Level::FULL, fragment: config.as_deref(), workspace: workspace.as_deref() };
+        let order = Order { kernel, filesystems: &filesystems, wanted: *executor, resume: false, shard: None };
+        let how = results::How { faults: true, twice: false, fresh: false };
+        let mut runs = Vec::new();
+        for _ in 0..*repeat {
+            let mut session = Session::start(self.project, &order, how, &cases)?;
+            session.prove(jobs(self.jobs, MEMORY_MIB), &mut show)?;
+            let results = session.log.results();
+            runs.push(results.cases().filter_map(|(_, record)| record.cloned()).collect());
+        }
+        if let Some(why) = disagreement(&runs) {
+            eprintln!("warning: {why}");
+        }
+        Ok(runs)
+    }
+}
+
+/// Name of the place where kernels of a history are built and their runs kept.
+#[must_use]
+pub fn workspace(tree: &str) -> String {
+    let name = tree.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
+    let plain: String = name.chars().filter(|char| char.is_ascii_alphanumeric() || "-_.".contains(*char)).collect();
+    format!("bisect-{plain}-{}", digest::short(Sha256::new_with_prefix(tree)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_has_a_name_that_is_one_folder() {
+        let name = workspace("/home/me/my linux/");
+        assert!(name.starts_with("bisect-mylinux-"), "{name}");
+        assert_ne!(name, workspace("/home/you/my linux/"));
+        assert!(!workspace("/..").contains('/'));
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount bisect`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::bisect::{
+    self, Ending, Examiner, Header, History, How, Log, Mark, News, Range, Releases, Rule, Step, Versions,
+};
+use crate::error::{Error, Exit};
+use crate::lab;
+use crate::progress;
+use crate::project::{self, Project};
+
+#[derive(Args)]
+pub struct Options {
+    /// A kernel's git work tree, for its history; it is only read
+    #[arg(long, value_name = "PATH", required_unless_present = "releases")]
+    tree: Option<PathBuf>,
+    /// A commit that is good; may be given more than once
+    #[arg(long, value_name = "COMMIT", required_unless_present = "releases")]
+    good: Vec<String>,
+    /// A commit that is bad
+    #[arg(long, value_name = "COMMIT", required_unless_present = "releases")]
+    bad: Option<String>,
+    /// Between two released versions, the older one good, the newer one bad: those that ci/bases.toml pins first, then what else
+    /// the Debian mirror has of their suites
+    #[arg(long, value_name = "GOOD..BAD", conflicts_with_all = ["tree", "good", "bad"])]
+    releases: Option<Versions>,
+    #[command(flatten)]
+    how: How,
+    /// Bad is where a claim comes to another outcome, errno or reason than on the good end, holds or not [default: where one
+    /// is broken]
+    #[arg(long)]
+    reason_changed: bool,
+    /// Go on with the last bisection of this tree, which was interrupted
+    #[arg(long)]
+    resume: bool,
+    /// Machines side by side, as far as memory allows [default: cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let project = Project::find()?;
+    options.how.check(&project)?;
+    let _cache = project.use_cache()?;
+    match (&options.releases, &options.tree, &options.bad) {
+        (Some(versions), _, _) => {
+            let mut releases = Releases::new(&project, versions)?;
+            options.bisect(&project, "linux", "bisect-releases", &mut releases)
+        }
+        (None, Some(tree), Some(bad)) => {
+            let mut history = History::new(&project, tree, &options.good, bad)?;
+            let tree = history.tree().to_string_lossy().into_owned();
+            options.bisect(&project, &tree, &bisect::workspace(&tree), &mut history)
+        }
+        // clap sees to that.
+        _ => Err(Error::Usage("failed to bisect: name --tree, --good and --bad, or --releases".to_string())),
+    }
+}
+
+impl Options {
+    /// Keeps its log in the place for runs of that name.
+    fn bisect(&self, project: &Project, of: &str, name: &str, range: &mut dyn Range) -> Result<Exit, Error> {
+        let Options { how, reason_changed, resume, jobs, .. } = self;
+        let folder = lab::runs(project, Some(name));
+        let _lock = project::lock(Path::new(&format!("{}.lock", folder.display())))?;
+        if folder.exists() && !resume {
+            fs::remove_dir_all(&folder).map_err(Error::io("remove", &folder))?;
+        }
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let header = Header {
+            of: of.to_string(),
+            good: range.good().iter().map(|point| point.id.clone()).collect(),
+            bad: range.bad().id.clone(),
+            reason_changed: *reason_changed,
+            how: how.clone(),
+        };
+        let path = folder.join("bisect.jsonl");
+        let mut log = if *resume { Log::resume(&path, &header)? } else { Log::create(&path, &header)? };
+        let examiner = Examiner { project, how, jobs: *jobs };
+        let mut examine = |base: &_| examiner.examine(base, |_| ());
+        let ending = bisect::run(range, &mut log, *reason_changed, &mut examine, &mut |news| show(&news))?;
+        println!("\nall steps are in {}", path.display());
+        match ending {
+            Ending::Among(points) => {
+                println!("nothing can be told between them: the first bad one is among these");
+                points.iter().for_each(|point| println!("  {} {}", point.id, point.title));
+                Ok(Exit::CannotTell)
+            }
+            Ending::Found { good, bad } => {
+                let reference = log.step(&header.good[0]).map_or(&[][..], |step| &step.records);
+                let rule = if *reason_changed { Rule::Differs(reference) } else { Rule::Broken };
+                tell(&good, &bad, rule)?;
+                Ok(Exit::Holds)
+            }
+        }
+    }
+}
+
+fn tell(good: &Step, bad: &Step, rule: Rule<'_>) -> Result<(), Error> {
+    println!("the first bad one is {}\n  {}\n  {}\n", bad.point.id, bad.point.title, bad.why);
+    let title = |step: &Step| format!("{} {}", short(&step.point.id), step.point.title);
+    for (before, after) in bisect::difference(good, bad, rule) {
+        print!("{}", bisect::side_by_side((before, &title(good)), (after, &title(bad)))?);
+    }
+    Ok(())
+}
+
+fn show(news: &News<'_>) {
+    match news {
+        News::Starts { point, mean, left } => {
+            let time = mean.zip(*left).map(|(mean, left)| mean * u32::try_from(left).unwrap_or(u32::MAX));
+            let steps = left.map_or_else(String::new, |left| format!(", about {left} to go"));
+            let time = time.map_or_else(String::new, |time| format!(", {} left", minutes(time)));
+            progress::remark(&format!("examining {} {}{steps}{time}", short(&point.id), point.title));
+        }
+        News::Done(step) => {
+            let seconds = Duration::from_millis(step.ms).as_secs_f64();
+            println!("{}, {seconds:.1} s", line(step));
+        }
+        News::Known(step) => println!("{}, known", line(step)),
+    }
+}
+
+fn line(step: &Step) -> String {
+    let mark = match step.mark {
+        Mark::Good => "good",
+        Mark::Bad => "bad",
+        Mark::Skip => "skip",
+    };
+    let why = step.why.lines().next().unwrap_or_default();
+    format!("{mark:<4} {:<12} {}: {why}", short(&step.point.id), step.point.title)
+}
+
+/// Digits of an id that people see; versions have fewer.
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+fn minutes(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 90 { format!("{seconds} s") } else { format!("{} min", (seconds + 30) / 60) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(0, "0 s")]
+    #[case(89, "89 s")]
+    #[case(90, "2 min")]
+    #[case(3600, "60 min")]
+    fn time_is_told_as_people_do(#[case] seconds: u64, #[case] expected: &str) {
+        assert_eq!(minutes(Duration::from_secs(seconds)), expected);
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A file of lines of JSON to which lines are only added: whatever ends its writer, at worst the last line is torn.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+pub struct Lines {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lines {
+    /// Starts an empty file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        let file = File::create(path).map_err(Error::io("create", path))?;
+        Ok(Lines { path: path.to_path_buf(), file })
+    }
+
+    /// Goes on behind the lines that are whole.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn go_on(path: &Path, whole: usize) -> Result<Self, Error> {
+        let file = File::options().append(true).open(path).map_err(Error::io("open", path))?;
+        // Else the next line would be a part of the torn one.
+        file.set_len(whole as u64).map_err(Error::io("cut", path))?;
+        Ok(Lines { path: path.to_path_buf(), file })
+    }
+
+    /// Adds a line, in one piece: what is written is with the kernel, and stays if this program does not.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn add(&mut self, value: &impl Serialize) -> Result<(), Error> {
+        let line = serde_json::to_string(value).map_err(|error| Error::io("write", &self.path)(error.into()))?;
+        self.file.write_all((line + "\n").as_bytes()).map_err(Error::io("write", &self.path))
+    }
+
+    /// Waits until the lines are on the disk, and stay if the machine does not.
+    ///
+    /// # Errors
+    /// If they do not get there.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.file.sync_all().map_err(Error::io("sync", &self.path))
+    }
+}
+
+/// How many bytes the lines are that are whole.
+#[must_use]
+pub fn whole(text: &[u8]) -> usize {
+    text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
+}
