@@ -4,9 +4,10 @@
 //! One pipeline, and a module for each of its stages:
 //! base -> source -> series -> build -> image -> machine -> guest -> claim -> verdict -> report.
 //!
-//! `model` foretells what claims must find, and `explore` sends what it foretells the same way.
+//! `bench` and `explore` send what they have to ask the same way; `model` foretells what claims and explore must find.
 
 pub mod base;
+pub mod bench;
 pub mod build;
 pub mod check;
 pub mod claims;
@@ -36,6 +37,7 @@ pub mod series;
 pub mod session;
 pub mod shard;
 pub mod source;
+pub mod spread;
 pub mod tables;
 mod together;
 pub mod tool;
