@@ -17,7 +17,9 @@ use crate::handle::{self, Handle};
 use crate::kernel_log::KernelLog;
 use crate::overlay::{self, Overlay, merged};
 use crate::snapshot::Snapshot;
-use crate::{bench, data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, paths, siege, system};
+use crate::{
+    bench, data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, paths, siege, system,
+};
 
 pub struct Runner<'a> {
     program: &'a Program,

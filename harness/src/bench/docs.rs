@@ -45,8 +45,20 @@ fn write_page(text: &mut String, record: &Record) -> std::fmt::Result {
     }
     said(text, record, "syncfs_over_reuse", "With that neighbour, today's safe way takes", "times as long as reuse")?;
     said(text, record, "durable_over_reuse", "A durable container takes", "times as long")?;
-    said(text, record, "reuse_over_floor", "Reuse takes", "times what the first volatile mount on an empty upper takes")?;
-    said(text, record, "reuse_over_plain", "It takes", "times what a mount without `volatile` takes on the unpatched module, on a disk that has nothing to do")?;
+    said(
+        text,
+        record,
+        "reuse_over_floor",
+        "Reuse takes",
+        "times what the first volatile mount on an empty upper takes",
+    )?;
+    said(
+        text,
+        record,
+        "reuse_over_plain",
+        "It takes",
+        "times what a mount without `volatile` takes on the unpatched module, on a disk that has nothing to do",
+    )?;
     writeln!(text, "\n{GROWTH}")?;
     for axis in Axis::SWEPT {
         writeln!(text, "\n![{}]({})", super::figures::axis_in_words(axis), plot::file_name(axis))?;
@@ -94,14 +106,21 @@ A second container on the same filesystem, durable, writes 4 KiB and calls fsync
 first one writes 64 MiB each second and is then stopped and started, or left alone.";
 
 fn ways(text: &mut String, scene: &Comparison) -> std::fmt::Result {
-    writeln!(text, "| way | median ms | quartiles | n | bytes written | flushes |\n| --- | ---: | --- | ---: | ---: | ---: |")?;
+    writeln!(
+        text,
+        "| way | median ms | quartiles | n | bytes written | flushes |\n| --- | ---: | --- | ---: | ---: | ---: |"
+    )?;
     for samples in WAYS.iter().filter_map(|way| scene.of(*way)) {
         let ms = samples.ms;
         // Of all turns, so that nothing hides in a median.
         let sum = |of: fn(&vremount_wire::Turn) -> u64| samples.turns.iter().map(of).sum::<u64>();
         let (bytes, flushes) = (sum(|turn| turn.io.bytes), sum(|turn| turn.io.flushes));
         let name = way_in_words(samples.way);
-        writeln!(text, "| {name} | {:.2} | {:.2} to {:.2} | {} | {bytes} | {flushes} |", ms.median, ms.q1, ms.q3, ms.n)?;
+        writeln!(
+            text,
+            "| {name} | {:.2} | {:.2} to {:.2} | {} | {bytes} | {flushes} |",
+            ms.median, ms.q1, ms.q3, ms.n
+        )?;
     }
     writeln!(text)
 }
@@ -122,7 +141,11 @@ fn in_words(Ratio { value, low, high }: &Ratio) -> String {
 fn filesystems(text: &mut String, record: &Record) -> std::fmt::Result {
     let busy: Vec<_> = record.scenes.iter().filter(|scene| scene.axis == Axis::Busy && scene.fs != record.fs).collect();
     let Some(first) = busy.first() else { return Ok(()) };
-    writeln!(text, "\n## Filesystems\n\nThe same with {} of a neighbour's data dirty. Milliseconds, medians.\n", plot::label(first))?;
+    writeln!(
+        text,
+        "\n## Filesystems\n\nThe same with {} of a neighbour's data dirty. Milliseconds, medians.\n",
+        plot::label(first)
+    )?;
     writeln!(text, "| upper on | reuse | first volatile mount | syncfs, remove marker | durable | reuse wrote |")?;
     writeln!(text, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
     for scene in busy {
@@ -152,7 +175,10 @@ fn neighbours(text: &mut String, neighbours: &[Beside]) -> std::fmt::Result {
 }
 
 fn check_itself(text: &mut String, check: &Check, record: &Record) -> std::fmt::Result {
-    writeln!(text, "\n## The check itself\n\nTime in `{TRACED}`, by the kernel's own tracer (function_graph), microseconds.\n")?;
+    writeln!(
+        text,
+        "\n## The check itself\n\nTime in `{TRACED}`, by the kernel's own tracer (function_graph), microseconds.\n"
+    )?;
     writeln!(text, "| mount | median | quartiles |\n| --- | ---: | --- |")?;
     for (name, calls) in [
         ("first volatile, unpatched module", &check.unpatched_first),
@@ -166,8 +192,20 @@ fn check_itself(text: &mut String, check: &Check, record: &Record) -> std::fmt::
         }
     }
     writeln!(text)?;
-    said(text, record, "check_first_over_unpatched", "Writing the checkpoint makes a first mount take", "times as long")?;
-    said(text, record, "check_reuse_over_unpatched", "A reuse, which checks it, takes", "times the unpatched first mount")
+    said(
+        text,
+        record,
+        "check_first_over_unpatched",
+        "Writing the checkpoint makes a first mount take",
+        "times as long",
+    )?;
+    said(
+        text,
+        record,
+        "check_reuse_over_unpatched",
+        "A reuse, which checks it, takes",
+        "times the unpatched first mount",
+    )
 }
 
 /// Why a goal that is known to be hard is missed.
@@ -201,4 +239,28 @@ fn machine(text: &mut String, record: &Record) -> std::fmt::Result {
         "- {}, {} processors, Linux {}; load average {:.1} at the start, {:.1} at the end",
         host.processor, host.processors, host.kernel, host.load[0], host.load[1]
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_page_shows_its_plots_and_every_goal() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::toy();
+        write(&record, folder.path()).unwrap();
+        let page = fs::read_to_string(folder.path().join("cost.md")).unwrap();
+        for axis in Axis::SWEPT {
+            let name = plot::file_name(axis);
+            assert!(page.contains(&format!("({name})")), "{name} is not shown");
+            let svg = fs::read_to_string(folder.path().join(name)).unwrap();
+            assert!(svg.starts_with("<svg") && svg.contains("syncfs, remove marker"), "{svg}");
+        }
+        for goal in &record.goals {
+            assert!(page.contains(&goal.name), "{page}");
+        }
+        assert!(page.contains("MISSED p99 of the neighbour"));
+    }
 }

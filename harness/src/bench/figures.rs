@@ -67,8 +67,7 @@ pub fn ratios(record: &Record) -> BTreeMap<String, Ratio> {
         add(format!("durable_growth_{name}"), growth(record, axis, Way::Durable));
         add(format!("floor_growth_{name}"), growth(record, axis, Way::First));
     }
-    for (name, way) in
-        [("neighbour", Way::Reuse), ("neighbour_syncfs", Way::Sync), ("neighbour_durable", Way::Durable)]
+    for (name, way) in [("neighbour", Way::Reuse), ("neighbour_syncfs", Way::Sync), ("neighbour_durable", Way::Durable)]
     {
         add(format!("{name}_p99_over_idle"), neighbour(record, way, 99));
         add(format!("{name}_p50_over_idle"), neighbour(record, way, 50));
@@ -143,7 +142,7 @@ fn reached_the_disk(record: &Record) -> Option<(f64, f64)> {
 #[allow(clippy::cast_precision_loss)]
 pub fn disk_speed(record: &Record) -> Option<Spread> {
     let busy = record.scene(Axis::Busy)?;
-    let speed = |turn: &Turn| turn.io.bytes as f64 / 1000.0 / milliseconds(turn) ;
+    let speed = |turn: &Turn| turn.io.bytes as f64 / 1000.0 / milliseconds(turn);
     Spread::of(busy.of(Way::Sync)?.turns.iter().map(speed))
 }
 
@@ -216,6 +215,28 @@ mod tests {
     #[case::no_number(Limit::AtMost(1.05), f64::NAN, false)]
     fn limits_hold_or_not(#[case] limit: Limit, #[case] value: f64, #[case] holds: bool) {
         assert_eq!(limit.holds(value), holds);
+    }
+
+    /// Only what is met and was measured is.
+    #[test]
+    fn goals_are_met_missed_or_not_measured() {
+        let record = Record::toy();
+        assert_eq!(record.ratios["reuse_over_floor"], Ratio { value: 1.0, low: 1.0, high: 1.0 });
+        assert_eq!(record.ratios["syncfs_over_reuse"].value, 200.0);
+        assert_eq!(record.ratios["syncfs_growth_own_dirty"].value, 3.0);
+        let missed: Vec<_> = record.goals.iter().filter(|goal| !goal.met).map(|goal| goal.name.as_str()).collect();
+        assert_eq!(missed, ["p99 of the neighbour beside reuse over idle"]);
+        assert_eq!(record.goals.iter().find(|goal| !goal.met).unwrap().value, None);
+    }
+
+    /// A byte in one turn of one scene is told.
+    #[test]
+    fn nothing_that_reached_the_disk_is_lost_in_a_median() {
+        let mut record = Record::toy();
+        record.scenes[3].ways[0].turns[1].io.bytes = 512;
+        let goals = goals(&record);
+        let bytes = goals.iter().find(|goal| goal.name.starts_with("bytes")).unwrap();
+        assert_eq!((bytes.value, bytes.met), (Some(512.0), false));
     }
 
     #[test]

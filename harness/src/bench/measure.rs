@@ -58,8 +58,12 @@ pub fn measure(bench: &Bench<'_>) -> Result<Record, Error> {
     };
     let program = Path::new(crate::lab::QEMU);
     let qemu = Qemu::new(program, accel).to_measure(DISK_MB_PER_S * MB);
-    let entry = Entry::file(UNPATCHED_PATH, std::fs::read(&unpatched.module.path).map_err(Error::io("read", &unpatched.module.path))?);
-    let machines = Machines { bench, qemu, initramfs: Initramfs::new(&lab.guest, &kernel.module.path, None, vec![entry])? };
+    let entry = Entry::file(
+        UNPATCHED_PATH,
+        std::fs::read(&unpatched.module.path).map_err(Error::io("read", &unpatched.module.path))?,
+    );
+    let machines =
+        Machines { bench, qemu, initramfs: Initramfs::new(&lab.guest, &kernel.module.path, None, vec![entry])? };
     let Some(&fs) = filesystems.first() else {
         return Err(Error::Usage("failed to measure on no filesystem".to_string()));
     };

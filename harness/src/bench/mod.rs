@@ -12,9 +12,8 @@ mod scene;
 mod table;
 
 pub use docs::write as write_docs;
-pub use figures::{Goal, Ratio, goals, ratios};
 pub use measure::{Bench, measure};
-pub use plan::{Effort, Plan};
+pub use plan::Effort;
 pub use record::Record;
-pub use scene::{Axis, Scene};
+pub use scene::Axis;
 pub use table::table;

@@ -54,12 +54,20 @@ impl Effort {
 /// What the answer to an operation is kept as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {
-    Turn { scene: usize, way: Way },
+    Turn {
+        scene: usize,
+        way: Way,
+    },
     /// Reuse and what came of it long after.
     Quiet,
-    Neighbour { way: Option<Way> },
+    Neighbour {
+        way: Option<Way>,
+    },
     /// Calls of [`TRACED`].
-    Calls { patched: bool, reuse: bool },
+    Calls {
+        patched: bool,
+        reuse: bool,
+    },
     Clock,
 }
 
@@ -221,7 +229,8 @@ mod tests {
     }
 
     fn turns(script: &Script, number: usize, of: Way) -> usize {
-        let is = |label: &Option<Label>| matches!(label, Some(Label::Turn { scene, way }) if *scene == number && *way == of);
+        let is =
+            |label: &Option<Label>| matches!(label, Some(Label::Turn { scene, way }) if *scene == number && *way == of);
         script.0.iter().filter(|(_, label)| is(label)).count()
     }
 

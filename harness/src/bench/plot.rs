@@ -63,7 +63,9 @@ fn draw<'a>(
         .light_line_style(WHITE)
         .bold_line_style(RGBColor(225, 225, 225))
         .x_labels(scenes.len())
-        .x_label_formatter(&|place| usize::try_from(*place).ok().and_then(|at| scenes.get(at)).map_or_else(String::new, |scene| label(scene)))
+        .x_label_formatter(&|place| {
+            usize::try_from(*place).ok().and_then(|at| scenes.get(at)).map_or_else(String::new, |scene| label(scene))
+        })
         .y_label_formatter(&|ms| number(*ms))
         .x_desc(axis_in_words(axis))
         .y_desc("milliseconds: median, quartiles")
@@ -71,7 +73,10 @@ fn draw<'a>(
     let plotting = chart.plotting_area();
     for (way, colour) in LINES {
         let line: Vec<_> = (0..).zip(scenes).filter_map(|(x, scene)| Some((x, scene.of(way)?.ms))).collect();
-        plotting.draw(&PathElement::new(line.iter().map(|(x, ms)| (*x, ms.median)).collect::<Vec<_>>(), colour.stroke_width(2)))?;
+        plotting.draw(&PathElement::new(
+            line.iter().map(|(x, ms)| (*x, ms.median)).collect::<Vec<_>>(),
+            colour.stroke_width(2),
+        ))?;
         for (x, ms) in &line {
             plotting.draw(&PathElement::new(vec![(*x, ms.q1), (*x, ms.q3)], colour.stroke_width(4)))?;
             plotting.draw(&Circle::new((*x, ms.median), 3, colour.filled()))?;
@@ -79,7 +84,11 @@ fn draw<'a>(
         if let Some((x, ms)) = line.last() {
             // Beside the last point, outside the plot.
             let (x, y) = plotting.map_coordinate(&(*x, ms.median));
-            area.draw(&Text::new(way_in_words(way), (x + 10, y - offset(way)), ("sans-serif", 13).into_font().color(&colour)))?;
+            area.draw(&Text::new(
+                way_in_words(way),
+                (x + 10, y - offset(way)),
+                ("sans-serif", 13).into_font().color(&colour),
+            ))?;
         }
     }
     area.present()?;

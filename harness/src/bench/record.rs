@@ -208,3 +208,77 @@ fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+impl Record {
+    /// Reuse takes 1 ms everywhere, syncfs 1 ms and one more for each step of an axis.
+    pub(super) fn toy() -> Self {
+        let turn = |ms: u64| Turn {
+            unmount: ms * 1_000_000,
+            between: 0,
+            mount: 0,
+            io: Io { writes: 0, bytes: 0, flushes: 0 },
+        };
+        let samples = |way, ms| Samples::new(way, vec![turn(ms); 3]);
+        let scene = |axis, value: u64, step: u64| Comparison {
+            fs: Fs::Ext4,
+            axis,
+            value,
+            files: 0,
+            own_dirty: 0,
+            neighbour_dirty: 0,
+            overlays: 1,
+            ways: [(Way::Reuse, 1), (Way::First, 1), (Way::Plain, 2), (Way::Sync, 1 + step), (Way::Durable, 1 + step)]
+                .into_iter()
+                .filter_map(|(way, ms)| samples(way, ms))
+                .collect(),
+            io: None,
+        };
+        let swept = Axis::SWEPT.into_iter().flat_map(|axis| (0..3).map(move |step| (axis, step << 20, step)));
+        let compared = [(Axis::Idle, 0, 0), (Axis::Busy, 512 << 20, 199)].into_iter();
+        let nowhere = String::new;
+        let mut record = Record {
+            schema: SCHEMA,
+            command: vec!["vremount".to_string(), "bench".to_string()],
+            quick: true,
+            rounds: 3,
+            host: Host { processor: nowhere(), processors: 1, kernel: nowhere(), load: [0.0; 2] },
+            kernel: Kernel {
+                base: "0".to_string(),
+                series: nowhere(),
+                level: 4,
+                config: None,
+                release: nowhere(),
+                build_id: nowhere(),
+                patched_module_sha256: nowhere(),
+                unpatched_module_sha256: nowhere(),
+            },
+            executor: Executor { name: nowhere(), version: nowhere(), why: nowhere(), memory_mib: 1, clock: nowhere() },
+            disk: Disk { mb_per_s: 200, mib: 1, measured_mb_per_s: None },
+            fs: Fs::Ext4,
+            scenes: compared.chain(swept).map(|(axis, value, step)| scene(axis, value, step)).collect(),
+            neighbour: vec![],
+            check: None,
+            ratios: BTreeMap::new(),
+            goals: Vec::new(),
+            warnings: Vec::new(),
+        };
+        record.ratios = super::figures::ratios(&record);
+        record.goals = super::figures::goals(&record);
+        record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_can_be_read_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), Record::toy().json()).unwrap();
+        assert_eq!(Record::read(file.path()).unwrap(), Record::toy());
+        fs::write(file.path(), "{}").unwrap();
+        assert!(Record::read(file.path()).is_err());
+    }
+}

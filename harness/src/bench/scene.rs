@@ -91,7 +91,8 @@ impl Scene {
         let rounds = self.ways.iter().map(|(_, rounds)| *rounds).max().unwrap_or_default();
         for round in 0..rounds {
             // Nobody is always first.
-            let mut ways: Vec<_> = self.ways.iter().filter(|(_, rounds)| round < *rounds).map(|(way, _)| *way).collect();
+            let mut ways: Vec<_> =
+                self.ways.iter().filter(|(_, rounds)| round < *rounds).map(|(way, _)| *way).collect();
             let places = ways.len().max(1);
             ways.rotate_left(round % places);
             for way in ways {

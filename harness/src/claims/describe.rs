@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Operations in words: the one printer for tables, lists and transcripts.
 
-use vremount_wire::{BenchOp, Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via};
+use vremount_wire::{
+    BenchOp, Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via,
+};
 
 /// An operation in words.
 #[must_use]

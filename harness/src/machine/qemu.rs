@@ -10,6 +10,7 @@ use vremount_wire::{Backing, Shutdown};
 use super::accel::Accel;
 use super::executor::{Boot, CHANNEL_FD, Error, Executor};
 use super::run::Limits;
+use super::tsc;
 use crate::build::Arch;
 
 /// `reboot=t`: a microvm has neither keyboard controller nor ACPI, only a triple fault resets it. `panic=-1` and
@@ -32,9 +33,8 @@ impl Qemu {
     }
 
     /// For a machine to measure in. Its disk is the same everywhere: it moves so many bytes in a second, and flushes cost it
-    /// nothing, so that nothing of the host's own disk shows; a real one would make whoever flushes wait longer. An
-    /// emulated processor takes a nanosecond for each instruction, whatever else the host is busy with, and waits
-    /// in real time.
+    /// nothing, so that nothing of the host's own disk shows; a real one would make whoever flushes wait longer. And an
+    /// emulated kernel is told how fast its clock is, which it may fail to find out.
     #[must_use]
     pub fn to_measure(self, bytes_per_second: u64) -> Self {
         Qemu { disk_speed: Some(bytes_per_second), ..self }
@@ -53,6 +53,14 @@ impl Qemu {
     }
 }
 
+impl Qemu {
+    fn kernel_args(&self) -> String {
+        let khz = (self.disk_speed.is_some() && self.accel == Accel::Tcg).then(tsc::khz).flatten();
+        let clock = khz.map(|khz| format!(" tsc=reliable tsc_early_khz={khz}"));
+        format!("{KERNEL_ARGS}{}", clock.unwrap_or_default())
+    }
+}
+
 impl Executor for Qemu {
     fn name(&self) -> &'static str {
         "qemu"
@@ -66,13 +74,16 @@ impl Executor for Qemu {
     fn command(&self, boot: &Boot<'_>) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-M", "microvm,acpi=off", "-accel", self.accel.name()]);
-        if self.disk_speed.is_some() && self.accel == Accel::Tcg {
-            command.args(["-icount", "shift=0"]);
-        }
         command.arg("-smp").arg(boot.processors.to_string());
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         command.arg("-m").arg(boot.memory_mib.to_string());
-        command.arg("-kernel").arg(boot.image).arg("-initrd").arg(boot.initramfs).args(["-append", KERNEL_ARGS]);
+        command
+            .arg("-kernel")
+            .arg(boot.image)
+            .arg("-initrd")
+            .arg(boot.initramfs)
+            .arg("-append")
+            .arg(self.kernel_args());
         command.args(["-device", "virtio-serial-device", "-device", "virtio-rng-device"]);
         if let Some(disk) = boot.disk {
             // What the guest has written survives the machine, because the host has it.

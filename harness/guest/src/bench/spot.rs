@@ -24,12 +24,7 @@ impl Spot {
     /// The one that is stopped and started.
     pub fn container(disk: Disk) -> Self {
         let data = |mode| Overlay::of(disk, mode).data("");
-        Spot {
-            folder: None,
-            at: merged(disk, CONTAINER),
-            volatile: data(Mode::Volatile),
-            durable: data(Mode::Durable),
-        }
+        Spot { folder: None, at: merged(disk, CONTAINER), volatile: data(Mode::Volatile), durable: data(Mode::Durable) }
     }
 
     /// One on directories of its own, to compare with.
@@ -94,6 +89,5 @@ fn overlays(disk: Disk) -> PathBuf {
 
 /// Whether one of the many others is mounted there.
 pub fn is_other(disk: Disk, at: &Path) -> bool {
-    at.parent() == Some(&overlays(disk))
-        && at.file_name().is_some_and(|name| name.to_string_lossy().starts_with(OTHER))
+    at.parent() == Some(&overlays(disk)) && at.file_name().is_some_and(|name| name.to_string_lossy().starts_with(OTHER))
 }
