@@ -71,7 +71,9 @@ fn write_page(text: &mut String, record: &Record) -> std::fmt::Result {
     }
     writeln!(text, "\n## Goals\n")?;
     for goal in &record.goals {
-        writeln!(text, "- {}{}", goal_in_words(goal), reason(goal).unwrap_or_default())?;
+        let spread = goal.ratio.as_ref().map(|ratio| format!(" ({:.2} to {:.2})", ratio.low, ratio.high));
+        let (spread, reason) = (spread.unwrap_or_default(), reason(goal).unwrap_or_default());
+        writeln!(text, "- {}{spread}{reason}", goal_in_words(goal))?;
     }
     machine(text, record)
 }
@@ -208,15 +210,19 @@ fn check_itself(text: &mut String, check: &Check, record: &Record) -> std::fmt::
     )
 }
 
-/// Why a goal that is known to be hard is missed.
+/// What is to be thought of a goal that is missed.
 fn reason(goal: &Goal) -> Option<&'static str> {
     if goal.met {
         return None;
     }
-    REASONS.iter().find(|(name, _)| goal.name.starts_with(name)).map(|(_, reason)| *reason)
+    Some(match &goal.ratio {
+        None if goal.value.is_none() => "",
+        Some(ratio) if goal.limit.holds(ratio.low) || goal.limit.holds(ratio.high) => {
+            ". Noise: the quartiles of what was measured next to each other are on both sides of the limit, or within it"
+        }
+        _ => ". More than noise: it is so on this machine, or in the patches",
+    })
 }
-
-const REASONS: [(&str, &str); 1] = [("", "")];
 
 fn machine(text: &mut String, record: &Record) -> std::fmt::Result {
     let Record { host, kernel, executor, disk, .. } = record;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use vremount_wire::{Disk as Id, Event, Measured, Op, Outcome, Program, StepReport, Turn, Way, Work};
 
-use super::figures;
 use super::plan::{Effort, Label, Plan, Script};
 use super::record::{self, Beside, Check, Comparison, Disk, Executor, Host, Record, Samples};
 use crate::build::{self, Wish};
@@ -103,10 +102,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Record, Error> {
         machines.measure(&plan, &mut record)?;
     }
     record.host.ended();
-    record.disk.measured_mb_per_s = figures::disk_speed(&record);
-    record.ratios = figures::ratios(&record);
-    record.goals = figures::goals(&record);
-    Ok(record)
+    Ok(record.worked_out())
 }
 
 struct Machines<'a> {

@@ -123,8 +123,13 @@ impl Plan {
         script.labelled(Op::Bench(BenchOp::Clock), Label::Clock).bench(BenchOp::LetDirty).op(Op::PauseWriteback);
         script.op(Op::Attach { disk: DISK, on: Stack::Device });
         script.op(Op::MountUpper { disk: DISK, options: String::new() }).op(mount(Mode::Volatile));
-        for (number, scene) in self.scenes.iter().enumerate() {
-            script.0.append(&mut scene.script(number, modules).0);
+        let numbered: Vec<_> = self.scenes.iter().enumerate().collect();
+        for along in numbered.chunk_by(|(_, one), (_, next)| one.axis == next.axis) {
+            for visit in 0..along.iter().map(|(_, scene)| scene.visits).max().unwrap_or_default() {
+                for (number, scene) in along {
+                    script.0.append(&mut scene.visit(*number, visit, modules).0);
+                }
+            }
         }
         if self.neighbour {
             self.beside(&mut script);
@@ -197,7 +202,9 @@ fn of_first(effort: Effort) -> Vec<Scene> {
             // Making the files of an upper again is what grows with them; the last step would only take long.
             let rebuilt = axis == Axis::Files && *value <= 10_000;
             let more = all(slow, if rebuilt { &[Rebuild] } else { &[] });
-            Scene::at(axis, *value, &[swept.clone(), more].concat())
+            // Files must be made for each visit, which takes longer than all else.
+            let visits = if axis == Axis::Files { 2 } else { slow };
+            Scene { visits, ..Scene::at(axis, *value, &[swept.clone(), more].concat()) }
         }));
     }
     scenes
@@ -226,6 +233,10 @@ mod tests {
 
     fn effort(quick: bool) -> Effort {
         Effort { rounds: 30, quick }
+    }
+
+    fn visits(scene: &Scene) -> Vec<(Op, Option<Label>)> {
+        (0..scene.visits).flat_map(|visit| scene.visit(0, visit, MODULES).0).collect()
     }
 
     fn turns(script: &Script, number: usize, of: Way) -> usize {
@@ -265,7 +276,7 @@ mod tests {
         let plans = Plan::all(&[Fs::Ext4], effort(false), false);
         for scene in plans.iter().flat_map(|plan| &plan.scenes).filter(|scene| scene.neighbour_dirty > 0) {
             let mut dirty = false;
-            for (op, label) in scene.script(0, MODULES).0 {
+            for (op, label) in visits(scene) {
                 match (&op, label) {
                     (Op::Bench(BenchOp::Dirty { .. }), _) => dirty = true,
                     (_, Some(Label::Turn { way, .. })) => {
@@ -282,7 +293,7 @@ mod tests {
     #[test]
     fn the_order_of_ways_changes() {
         let scene = Scene::at(Axis::Idle, 0, &[(Way::Reuse, 2), (Way::First, 2)]);
-        let order: Vec<_> = scene.script(0, MODULES).0.into_iter().filter_map(|(_, label)| label).collect();
+        let order: Vec<_> = visits(&scene).into_iter().filter_map(|(_, label)| label).collect();
         let turn = |way| Label::Turn { scene: 0, way };
         assert_eq!(order, [Way::Reuse, Way::First, Way::First, Way::Reuse].map(turn));
     }

@@ -55,7 +55,7 @@ fn draw<'a>(
         .caption(format!("One stop and start, by {}", axis_in_words(axis)), ("sans-serif", 18))
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .right_y_label_area_size(150)
+        .margin_right(180)
         .build_cartesian_2d(0..last.max(1), heights(scenes).log_scale())?;
     chart
         .configure_mesh()

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 use vremount_wire::{Io, Neighbour, Turn, Way};
 
-use super::figures::{Goal, Ratio};
+use super::figures::{self, Goal, Ratio};
 use super::scene::Axis;
 use crate::error::Error;
 use crate::image::Fs;
@@ -163,8 +163,18 @@ impl Record {
     /// If it cannot be read or is none.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-        serde_json::from_str(&text)
-            .map_err(|cause| Error::Usage(format!("failed to understand {} as a bench: {cause}", path.display())))
+        let record: Record = serde_json::from_str(&text)
+            .map_err(|cause| Error::Usage(format!("failed to understand {} as a bench: {cause}", path.display())))?;
+        Ok(record.worked_out())
+    }
+
+    /// With what its samples come to.
+    #[must_use]
+    pub fn worked_out(mut self) -> Self {
+        self.disk.measured_mb_per_s = figures::disk_speed(&self);
+        self.ratios = figures::ratios(&self);
+        self.goals = figures::goals(&self);
+        self
     }
 
     /// The text of the file.
@@ -237,7 +247,7 @@ impl Record {
         let swept = Axis::SWEPT.into_iter().flat_map(|axis| (0..3).map(move |step| (axis, step << 20, step)));
         let compared = [(Axis::Idle, 0, 0), (Axis::Busy, 512 << 20, 199)].into_iter();
         let nowhere = String::new;
-        let mut record = Record {
+        let record = Record {
             schema: SCHEMA,
             command: vec!["vremount".to_string(), "bench".to_string()],
             quick: true,
@@ -263,9 +273,7 @@ impl Record {
             goals: Vec::new(),
             warnings: Vec::new(),
         };
-        record.ratios = super::figures::ratios(&record);
-        record.goals = super::figures::goals(&record);
-        record
+        record.worked_out()
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Scene {
     /// The container's own among them.
     pub overlays: u32,
     pub ways: Vec<(Way, usize)>,
+    /// How often it is come back to, to measure a part of all: in between the other places of its axis are measured, so that
+    /// a host that gets slower does not look like a cost that grows.
+    pub visits: usize,
 }
 
 /// A container that is there, with a hundred files.
@@ -63,6 +66,7 @@ impl Scene {
             neighbour_dirty: 0,
             overlays: 1,
             ways: ways.to_vec(),
+            visits: 1,
         };
         let count = || u32::try_from(value).unwrap_or(u32::MAX);
         match axis {
@@ -74,8 +78,8 @@ impl Scene {
         }
     }
 
-    /// Everything it takes, on an upper filesystem that is mounted, with the container's overlay mounted before and after.
-    pub(super) fn script(&self, number: usize, modules: [&str; 2]) -> Script {
+    /// Everything that a visit takes, on an upper filesystem that is mounted, with the container's overlay mounted before and after.
+    pub(super) fn visit(&self, number: usize, visit: usize, modules: [&str; 2]) -> Script {
         let mut script = Script::default();
         script.op(unmount()).op(Op::FreshUpper { disk: DISK });
         script.bench(BenchOp::Fill { disk: DISK, files: self.files }).op(mount(Mode::Volatile));
@@ -88,13 +92,14 @@ impl Scene {
             self.make_dirty(&mut script, &mut dirty);
             script.op(Op::CountIo { disk: DISK });
         }
-        let rounds = self.ways.iter().map(|(_, rounds)| *rounds).max().unwrap_or_default();
+        let part = |rounds: usize| rounds * (visit + 1) / self.visits - rounds * visit / self.visits;
+        let rounds = self.ways.iter().map(|(_, rounds)| part(*rounds)).max().unwrap_or_default();
         for round in 0..rounds {
-            // Nobody is always first.
-            let mut ways: Vec<_> =
-                self.ways.iter().filter(|(_, rounds)| round < *rounds).map(|(way, _)| *way).collect();
+            // The few that leave nothing dirty come last, and nobody is always first.
+            let is_due = |(_, times): &&(Way, usize)| round + part(*times) >= rounds;
+            let mut ways: Vec<_> = self.ways.iter().filter(is_due).map(|(way, _)| *way).collect();
             let places = ways.len().max(1);
-            ways.rotate_left(round % places);
+            ways.rotate_left((visit + round) % places);
             for way in ways {
                 if way != Way::Plain {
                     self.make_dirty(&mut script, &mut dirty);
