@@ -94,6 +94,9 @@ are of that guest; **the ratios are what counts**.
 - two floors: the first volatile mount on an empty upper and its unmount; and the same without `volatile`, by the module
   as it is without the series.
 
+What a way leaves dirty, such as the files of a rebuilt upper, is there for the next, and whoever syncs pays for it: that is what
+filesystems are like.
+
 ## Side by side
 ";
 

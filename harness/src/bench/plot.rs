@@ -15,6 +15,8 @@ use super::table::way_in_words;
 use crate::error::Error;
 
 const SIZE: (u32, u32) = (760, 400);
+/// With what keeps it apart from the next.
+const NAME_HEIGHT: i32 = 16;
 /// Those that show how they grow, with a colour that also those see apart who see few.
 const LINES: [(Way, RGBColor); 4] = [
     (Way::Reuse, RGBColor(0, 114, 178)),
@@ -71,6 +73,7 @@ fn draw<'a>(
         .y_desc("milliseconds: median, quartiles")
         .draw()?;
     let plotting = chart.plotting_area();
+    let mut names = Vec::new();
     for (way, colour) in LINES {
         let line: Vec<_> = (0..).zip(scenes).filter_map(|(x, scene)| Some((x, scene.of(way)?.ms))).collect();
         plotting.draw(&PathElement::new(
@@ -82,25 +85,20 @@ fn draw<'a>(
             plotting.draw(&Circle::new((*x, ms.median), 3, colour.filled()))?;
         }
         if let Some((x, ms)) = line.last() {
-            // Beside the last point, outside the plot.
             let (x, y) = plotting.map_coordinate(&(*x, ms.median));
-            area.draw(&Text::new(
-                way_in_words(way),
-                (x + 10, y - offset(way)),
-                ("sans-serif", 13).into_font().color(&colour),
-            ))?;
+            names.push((y - NAME_HEIGHT / 2, x + NAME_HEIGHT / 2, way, colour));
         }
+    }
+    // Beside the last points, and none over another.
+    names.sort_by_key(|(y, ..)| *y);
+    let mut free = 0;
+    for (y, x, way, colour) in names {
+        let y = y.max(free);
+        free = y + NAME_HEIGHT;
+        area.draw(&Text::new(way_in_words(way), (x, y), ("sans-serif", 13).into_font().color(&colour)))?;
     }
     area.present()?;
     Ok(())
-}
-
-/// The two that are of the same height are named above and below it.
-fn offset(way: Way) -> i32 {
-    match way {
-        Way::Reuse | Way::Sync => 15,
-        _ => 0,
-    }
 }
 
 /// Whole powers of ten around all that is drawn.
