@@ -65,6 +65,7 @@ pub fn ratios(record: &Record) -> BTreeMap<String, Ratio> {
     for axis in Axis::SWEPT {
         let name = axis_name(axis);
         add(format!("reuse_growth_{name}"), growth(record, axis, Way::Reuse));
+        add(format!("reuse_span_{name}"), span(record, axis, Way::Reuse));
         add(format!("syncfs_growth_{name}"), growth(record, axis, Way::Sync));
         add(format!("durable_growth_{name}"), growth(record, axis, Way::Durable));
         add(format!("floor_growth_{name}"), growth(record, axis, Way::First));
@@ -176,8 +177,15 @@ fn of_values(values: &[f64], over: &[f64]) -> Option<Ratio> {
     Some(Ratio { value: median(values)? / median(over)?, low: pairs.q1, high: pairs.q3 })
 }
 
-/// The dearest place of an axis over the cheapest.
+/// The far end of an axis over its start: 0 to 1 GiB, 1 to 100,000 files.
 fn growth(record: &Record, axis: Axis, way: Way) -> Option<Ratio> {
+    let mut samples = record.along(axis).filter_map(|scene| scene.of(way));
+    let start = samples.next()?;
+    of_samples(samples.last()?, start)
+}
+
+/// The dearest place of an axis over the cheapest. It is above 1 for what does not grow too, the more the noisier the machine.
+fn span(record: &Record, axis: Axis, way: Way) -> Option<Ratio> {
     let samples: Vec<_> = record.along(axis).filter_map(|scene| scene.of(way)).collect();
     let by_median = |a: &&&Samples, b: &&&Samples| a.ms.median.total_cmp(&b.ms.median);
     of_samples(samples.iter().max_by(by_median)?, samples.iter().min_by(by_median)?)

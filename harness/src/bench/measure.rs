@@ -68,7 +68,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Record, Error> {
     };
     let mut record = Record {
         schema: record::SCHEMA,
-        command: std::env::args().collect(),
+        command: std::iter::once("vremount".to_string()).chain(std::env::args().skip(1)).collect(),
         quick: effort.quick,
         rounds: effort.rounds,
         host: Host::here()?,
