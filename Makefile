@@ -23,7 +23,7 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore bisect reproduce test test-debug check-series bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore bisect reproduce test test-debug check-series bench bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -62,6 +62,9 @@ test-debug: deps ## prove the claims on a kernel that watches itself: lockdep, k
 
 check-series: deps ## check the patches of every base as reviewers' tools do
 	@$(CARGO_RUN) check-series $(ARGS)
+
+bench: deps ## measure what a stop-start cycle of a container costs, each way; ARGS=--quick takes two minutes
+	@$(CARGO_RUN) bench $(CHOICE) --config bench $(ARGS)
 
 bench-harness: deps ## time the harness itself: boot, verdict, memory
 	@$(CARGO_RUN) bench-harness $(CHOICE) $(ARGS)

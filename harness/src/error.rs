@@ -45,6 +45,10 @@ pub enum Error {
     /// Nobody can tell where it came from.
     #[error("failed to bisect: {0}")]
     NotBisected(String),
+    #[error("failed to measure on {fs}: {why}; its console log is with the others of the run, in target/runs")]
+    Bench { fs: &'static str, why: String },
+    #[error("failed to draw the plot of {axis}: {why}")]
+    Plot { axis: &'static str, why: String },
     #[error("failed to understand {path}: {why}; run verify again", path = path.display())]
     Results { path: std::path::PathBuf, why: String },
     #[error("failed to {what} {path}: {cause}", path = path.display())]

@@ -18,7 +18,7 @@ use crate::prove::{MEMORY_MIB, Prover};
 use crate::shard::Shard;
 
 /// The program that runs machines, looked up on PATH.
-const QEMU: &str = "qemu-system-x86_64";
+pub const QEMU: &str = "qemu-system-x86_64";
 
 /// What machines are to run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]

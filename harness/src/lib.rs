@@ -4,9 +4,11 @@
 //! One pipeline, and a module for each of its stages:
 //! base -> source -> series -> build -> image -> machine -> guest -> claim -> verdict -> report.
 //!
-//! `bisect` drives it kernel by kernel. `model` foretells what claims must find, and `explore` sends what it foretells the same way.
+//! `bisect` drives it kernel by kernel; `bench` and `explore` send what they have to ask the same way; `model` foretells what claims
+//! and explore must find.
 
 pub mod base;
+pub mod bench;
 pub mod bisect;
 pub mod build;
 pub mod check;
@@ -38,6 +40,7 @@ pub mod series;
 pub mod session;
 pub mod shard;
 pub mod source;
+pub mod spread;
 pub mod tables;
 mod together;
 pub mod tool;

@@ -179,7 +179,7 @@ impl Seen {
 
     fn of(report: &StepReport) -> Self {
         let (outcome, errno) = match &report.outcome {
-            Outcome::Done | Outcome::Counted(_) => ("done", None),
+            Outcome::Done | Outcome::Counted(_) | Outcome::Measured(_) => ("done", None),
             Outcome::Mounted { read_only: true, .. } => ("mounted-read-only", None),
             Outcome::Mounted { .. } => ("mounted", None),
             Outcome::Refused { errno } => ("refused", Some(*errno)),
@@ -232,9 +232,9 @@ mod tests {
     #[case::not_volatile(Want::Mounted, mounted(false, false), &[], Verdict::Broken)]
     #[case::read_only(Want::Mounted, mounted(true, true), &[], Verdict::Broken)]
     #[case::refused(Want::Mounted, Outcome::Refused { errno: libc::EINVAL }, &[OTHER_BOOT], Verdict::Broken)]
-    #[case::quiet(Want::NoIo, Outcome::Counted(Io { writes: 0, flushes: 0 }), &[], Verdict::Holds)]
-    #[case::a_flush(Want::NoIo, Outcome::Counted(Io { writes: 0, flushes: 1 }), &[], Verdict::Broken)]
-    #[case::a_write(Want::NoIo, Outcome::Counted(Io { writes: 1, flushes: 0 }), &[], Verdict::Broken)]
+    #[case::quiet(Want::NoIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 0 }), &[], Verdict::Holds)]
+    #[case::a_flush(Want::NoIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 1 }), &[], Verdict::Broken)]
+    #[case::a_write(Want::NoIo, Outcome::Counted(Io { writes: 1, bytes: 0, flushes: 0 }), &[], Verdict::Broken)]
     #[case::differs(Want::Done, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Broken)]
     fn a_claim_holds_only_as_claimed(
         #[case] want: Want,
@@ -251,7 +251,7 @@ mod tests {
     #[case::first_mount_refused(Want::Mounted, Outcome::Refused { errno: libc::EINVAL })]
     #[case::fault_did_not_hit(Want::Fails(libc::EIO), Outcome::Done)]
     #[case::nothing_logged(Want::IoErrors, Outcome::Done)]
-    #[case::no_io_seen(Want::SomeIo, Outcome::Counted(Io { writes: 0, flushes: 0 }))]
+    #[case::no_io_seen(Want::SomeIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 0 }))]
     #[case::not_lost(Want::Differs, Outcome::Done)]
     #[case::upper_read_only(Want::Done, Outcome::Failed { errno: libc::EROFS, what: "upper".into() })]
     fn without_evidence_nobody_can_tell(#[case] want: Want, #[case] outcome: Outcome) {

@@ -24,9 +24,11 @@ const FILLER: &str = "filler";
 
 pub struct Disk {
     name: String,
-    /// What the loop device is over.
+    /// What the loop device is over, if there is one.
     backing: PathBuf,
-    looped: Loop,
+    /// The loop device, or what is there in its place.
+    lowest: PathBuf,
+    looped: Option<Loop>,
     thin: Option<Thin>,
     /// What the device-mapper device is over, `major:minor`.
     below: String,
@@ -44,13 +46,17 @@ impl Disk {
             Backing::HostFile(file) => mounts::host_file(Path::new(file))?,
             Backing::Memory => return Err(Failure::new(format!("disk {id} is in memory and has no device"))),
         };
-        let looped = Loop::over(&backing)?;
-        let size = format!("/sys/block/{}/size", looped.name());
+        let looped = match on {
+            Stack::Device => None,
+            Stack::Plain | Stack::Thin => Some(Loop::over(&backing)?),
+        };
+        let lowest = looped.as_ref().map_or(&backing, |looped| &looped.path).clone();
+        let size = format!("/sys/block/{}/size", name_in_sysfs(&lowest));
         let sectors = context("read", &size, fs::read_to_string(&size))?.trim().parse().map_err(Failure::new)?;
         let name = id.to_string();
-        let origin = number_of(&looped.path)?;
+        let origin = number_of(&lowest)?;
         let thin = match on {
-            Stack::Plain => None,
+            Stack::Plain | Stack::Device => None,
             Stack::Thin => Some(Thin::over(&name, &origin, sectors, &backing)?),
         };
         let below = match &thin {
@@ -58,8 +64,8 @@ impl Disk {
             None => origin,
         };
         let device = dm::create(&name, &fault::healthy(sectors, &below))?;
-        let nothing = Io { writes: 0, flushes: 0 };
-        let mut disk = Disk { name, backing, looped, thin, below, device, sectors, counted_from: nothing };
+        let nothing = Io { writes: 0, bytes: 0, flushes: 0 };
+        let mut disk = Disk { name, backing, lowest, looped, thin, below, device, sectors, counted_from: nothing };
         disk.count()?;
         Ok(disk)
     }
@@ -163,7 +169,9 @@ impl Disk {
         if let Some(thin) = &self.thin {
             thin.remove()?;
         }
-        self.looped.detach()?;
+        if let Some(looped) = &self.looped {
+            looped.detach()?;
+        }
         match self.folder() {
             Ok(folder) => mounts::unmount_at(folder),
             Err(_) => Ok(()),
@@ -182,22 +190,26 @@ impl Disk {
     }
 
     pub fn counted(&self) -> Result<Io, Failure> {
-        let now = self.asked()?;
-        Ok(Io { writes: now.writes - self.counted_from.writes, flushes: now.flushes - self.counted_from.flushes })
+        Ok(since(self.asked()?, self.counted_from))
     }
 
-    /// Counted at the loop device, where a flush is a request of its own.
-    fn asked(&self) -> Result<Io, Failure> {
-        let path = format!("/sys/block/{}/stat", self.looped.name());
+    /// All it was ever asked to do, counted at its lowest device, where a flush is a request of its own.
+    pub fn asked(&self) -> Result<Io, Failure> {
+        let path = format!("/sys/block/{}/stat", name_in_sysfs(&self.lowest));
         let stat = context("read", &path, fs::read_to_string(&path))?;
         io_of(&stat).ok_or_else(|| Failure::new(format!("failed to understand {path}: {stat:?}")))
     }
 }
 
-/// Documentation/block/stat.rst: the fifth number counts writes, the sixteenth flushes.
+/// What came on top.
+pub fn since(now: Io, then: Io) -> Io {
+    Io { writes: now.writes - then.writes, bytes: now.bytes - then.bytes, flushes: now.flushes - then.flushes }
+}
+
+/// Documentation/block/stat.rst: the fifth number counts writes, the seventh sectors written, the sixteenth flushes.
 fn io_of(stat: &str) -> Option<Io> {
     let number = |at| stat.split_whitespace().nth(at)?.parse().ok();
-    Some(Io { writes: number(4)?, flushes: number(15)? })
+    Some(Io { writes: number(4)?, bytes: number(6)? * 512, flushes: number(15)? })
 }
 
 fn unpack(id: Id, packed: &str) -> Result<PathBuf, Failure> {
@@ -210,6 +222,11 @@ fn unpack(id: Id, packed: &str) -> Result<PathBuf, Failure> {
     let mut to = context("create", &image, File::create(&image))?;
     context("unpack", &image, extents::unpack(&mut from, &mut to))?;
     Ok(image)
+}
+
+/// A device as /sys/block spells it.
+fn name_in_sysfs(device: &Path) -> String {
+    device.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// `major:minor` of a device, as device-mapper takes it.
@@ -225,7 +242,7 @@ mod tests {
     #[test]
     fn reads_writes_and_flushes() {
         let stat = "  11 0 88 1  22 3 176 4  0 5 6  0 0 0 0  33 7\n";
-        assert_eq!(io_of(stat), Some(Io { writes: 22, flushes: 33 }));
+        assert_eq!(io_of(stat), Some(Io { writes: 22, bytes: 176 * 512, flushes: 33 }));
         assert_eq!(io_of("1 2 3"), None);
     }
 }

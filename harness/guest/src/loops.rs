@@ -29,11 +29,6 @@ impl Loop {
         }
     }
 
-    /// As /sys/block spells it.
-    pub fn name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    }
-
     pub fn detach(&self) -> Result<(), Failure> {
         context("detach", &self.path, self.device.detach())
     }

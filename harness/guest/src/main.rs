@@ -2,6 +2,7 @@
 //! PID 1 of a vremount machine: gets ready, works off its program, reports each step, switches the machine off. It
 //! decides nothing, and whatever goes wrong is said in a last event before the machine stops.
 
+mod bench;
 mod channel;
 mod data;
 mod disk;

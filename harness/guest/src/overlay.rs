@@ -14,6 +14,9 @@ use crate::mounts::{self, upper_filesystem};
 const LOWER: &str = "/lower";
 const LOWERS: &str = "/lowers";
 
+/// The layers of the container that a bench stops and starts.
+pub const CONTAINER: Layers = Layers::First;
+
 /// Where an overlay is mounted.
 pub fn merged(disk: Disk, layers: Layers) -> PathBuf {
     match layers {

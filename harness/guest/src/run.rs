@@ -17,7 +17,9 @@ use crate::handle::{self, Handle};
 use crate::kernel_log::KernelLog;
 use crate::overlay::{self, Overlay, merged};
 use crate::snapshot::Snapshot;
-use crate::{data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, paths, siege, system};
+use crate::{
+    bench, data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, paths, siege, system,
+};
 
 pub struct Runner<'a> {
     program: &'a Program,
@@ -98,6 +100,7 @@ impl<'a> Runner<'a> {
             Op::SameInode { disk, file } => return self.same_inode(*disk, file),
             Op::CountedIo { disk } => return self.disk(*disk)?.counted().map(Outcome::Counted),
             Op::SameAsSnapshot { disk, scope } => return self.same_as_snapshot(*disk, *scope),
+            Op::Bench(op) => return bench::run(op, &self.disks),
             Op::Snapshot { disk, scope } => {
                 let snapshot = take(*disk, *scope)?;
                 self.snapshots.insert((*disk, key(*scope)), snapshot);

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Operations in words: the one printer for tables, lists and transcripts.
 
-use vremount_wire::{Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via};
+use vremount_wire::{
+    BenchOp, Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via,
+};
 
 /// An operation in words.
 #[must_use]
 pub fn describe(op: &Op) -> String {
     match op {
         Op::Attach { disk, on: Stack::Plain } => format!("attach disk {disk}"),
+        Op::Attach { disk, on: Stack::Device } => format!("attach disk {disk} without a loop device"),
         Op::Attach { disk, on: Stack::Thin } => format!("attach disk {disk} as a thin volume"),
         Op::CopyDisk { from, to } => format!("copy disk {from} to disk {to}"),
         Op::MountUpper { disk, options } => format!("mount upper filesystem {disk}{}", with(options)),
@@ -115,8 +118,26 @@ pub fn describe(op: &Op) -> String {
         Op::Snapshot { disk, scope: Scope::Marker } => format!("remember the marker on {disk}"),
         Op::SameAsSnapshot { disk, scope: Scope::Tree } => format!("all of upper filesystem {disk} is as remembered"),
         Op::SameAsSnapshot { disk, scope: Scope::Marker } => format!("the marker on {disk} is as remembered"),
+        Op::Bench(op) => bench_in_words(op),
         Op::Reset => "take everything down".to_string(),
         Op::Sleep { ms } => format!("sleep {ms} ms"),
+    }
+}
+
+/// Only errors name them.
+fn bench_in_words(op: &BenchOp) -> String {
+    match op {
+        BenchOp::Turn { disk, way, .. } => format!("stop and start the container on {disk}: {way:?}"),
+        BenchOp::Fill { disk, files } => format!("make {files} files in upper {disk}"),
+        BenchOp::Dirty { disk, whose, bytes } => format!("write {bytes} bytes on {disk}: {whose:?}"),
+        BenchOp::MountOthers { disk, count } => format!("mount {count} other overlays on {disk}"),
+        BenchOp::UnmountOthers { disk } => format!("unmount the other overlays on {disk}"),
+        BenchOp::Neighbour { disk, seconds, .. } => format!("run a neighbour on {disk} for {seconds} s"),
+        BenchOp::LetDirty => "let memory be dirty".to_string(),
+        BenchOp::SwapOverlay { module } => format!("load {module} in place of overlay"),
+        BenchOp::Trace { function } => format!("trace {function}"),
+        BenchOp::Traced => "what was traced".to_string(),
+        BenchOp::Clock => "the clock".to_string(),
     }
 }
 

@@ -25,6 +25,7 @@ pub fn describe_outcome(outcome: &Outcome) -> String {
         Outcome::Starved { mounted, read_only, refused } => {
             format!("{mounted} mounted, {read_only} read-only{}", by_errno(refused))
         }
+        Outcome::Measured(_) => "measured".to_string(),
         Outcome::Counted(io) => format!("{} writes, {} flushes", io.writes, io.flushes),
     }
 }

@@ -20,6 +20,7 @@ use crate::progress;
 use crate::project::Project;
 use crate::prove::{Case, MEMORY_MIB, Proof};
 use crate::report::Whole;
+use crate::spread::Spread;
 use crate::verdict::Verdict;
 use crate::verify::{jobs, verify};
 
@@ -76,13 +77,6 @@ struct Many {
     seconds: f64,
 }
 
-#[derive(Serialize)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
     let _cache = project.use_cache()?;
@@ -106,7 +100,10 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         eprintln!("failed to time {CLAIM}: it does not hold; `vremount verify` says why");
         return Ok(Exit::CannotTell);
     }
-    let executors = labs.iter().zip(&proofs).map(|(lab, proofs)| Figures::new(lab, proofs)).collect();
+    let figures = |(lab, proofs): (&Lab, &Vec<Proof>)| {
+        Figures::new(lab, proofs).ok_or_else(|| Error::Usage("failed to time nothing: give --rounds".to_string()))
+    };
+    let executors = labs.iter().zip(&proofs).map(figures).collect::<Result<_, _>>()?;
     let mut bench =
         Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors, build: None };
     bench.executors[0].many = Some(many(&labs[0], &base));
@@ -139,35 +136,25 @@ fn many(lab: &Lab, base: &Base) -> Many {
 }
 
 impl Figures {
-    fn new(lab: &Lab, proofs: &[Proof]) -> Self {
+    fn new(lab: &Lab, proofs: &[Proof]) -> Option<Self> {
         let machines = |proof: &Proof| {
             let times = proof.machines.iter();
             times.map(|times| times.ready.unwrap_or_default() + times.steps + times.stop).sum::<Duration>()
         };
-        Figures {
+        Some(Figures {
             executor: lab.title(),
-            exec_to_ready: Spread::of(proofs.iter().filter_map(|proof| proof.machines.first()?.ready)),
-            exec_to_verdict: Spread::of(proofs.iter().map(|proof| proof.time)),
-            overhead: Spread::of(proofs.iter().map(|proof| proof.time.saturating_sub(machines(proof)))),
+            exec_to_ready: spread(proofs.iter().filter_map(|proof| proof.machines.first()?.ready))?,
+            exec_to_verdict: spread(proofs.iter().map(|proof| proof.time))?,
+            overhead: spread(proofs.iter().map(|proof| proof.time.saturating_sub(machines(proof))))?,
             peak_memory_kib: proofs.iter().filter_map(|proof| proof.peak_kib).max().unwrap_or_default(),
             many: None,
-        }
+        })
     }
 }
 
-impl Spread {
-    fn of(times: impl Iterator<Item = Duration>) -> Self {
-        let mut times: Vec<f64> = times.map(|time| time.as_secs_f64() * 1000.0).collect();
-        times.sort_by(f64::total_cmp);
-        let at = |place: usize| times.get(place).copied().unwrap_or(f64::NAN);
-        Spread { median: at(times.len() / 2), min: at(0), max: at(times.len().saturating_sub(1)) }
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} ms ({:.1} to {:.1})", self.median, self.min, self.max)
-    }
+/// In milliseconds.
+fn spread(times: impl Iterator<Item = Duration>) -> Option<Spread> {
+    Spread::of(times.map(|time| time.as_secs_f64() * 1000.0))
 }
 
 impl fmt::Display for Bench {
@@ -187,18 +174,5 @@ impl fmt::Display for Bench {
         let ratio = slow.exec_to_verdict.median / fast.exec_to_verdict.median;
         writeln!(f, "\n{} takes {ratio:.1} times as long to a verdict as {}", slow.executor, fast.executor)?;
         self.build.as_ref().map_or(Ok(()), |build| write!(f, "\n{build}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case(&[3, 1, 2], "2.0 ms (1.0 to 3.0)")]
-    #[case(&[5], "5.0 ms (5.0 to 5.0)")]
-    fn spreads_are_median_and_extremes(#[case] ms: &[u64], #[case] expected: &str) {
-        assert_eq!(Spread::of(ms.iter().map(|ms| Duration::from_millis(*ms))).to_string(), expected);
     }
 }

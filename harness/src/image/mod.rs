@@ -15,7 +15,7 @@ use std::process::ExitStatus;
 
 pub use fs::{Fs, Mkfs, UnknownFs};
 pub use guest::build as build_guest;
-pub use initramfs::{EXTENTS_PATH, Initramfs, MODULE_PATH};
+pub use initramfs::{EXTENTS_PATH, Entry, Initramfs, MODULE_PATH};
 pub use medium::Medium;
 pub use shell::{TOOLS, files as shell_files};
 pub use upper::{Upper, unpack};

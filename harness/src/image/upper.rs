@@ -24,7 +24,19 @@ impl Upper {
     /// # Errors
     /// If the tool is missing or fails, or the cache cannot be written.
     pub fn obtain(fs: Fs, cache: &Path) -> Result<Option<Self>, Error> {
-        let Some(mkfs) = fs.mkfs() else { return Ok(None) };
+        Upper::of(fs.mkfs(), fs, cache)
+    }
+
+    /// The same on a disk of another size.
+    ///
+    /// # Errors
+    /// As for the same.
+    pub fn of_size(fs: Fs, image_mib: u64, cache: &Path) -> Result<Option<Self>, Error> {
+        Upper::of(fs.mkfs().map(|mkfs| Mkfs { image_mib, ..mkfs }), fs, cache)
+    }
+
+    fn of(mkfs: Option<Mkfs>, fs: Fs, cache: &Path) -> Result<Option<Self>, Error> {
+        let Some(mkfs) = mkfs else { return Ok(None) };
         let mut key = Sha256::new();
         key.update(mkfs.image_mib.to_le_bytes());
         for word in [mkfs.program].iter().chain(&mkfs.args) {

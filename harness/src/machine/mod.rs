@@ -6,6 +6,7 @@ mod console;
 mod executor;
 mod qemu;
 mod run;
+mod tsc;
 mod uml;
 
 pub use accel::{ACCEL_FILE, Accel, Choice, choose};

@@ -17,6 +17,7 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
     Ok(match op {
         Op::Attach { disk, .. } if !fs.on_disk() => format!("attach_nothing {disk}"),
         Op::Attach { disk, on: Stack::Plain } => format!("attach {disk}"),
+        Op::Attach { on: Stack::Device, .. } => return Err("only a bench does without a loop device"),
         Op::Attach { disk, on: Stack::Thin } => format!("attach_thin {disk}"),
         Op::CopyDisk { from, to } => format!("copy_disk {from} {to}"),
         Op::MountUpper { disk, options } => {
@@ -106,6 +107,7 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
         Op::Snapshot { disk, scope } => format!("snapshot {}", scoped(*disk, *scope)),
         Op::SameAsSnapshot { disk, scope } => format!("same_as_snapshot {}", scoped(*disk, *scope)),
         Op::Sleep { ms } => format!("pause {}", seconds(*ms)),
+        Op::Bench(_) => return Err("a shell is no clock: what is measured is measured in the guest"),
         Op::Reset => return Err("it takes down what only the harness has made"),
     })
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Measured;
+
 /// One line of the channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,6 +80,7 @@ pub enum Outcome {
         what: String,
     },
     Counted(Io),
+    Measured(Measured),
     /// Mounts at the same time.
     Raced {
         mounted: u32,
@@ -97,5 +100,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Io {
     pub writes: u64,
+    /// That it was to write.
+    pub bytes: u64,
     pub flushes: u64,
 }

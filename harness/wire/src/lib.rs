@@ -5,6 +5,7 @@
 //! answers with [`Event`]s, one [`frame`] a line, over a channel of its own. Nothing travels towards a running guest.
 
 mod about;
+mod bench;
 mod bytes;
 mod event;
 pub mod extents;
@@ -14,6 +15,7 @@ mod op;
 mod program;
 mod term;
 
+pub use bench::{BenchOp, Measured, Neighbour, Turn, Way, Whose};
 pub use bytes::Bytes;
 pub use event::{Event, FS_CONTEXT, Io, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};

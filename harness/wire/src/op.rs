@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disk, Fault, Forgery, Impostor, Layers, Mode, Place, Scope, Stack, Via};
+use crate::{BenchOp, Disk, Fault, Forgery, Impostor, Layers, Mode, Place, Scope, Stack, Via};
 
 /// One operation. Unless said otherwise its outcome is `done` or `failed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -328,6 +328,8 @@ pub enum Op {
     Sleep {
         ms: u64,
     },
+    /// What only a bench asks for.
+    Bench(BenchOp),
     /// Takes down all that was made since the start: mounts, devices, images; loads overlay afresh. Fails unless the machine
     /// is as it was then.
     Reset,

@@ -79,6 +79,8 @@ pub enum Stack {
     Plain,
     /// A thin volume whose origin is that loop device: what is written comes out of a pool that another can use up.
     Thin,
+    /// The image itself, which is a device: nothing between that has a page cache of its own.
+    Device,
 }
 
 /// How much of an upper filesystem a snapshot holds.

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The operations of a bench. Each measures where it happens: around the system calls themselves, and at the disk.
+
+mod content;
+mod neighbour;
+mod spot;
+mod trace;
+mod turn;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use vremount_wire::{BenchOp, Disk as Id, Measured, Outcome, Whose};
+
+use crate::disk::Disk;
+use crate::error::{Failure, context};
+use crate::overlay::{self, merged};
+use crate::{module, mounts, system};
+use spot::Spot;
+
+const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+
+pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure> {
+    let find = |id: &Id| disks.get(id).ok_or_else(|| Failure::new(format!("disk {id} is not attached")));
+    match op {
+        BenchOp::Turn { disk, way, files } => {
+            return turn::turn(*disk, find(disk)?, *way, *files).map(Measured::Turn).map(Outcome::Measured);
+        }
+        BenchOp::Neighbour { disk, way, seconds, dirty } => {
+            let seen = neighbour::beside(*disk, find(disk)?, *way, *seconds, *dirty)?;
+            return Ok(Outcome::Measured(Measured::Neighbour(seen)));
+        }
+        BenchOp::Traced => return trace::take().map(Measured::Calls).map(Outcome::Measured),
+        BenchOp::Clock => {
+            let clock = context("read", CLOCK, fs::read_to_string(CLOCK))?;
+            return Ok(Outcome::Measured(Measured::Clock(clock.trim().to_string())));
+        }
+        BenchOp::Fill { disk, files } => content::fill(&mounts::upperdir(*disk), *files)?,
+        BenchOp::Dirty { disk, whose: Whose::Own, bytes } => {
+            content::dirty(&merged(*disk, overlay::CONTAINER).join("dirty"), *bytes)?;
+        }
+        BenchOp::Dirty { disk, whose: Whose::Neighbour, bytes } => {
+            content::dirty(&spot::filesystem(*disk).join("dirty-of-the-neighbour"), *bytes)?;
+        }
+        BenchOp::MountOthers { disk, count } => {
+            for number in 1..=*count {
+                Spot::other(*disk, number).anew()?.mount(vremount_wire::Mode::Volatile)?;
+            }
+        }
+        BenchOp::UnmountOthers { disk } => {
+            for at in mounts::all()?.iter().filter(|at| spot::is_other(*disk, at)) {
+                mounts::unmount_at(at)?;
+            }
+        }
+        BenchOp::LetDirty => {
+            system::set("/proc/sys/vm/dirty_ratio", "90")?;
+            system::set("/proc/sys/vm/dirty_background_ratio", "80")?;
+        }
+        BenchOp::SwapOverlay { module } => module::reload(module)?,
+        BenchOp::Trace { function } => trace::start(function)?,
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One stop and start of a container. What is timed is system calls; what is checked and made ready around them is not.
+
+use std::fs;
+use std::time::Instant;
+
+use nix::unistd::syncfs;
+use vremount_wire::{Disk as Id, Mode, Turn, Way};
+
+use super::content;
+use super::spot::{Spot, filesystem};
+use crate::disk::{self, Disk};
+use crate::error::{Failure, context};
+use crate::{marker, mounts};
+
+pub fn turn(id: Id, disk: &Disk, way: Way, files: u32) -> Result<Turn, Failure> {
+    let spot = match way {
+        Way::First | Way::Plain => Spot::floor(id).anew()?,
+        Way::Reuse | Way::Sync | Way::Rebuild | Way::Durable => Spot::container(id),
+    };
+    let mode = match way {
+        Way::Durable | Way::Plain => Mode::Durable,
+        Way::Reuse | Way::Sync | Way::Rebuild | Way::First => Mode::Volatile,
+    };
+    let before = disk.asked()?;
+    let (mut unmount, mut between, mut mount) = (0, 0, 0);
+    match way {
+        Way::First | Way::Plain => {
+            mount = timed(|| spot.mount(mode))?;
+            check(&spot, mode)?;
+            unmount = timed(|| spot.unmount())?;
+        }
+        Way::Reuse | Way::Sync | Way::Rebuild | Way::Durable => {
+            unmount += timed(|| spot.unmount())?;
+            between += timed(|| make_safe(id, way, files))?;
+            mount += timed(|| spot.mount(mode))?;
+        }
+    }
+    let io = disk::since(disk.asked()?, before);
+    if matches!(way, Way::Reuse | Way::Sync | Way::Rebuild | Way::Durable) {
+        check(&spot, mode)?;
+    }
+    Ok(Turn { unmount, between, mount, io })
+}
+
+/// What has to be done before the next mount.
+fn make_safe(id: Id, way: Way, files: u32) -> Result<(), Failure> {
+    match way {
+        Way::Sync => {
+            let at = filesystem(id);
+            let opened = context("open", &at, fs::File::open(&at))?;
+            context("syncfs", &at, syncfs(&opened))?;
+            marker::remove(&mounts::workdir(id))
+        }
+        Way::Rebuild => {
+            for folder in [mounts::upperdir(id), mounts::workdir(id)] {
+                context("remove", &folder, fs::remove_dir_all(&folder))?;
+            }
+            mounts::make_layers(id)?;
+            content::fill(&mounts::upperdir(id), files)
+        }
+        Way::Reuse | Way::Durable | Way::First | Way::Plain => Ok(()),
+    }
+}
+
+/// A mount that came out read-only, or not volatile, is none to compare with.
+fn check(spot: &Spot, mode: Mode) -> Result<(), Failure> {
+    let options = mounts::superblock_options(&spot.at)?;
+    let has = |name: &str| options.iter().any(|option| option == name);
+    let volatile = has("volatile") || has("fsync=volatile");
+    match has("ro") || volatile != (mode == Mode::Volatile) {
+        true => Err(Failure::new(format!("{} came out as {}", spot.at.display(), options.join(",")))),
+        false => Ok(()),
+    }
+}
+
+fn timed(act: impl FnOnce() -> Result<(), Failure>) -> Result<u64, Failure> {
+    let started = Instant::now();
+    act()?;
+    Ok(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A bench for people who read: `cost.md` and its plots, all of it from the record.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use vremount_wire::Way;
+
+use super::figures::{Goal, Ratio, axis_in_words, axis_name, latency};
+use super::plan::TRACED;
+use super::plot;
+use super::record::{Beside, Comparison, Record};
+use super::scene::Axis;
+use super::table::{WAYS, goal_in_words, way_in_words};
+use crate::error::Error;
+use crate::report::Whole;
+use crate::spread::Spread;
+
+/// Writes the page and its plots to a folder.
+///
+/// # Errors
+/// If one of them cannot be written.
+pub fn write(record: &Record, folder: &Path) -> Result<(), Error> {
+    for axis in Axis::SWEPT {
+        Whole::new(&folder.join(plot::file_name(axis)))?.write(&plot::svg(record, axis)?)?;
+    }
+    Whole::new(&folder.join("cost.md"))?.write(&page(record))
+}
+
+fn page(record: &Record) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write_page(&mut text, record);
+    text
+}
+
+fn write_page(text: &mut String, record: &Record) -> std::fmt::Result {
+    writeln!(text, "<!-- SPDX-License-Identifier: MIT OR Apache-2.0 -->\n{HEAD}")?;
+    for (axis, heading) in [(Axis::Idle, "Nothing is dirty"), (Axis::Busy, "A neighbour's data is dirty")] {
+        if let Some(scene) = record.scene(axis) {
+            let what = if axis == Axis::Busy { format!(": {} of it", plot::label(scene)) } else { String::new() };
+            writeln!(text, "**{heading}{what}.**\n")?;
+            ways(text, scene)?;
+        }
+    }
+    said(text, record, "syncfs_over_reuse", "With that neighbour, today's safe way takes", "times as long as reuse")?;
+    said(text, record, "durable_over_reuse", "A durable container takes", "times as long")?;
+    said(
+        text,
+        record,
+        "reuse_over_floor",
+        "Reuse takes",
+        "times what the first volatile mount on an empty upper takes",
+    )?;
+    said(
+        text,
+        record,
+        "reuse_over_plain",
+        "It takes",
+        "times what a mount without `volatile` takes on the unpatched module, on a disk that has nothing to do",
+    )?;
+    writeln!(text, "\n{GROWTH}")?;
+    for axis in Axis::SWEPT {
+        writeln!(text, "\n![{}]({})\n", axis_in_words(axis), plot::file_name(axis))?;
+        let ratio = |name: &str| {
+            let ratio = record.ratios.get(&format!("{name}_{}", axis_name(axis)));
+            ratio.map_or("not measured".to_string(), in_words)
+        };
+        writeln!(text, "Far end over start: reuse {}, syncfs {}.", ratio("reuse_growth"), ratio("syncfs_growth"))?;
+        writeln!(text, "The dearest place of reuse over its cheapest, noise included: {}.", ratio("reuse_span"))?;
+    }
+    filesystems(text, record)?;
+    writeln!(text, "\n{NEIGHBOUR}\n")?;
+    neighbours(text, &record.neighbour)?;
+    check_itself(text, record)?;
+    writeln!(text, "\n## Goals\n")?;
+    for goal in &record.goals {
+        let spread = goal.ratio.as_ref().map(|ratio| format!(" ({:.2} to {:.2})", ratio.low, ratio.high));
+        let (spread, reason) = (spread.unwrap_or_default(), reason(goal).unwrap_or_default());
+        writeln!(text, "- {}{spread}{reason}", goal_in_words(goal))?;
+    }
+    machine(text, record)
+}
+
+const HEAD: &str = "
+# What reuse saves
+
+What one stop and start of a container costs, each way. `make bench ARGS=\"--docs docs\"` measures it and writes this page; every
+sample is in what `--json FILE` writes, and `vremount bench --from FILE --docs docs` makes the page from that again.
+
+All ways are measured in one guest and one run, in turn, in an order that changes. What is timed is the system calls. Times
+are of that guest; **the ratios are what counts**.
+
+- reuse: unmount, mount volatile. Needs the series.
+- syncfs, remove marker: unmount, syncfs(2) of the upper's filesystem, remove the marker, mount volatile. Today's safe way.
+- rebuild the upper: unmount, remove upper and work, make its hundred files again, mount volatile. Today's other safe way.
+- durable: unmount and mount without `volatile`.
+- two floors: the first volatile mount on an empty upper and its unmount; and the same without `volatile`, by the module
+  as it is without the series.
+
+What a way leaves dirty, such as the files of a rebuilt upper, is there for the next, and whoever syncs pays for it: that is what
+filesystems are like.
+
+## Side by side
+";
+
+const GROWTH: &str = "## How it grows
+
+Bytes that are dirty, files in the upper, overlays on the filesystem: reuse looks at none of them. Its cost is one look-up and one
+xattr; a way that syncs writes whatever is dirty on that filesystem, whoever wrote it. Bars are quartiles.";
+
+const NEIGHBOUR: &str = "## The neighbour
+
+A second container on the same filesystem, durable, writes 4 KiB and calls fsync(2), writes 64 KiB without, and thinks for 2 ms. The
+first one writes 64 MiB each second and is then stopped and started, or left alone.";
+
+fn ways(text: &mut String, scene: &Comparison) -> std::fmt::Result {
+    writeln!(
+        text,
+        "| way | median ms | quartiles | n | bytes written | flushes |\n| --- | ---: | --- | ---: | ---: | ---: |"
+    )?;
+    for samples in WAYS.iter().filter_map(|way| scene.of(*way)) {
+        let ms = samples.ms;
+        // Of all turns, so that nothing hides in a median.
+        let sum = |of: fn(&vremount_wire::Turn) -> u64| samples.turns.iter().map(of).sum::<u64>();
+        let (bytes, flushes) = (sum(|turn| turn.io.bytes), sum(|turn| turn.io.flushes));
+        let name = way_in_words(samples.way);
+        writeln!(
+            text,
+            "| {name} | {:.2} | {:.2} to {:.2} | {} | {bytes} | {flushes} |",
+            ms.median, ms.q1, ms.q3, ms.n
+        )?;
+    }
+    writeln!(text)
+}
+
+fn said(text: &mut String, record: &Record, name: &str, before: &str, after: &str) -> std::fmt::Result {
+    match record.ratios.get(name) {
+        Some(ratio) => writeln!(text, "{before} {} {after}.", in_words(ratio)),
+        None => Ok(()),
+    }
+}
+
+fn in_words(Ratio { value, low, high }: &Ratio) -> String {
+    let digits = if *value >= 10.0 { 0 } else { 2 };
+    format!("{value:.digits$} ({low:.digits$} to {high:.digits$})")
+}
+
+/// The others, if they were measured.
+fn filesystems(text: &mut String, record: &Record) -> std::fmt::Result {
+    let busy: Vec<_> = record.scenes.iter().filter(|scene| scene.axis == Axis::Busy && scene.fs != record.fs).collect();
+    let Some(first) = busy.first() else { return Ok(()) };
+    writeln!(
+        text,
+        "\n## Filesystems\n\nThe same with {} of a neighbour's data dirty. Milliseconds, medians.\n",
+        plot::label(first)
+    )?;
+    writeln!(text, "| upper on | reuse | first volatile mount | syncfs, remove marker | durable | reuse wrote |")?;
+    writeln!(text, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
+    for scene in busy {
+        let of = |way| scene.of(way).map_or("-".to_string(), |samples| format!("{:.2}", samples.ms.median));
+        let [reuse, first, sync, durable] = [Way::Reuse, Way::First, Way::Sync, Way::Durable].map(of);
+        let quiet = record.scenes.iter().find(|other| other.fs == scene.fs && other.axis == Axis::Quiet);
+        let wrote = quiet.and_then(|quiet| quiet.io);
+        let wrote = wrote.map_or("-".to_string(), |io| format!("{} bytes, {} flushes", io.bytes, io.flushes));
+        writeln!(text, "| {} | {reuse} | {first} | {sync} | {durable} | {wrote} |", scene.fs.name())?;
+    }
+    Ok(())
+}
+
+fn neighbours(text: &mut String, neighbours: &[Beside]) -> std::fmt::Result {
+    writeln!(text, "| the first container | p50 ms | p99 ms | max ms | fsyncs a second | MiB written | flushes |")?;
+    writeln!(text, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+    for beside in neighbours {
+        let name = beside.way.map_or("is left alone", way_in_words);
+        let at = |percent| latency(beside.looks.iter().map(|look| &look.fsync), percent).unwrap_or(f64::NAN);
+        let sum = |of: fn(&vremount_wire::Io) -> u64| beside.looks.iter().map(|look| of(&look.io)).sum::<u64>();
+        let (mib, flushes) = (sum(|io| io.bytes) >> 20, sum(|io| io.flushes));
+        let [p50, p99, max] = [50, 99, 100].map(at);
+        let rate = beside.fsyncs_per_second();
+        writeln!(text, "| {name} | {p50:.2} | {p99:.2} | {max:.2} | {rate:.0} | {mib} | {flushes} |")?;
+    }
+    Ok(())
+}
+
+fn check_itself(text: &mut String, record: &Record) -> std::fmt::Result {
+    writeln!(text, "\n## The check itself\n")?;
+    let Some(check) = &record.check else {
+        return writeln!(
+            text,
+            "Not measured: this kernel has no tracer. With `--config bench`, as `make bench` asks, it has."
+        );
+    };
+    writeln!(text, "Time in `{TRACED}`, by the kernel's own tracer (function_graph), microseconds.\n")?;
+    writeln!(text, "| mount | median | quartiles |\n| --- | ---: | --- |")?;
+    for (name, calls) in [
+        ("first volatile, unpatched module", &check.unpatched_first),
+        ("first volatile, with the series", &check.patched_first),
+        ("reuse, with the series", &check.patched_reuse),
+    ] {
+        #[allow(clippy::cast_precision_loss)]
+        let us = Spread::of(calls.iter().map(|ns| *ns as f64 / 1000.0));
+        if let Some(us) = us {
+            writeln!(text, "| {name} | {:.1} | {:.1} to {:.1} |", us.median, us.q1, us.q3)?;
+        }
+    }
+    writeln!(text)?;
+    said(
+        text,
+        record,
+        "check_first_over_unpatched",
+        "Writing the checkpoint makes a first mount take",
+        "times as long",
+    )?;
+    said(
+        text,
+        record,
+        "check_reuse_over_unpatched",
+        "A reuse, which checks it, takes",
+        "times the unpatched first mount",
+    )
+}
+
+/// What is to be thought of a goal that is missed.
+fn reason(goal: &Goal) -> Option<&'static str> {
+    if goal.met {
+        return None;
+    }
+    Some(match &goal.ratio {
+        None if goal.value.is_none() => "",
+        Some(ratio) if goal.limit.holds(ratio.low) || goal.limit.holds(ratio.high) => {
+            ". Noise: the quartiles of what was measured next to each other are on both sides of the limit, or within it"
+        }
+        _ if goal.name.starts_with("p99 of the neighbour") => {
+            ". More than noise. The disk saw no more of it (above); what the neighbour shares too is the processors, and a turn \
+             takes its time of one"
+        }
+        _ => ". More than noise: it is so on this machine, or in the patches",
+    })
+}
+
+fn machine(text: &mut String, record: &Record) -> std::fmt::Result {
+    let Record { host, kernel, executor, disk, .. } = record;
+    writeln!(text, "\n## What it was measured on\n")?;
+    writeln!(text, "- `{}`", record.command.join(" "))?;
+    writeln!(
+        text,
+        "- Linux {} ({}), series {} at level {}, configuration {}",
+        kernel.base,
+        kernel.release,
+        kernel.series,
+        kernel.level,
+        kernel.config.as_deref().unwrap_or("as for the claims")
+    )?;
+    writeln!(text, "- {} ({}): {}; clock {}", executor.name, executor.version, executor.why, executor.clock)?;
+    let measured = disk.measured_mb_per_s.map_or("not measured".to_string(), |speed| format!("{:.0}", speed.median));
+    writeln!(text, "- A disk of {} MB/s, whose flushes cost nothing; in syncfs it did {measured} MB/s", disk.mb_per_s)?;
+    writeln!(
+        text,
+        "- {}, {} processors, Linux {}; load average {:.1} at the start, {:.1} at the end",
+        host.processor, host.processors, host.kernel, host.load[0], host.load[1]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_page_shows_its_plots_and_every_goal() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::toy();
+        write(&record, folder.path()).unwrap();
+        let page = fs::read_to_string(folder.path().join("cost.md")).unwrap();
+        for axis in Axis::SWEPT {
+            let name = plot::file_name(axis);
+            assert!(page.contains(&format!("({name})")), "{name} is not shown");
+            let svg = fs::read_to_string(folder.path().join(name)).unwrap();
+            assert!(svg.starts_with("<svg") && svg.contains("syncfs, remove marker"), "{svg}");
+        }
+        for goal in &record.goals {
+            assert!(page.contains(&goal.name), "{page}");
+        }
+        assert!(page.contains("MISSED p99 of the neighbour"));
+    }
+}

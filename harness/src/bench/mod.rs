@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a stop-start cycle costs, each way: a plan of what to compare, machines that measure it, a record of every
+//! sample, and what the record comes to. A bench is a list of operations like a claim; the guest decides nothing.
+
+mod docs;
+mod figures;
+mod measure;
+mod plan;
+mod plot;
+mod record;
+mod scene;
+mod table;
+
+pub use docs::write as write_docs;
+pub use measure::{Bench, measure};
+pub use plan::Effort;
+pub use record::Record;
+pub use scene::Axis;
+pub use table::table;

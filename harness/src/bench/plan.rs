@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is measured on a machine: scenes, then the neighbour, then the check itself, as one list of operations; and
+//! what the answer to each stands for.
+
+use vremount_wire::{BenchOp, Disk, Mode, Op, Stack, Way};
+
+use super::scene::{Axis, Scene, forget, mount, sync, unmount};
+use crate::image::Fs;
+
+const MIB: u64 = 1 << 20;
+const DISK: Disk = Disk::A;
+/// What a neighbour has dirty where ways are compared.
+const BUSY_BYTES: u64 = 512 * MIB;
+/// The same where filesystems are.
+const BUSY_BYTES_OF_OTHERS: u64 = 128 * MIB;
+/// What the container writes before each stop beside the neighbour.
+const BESIDE_BYTES: u64 = 64 * MIB;
+/// The function that mounts an overlay, in every base.
+pub const TRACED: &str = "ovl_fill_super";
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// How often each way is measured side by side.
+    pub rounds: usize,
+    pub quick: bool,
+}
+
+impl Effort {
+    /// Where a cost grows with an axis, those that wait for the disk are measured less often: it takes minutes, and says so in
+    /// their spread.
+    fn slow(self) -> usize {
+        (self.rounds / 6).max(3)
+    }
+
+    fn bytes(self) -> &'static [u64] {
+        if self.quick { &[0, 256 * MIB] } else { &[0, 64 * MIB, 256 * MIB, 1024 * MIB] }
+    }
+
+    fn files(self) -> &'static [u64] {
+        if self.quick { &[1, 1000] } else { &[1, 100, 1000, 10_000, 100_000] }
+    }
+
+    fn overlays(self) -> &'static [u64] {
+        if self.quick { &[1, 20] } else { &[1, 10, 50, 200] }
+    }
+
+    /// How often the neighbour is looked at each way, and for how long, seconds.
+    fn neighbour(self) -> (usize, u32) {
+        if self.quick { (1, 4) } else { (5, 6) }
+    }
+}
+
+/// What the answer to an operation is kept as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    Turn {
+        scene: usize,
+        way: Way,
+    },
+    /// Reuse and what came of it long after.
+    Quiet,
+    Neighbour {
+        way: Option<Way>,
+    },
+    /// Calls of [`TRACED`].
+    Calls {
+        patched: bool,
+        reuse: bool,
+    },
+    Clock,
+}
+
+/// Operations, each with what its answer stands for.
+#[derive(Debug, Default)]
+pub struct Script(pub Vec<(Op, Option<Label>)>);
+
+impl Script {
+    pub(super) fn op(&mut self, op: Op) -> &mut Self {
+        self.0.push((op, None));
+        self
+    }
+
+    pub(super) fn bench(&mut self, op: BenchOp) -> &mut Self {
+        self.op(Op::Bench(op))
+    }
+
+    pub(super) fn labelled(&mut self, op: Op, label: Label) -> &mut Self {
+        self.0.push((op, Some(label)));
+        self
+    }
+}
+
+/// A machine and what it measures.
+#[derive(Debug)]
+pub struct Plan {
+    pub fs: Fs,
+    pub scenes: Vec<Scene>,
+    /// Whether the neighbour is measured, which takes a processor of its own.
+    pub neighbour: bool,
+    /// Whether the check itself is, which takes a kernel with a tracer.
+    pub check: bool,
+    effort: Effort,
+}
+
+impl Plan {
+    /// All that is measured on these filesystems: everything on the first, what shows their difference on the others.
+    #[must_use]
+    pub fn all(filesystems: &[Fs], effort: Effort, tracer: bool) -> Vec<Plan> {
+        let plan = |fs, scenes| Plan { fs, scenes, neighbour: false, check: false, effort };
+        let mut plans: Vec<_> = filesystems.iter().skip(1).map(|fs| plan(*fs, of_others(effort))).collect();
+        if let Some(first) = filesystems.first() {
+            plans.insert(0, Plan { check: tracer, ..plan(*first, of_first(effort)) });
+            plans.insert(1, Plan { neighbour: true, ..plan(*first, Vec::new()) });
+        }
+        plans
+    }
+
+    /// `modules` are where the initramfs has the patched one and the unpatched.
+    #[must_use]
+    pub fn script(&self, modules: [&str; 2]) -> Script {
+        let mut script = Script::default();
+        script.labelled(Op::Bench(BenchOp::Clock), Label::Clock).bench(BenchOp::LetDirty).op(Op::PauseWriteback);
+        script.op(Op::Attach { disk: DISK, on: Stack::Device });
+        script.op(Op::MountUpper { disk: DISK, options: String::new() }).op(mount(Mode::Volatile));
+        let numbered: Vec<_> = self.scenes.iter().enumerate().collect();
+        for along in numbered.chunk_by(|(_, one), (_, next)| one.axis == next.axis) {
+            for visit in 0..along.iter().map(|(_, scene)| scene.visits).max().unwrap_or_default() {
+                for (number, scene) in along {
+                    script.0.append(&mut scene.visit(*number, visit, modules).0);
+                }
+            }
+        }
+        if self.neighbour {
+            self.beside(&mut script);
+        }
+        if self.check {
+            self.trace(&mut script, modules);
+        }
+        script
+    }
+
+    pub(super) fn neighbour_seconds(&self) -> u32 {
+        self.effort.neighbour().1
+    }
+
+    /// In turn: nobody is stopped, and each way.
+    fn beside(&self, script: &mut Script) {
+        let (times, seconds) = self.effort.neighbour();
+        for _ in 0..times {
+            for way in [None, Some(Way::Reuse), Some(Way::Sync), Some(Way::Durable)] {
+                if way == Some(Way::Durable) {
+                    script.op(unmount()).op(forget()).op(mount(Mode::Durable));
+                }
+                let neighbour = BenchOp::Neighbour { disk: DISK, way, seconds, dirty: BESIDE_BYTES };
+                script.labelled(Op::Bench(neighbour), Label::Neighbour { way }).op(sync());
+                if way == Some(Way::Durable) {
+                    script.op(unmount()).op(mount(Mode::Volatile));
+                }
+            }
+        }
+    }
+
+    /// The first mount with the unpatched module and with the patched one, and then a reuse.
+    fn trace(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
+        let swap = |module: &str| BenchOp::SwapOverlay { module: module.to_string() };
+        let traced = |script: &mut Script, way, label| {
+            script.bench(BenchOp::Trace { function: TRACED.to_string() });
+            script.bench(BenchOp::Turn { disk: DISK, way, files: 0 });
+            script.labelled(Op::Bench(BenchOp::Traced), label);
+        };
+        for _ in 0..self.effort.rounds {
+            script.op(unmount()).bench(swap(unpatched));
+            traced(script, Way::First, Label::Calls { patched: false, reuse: false });
+            script.bench(swap(patched));
+            traced(script, Way::First, Label::Calls { patched: true, reuse: false });
+            script.op(forget()).op(mount(Mode::Volatile));
+            traced(script, Way::Reuse, Label::Calls { patched: true, reuse: true });
+        }
+    }
+}
+
+fn of_first(effort: Effort) -> Vec<Scene> {
+    use Way::{Durable, First, Plain, Rebuild, Reuse, Sync};
+    let (often, slow) = (effort.rounds, effort.slow());
+    let all = |rounds: usize, ways: &[Way]| ways.iter().map(|way| (*way, rounds)).collect::<Vec<_>>();
+    let side_by_side = if effort.quick { slow } else { often };
+    let busy = [all(often, &[Reuse, First]), all(side_by_side, &[Rebuild, Sync, Durable])].concat();
+    let swept = [all(often, &[Reuse, First]), all(slow, &[Sync, Durable])].concat();
+    let mut scenes = vec![
+        Scene::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
+        Scene::at(Axis::Busy, BUSY_BYTES, &busy),
+        Scene::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &all(often, &[Reuse])),
+    ];
+    for (axis, values) in [
+        (Axis::NeighbourDirty, effort.bytes()),
+        (Axis::OwnDirty, effort.bytes()),
+        (Axis::Files, effort.files()),
+        (Axis::Overlays, effort.overlays()),
+    ] {
+        scenes.extend(values.iter().map(|value| {
+            // Making the files of an upper again is what grows with them; the last step would only take long.
+            let rebuilt = axis == Axis::Files && *value <= 10_000;
+            let more = all(slow, if rebuilt { &[Rebuild] } else { &[] });
+            // Files must be made for each visit, which takes longer than all else.
+            let visits = if axis == Axis::Files { 2 } else { slow };
+            Scene { visits, ..Scene::at(axis, *value, &[swept.clone(), more].concat()) }
+        }));
+    }
+    scenes
+}
+
+fn of_others(effort: Effort) -> Vec<Scene> {
+    use Way::{Durable, First, Plain, Rebuild, Reuse, Sync};
+    let slow = effort.slow();
+    vec![
+        Scene::at(Axis::Idle, 0, &[(Reuse, effort.rounds), (First, effort.rounds), (Plain, slow), (Rebuild, slow)]),
+        Scene::at(
+            Axis::Busy,
+            BUSY_BYTES_OF_OTHERS,
+            &[(Reuse, effort.rounds), (First, effort.rounds), (Sync, slow), (Durable, slow)],
+        ),
+        Scene::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &[(Reuse, effort.rounds)]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const MODULES: [&str; 2] = ["/patched.ko", "/unpatched.ko"];
+
+    fn effort(quick: bool) -> Effort {
+        Effort { rounds: 30, quick }
+    }
+
+    fn visits(scene: &Scene) -> Vec<(Op, Option<Label>)> {
+        (0..scene.visits).flat_map(|visit| scene.visit(0, visit, MODULES).0).collect()
+    }
+
+    fn turns(script: &Script, number: usize, of: Way) -> usize {
+        let is =
+            |label: &Option<Label>| matches!(label, Some(Label::Turn { scene, way }) if *scene == number && *way == of);
+        script.0.iter().filter(|(_, label)| is(label)).count()
+    }
+
+    #[rstest]
+    #[case::whole(false)]
+    #[case::quick(true)]
+    fn every_way_is_measured_as_often_as_its_scene_says(#[case] quick: bool) {
+        for plan in Plan::all(&[Fs::Ext4, Fs::Xfs], effort(quick), true) {
+            let script = plan.script(MODULES);
+            for (number, scene) in plan.scenes.iter().enumerate() {
+                for (way, rounds) in &scene.ways {
+                    assert_eq!(turns(&script, number, *way), *rounds, "{way:?} in {scene:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn quick_measures_the_same_kinds_of_things() {
+        let kinds = |quick| {
+            let plans = Plan::all(&[Fs::Ext4], effort(quick), true);
+            let axes: std::collections::BTreeSet<_> =
+                plans.iter().flat_map(|plan| &plan.scenes).map(|scene| scene.axis).collect();
+            (axes, plans.iter().any(|plan| plan.neighbour), plans.iter().any(|plan| plan.check))
+        };
+        assert_eq!(kinds(true), kinds(false));
+    }
+
+    /// A way that syncs leaves nothing for the next.
+    #[test]
+    fn whoever_waits_for_the_disk_finds_as_much_dirty_as_the_scene_says() {
+        let plans = Plan::all(&[Fs::Ext4], effort(false), false);
+        for scene in plans.iter().flat_map(|plan| &plan.scenes).filter(|scene| scene.neighbour_dirty > 0) {
+            let mut dirty = false;
+            for (op, label) in visits(scene) {
+                match (&op, label) {
+                    (Op::Bench(BenchOp::Dirty { .. }), _) => dirty = true,
+                    (_, Some(Label::Turn { way, .. })) => {
+                        assert!(dirty, "{way:?} in {scene:?}");
+                        dirty = !matches!(way, Way::Sync | Way::Durable);
+                    }
+                    (Op::SyncUpperAfresh { .. }, _) => dirty = false,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_ways_changes() {
+        let scene = Scene::at(Axis::Idle, 0, &[(Way::Reuse, 2), (Way::First, 2)]);
+        let order: Vec<_> = visits(&scene).into_iter().filter_map(|(_, label)| label).collect();
+        let turn = |way| Label::Turn { scene: 0, way };
+        assert_eq!(order, [Way::Reuse, Way::First, Way::First, Way::Reuse].map(turn));
+    }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A bench as it is kept: every sample, and all that one must know to judge or repeat it. Reports are made from this alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+use vremount_wire::{Io, Neighbour, Turn, Way};
+
+use super::figures::{self, Goal, Ratio};
+use super::scene::Axis;
+use crate::error::Error;
+use crate::image::Fs;
+use crate::spread::Spread;
+use crate::tool;
+
+/// Fields are added, never changed; this counts what is.
+pub const SCHEMA: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub schema: u32,
+    /// The command line.
+    pub command: Vec<String>,
+    pub quick: bool,
+    pub rounds: usize,
+    pub host: Host,
+    pub kernel: Kernel,
+    pub executor: Executor,
+    pub disk: Disk,
+    /// What everything below is of, unless it says otherwise.
+    pub fs: Fs,
+    pub scenes: Vec<Comparison>,
+    pub neighbour: Vec<Beside>,
+    /// None where the kernel has no tracer, which `--config bench` gives it.
+    pub check: Option<Check>,
+    /// By name.
+    pub ratios: BTreeMap<String, Ratio>,
+    pub goals: Vec<Goal>,
+    /// What the kernel complained of meanwhile.
+    pub warnings: Vec<String>,
+}
+
+/// The machine that everything ran on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    pub processor: String,
+    pub processors: usize,
+    pub kernel: String,
+    /// Load average over a minute, when it began and when it ended: what else kept the processors busy.
+    pub load: [f64; 2],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    pub base: String,
+    pub series: String,
+    pub level: u8,
+    pub config: Option<String>,
+    /// `uname -r`.
+    pub release: String,
+    pub build_id: String,
+    pub patched_module_sha256: String,
+    /// Of the level before the series changes overlayfs.
+    pub unpatched_module_sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Executor {
+    pub name: String,
+    pub version: String,
+    /// Why this one.
+    pub why: String,
+    pub memory_mib: u32,
+    /// What the guest tells time by.
+    pub clock: String,
+}
+
+/// The disk below the upper filesystem.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Disk {
+    pub mb_per_s: u64,
+    pub mib: u64,
+    /// What it did in fact, when it was synced: another figure than the stated one says that the machine could not keep up.
+    pub measured_mb_per_s: Option<Spread>,
+}
+
+/// A scene and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub fs: Fs,
+    pub axis: Axis,
+    pub value: u64,
+    pub files: u32,
+    pub own_dirty: u64,
+    pub neighbour_dirty: u64,
+    pub overlays: u32,
+    pub ways: Vec<Samples>,
+    /// What the disk was asked to do from the first turn until long after the last; where it is only about reuse.
+    pub io: Option<Io>,
+}
+
+impl Comparison {
+    #[must_use]
+    pub fn of(&self, way: Way) -> Option<&Samples> {
+        self.ways.iter().find(|samples| samples.way == way)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Samples {
+    pub way: Way,
+    /// Milliseconds of whole turns.
+    pub ms: Spread,
+    /// In the order in which they were measured. Nanoseconds.
+    pub turns: Vec<Turn>,
+}
+
+impl Samples {
+    /// None of nothing.
+    #[must_use]
+    pub fn new(way: Way, turns: Vec<Turn>) -> Option<Self> {
+        Some(Samples { way, ms: Spread::of(turns.iter().map(milliseconds))?, turns })
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+pub fn milliseconds(turn: &Turn) -> f64 {
+    turn.nanoseconds() as f64 / 1e6
+}
+
+/// The neighbour while the container is stopped and started this way once a second, or not at all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    pub way: Option<Way>,
+    pub seconds: u32,
+    /// Of each look at it.
+    pub looks: Vec<Neighbour>,
+}
+
+impl Beside {
+    /// What it got done.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn fsyncs_per_second(&self) -> f64 {
+        let count: usize = self.looks.iter().map(|look| look.fsync.len()).sum();
+        count as f64 / (f64::from(self.seconds) * self.looks.len() as f64)
+    }
+}
+
+/// Nanoseconds of each mount in `ovl_fill_super`, by the kernel's own tracer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    pub unpatched_first: Vec<u64>,
+    pub patched_first: Vec<u64>,
+    pub patched_reuse: Vec<u64>,
+}
+
+impl Record {
+    /// # Errors
+    /// If it cannot be read or is none.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let record: Record = serde_json::from_str(&text)
+            .map_err(|cause| Error::Usage(format!("failed to understand {} as a bench: {cause}", path.display())))?;
+        Ok(record.worked_out())
+    }
+
+    /// With what its samples come to.
+    #[must_use]
+    pub fn worked_out(mut self) -> Self {
+        self.disk.measured_mb_per_s = figures::disk_speed(&self);
+        self.ratios = figures::ratios(&self);
+        self.goals = figures::goals(&self);
+        self
+    }
+
+    /// The text of the file.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Strings and numbers in structures always have a JSON form.
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// A scene of the filesystem that all was measured on.
+    #[must_use]
+    pub fn scene(&self, axis: Axis) -> Option<&Comparison> {
+        self.along(axis).next()
+    }
+
+    pub fn along(&self, axis: Axis) -> impl Iterator<Item = &Comparison> {
+        self.scenes.iter().filter(move |scene| scene.fs == self.fs && scene.axis == axis)
+    }
+}
+
+impl Host {
+    /// # Errors
+    /// If this is no Linux.
+    pub fn here() -> Result<Self, Error> {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").map_err(Error::io("read", "/proc/cpuinfo"))?;
+        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        Ok(Host {
+            processor: model.map_or("unknown", |(_, name)| name).to_string(),
+            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            kernel: tool::run("ask for the kernel's version", Command::new("uname").arg("-r"))?.trim().to_string(),
+            load: [load(), load()],
+        })
+    }
+
+    pub fn ended(&mut self) {
+        self.load[1] = load();
+    }
+}
+
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+impl Record {
+    /// Reuse takes 1 ms everywhere, syncfs 1 ms and one more for each step of an axis.
+    pub(super) fn toy() -> Self {
+        let turn = |ms: u64| Turn {
+            unmount: ms * 1_000_000,
+            between: 0,
+            mount: 0,
+            io: Io { writes: 0, bytes: 0, flushes: 0 },
+        };
+        let samples = |way, ms| Samples::new(way, vec![turn(ms); 3]);
+        let scene = |axis, value: u64, step: u64| Comparison {
+            fs: Fs::Ext4,
+            axis,
+            value,
+            files: 0,
+            own_dirty: 0,
+            neighbour_dirty: 0,
+            overlays: 1,
+            ways: [(Way::Reuse, 1), (Way::First, 1), (Way::Plain, 2), (Way::Sync, 1 + step), (Way::Durable, 1 + step)]
+                .into_iter()
+                .filter_map(|(way, ms)| samples(way, ms))
+                .collect(),
+            io: None,
+        };
+        let swept = Axis::SWEPT.into_iter().flat_map(|axis| (0..3).map(move |step| (axis, step << 20, step)));
+        let compared = [(Axis::Idle, 0, 0), (Axis::Busy, 512 << 20, 199)].into_iter();
+        let nowhere = String::new;
+        let record = Record {
+            schema: SCHEMA,
+            command: vec!["vremount".to_string(), "bench".to_string()],
+            quick: true,
+            rounds: 3,
+            host: Host { processor: nowhere(), processors: 1, kernel: nowhere(), load: [0.0; 2] },
+            kernel: Kernel {
+                base: "0".to_string(),
+                series: nowhere(),
+                level: 4,
+                config: None,
+                release: nowhere(),
+                build_id: nowhere(),
+                patched_module_sha256: nowhere(),
+                unpatched_module_sha256: nowhere(),
+            },
+            executor: Executor { name: nowhere(), version: nowhere(), why: nowhere(), memory_mib: 1, clock: nowhere() },
+            disk: Disk { mb_per_s: 200, mib: 1, measured_mb_per_s: None },
+            fs: Fs::Ext4,
+            scenes: compared.chain(swept).map(|(axis, value, step)| scene(axis, value, step)).collect(),
+            neighbour: vec![],
+            check: None,
+            ratios: BTreeMap::new(),
+            goals: Vec::new(),
+            warnings: Vec::new(),
+        };
+        record.worked_out()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_can_be_read_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), Record::toy().json()).unwrap();
+        assert_eq!(Record::read(file.path()).unwrap(), Record::toy());
+        fs::write(file.path(), "{}").unwrap();
+        assert!(Record::read(file.path()).is_err());
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One comparison: a world that stays the same, the ways that are compared in it, and the operations that do so.
+
+use serde::{Deserialize, Serialize};
+use vremount_wire::{BenchOp, Disk, Layers, Mode, Op, Via, Way, Whose};
+
+use super::plan::{Label, Script};
+
+const DISK: Disk = Disk::A;
+/// How long after the last turn something may still reach the disk because of it.
+const SETTLES_MS: u64 = 500;
+
+/// What is different from scene to scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Axis {
+    /// Nothing is dirty: what the ways cost themselves.
+    Idle,
+    /// A neighbour has dirty data; the value is its bytes.
+    Busy,
+    /// Only reuse, and what reaches the disk until long after it.
+    Quiet,
+    /// Dirty bytes of the container itself.
+    OwnDirty,
+    /// Dirty bytes of a neighbour on the same filesystem.
+    NeighbourDirty,
+    /// Files in the upper.
+    Files,
+    /// Overlays on the filesystem.
+    Overlays,
+}
+
+impl Axis {
+    /// Along which a cost may grow.
+    pub const SWEPT: [Axis; 4] = [Axis::OwnDirty, Axis::NeighbourDirty, Axis::Files, Axis::Overlays];
+}
+
+/// A world, and how often each way is measured in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scene {
+    pub axis: Axis,
+    pub value: u64,
+    pub files: u32,
+    pub own_dirty: u64,
+    pub neighbour_dirty: u64,
+    /// The container's own among them.
+    pub overlays: u32,
+    pub ways: Vec<(Way, usize)>,
+    /// How often it is come back to, to measure a part of all: in between the other places of its axis are measured, so that
+    /// a host that gets slower does not look like a cost that grows.
+    pub visits: usize,
+}
+
+/// A container that is there, with a hundred files.
+pub const USUAL_FILES: u32 = 100;
+
+impl Scene {
+    /// The usual world, but for what the axis says.
+    #[must_use]
+    pub fn at(axis: Axis, value: u64, ways: &[(Way, usize)]) -> Self {
+        let usual = Scene {
+            axis,
+            value,
+            files: USUAL_FILES,
+            own_dirty: 0,
+            neighbour_dirty: 0,
+            overlays: 1,
+            ways: ways.to_vec(),
+            visits: 1,
+        };
+        let count = || u32::try_from(value).unwrap_or(u32::MAX);
+        match axis {
+            Axis::Idle => usual,
+            Axis::Busy | Axis::Quiet | Axis::NeighbourDirty => Scene { neighbour_dirty: value, ..usual },
+            Axis::OwnDirty => Scene { own_dirty: value, ..usual },
+            Axis::Files => Scene { files: count(), ..usual },
+            Axis::Overlays => Scene { overlays: count(), ..usual },
+        }
+    }
+
+    /// Everything that a visit takes, on an upper filesystem that is mounted, with the container's overlay mounted before and after.
+    pub(super) fn visit(&self, number: usize, visit: usize, modules: [&str; 2]) -> Script {
+        let mut script = Script::default();
+        script.op(unmount()).op(Op::FreshUpper { disk: DISK });
+        script.bench(BenchOp::Fill { disk: DISK, files: self.files }).op(mount(Mode::Volatile));
+        if self.overlays > 1 {
+            script.bench(BenchOp::MountOthers { disk: DISK, count: self.overlays - 1 });
+        }
+        script.op(sync());
+        let mut dirty = false;
+        if self.axis == Axis::Quiet {
+            self.make_dirty(&mut script, &mut dirty);
+            script.op(Op::CountIo { disk: DISK });
+        }
+        let part = |rounds: usize| rounds * (visit + 1) / self.visits - rounds * visit / self.visits;
+        let rounds = self.ways.iter().map(|(_, rounds)| part(*rounds)).max().unwrap_or_default();
+        for round in 0..rounds {
+            // The few that leave nothing dirty come last, and nobody is always first.
+            let is_due = |(_, times): &&(Way, usize)| round + part(*times) >= rounds;
+            let mut ways: Vec<_> = self.ways.iter().filter(is_due).map(|(way, _)| *way).collect();
+            let places = ways.len().max(1);
+            ways.rotate_left((visit + round) % places);
+            for way in ways {
+                if way != Way::Plain {
+                    self.make_dirty(&mut script, &mut dirty);
+                }
+                self.turn(&mut script, way, Label::Turn { scene: number, way }, modules);
+                dirty &= !matches!(way, Way::Sync | Way::Durable | Way::Plain);
+            }
+        }
+        if self.axis == Axis::Quiet {
+            script.op(Op::Sleep { ms: SETTLES_MS }).labelled(Op::CountedIo { disk: DISK }, Label::Quiet);
+        }
+        if self.overlays > 1 {
+            script.bench(BenchOp::UnmountOthers { disk: DISK });
+        }
+        script.op(sync());
+        script
+    }
+
+    fn make_dirty(&self, script: &mut Script, dirty: &mut bool) {
+        if *dirty {
+            return;
+        }
+        for (whose, bytes) in [(Whose::Neighbour, self.neighbour_dirty), (Whose::Own, self.own_dirty)] {
+            if bytes > 0 {
+                script.bench(BenchOp::Dirty { disk: DISK, whose, bytes });
+            }
+        }
+        *dirty = true;
+    }
+
+    /// One turn, and around it what makes the way possible and takes it back.
+    fn turn(&self, script: &mut Script, way: Way, label: Label, [patched, unpatched]: [&str; 2]) {
+        let turn = Op::Bench(BenchOp::Turn { disk: DISK, way, files: self.files });
+        let swap = |module: &str| BenchOp::SwapOverlay { module: module.to_string() };
+        match way {
+            Way::Plain => {
+                // Its unmount syncs, and is to find nothing of the others'.
+                script.op(sync()).op(unmount()).bench(swap(unpatched)).labelled(turn, label);
+                script.bench(swap(patched)).op(forget()).op(mount(Mode::Volatile));
+            }
+            Way::Durable => {
+                script.op(unmount()).op(forget()).op(mount(Mode::Durable)).labelled(turn, label);
+                script.op(unmount()).op(mount(Mode::Volatile));
+            }
+            Way::Reuse | Way::Sync | Way::Rebuild | Way::First => {
+                script.labelled(turn, label);
+            }
+        }
+    }
+}
+
+pub(super) fn mount(mode: Mode) -> Op {
+    Op::MountOverlay { disk: DISK, layers: Layers::First, mode, via: Via::Mount, options: String::new() }
+}
+
+pub(super) fn unmount() -> Op {
+    Op::UnmountOverlay { disk: DISK, layers: Layers::First, lazy: false }
+}
+
+/// A marker that another module left, or that a durable mount would refuse.
+pub(super) fn forget() -> Op {
+    Op::RemoveMarker { disk: DISK }
+}
+
+pub(super) fn sync() -> Op {
+    Op::SyncUpperAfresh { disk: DISK }
+}

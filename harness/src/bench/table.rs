@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A bench for a terminal.
+
+use std::fmt::Write;
+
+use vremount_wire::Way;
+
+use super::figures::{Goal, Limit, axis_in_words, latency};
+use super::record::{Comparison, Record};
+use super::scene::Axis;
+
+/// The ways, in the order in which they are told.
+pub const WAYS: [Way; 6] = [Way::Reuse, Way::Sync, Way::Rebuild, Way::Durable, Way::First, Way::Plain];
+
+/// A way in words.
+#[must_use]
+pub fn way_in_words(way: Way) -> &'static str {
+    match way {
+        Way::Reuse => "reuse",
+        Way::Sync => "syncfs, remove marker",
+        Way::Rebuild => "rebuild the upper",
+        Way::Durable => "durable",
+        Way::First => "floor: first volatile mount",
+        Way::Plain => "floor: not volatile, unpatched",
+    }
+}
+
+/// All of it but the samples.
+#[must_use]
+pub fn table(record: &Record) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write_table(&mut text, record);
+    text
+}
+
+fn write_table(text: &mut String, record: &Record) -> std::fmt::Result {
+    let Record { kernel, executor, disk, .. } = record;
+    writeln!(
+        text,
+        "Linux {}, series {} at level {}, {}: {}",
+        kernel.base, kernel.series, kernel.level, executor.name, executor.why
+    )?;
+    writeln!(text, "one stop and start, milliseconds: median (quartiles) of n; the disk does {} MB/s", disk.mb_per_s)?;
+    for scene in &record.scenes {
+        writeln!(text, "\n{}", title(scene))?;
+        for samples in WAYS.iter().filter_map(|way| scene.of(*way)) {
+            let ms = samples.ms;
+            let name = way_in_words(samples.way);
+            writeln!(text, "  {name:32} {:9.2} ({:.2} to {:.2}) of {}", ms.median, ms.q1, ms.q3, ms.n)?;
+        }
+    }
+    if !record.neighbour.is_empty() {
+        writeln!(text, "\na neighbour's write and fsync beside it, milliseconds")?;
+        writeln!(text, "  {:32} {:>8} {:>8} {:>8} {:>8}", "", "p50", "p99", "max", "a second")?;
+    }
+    for beside in &record.neighbour {
+        let name = beside.way.map_or("nobody is stopped", way_in_words);
+        let at = |percent| latency(beside.looks.iter().map(|look| &look.fsync), percent).unwrap_or(f64::NAN);
+        let [p50, p99, max] = [50, 99, 100].map(at);
+        writeln!(text, "  {name:32} {p50:8.2} {p99:8.2} {max:8.2} {:8.0}", beside.fsyncs_per_second())?;
+    }
+    writeln!(text, "\nratios (quartiles)")?;
+    for (name, ratio) in &record.ratios {
+        writeln!(text, "  {name:34} {:9.3} ({:.3} to {:.3})", ratio.value, ratio.low, ratio.high)?;
+    }
+    writeln!(text, "\ngoals")?;
+    for goal in &record.goals {
+        writeln!(text, "  {}", goal_in_words(goal))?;
+    }
+    for warning in &record.warnings {
+        writeln!(text, "\nthe kernel complained: {warning}")?;
+    }
+    Ok(())
+}
+
+#[must_use]
+pub fn goal_in_words(goal: &Goal) -> String {
+    let (limit, what) = match goal.limit {
+        Limit::AtMost(limit) => (limit, "at most"),
+        Limit::AtLeast(limit) => (limit, "at least"),
+    };
+    let met = if goal.met { "met   " } else { "MISSED" };
+    let value = goal.value.map_or("not measured".to_string(), |value| format!("{value:.3}"));
+    format!("{met} {}: {value}, {what} {limit}", goal.name)
+}
+
+/// Where it was, and how much of what there was.
+fn title(scene: &Comparison) -> String {
+    let value = match scene.axis {
+        Axis::Idle => String::new(),
+        Axis::Files | Axis::Overlays => format!(": {}", scene.value),
+        Axis::Busy | Axis::Quiet | Axis::OwnDirty | Axis::NeighbourDirty => format!(": {} MiB", scene.value >> 20),
+    };
+    let what = match scene.axis {
+        Axis::Busy => axis_in_words(Axis::NeighbourDirty),
+        Axis::Quiet => "reuse alone, dirty bytes of a neighbour",
+        axis => axis_in_words(axis),
+    };
+    format!("{}, {what}{value}", scene.fs.name())
+}

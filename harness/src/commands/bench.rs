@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount bench`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Which;
+use crate::base::Level;
+use crate::bench::{Bench, Effort, Record, measure, table, write_docs};
+use crate::error::{Error, Exit};
+use crate::image::Fs;
+use crate::lab::{Lab, Order, Wanted};
+use crate::project::Project;
+use crate::report::Whole;
+
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// How often each way is measured side by side
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Less of everything, in two minutes: a look, not a proof
+    #[arg(long)]
+    quick: bool,
+    /// Upper filesystem; the first is measured in full, the others are compared; may be given more than once [default: all that
+    /// are on a disk; with --quick ext4]
+    #[arg(long, value_name = "NAME")]
+    fs: Vec<Fs>,
+    /// Write every sample to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write what was found, with plots, to this folder: cost.md
+    #[arg(long, value_name = "FOLDER")]
+    docs: Option<PathBuf>,
+    /// Measure nothing: take what an earlier run wrote with --json
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "tree", "level", "config", "rounds", "quick", "fs", "json"])]
+    from: Option<PathBuf>,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    let record = match &options.from {
+        Some(path) => Record::read(path)?,
+        None => measured(options)?,
+    };
+    print!("{}", table(&record));
+    if let Some(folder) = &options.docs {
+        write_docs(&record, folder)?;
+    }
+    Ok(if record.goals.iter().all(|goal| goal.met) { Exit::Holds } else { Exit::Broken })
+}
+
+fn measured(options: &Options) -> Result<Record, Error> {
+    let Options { which, rounds, quick, fs, json, .. } = options;
+    let file = json.as_deref().map(Whole::new).transpose()?;
+    let filesystems = match fs.as_slice() {
+        [] if *quick => vec![Fs::Ext4],
+        asked => asked.to_vec(),
+    };
+    let filesystems: Vec<_> = match filesystems.is_empty() {
+        true => Fs::ALL.into_iter().filter(|fs| fs.on_disk()).collect(),
+        false => filesystems,
+    };
+    if let Some(fs) = filesystems.iter().find(|fs| !fs.on_disk()) {
+        return Err(Error::Usage(format!("failed to measure on {}: it has no disk to wait for", fs.name())));
+    }
+    let project = Project::find()?;
+    let _cache = project.use_cache()?;
+    let base = which.base(&project)?;
+    let kernel = which.kernel(&base);
+    let lab =
+        Lab::new(&project, &Order { kernel, filesystems: &[], wanted: Wanted::Qemu, resume: false, shard: None })?;
+    let unpatched = crate::build::Wish { level: Level::DOCUMENTED, ..kernel };
+    let effort = Effort { rounds: usize::from(*rounds), quick: *quick };
+    let bench = Bench { project: &project, lab: &lab, unpatched, filesystems: &filesystems, effort };
+    let record = measure(&bench)?;
+    file.map_or(Ok(()), |file| file.write(&record.json()))?;
+    Ok(record)
+}
