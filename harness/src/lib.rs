@@ -16,6 +16,7 @@ pub mod claims;
 pub mod commands;
 pub mod digest;
 pub mod error;
+pub mod evidence;
 pub mod explore;
 pub mod fit;
 pub mod image;

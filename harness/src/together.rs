@@ -7,9 +7,10 @@ use std::time::Duration;
 use vremount_wire::{Op, Outcome, StepReport};
 
 use crate::claims::Step;
+use crate::evidence::{check, reports};
 use crate::image::Fs;
 use crate::machine::Times;
-use crate::prove::{Case, Part, Proof, Prover, check, reports};
+use crate::prove::{Case, Part, Proof, Prover};
 use crate::verdict::{Judgement, Verdict, judge};
 
 /// Proves claims on one filesystem, one after the other; none may need the host in between.

@@ -9,9 +9,10 @@ use vremount_wire::{Op, StepReport};
 
 use super::{Found, Plan, foretell};
 use crate::claims::{Act, Step};
+use crate::evidence::reports;
 use crate::image::Fs;
 use crate::machine::Run;
-use crate::prove::{Prover, reports};
+use crate::prove::Prover;
 use crate::together;
 use crate::transcript::{self, Title};
 use crate::verdict::{Judgement, Verdict};

@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::executor::Error;
+use super::limits::Limits;
 use super::qemu::Qemu;
-use super::run::{End, Limits, Run};
+use super::run::{End, Run};
 
 /// What runs guest code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,8 @@ use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use vremount_wire::{Backing, Shutdown};
 
-use super::run::{Limits, Run, watch};
+use super::limits::Limits;
+use super::run::{Run, watch};
 use crate::build::Arch;
 use crate::process::{Group, run_in_foreground};
 

@@ -4,6 +4,7 @@
 mod accel;
 mod console;
 mod executor;
+mod limits;
 mod qemu;
 mod run;
 mod tsc;
@@ -12,6 +13,7 @@ mod uml;
 pub use accel::{ACCEL_FILE, Accel, Choice, choose};
 pub use console::{Class, Sign, classify};
 pub use executor::{Boot, Error, Executor};
+pub use limits::Limits;
 pub use qemu::Qemu;
-pub use run::{End, Limits, Run, Times};
+pub use run::{End, Run, Times};
 pub use uml::Uml;

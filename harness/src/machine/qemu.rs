@@ -9,7 +9,7 @@ use vremount_wire::{Backing, Shutdown};
 
 use super::accel::Accel;
 use super::executor::{Boot, CHANNEL_FD, Error, Executor};
-use super::run::Limits;
+use super::limits::Limits;
 use super::tsc;
 use crate::build::Arch;
 

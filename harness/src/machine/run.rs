@@ -8,12 +8,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::sysinfo::sysinfo;
-use nix::unistd::{SysconfVar, sysconf};
 use vremount_wire::{Event, decode};
 
 use super::Boot;
 use super::console::{Class, Sign, classify};
+use super::limits::{Limits, slower_by_others};
 use crate::process::Group;
 
 /// How long a machine that said its last word may take to switch itself off.
@@ -22,35 +21,10 @@ const GRACE: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How much a machine may say on its console, and on its channel: a hundred times what a claim makes it say.
 const MOST_BYTES: u64 = 16 << 20;
-/// How many times as long machines may take at most because the host is busy.
-const MOST_BUSY: f64 = 8.0;
 /// How many chunks wait to be read before the machine has to.
 const BACKLOG: usize = 64;
 /// How much of the console a run keeps.
 const TAIL_BYTES: usize = 64 * 1024;
-
-/// The two clocks of a machine.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Longest time in which neither console nor channel says anything.
-    pub silence: Duration,
-    /// Longest time from start to end.
-    pub total: Duration,
-}
-
-impl Limits {
-    /// For a kernel that may take so many times as long.
-    #[must_use]
-    pub fn times(self, slower: u32) -> Self {
-        Limits { silence: self.silence * slower, total: self.total * slower }
-    }
-
-    /// For a guest that also sleeps for so long, which may cost no time at all.
-    #[must_use]
-    pub fn and_sleeping(self, time: Duration) -> Self {
-        Limits { silence: self.silence + time, total: self.total + time }
-    }
-}
 
 /// How a machine ended. Only the first two say anything about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,13 +159,6 @@ pub fn watch(
     };
     run.console_tail = String::from_utf8_lossy(&tail).into_owned();
     run
-}
-
-/// How many times as long a machine takes now for want of a core, by the load of the host.
-fn slower_by_others() -> f64 {
-    let load = sysinfo().map_or(0.0, |info| info.load_average().0);
-    let cores = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten().unwrap_or(1);
-    (load / cores as f64).clamp(1.0, MOST_BUSY)
 }
 
 /// Readers of their own, which end with the streams; nobody waits for them, since a stream may be held open by a

@@ -15,7 +15,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use vremount_wire::{Backing, Shutdown};
 
 use super::executor::{Boot, CHANNEL_FD, Executor};
-use super::run::Limits;
+use super::limits::Limits;
 use crate::build::Arch;
 use crate::tool;
 

@@ -7,10 +7,11 @@ use std::fs;
 use vremount_wire::{Event, Filesystem, Program, Work};
 
 use crate::error::Error;
+use crate::evidence::complaint;
 use crate::image::{self, Initramfs, MODULE_PATH};
 use crate::lab::Lab;
 use crate::machine::{Boot, End};
-use crate::prove::{MEMORY_MIB, complaint};
+use crate::prove::MEMORY_MIB;
 use crate::verdict::Verdict;
 
 /// A script starts a process for nearly all that it does, and a guest that only makes system calls does not.
