@@ -92,7 +92,7 @@ fn settings(fs: Fs) -> String {
 pub fn find_reason() -> String {
     let quoted = |words: &str| words.replace('\'', "'\\''");
     let cases = Reason::words()
-        .map(|(words, reason)| format!("    *'overlayfs: '*'{}'*) reason='{reason}' ;;\n", quoted(words)));
+        .map(|(words, reason)| format!("    *'overlay'*': '*'{}'*) reason='{reason}' ;;\n", quoted(words)));
     let cases: String = cases.collect();
     format!(
         "# The reason that a line of the kernel log states, if it does.\nfind_reason() {{\n    case $1 in\n{cases}    *) reason='' ;;\n    esac\n}}"

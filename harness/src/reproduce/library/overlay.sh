@@ -8,7 +8,7 @@ overlay() {
     case $2 in first) at=$top/merged/$1 ;; *) at=$top/merged/$1-$2 ;; esac
     from=$top/$3/$1
     case $2 in
-    lower) data=lowerdir=$top/lower:$top/lowers/1${4:+,$4} ;;
+    lower) data=lowerdir=$from/upper:$top/lower${4:+,$4} ;;
     *) data=lowerdir=$top/lower,upperdir=$from/upper$layers,workdir=$from/work$layers${4:+,$4} ;;
     esac
     [ -d "$at" ] || must mkdir -p "$at"
