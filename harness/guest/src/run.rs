@@ -232,6 +232,10 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    pub fn is_writing(&self) -> bool {
+        self.writer.is_some()
+    }
+
     /// Lets what never ends by itself have the machine until that ends; returns at once if there is nothing, or it failed.
     pub fn wait_for_writer(&mut self) -> Result<(), Failure> {
         let ended = self.writer.take().map(JoinHandle::join);
