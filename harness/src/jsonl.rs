@@ -53,6 +53,15 @@ impl Lines {
     }
 }
 
+/// The first thing in which a header of a log is not as another.
+#[must_use]
+pub fn first_difference<T: Serialize>(ours: &T, theirs: &T) -> Option<String> {
+    // Strings and numbers in structures always have a JSON form.
+    let value = |header: &T| serde_json::to_value(header).unwrap_or_default();
+    let (ours, theirs) = (value(ours), value(theirs));
+    ours.as_object()?.iter().find(|(key, ours)| theirs.get(key) != Some(ours)).map(|(key, _)| key.clone())
+}
+
 /// How many bytes the lines are that are whole.
 #[must_use]
 pub fn whole(text: &[u8]) -> usize {

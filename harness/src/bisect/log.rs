@@ -74,7 +74,7 @@ impl Log {
             no(format!("line {} of {} is none that a bisection writes: {why}", line + 1, path.display()))
         };
         let found: Header = serde_json::from_slice(first).map_err(|why| not_understood(0, why))?;
-        if let Some(what) = differs(header, &found) {
+        if let Some(what) = jsonl::first_difference(header, &found) {
             return Err(no(format!("the bisection in {} is another, its {what:?} differs", path.display())));
         }
         let steps = lines.map(|(place, line)| serde_json::from_slice(line).map_err(|why| not_understood(place, why)));
@@ -99,14 +99,6 @@ impl Log {
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
-}
-
-/// The first thing in which another is different.
-fn differs(ours: &Header, theirs: &Header) -> Option<String> {
-    // Strings and numbers in structures always have a JSON form.
-    let value = |header: &Header| serde_json::to_value(header).unwrap_or_default();
-    let (ours, theirs) = (value(ours), value(theirs));
-    ours.as_object()?.iter().find(|(key, ours)| theirs.get(key) != Some(ours)).map(|(key, _)| key.clone())
 }
 
 #[cfg(test)]

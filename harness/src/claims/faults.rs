@@ -36,6 +36,7 @@ fn write_to_upper() -> Op {
 const UNREADABLE: Want = Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable };
 /// Ways of ext4 to take no more writes after an error, other than to become read-only.
 const STOPS_OTHERWISE: &[Feature] = &[Feature::QuietReadOnly, Feature::ErrorsShutDown, Feature::EmergencyReadOnly];
+const GO_ON_WHEN_FULL: &[Fs] = &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs];
 const NO_JOURNAL: &str = "has no journal that must be written to go on";
 
 fn windows() -> Vec<Claim> {
@@ -123,10 +124,7 @@ fn full() -> Vec<Claim> {
             4,
             full(Script::on_upper(), Fault::NoSpace).run(writable()).refuses_for_error(),
         )
-        .only(
-            &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs],
-            "cannot write its journal either, and is read-only then",
-        ),
+        .only(GO_ON_WHEN_FULL, "cannot write its journal either, and is read-only then"),
         claim(
             "no-space-below-a-journal",
             "An upper that found no space for its journal is read-only, and refused for that",
@@ -173,10 +171,7 @@ fn full() -> Vec<Claim> {
             4,
             full(thin(), Fault::PoolFull).run(writable()).refuses_for_error(),
         )
-        .only(
-            &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs],
-            "cannot write its journal either, and is read-only then",
-        ),
+        .only(GO_ON_WHEN_FULL, "cannot write its journal either, and is read-only then"),
     ]
 }
 

@@ -50,7 +50,7 @@ impl Log {
             }
             Err(cause) => return Err(Error::io("read", &path)(cause)),
         };
-        if let Some(what) = plan.differs_in(&results.plan) {
+        if let Some(what) = jsonl::first_difference(plan, &results.plan) {
             return Err(no(format!("the run in {} is another, its {what:?} differs", folder.display())));
         }
         let lines = Lines::go_on(&path, whole)?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{NotRun, Outcome, Plan, Planned, Results};
 use crate::claims;
 use crate::error::Error;
+use crate::jsonl::first_difference;
 use crate::shard::Shard;
 
 /// Runs on different bases and executors.
@@ -94,7 +95,7 @@ fn joined(parts: Vec<(PathBuf, Results)>) -> Result<Option<Results>, Error> {
             None => whole = Some((folder, part)),
             Some((first, whole)) => {
                 let alike = |plan: &Plan| Plan { shard: None, cases: Vec::new(), ..plan.clone() };
-                if let Some(what) = alike(&whole.plan).differs_in(&alike(&part.plan)) {
+                if let Some(what) = first_difference(&alike(&whole.plan), &alike(&part.plan)) {
                     let (first, folder) = (first.display(), folder.display());
                     let why = format!("{first} and {folder} are no parts of one run, their {what:?} differs");
                     return Err(Error::Usage(format!("failed to merge {}: {why}", whole.plan.title())));

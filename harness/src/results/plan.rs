@@ -80,15 +80,6 @@ impl Plan {
         })
     }
 
-    /// The first thing in which another is different.
-    #[must_use]
-    pub fn differs_in(&self, other: &Plan) -> Option<String> {
-        // Strings and numbers in structures always have a JSON form.
-        let value = |plan: &Plan| serde_json::to_value(plan).unwrap_or_default();
-        let (ours, theirs) = (value(self), value(other));
-        ours.as_object()?.iter().find(|(key, ours)| theirs.get(key) != Some(ours)).map(|(key, _)| key.clone())
-    }
-
     /// In words.
     #[must_use]
     pub fn title(&self) -> String {
