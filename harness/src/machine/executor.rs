@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every way of running a machine has in common.
 
-use std::io::{self, PipeReader};
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use command_fds::{CommandFdExt, FdMapping};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::termios::{SetArg, tcgetattr, tcsetattr};
 use vremount_wire::{Backing, Shutdown};
 
@@ -18,6 +18,9 @@ use crate::process::{Group, run_in_foreground};
 
 /// The machine's end of the channel.
 pub(super) const CHANNEL_FD: i32 = 3;
+
+/// What a user may have a pipe hold.
+const PIPE_BYTES: i32 = 1 << 20;
 
 /// Why no machine can be run.
 #[derive(Debug, thiserror::Error)]
@@ -116,13 +119,22 @@ pub trait Executor: Sync {
 }
 
 /// The machine, its console, and our end of its channel. What its program has to say is part of the console.
-fn start<E: Executor + ?Sized>(executor: &E, boot: &Boot<'_>) -> io::Result<(Group, PipeReader, UnixStream)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let (console, output) = io::pipe()?;
+fn start<E: Executor + ?Sized>(executor: &E, boot: &Boot<'_>) -> io::Result<(Group, PipeReader, PipeReader)> {
+    let (channel, theirs) = pipe()?;
+    let (console, output) = pipe()?;
     let mut command = executor.command(boot);
     executor.connect(&mut command);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let mapping = FdMapping { parent_fd: OwnedFd::from(theirs), child_fd: CHANNEL_FD };
     command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
-    Ok((Group::start(&mut command)?, console, ours))
+    Ok((Group::start(&mut command)?, console, channel))
+}
+
+/// A machine on User Mode Linux is interrupted when there is room again where it writes, and that is at a time of the host. A
+/// pipe tells it so only after it was full, a socket each time we read from it; and a large one is never full.
+fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
+    let (ours, theirs) = io::pipe()?;
+    // Without it the machine runs as well, and repeats itself unless we are very slow.
+    let _ = fcntl(&theirs, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+    Ok((ours, theirs))
 }

@@ -99,7 +99,7 @@ impl Executor for Qemu {
     }
 
     fn connect(&self, command: &mut Command) {
-        command.arg("-chardev").arg(format!("socket,id=wire,fd={CHANNEL_FD}"));
+        command.arg("-chardev").arg(format!("file,id=wire,path=/dev/fd/{CHANNEL_FD}"));
         command.args(["-device", "virtserialport,chardev=wire,name=vremount", "-serial", "stdio"]);
     }
 

@@ -19,7 +19,9 @@ use super::limits::Limits;
 use crate::build::Arch;
 use crate::tool;
 
-const KERNEL_ARGS: [&str; 4] = ["panic=-1", "oops=panic", "con=null", "ssl=null"];
+/// Without random addresses the guest's programs take the same pages each time: when memory is short, that is seen in what its
+/// kernel does, and when.
+const KERNEL_ARGS: [&str; 5] = ["panic=-1", "oops=panic", "con=null", "ssl=null", "norandmaps"];
 
 /// Room for this many machines' memory is room for all that run side by side: few use all of theirs.
 const MACHINES: u64 = 4;
