@@ -23,7 +23,7 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore bisect reproduce test test-debug check-series bench bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore mutants bisect reproduce test test-debug check-series bench bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,6 +43,9 @@ matrix: deps ## prove them on all BASES and executors, in one table
 
 explore: deps ## boot it and compare it with the model, over 10,000 sequences of operations
 	@$(CARGO_RUN) explore $(CHOICE) --executor $(EXECUTOR) $(ARGS)
+
+mutants: deps ## try wrong versions of the series, each of which a claim must tell from the right one
+	@$(CARGO_RUN) mutants --base '$(BASE)' --executor $(EXECUTOR:auto=uml) $(ARGS)
 
 bisect: deps ## find the commit of TREE, or the release, that broke a claim: GOOD, BAD or RELEASES
 	@$(CARGO_RUN) bisect $(if $(RELEASES),--releases '$(RELEASES)',--tree '$(TREE)' --good '$(GOOD)' --bad '$(BAD)') \

@@ -88,7 +88,7 @@ pub fn check(project: &Project, base: &Base) -> Result<Vec<Finding>, build::Erro
     fs::create_dir_all(&objects).map_err(build::Error::io("create", &objects))?;
     let pristine = source::obtain(project, &base.source)?;
     series::work_tree(&pristine, &tree)?;
-    let series = build::series(project, base, Arch::Um)?;
+    let series = build::series(project, base, Arch::Um, None)?;
     let checker =
         Checker { project, base, pristine: &pristine, series: &series, tree: &tree, objects: &objects, log: &log };
     let mut findings = checker.applies()?;

@@ -216,9 +216,10 @@ pub fn runs(project: &Project, workspace: Option<&str>) -> PathBuf {
 pub fn folder(project: &Project, order: &Order<'_>, on: &str) -> PathBuf {
     let shard =
         order.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
-    let Wish { base, level, fragment, workspace } = order.kernel;
+    let Wish { base, level, fragment, workspace, .. } = order.kernel;
     let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
     let runs = runs(project, workspace);
+    let runs = order.kernel.mutant_name().map_or(runs.clone(), |name| runs.join("mutants").join(name));
     runs.join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
 }
 

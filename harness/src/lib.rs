@@ -26,6 +26,7 @@ pub mod lanes;
 pub mod machine;
 pub mod matrix;
 pub mod model;
+pub mod mutants;
 pub mod pin;
 mod process;
 pub mod progress;

@@ -36,7 +36,7 @@ impl<'a> Job<'a> {
     }
 
     fn kernel(self) -> Wish<'a> {
-        Wish { base: self.base, level: Level::FULL, fragment: None, workspace: None }
+        Wish { base: self.base, level: Level::FULL, fragment: None, workspace: None, mutant: None }
     }
 }
 

@@ -142,6 +142,7 @@ fn the_fourth_patch_is_about_writeback_errors() {
             "changed-errseq",
             "error-while-mounts-race",
             "error-during-reuse",
+            "error-during-first-mount",
             "error-while-mounted",
             "error-after-unmount",
             "error-unseen",

@@ -50,7 +50,7 @@ impl World {
         let base = Base::find(&checkout(), None).unwrap();
         let kernel = build::kernel(
             &project,
-            &Wish { base: &base, level: Level::FULL, fragment: None, workspace: None },
+            &Wish { base: &base, level: Level::FULL, fragment: None, workspace: None, mutant: None },
             Arch::Um,
         )
         .unwrap();

@@ -65,7 +65,8 @@ impl Examiner<'_> {
             Source::Git(git) => Some(workspace(&git.git)),
             Source::Package(_) | Source::Tarball(_) => None,
         };
-        let kernel = Wish { base, level: Level::FULL, fragment: config.as_deref(), workspace: workspace.as_deref() };
+        let (fragment, workspace) = (config.as_deref(), workspace.as_deref());
+        let kernel = Wish { base, level: Level::FULL, fragment, workspace, mutant: None };
         let order = Order { kernel, filesystems: &filesystems, wanted: *executor, resume: false, shard: None };
         let how = results::How { faults: true, twice: false, fresh: false };
         let mut runs = Vec::new();

@@ -147,6 +147,16 @@ pub struct Wish<'a> {
     /// Work tree and objects that it shares with others of one history, which are built one after the other: what two of them
     /// have in common is built once, and only the level that is wanted.
     pub workspace: Option<&'a str>,
+    /// A diff on top of the series, part of level 4, that makes it wrong.
+    pub mutant: Option<&'a Path>,
+}
+
+impl Wish<'_> {
+    /// What people call the mutant: its file, without the end.
+    #[must_use]
+    pub fn mutant_name(&self) -> Option<String> {
+        Some(self.mutant?.file_stem()?.to_string_lossy().into_owned())
+    }
 }
 
 /// The kernel, with the modules of all levels it serves. What is in the cache is not built again.
@@ -162,7 +172,7 @@ pub fn kernel(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Kernel, 
 /// # Errors
 /// As for the same.
 pub fn timed(project: &Project, wish: &Wish<'_>, arch: Arch, clock: &mut Clock) -> Result<Kernel, Error> {
-    let series = series(project, wish.base, arch)?;
+    let series = series(project, wish.base, arch, wish.mutant)?;
     let plan = Plan::new(project, wish, arch, &series)?;
     clock.was(KEY);
     if !plan.is_built() {
@@ -180,15 +190,14 @@ pub fn timed(project: &Project, wish: &Wish<'_>, arch: Arch, clock: &mut Clock) 
 /// # Errors
 /// If the kernel was not built here, or does not build now.
 pub fn bare(project: &Project, wish: &Wish<'_>, arch: Arch, kernel: &Kernel) -> Result<Duration, Error> {
-    let base = wish.base;
-    let series = series(project, base, arch)?;
+    let series = series(project, wish.base, arch, wish.mutant)?;
     let plan = Plan::new(project, wish, arch, &series)?;
     let tree = plan.store.source();
-    series.check_out(&source::obtain(project, &base.source)?, &tree, plan.levels[0])?;
+    series.check_out(&source::obtain(project, &wish.base.source)?, &tree, plan.levels[0])?;
     let objects = tempfile::tempdir_in(&project.cache).map_err(Error::io("create a folder in", &project.cache))?;
     let config = objects.path().join(".config");
     std::fs::copy(&kernel.config, &config).map_err(Error::io("copy", &kernel.config))?;
-    let make = make::Make::new(base, arch, &tree, objects.path(), plan.store.log());
+    let make = make::Make::new(wish.base, arch, &tree, objects.path(), plan.store.log());
     let started = Instant::now();
     make.run("the same kernel by make alone", &[arch.image_target(), "modules"])?;
     Ok(started.elapsed())
@@ -208,19 +217,19 @@ pub const KEEP: &str = "keeping it";
 /// # Errors
 /// If a source that is not pinned by its content cannot be had, or the series cannot be read.
 pub fn key(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<String, Error> {
-    let series = series(project, wish.base, arch)?;
+    let series = series(project, wish.base, arch, wish.mutant)?;
     let plan = Plan::new(project, wish, arch, &series)?;
     Ok(format!("{}-{}", plan.store.key(), plan.module_state(wish.level)))
 }
 
-/// The series of a base, on top of the fixes that an architecture needs.
+/// The series of a base, on the fixes that an architecture needs, with what is on top of it.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn series(project: &Project, base: &Base, arch: Arch) -> Result<Series, series::Error> {
+pub fn series(project: &Project, base: &Base, arch: Arch, on_top: Option<&Path>) -> Result<Series, series::Error> {
     let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
     let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
-    Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries)
+    Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries, on_top)
 }
 
 /// What has to be there in the end.
@@ -237,7 +246,7 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn new(project: &Project, wish: &Wish<'a>, arch: Arch, series: &'a Series) -> Result<Self, Error> {
-        let Wish { base, level, fragment, workspace } = *wish;
+        let Wish { base, level, fragment, workspace, .. } = *wish;
         let levels = match level {
             Level::FULL if base.carries == Carries::ItsOwn => vec![Level::FULL],
             _ if base.carries == Carries::ItsOwn => return Err(Error::OneLevel { base: base.name.clone(), level }),
@@ -268,7 +277,9 @@ impl<'a> Plan<'a> {
         let fragment = self.wish.fragment.map(|name| format!("-{name}")).unwrap_or_default();
         let pristine = if self.wish.level == Level::PRISTINE { "-pristine" } else { "" };
         let name = self.wish.workspace.unwrap_or(&self.wish.base.name);
-        root.join("target/kernel").join(name).join(format!("{}{fragment}{pristine}", self.arch.name()))
+        let kernels = root.join("target/kernel").join(name);
+        let folder = self.wish.mutant_name().map_or(kernels.clone(), |name| kernels.join("mutants").join(name));
+        folder.join(format!("{}{fragment}{pristine}", self.arch.name()))
     }
 
     /// A module is named after its patches or its source, so that one that changed gives a new one.

@@ -60,6 +60,14 @@ pub fn claims() -> Vec<Claim> {
             (0..READS).fold(Script::on_upper(), error_during),
         )
         .only(READS_IN_MOUNTS, NO_READS),
+        claim(
+            "error-during-first-mount",
+            "An error during the first volatile mount, before there is a checkpoint, refuses every reuse",
+            ERRSEQ,
+            4,
+            error_during_first(Script::on_upper()),
+        )
+        .only(READS_IN_MOUNTS, NO_READS),
     ]
 }
 
@@ -93,5 +101,25 @@ fn error_during(script: Script, reads: u64) -> Script {
         .given(SYNC, Want::Fails(EIO))
         .still_writable()
         .given(unmount(Layers::First), Want::Whatever)
+        .refuses_for_error()
+}
+
+/// The same for the first mount of an upper that has files. What is dirty keeps the way to it in memory: the mount's reads
+/// are those of its work directory, and the error comes after the first of them.
+fn error_during_first(script: Script) -> Script {
+    script
+        .run(Op::FreshUpper { disk: Disk::A })
+        .run(lost())
+        .forget()
+        .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
+        .run(lost())
+        .run(Op::DropCaches)
+        .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) * 3 / 2 })
+        .given(overlay(Disk::A, Volatile, Via::Mount), Want::Mounted)
+        .given(Op::HasEnded, Want::Done)
+        .given(Op::Join, Want::Fails(EIO))
+        .given(SYNC, Want::Fails(EIO))
+        .still_writable()
+        .unmount()
         .refuses_for_error()
 }

@@ -12,6 +12,7 @@ mod claims;
 mod explore;
 mod kernel;
 mod matrix;
+mod mutants;
 mod report;
 mod reproduce;
 mod shell;
@@ -55,6 +56,14 @@ enum Command {
     ///
     /// Exit codes: 0 all agree, 1 kernel and model differ, 2 bad usage, 125 cannot tell.
     Explore(explore::Options),
+    /// Try wrong versions of the series, each of which a claim must tell from the right one
+    ///
+    /// A mutant is a diff on top of the series. Its module is built and the claims are proved with it: one that is broken kills it.
+    /// First those on ext4; what outlives them is explored, and proved on all other filesystems. A mutant that nobody can tell
+    /// from the right series says why, and must not be killed.
+    ///
+    /// Exit codes: 0 all are killed or argued, 1 one survived, 2 bad usage, 125 cannot tell.
+    Mutants(mutants::Options),
     /// Find the commit, or the release, from which on a claim is broken
     ///
     /// `git bisect` in a repository of its own: checkout, index, refs and bisections of the tree are never touched. The series that
@@ -118,6 +127,7 @@ impl Cli {
             Command::Verify(options) => verify::run(&options),
             Command::Matrix(options) => matrix::run(&options),
             Command::Explore(options) => explore::run(&options),
+            Command::Mutants(options) => mutants::run(&options),
             Command::Bisect(options) => bisect::run(&options),
             Command::Step(options) => step::run(&options),
             Command::Report(options) => report::run(&options),
@@ -159,6 +169,6 @@ impl Which {
     }
 
     fn kernel<'a>(&'a self, base: &'a Base) -> Wish<'a> {
-        Wish { base, level: self.level, fragment: self.config.as_deref(), workspace: None }
+        Wish { base, level: self.level, fragment: self.config.as_deref(), workspace: None, mutant: None }
     }
 }

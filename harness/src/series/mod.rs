@@ -18,7 +18,8 @@ use crate::tool;
 
 pub use trial::{Misfit, Trial};
 
-/// What is done to a tree, in order: patches that it carries are taken out, fixes applied, then the patches of a folder.
+/// What is done to a tree, in order: patches that it carries are taken out, fixes applied, then the patches of a folder, and
+/// what comes on top of them.
 #[derive(Debug)]
 pub struct Series {
     steps: Vec<Step>,
@@ -29,9 +30,18 @@ pub struct Series {
 #[derive(Debug)]
 struct Step {
     patch: PathBuf,
-    take_out: bool,
+    how: How,
     /// Hash over this step and all before it.
     state: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    TakeOut,
+    /// As it was mailed.
+    Apply,
+    /// A diff that nobody mails.
+    OnTop,
 }
 
 /// Why a level could not be reached.
@@ -57,25 +67,27 @@ impl Error {
 }
 
 impl Series {
-    /// The series in a folder: `0001-*.patch` and so on, without the cover letter; on top of `fixes`.
+    /// The series in a folder: `0001-*.patch` and so on, without the cover letter; on top of `fixes`. What is `on_top` of it is
+    /// part of the highest level.
     ///
     /// # Errors
     /// If a patch is missing or cannot be read.
-    pub fn read(folder: &Path, fixes: &[PathBuf], carries: Carries) -> Result<Self, Error> {
+    pub fn read(folder: &Path, fixes: &[PathBuf], carries: Carries, on_top: Option<&Path>) -> Result<Self, Error> {
         let patches = if carries == Carries::ItsOwn { Vec::new() } else { patches(folder)? };
         let carried = if let Carries::First(count) = carries { usize::from(count) } else { 0 };
-        let out = patches.iter().take(carried).rev().map(|path| (path.clone(), true));
-        let before: Vec<_> = out.chain(fixes.iter().map(|path| (path.clone(), false))).collect();
+        let out = patches.iter().take(carried).rev().map(|path| (path.clone(), How::TakeOut));
+        let before: Vec<_> = out.chain(fixes.iter().map(|path| (path.clone(), How::Apply))).collect();
         let count = before.len();
+        let on_top = on_top.map(|path| (path.to_path_buf(), How::OnTop));
         let mut hash = Sha256::new();
         let mut steps = Vec::new();
-        for (patch, take_out) in before.into_iter().chain(patches.into_iter().map(|path| (path, false))) {
-            if take_out {
+        for (patch, how) in before.into_iter().chain(patches.into_iter().map(|path| (path, How::Apply))).chain(on_top) {
+            if how == How::TakeOut {
                 hash.update("take out");
             }
             hash.update(fs::read(&patch).map_err(unreadable(&patch))?);
             let state = digest::short(hash.clone());
-            steps.push(Step { patch, take_out, state });
+            steps.push(Step { patch, how, state });
         }
         Ok(Series { steps, before: count })
     }
@@ -88,7 +100,10 @@ impl Series {
 
     /// How many steps make a level.
     fn count(&self, level: Level) -> usize {
-        (self.before + usize::from(level.number())).min(self.steps.len())
+        match level {
+            Level::FULL => self.steps.len(),
+            _ => (self.before + usize::from(level.number())).min(self.steps.len()),
+        }
     }
 
     /// Brings a work tree of the repository to the level. Files that are the same there and where it was before are left
@@ -200,24 +215,30 @@ fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
 
 impl Step {
     fn apply(&self, tree: &Path) -> Result<(), Error> {
-        let args: &[&str] = match self.take_out {
-            false => &["am", "--quiet", "--no-3way", "--committer-date-is-author-date"],
-            true => &["apply", "--index", "--reverse"],
+        let args: &[&str] = match self.how {
+            How::Apply => &["am", "--quiet", "--no-3way", "--committer-date-is-author-date"],
+            How::TakeOut => &["apply", "--index", "--reverse"],
+            How::OnTop => &["apply", "--index"],
         };
-        match tool::run("apply a patch", in_tree(tree, args).arg(&self.patch)) {
-            Ok(_) if self.take_out => {
-                let message = format!("Take out {}", self.patch.file_name().unwrap_or_default().display());
+        let name = self.patch.file_name().unwrap_or_default().display();
+        let message = match self.how {
+            How::Apply => None,
+            How::TakeOut => Some(format!("Take out {name}")),
+            How::OnTop => Some(format!("On top: {name}")),
+        };
+        match (tool::run("apply a patch", in_tree(tree, args).arg(&self.patch)), message) {
+            (Ok(_), Some(message)) => {
                 tool::run("commit a tree", &mut in_tree(tree, ["commit", "--quiet", "--message", &message]))?;
                 Ok(())
             }
-            Ok(_) => Ok(()),
-            Err(tool::Error::Failed { output, .. }) => {
-                if !self.take_out {
+            (Ok(_), None) => Ok(()),
+            (Err(tool::Error::Failed { output, .. }), _) => {
+                if self.how == How::Apply {
                     tool::run("give up a patch", &mut in_tree(tree, ["am", "--abort"]))?;
                 }
                 Err(Error::DoesNotApply { patch: self.patch.clone(), output })
             }
-            Err(error) => Err(error.into()),
+            (Err(error), _) => Err(error.into()),
         }
     }
 }

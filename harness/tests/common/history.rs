@@ -58,7 +58,7 @@ impl Repository {
     /// The commit with all of the series on top of that.
     pub fn with_series(&self) -> String {
         let base = Base::find(&checkout(), None).unwrap();
-        let series = Series::read(&checkout().join("patches").join(base.series), &[], Carries::Nothing).unwrap();
+        let series = Series::read(&checkout().join("patches").join(base.series), &[], Carries::Nothing, None).unwrap();
         let tag = series.reach(&self.pristine, Level::FULL).unwrap();
         let output = git(&self.pristine.repository, ["rev-parse", &format!("{tag}^{{commit}}")]).output().unwrap();
         super::stdout(&output).trim().to_string()

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What became of a mutant.
+
+use serde::Serialize;
+
+use super::Mutant;
+use crate::explore::Found;
+use crate::image::Fs;
+use crate::results::Record;
+use crate::verdict::Verdict;
+
+/// What can be said of a mutant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ruling {
+    Killed,
+    /// Nothing kills it, and it says why that is so.
+    Argued,
+    /// Nothing kills it.
+    Survived,
+    /// It says that nothing can kill it, and something did.
+    ArguedInVain,
+    /// It was not built, or did not run.
+    CannotTell,
+}
+
+/// What tells a mutant from the right series.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Killer {
+    /// A claim, or a sequence of an exploration.
+    pub name: String,
+    pub fs: Fs,
+    pub because: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Fate {
+    pub name: String,
+    pub what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub argument: Option<String>,
+    pub killed_by: Vec<Killer>,
+    /// Why it was not built, or of the first claim that nobody can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cannot_tell: Option<String>,
+    /// How many claims hold on it, each counted once for each filesystem.
+    pub hold: usize,
+}
+
+impl Fate {
+    pub fn of(mutant: &Mutant) -> Self {
+        let Mutant { name, what, argument, .. } = mutant.clone();
+        Fate { name, what, argument, killed_by: Vec::new(), cannot_tell: None, hold: 0 }
+    }
+
+    pub fn add(&mut self, record: &Record) {
+        let because = || record.because.clone().unwrap_or_default();
+        match record.verdict {
+            Verdict::Broken => {
+                self.killed_by.push(Killer { name: record.claim.clone(), fs: record.fs, because: because() });
+            }
+            Verdict::CannotTell if self.cannot_tell.is_none() => {
+                self.cannot_tell = Some(format!("{} on {}: {}", record.claim, record.fs.name(), because()));
+            }
+            Verdict::Holds => self.hold += 1,
+            Verdict::CannotTell | Verdict::Skipped => {}
+        }
+    }
+
+    pub fn add_sequence(&mut self, found: &Found) {
+        let because = found.judgement.because.clone().unwrap_or_default();
+        self.killed_by.push(Killer { name: format!("sequence {}", found.number), fs: Fs::Ext4, because });
+    }
+
+    /// A mutant that is killed somewhere is killed, whatever cannot be told elsewhere: it may well hang there.
+    #[must_use]
+    pub fn ruling(&self) -> Ruling {
+        match (self.killed_by.is_empty(), &self.argument, &self.cannot_tell) {
+            (false, None, _) => Ruling::Killed,
+            (false, Some(_), _) => Ruling::ArguedInVain,
+            (true, _, Some(_)) => Ruling::CannotTell,
+            (true, Some(_), None) if self.hold > 0 => Ruling::Argued,
+            (true, None, None) if self.hold > 0 => Ruling::Survived,
+            // Nothing was proved of it.
+            (true, _, None) => Ruling::CannotTell,
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    pub fn fate(name: &str, killers: &[&str], argument: Option<&str>, cannot_tell: Option<&str>, hold: usize) -> Fate {
+        let killer = |name: &&str| Killer { name: (*name).to_string(), fs: Fs::Ext4, because: "so".to_string() };
+        Fate {
+            name: name.to_string(),
+            what: format!("{name} is wrong."),
+            argument: argument.map(str::to_string),
+            killed_by: killers.iter().map(killer).collect(),
+            cannot_tell: cannot_tell.map(str::to_string),
+            hold,
+        }
+    }
+
+    #[rstest]
+    #[case::killed(&["a"], None, None, 3, Ruling::Killed)]
+    #[case::killed_where_it_runs(&["a"], None, Some("it hangs"), 3, Ruling::Killed)]
+    #[case::survived(&[], None, None, 3, Ruling::Survived)]
+    #[case::hangs(&[], None, Some("it hangs"), 3, Ruling::CannotTell)]
+    #[case::not_built_is_not_argued(&[], Some("same"), Some("no"), 0, Ruling::CannotTell)]
+    #[case::argued(&[], Some("same"), None, 3, Ruling::Argued)]
+    #[case::argued_in_vain(&["a"], Some("same"), None, 3, Ruling::ArguedInVain)]
+    #[case::nothing_was_proved(&[], Some("same"), None, 0, Ruling::CannotTell)]
+    fn ruling(
+        #[case] killers: &[&str],
+        #[case] argument: Option<&str>,
+        #[case] cannot_tell: Option<&str>,
+        #[case] hold: usize,
+        #[case] expected: Ruling,
+    ) {
+        assert_eq!(fate("m", killers, argument, cannot_tell, hold).ruling(), expected);
+    }
+}
