@@ -21,6 +21,9 @@ use crate::{
     bench, data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, paths, siege, system,
 };
 
+/// Of the clock that filesystems look at, at 100 Hz: what changes within one has the same time.
+const TICK: Duration = Duration::from_millis(10);
+
 pub struct Runner<'a> {
     program: &'a Program,
     log: KernelLog,
@@ -104,6 +107,7 @@ impl<'a> Runner<'a> {
             Op::Snapshot { disk, scope } => {
                 let snapshot = take(*disk, *scope)?;
                 self.snapshots.insert((*disk, key(*scope)), snapshot);
+                sleep(TICK * 2);
                 Ok(())
             }
             Op::Break { disk, fault } => {
