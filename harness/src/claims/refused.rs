@@ -6,7 +6,7 @@ use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Layers, Op, Scope, Via};
 
 use super::sentence::{BOOT_ID, OURS_IN_USE, REMOUNTED};
-use super::step::{HostStep, Script, Want, overlay, overlay_on};
+use super::step::{HostStep, Script, Want, overlay, overlay_on, unmount};
 use super::{Claim, claim};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -39,6 +39,18 @@ pub fn claims() -> Vec<Claim> {
                 .unmount()
                 // Nor does it keep the upper from being reused.
                 .then(Op::Cycle { disk: Disk::A, times: 1 }, Want::Done),
+        ),
+        claim(
+            "first-mount-beside-another",
+            "What another overlay used during the first volatile mount has no checkpoint, and is never reused",
+            OURS_IN_USE,
+            3,
+            Script::on_upper()
+                .mounted(Durable)
+                .given(overlay_on(Layers::Second, Volatile), Want::Mounted)
+                .run(unmount(Layers::Second))
+                .unmount()
+                .refuses(Volatile, EINVAL, Reason::NoCheckpoint),
         ),
         claim(
             "upper-remounted",
