@@ -15,6 +15,8 @@ RELEASES ?=
 # What to print as a script.
 CLAIM ?= reuse
 FS ?= ext4
+# Of each test of make fuzz.
+CASES ?= 400000
 # More options for vremount, such as ARGS="--claim reuse".
 ARGS ?=
 
@@ -23,7 +25,7 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore mutants bisect reproduce test test-debug check-series bench bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore mutants bisect reproduce test test-debug check-series fuzz bench bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -62,6 +64,9 @@ test: deps ## run every test: units on the host, claims at every level
 test-debug: deps ## prove the claims on a kernel that watches itself: lockdep, kmemleak, KASAN
 	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor uml $(ARGS)
 	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor qemu --fs ext4 $(ARGS)
+
+fuzz: ## feed whatever reads logs, tables and arguments with what it is not for, for ten minutes
+	@PROPTEST_CASES=$(CASES) cargo test --locked --release --package vremount --test parsers $(ARGS)
 
 check-series: deps ## check the patches of every base as reviewers' tools do
 	@$(CARGO_RUN) check-series $(ARGS)

@@ -45,7 +45,6 @@ pub fn unpack(packed: &mut impl Read, image: &mut (impl Write + Seek)) -> io::Re
         return Err(io::Error::new(ErrorKind::InvalidData, "not a packed disk image"));
     }
     let total = u64::from_le_bytes(array(packed)?);
-    let mut bytes = Vec::new();
     while let Some(first) = byte(packed)? {
         let rest: [u8; 7] = array(packed)?;
         let mut offset = [first; 8];
@@ -55,10 +54,10 @@ pub fn unpack(packed: &mut impl Read, image: &mut (impl Write + Seek)) -> io::Re
         if offset.checked_add(u64::from(length)).is_none_or(|end| end > total) {
             return Err(io::Error::new(ErrorKind::InvalidData, "an extent is outside of the disk image"));
         }
-        bytes.resize(length as usize, 0);
-        packed.read_exact(&mut bytes)?;
         image.seek(SeekFrom::Start(offset))?;
-        image.write_all(&bytes)?;
+        if io::copy(&mut packed.take(u64::from(length)), image)? != u64::from(length) {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
     }
     // The rest is a hole: only the last byte makes the file as long as the image.
     if total > 0 && image.seek(SeekFrom::End(0))? < total {

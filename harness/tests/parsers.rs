@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whatever a machine, a file or a user says: what reads it takes it for what it is, or for nothing, and never falls over it.
+//! `make fuzz` tries millions of cases, `make test` some hundred.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::Cursor;
+
+use proptest::prelude::*;
+use vremount::base::{Base, Level, Spec};
+use vremount::bisect::Versions;
+use vremount::image::Fs;
+use vremount::machine::classify;
+use vremount::mutants::Mutant;
+use vremount::reason::Reason;
+use vremount::results::{FILE, Outcome};
+use vremount::shard::Shard;
+use vremount_wire::{Event, Outcome as Came, StepReport, decode, encode, extents};
+
+/// Something that a text becomes when it is cut, mixed or hit by a cosmic ray.
+fn damaged(text: String) -> impl Strategy<Value = String> {
+    let chars: Vec<char> = text.chars().collect();
+    let length = chars.len();
+    (0..=length, 0..4u8, any::<char>()).prop_map(move |(at, how, other)| {
+        let mut chars = chars.clone();
+        match how {
+            0 => chars.truncate(at),
+            1 => chars.insert(at, other),
+            2 if at < length => chars[at] = other,
+            3 if at < length => drop(chars.remove(at)),
+            _ => {}
+        }
+        chars.into_iter().collect()
+    })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let report = (0..9_usize, any::<i32>(), ".*", prop::collection::vec(".*", 0..3), any::<u64>());
+    let report = report.prop_map(|(index, errno, what, log, us)| {
+        Event::Step(StepReport { index, outcome: Came::Failed { errno, what }, log, us })
+    });
+    prop_oneof![report, (0..9_usize).prop_map(|steps| Event::End { steps })]
+}
+
+/// A log of results with one of them.
+const RESULTS: &str = concat!(
+    r#"{"schema":1,"base":"5.10.13","series":"be4df0cea","level":4,"arch":"um","executor":"uml","accel":null,"#,
+    r#""build_id":"b","module_sha256":"m","harness_sha256":"h","how":{"faults":true,"twice":false,"fresh":false},"#,
+    r#""shard":null,"cases":[{"claim":"reuse","fs":"ext4"}]}"#,
+    "\n",
+    r#"{"claim":"reuse","fs":"ext4","verdict":"holds","expected":{"outcome":"mounted","errno":null,"reason":null},"#,
+    r#""observed":{"outcome":"mounted","errno":null,"reason":null},"because":null,"ms":152,"boots_ms":[127],"#,
+    r#""phases_us":{"exec":9,"boot":9,"module":4,"devices":5,"filesystem":1,"steps":6,"stop":6},"log":"reuse-ext4.jsonl"}"#,
+    "\n"
+);
+
+/// What is read from the folder of a run that left this log.
+fn results(text: &str) -> Option<usize> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(FILE), text).unwrap();
+    match Outcome::read(folder.path()).ok()? {
+        Outcome::Ran(results) => Some(results.cases().filter(|(_, record)| record.is_some()).count()),
+        Outcome::NotRun(_) => None,
+    }
+}
+
+#[test]
+fn what_is_damaged_here_was_whole() {
+    assert_eq!(results(RESULTS), Some(1));
+}
+
+proptest! {
+    #[test]
+    fn what_was_sent_is_what_is_read(event in event()) {
+        prop_assert_eq!(decode(&encode(&event).unwrap()).unwrap(), event);
+    }
+
+    #[test]
+    fn what_was_damaged_on_the_way_is_noticed(
+        (event, line) in event().prop_flat_map(|event| (Just(event.clone()), damaged(encode(&event).unwrap())))
+    ) {
+        // Only the newline may be another.
+        prop_assert!(decode(&line).map_or(true, |read| read == event && encode(&event).unwrap().trim_end() == line.trim_end()));
+    }
+
+    #[test]
+    fn no_line_of_a_console_is_too_much(line in ".*") {
+        prop_assert!(classify(&line).is_none_or(|sign| line.contains(&sign.title)));
+        prop_assert!(decode(&line).is_err());
+    }
+
+    #[test]
+    fn a_reason_is_stated_by_overlayfs_or_not_at_all(
+        prefix in "(overlayfs: |overlay: |EXT4-fs: |)", words in prop::sample::select(Reason::words().collect::<Vec<_>>()), tail in ".*"
+    ) {
+        let (words, reason) = words;
+        let by_overlay = prefix.starts_with("overlay");
+        let line = format!("{prefix}{words}{tail}");
+        let all = Reason::all(&[line]);
+        prop_assert_eq!(all.len(), usize::from(by_overlay));
+        // A tail may hold the words of another that counts first.
+        prop_assert!(!by_overlay || all == [reason] || Reason::words().any(|(other, _)| tail.contains(other)));
+    }
+
+    #[test]
+    fn arguments_are_what_they_say_or_nothing(text in ".*") {
+        prop_assert!(text.parse::<Level>().is_err() || text.parse::<Level>().unwrap().to_string() == text);
+        prop_assert!(text.parse::<Fs>().is_err() || text.parse::<Fs>().unwrap().name() == text);
+        let _ = text.parse::<Shard>();
+        let _ = text.parse::<Versions>();
+        let spec: Spec = text.parse().unwrap();
+        prop_assert!(matches!(spec, Spec::Named(_)) || text.starts_with("git:") || text.starts_with("tarball:"));
+    }
+
+    #[test]
+    fn a_packed_image_unpacks_to_itself_or_not_at_all(image in image(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut packed = Vec::new();
+        extents::write(&mut image.as_slice(), &mut packed).unwrap();
+        let mut unpacked = Cursor::new(Vec::new());
+        extents::unpack(&mut packed.as_slice(), &mut unpacked).unwrap();
+        unpacked.get_mut().resize(image.len(), 0);
+        prop_assert_eq!(unpacked.get_ref(), &image);
+        // Another byte in the first words changes what is read, or is an error; neither is a crash.
+        let head = at.index(packed.len().min(32));
+        packed[head] = byte;
+        let _ = extents::unpack(&mut packed.as_slice(), &mut tempfile::tempfile().unwrap());
+    }
+}
+
+/// Blocks that are zero or not.
+fn image() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec((any::<bool>(), 1..5000_usize), 0..4)
+        .prop_map(|runs| runs.into_iter().flat_map(|(full, length)| vec![u8::from(full); length]).collect())
+}
+
+proptest! {
+    // Each case writes a file.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(8), ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_file_of_results_is_too_much(text in prop_oneof![".*".prop_map(String::from), damaged(RESULTS.to_string())]) {
+        prop_assert!(results(&text).is_none_or(|count| count <= 1));
+    }
+
+    #[test]
+    fn no_file_of_mutants_is_too_much(text in "(?s).*") {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.patch"), text).unwrap();
+        let _ = Mutant::all(folder.path());
+    }
+
+    #[test]
+    fn no_table_of_bases_is_too_much(text in damaged(include_str!("../../ci/bases.toml").to_string())) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("ci")).unwrap();
+        fs::write(folder.path().join("ci/bases.toml"), text).unwrap();
+        let _ = Base::all(folder.path());
+    }
+}
