@@ -182,6 +182,31 @@ pub fn in_words_without_times(line: &str) -> serde_json::Result<String> {
     words(line, |_| String::new())
 }
 
+/// A transcript for people who have its verdict already.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub title: String,
+    pub sentence: String,
+    /// Each step with what it led to, and what the kernel logged.
+    pub steps: String,
+}
+
+/// # Errors
+/// If it is none.
+pub fn told(text: &str) -> serde_json::Result<Told> {
+    let mut told = Told::default();
+    for line in text.lines() {
+        match serde_json::from_str(line)? {
+            Line::First { title, sentence, .. } => {
+                (told.title, told.sentence) = (title.into_owned(), sentence.into_owned());
+            }
+            Line::Step { .. } => told.steps += &in_words(line)?,
+            Line::Last { .. } => {}
+        }
+    }
+    Ok(told)
+}
+
 fn words(line: &str, time: fn(u64) -> String) -> serde_json::Result<String> {
     Ok(match serde_json::from_str(line)? {
         Line::First { claim, title, fs, base, level, .. } => {
@@ -263,6 +288,9 @@ mod tests {
         revise(file.path(), &Judgement::cannot_tell("it differs")).unwrap();
         assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text.replace("it hung", "it differs"));
         let words: String = text.lines().map(|line| in_words(line).unwrap()).collect();
+        let told = told(&text).unwrap();
+        assert_eq!((told.title.as_str(), told.sentence.as_str()), ("A title", "He said \"so\"."));
+        assert!(words.contains(&format!("level 4\n\n{}\ncannot tell", told.steps)), "{}", told.steps);
         assert_eq!(
             words,
             "c: A title
