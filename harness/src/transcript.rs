@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use vremount_wire::{Outcome, StepReport};
 
 use crate::build::Kernel;
@@ -35,6 +36,7 @@ enum Line<'a> {
         /// What it must lead to, in words; none for the host.
         expected: Option<String>,
         /// None if the guest did not get there.
+        #[serde(deserialize_with = "outcome")]
         outcome: Option<Cow<'a, Outcome>>,
         /// Of guest time.
         us: Option<u64>,
@@ -53,6 +55,12 @@ enum Kind {
     Evidence,
     Claim,
     Host,
+}
+
+/// An outcome by way of JSON as it is: errnos that are keys would not come through what looks for the kind of a line.
+fn outcome<'a, 'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, Outcome>>, D::Error> {
+    let outcome = Option::<serde_json::Value>::deserialize(deserializer)?.map(serde_json::from_value).transpose();
+    outcome.map(|outcome| outcome.map(Cow::Owned)).map_err(D::Error::custom)
 }
 
 /// What a transcript is about.
@@ -236,7 +244,19 @@ fn words(line: &str, time: fn(u64) -> String) -> serde_json::Result<String> {
 mod tests {
     use super::*;
     use crate::claims::{Claim, HostStep, Want};
+    use std::collections::BTreeMap;
     use vremount_wire::Op;
+
+    #[test]
+    fn errnos_that_are_keys_are_read_again() {
+        let steps = [Step::Then(Op::WriteBack, Want::AtMostOneWins)];
+        let outcome = Outcome::Raced { mounted: 1, refused: BTreeMap::from([(22, 15)]) };
+        let reports = [StepReport { index: 0, outcome, log: Vec::new(), us: 7 }];
+        let title = Title { claim: "c", title: "A title", sentence: "So.", fs: Fs::Ext4 };
+        let text = text(&Kernel::toy(), title, &steps, &[&reports], &Judgement::cannot_tell("so")).unwrap();
+        assert!(told(&text).unwrap().steps.contains("EINVAL"), "{text}");
+        assert_eq!(acts(&text).unwrap().1, [steps[0].act()]);
+    }
 
     #[test]
     fn each_step_is_a_line_also_where_the_guest_did_not_get() {

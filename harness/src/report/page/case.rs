@@ -24,7 +24,7 @@ pub struct Case {
     expected: Option<String>,
     observed: Option<String>,
     seconds: String,
-    pub title: String,
+    title: String,
     sentence: String,
     /// Lines, and what kind of lines they are; none if the transcript is gone.
     steps: Vec<Line>,
@@ -66,6 +66,12 @@ impl Case {
             consoles: consoles.of(&record.log),
         }
     }
+}
+
+/// What is claimed, as the transcript has it; nothing if that is gone.
+#[must_use]
+pub fn title(transcript: &Path) -> String {
+    read(transcript).unwrap_or_default().title
 }
 
 fn read(path: &Path) -> Result<Told, String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::case::Case;
+use super::case::{self, Case};
 use super::console::{Boot, Consoles};
 use super::{Word, anchor};
 use crate::image::Fs;
@@ -74,18 +74,16 @@ impl Run {
         let rows = results.claims().filter_map(|planned| {
             let claim = planned.first()?.0.claim.clone();
             let row = row_anchor(&id, &claim);
-            let told = |record: &&Record| record.verdict != Verdict::Skipped;
-            let own = planned.iter().filter_map(|(_, record)| *record).filter(told);
-            let own: Vec<_> =
-                own.map(|record| Case::of(record, case_anchor(&row, record.fs), &row, &mut consoles)).collect();
+            let own: Vec<_> = planned.iter().filter_map(|(_, record)| *record).collect();
+            let title = own.iter().map(|record| case::title(&record.log)).find(|title| !title.is_empty());
+            let told = own.into_iter().filter(|record| record.verdict != Verdict::Skipped);
+            cases.extend(told.map(|record| Case::of(record, case_anchor(&row, record.fs), &row, &mut consoles)));
             let cell = |fs: &&str| {
                 let (case, record) = planned.iter().find(|(case, _)| case.fs.name() == *fs)?;
                 Some(cell(case, *record, &row, &reasons))
             };
             let cells = filesystems.iter().map(cell).collect();
-            let title = own.first().map(|case| case.title.clone()).unwrap_or_default();
-            cases.extend(own);
-            Some(Row { id: row, claim, title, cells })
+            Some(Row { id: row, claim, title: title.unwrap_or_default(), cells })
         });
         let rows = rows.collect();
         Run {
@@ -139,7 +137,8 @@ fn facts(results: &Results) -> Vec<(&'static str, String)> {
         let all: BTreeMap<String, ()> = starts.iter().map(|start| (of(start), ())).collect();
         all.into_keys().map(move |text| (name, text))
     };
-    facts.extend(once("executor", |start| start.why.clone()));
+    let executor = &results.plan.executor;
+    facts.extend(once("executor", |start| start.why.clone()).map(|(name, why)| (name, format!("{executor}, {why}"))));
     facts.extend(once("machine", |start| start.host.to_string()));
     facts.extend(options(*how).map(|options| ("options", options)));
     facts.push(("kernel", format!("{arch}, build {build_id}")));
