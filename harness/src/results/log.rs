@@ -176,10 +176,10 @@ mod tests {
         let start = Start { command: vec!["vremount".into()], host: Host::toy(), why: "so".into() };
         Log::resume(folder.path(), &plan).unwrap().start(start.clone()).unwrap();
         let mut log = Log::resume(folder.path(), &plan).unwrap();
-        assert_eq!(log.results().starts, [start.clone()]);
+        assert_eq!(log.results().starts, std::slice::from_ref(&start));
         log.append(record("c", Fs::Ext4, Judgement::skipped("é"))).unwrap();
         let (results, _) = Results::read(folder.path()).unwrap();
-        assert_eq!((results.starts.as_slice(), left(&results)), (&[start][..], vec![]));
+        assert_eq!((results.starts.as_slice(), left(&results)), (std::slice::from_ref(&start), vec![]));
     }
 
     #[rstest]

@@ -71,8 +71,9 @@ impl View {
             }
         };
         let steps = bisection.steps.iter().map(row).collect();
+        let good: Vec<_> = header.good.iter().map(|id| short(id)).collect();
         View {
-            title: format!("{}, from {} to {}", header.of, header.good.join(", "), header.bad),
+            title: format!("{}, from {} to {}", header.of, good.join(", "), short(&header.bad)),
             facts: facts(bisection),
             found: bisection.found(),
             steps,
