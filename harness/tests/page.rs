@@ -87,6 +87,7 @@ fn one_file_is_all_of_it() {
         let outside: String = html.replace(&escaped(HOSTILE), "");
         assert!(!outside.contains(load), "{load}");
     }
+    assert!(html.contains("<form id=\"filter\" hidden>"), "without scripts there is no filter");
     assert!(html.contains("content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-page'\""));
 }
 
