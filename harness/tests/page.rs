@@ -268,6 +268,22 @@ fn a_click_shows_the_transcript(#[values("1200,900", "390,844")] size: &str) {
     assert_eq!(seen(&dom), "false,true,true,true,false,#5.10.13-uml-level4:reuse,true");
 }
 
+#[test]
+fn what_is_linked_to_is_shown_whatever_was_asked_for() {
+    let reported = report(&[], |below| {
+        fabricated::run(below, "5.10.13", "uml", &CASES);
+        fabricated::run(below, "6.1.176", "uml", &CASES);
+        vec![below.to_path_buf()]
+    });
+    let probe = "const panel = document.getElementById('6.1.176-uml-level4:reuse:xfs');
+        const seen = [panel.checkVisibility()];
+        location.hash = panel.id;
+        setTimeout(() => (document.body.dataset.seen = [...seen, panel.checkVisibility()]), 100);";
+    let dom = browsed(&reported, "run=5.10.13-uml-level4", "1200,900", probe);
+    assert_eq!(seen(&dom), "false,true");
+    assert!(dom.contains("<output>16 of 16 shown</output>"), "{dom}");
+}
+
 /// What is asked for goes to the address, so that it can be sent.
 #[test]
 fn a_filter_can_be_sent() {

@@ -74,7 +74,10 @@ ok 2 error-unseen
     assert_eq!(ktap, expected);
     assert_eq!(parsed(kcidb)["tests"][1]["misc"]["observed"], "refused EINVAL writeback-error");
     let refused = "<i>    | overlayfs: volatile reuse refused: writeback-error: ";
-    assert!(page.contains("2 hold, 0 broken") && page.contains(refused) && page.contains("init as init process"), "{page}");
+    assert!(
+        page.contains("2 hold, 0 broken") && page.contains(refused) && page.contains("init as init process"),
+        "{page}"
+    );
     let (output, later) = reports(vremount(["report"]).arg(folder(4)));
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(later, then);

@@ -26,12 +26,20 @@ function filter() {
   form.querySelector("output").textContent = `${shown} of ${planned} shown`;
 }
 
+function ask(wanted) {
+  form.querySelectorAll("[name]").forEach((field) => (field.value = wanted.get(field.name) ?? ""));
+  filter();
+}
+
 function read() {
   const fragment = location.hash.slice(1);
-  if (fragment === "" || fragment.includes("=")) {
-    const wanted = new URLSearchParams(fragment);
-    form.querySelectorAll("[name]").forEach((field) => (field.value = wanted.get(field.name) ?? ""));
-    filter();
+  const linked = document.getElementById(fragment);
+  if (!linked) {
+    ask(new URLSearchParams(fragment));
+  } else if (linked.closest("[hidden]")) {
+    // What is linked to is wanted more than what was asked for before.
+    ask(new URLSearchParams());
+    linked.scrollIntoView();
   }
 }
 
