@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::anchor;
 use super::case::Case;
 use super::console::{Boot, Consoles};
+use super::run::{Fact, who};
 use crate::bisect::{Bisection, Step, short};
 use crate::results::{Record, Results};
 
@@ -13,7 +14,7 @@ use crate::results::{Record, Results};
 pub struct View {
     id: String,
     title: String,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<Fact>,
     found: String,
     steps: Vec<Row>,
     cases: Vec<Case>,
@@ -87,12 +88,8 @@ impl View {
 }
 
 /// Machine and command line, as the run of any of its kernels knows them.
-fn facts(bisection: &Bisection) -> Vec<(&'static str, String)> {
+fn facts(bisection: &Bisection) -> Vec<Fact> {
     let record = bisection.steps.iter().find_map(|step| step.records.first());
     let run = record.and_then(|record| Results::read(record.log.parent()?).ok());
-    let start = run.and_then(|(results, _)| results.starts.first().cloned());
-    let facts = start.map(|start| {
-        [("command", start.command.join(" ")), ("executor", start.why), ("machine", start.host.to_string())]
-    });
-    facts.into_iter().flatten().collect()
+    run.map(|(results, _)| who(&results.plan.executor, &results.starts)).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A run: what it was of, its matrix, its cases.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -11,14 +11,17 @@ use super::{Word, anchor};
 use crate::image::Fs;
 use crate::report::Tally;
 use crate::report::matrix::{counts, reasons};
-use crate::results::{How, Plan, Planned, Record, Results};
+use crate::results::{How, Plan, Planned, Record, Results, Start};
 use crate::verdict::Verdict;
+
+/// Its name, and what there is to say.
+pub type Fact = (&'static str, String);
 
 #[derive(Serialize)]
 pub struct Run {
     pub id: String,
     title: String,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<Fact>,
     tally: String,
     filesystems: Vec<&'static str>,
     rows: Vec<Row>,
@@ -128,23 +131,23 @@ pub fn filesystems<'a>(runs: impl IntoIterator<Item = &'a Results>) -> Vec<&'sta
 }
 
 /// Machine, kernel, command lines.
-fn facts(results: &Results) -> Vec<(&'static str, String)> {
-    let Plan { arch, build_id, module_sha256, harness_sha256, how, .. } = &results.plan;
-    let starts = &results.starts;
-    let mut facts: Vec<_> = starts.iter().map(|start| ("command", start.command.join(" "))).collect();
-    // Parts of a run, and runs that went on, have most in common.
-    let once = |name, of: fn(&crate::results::Start) -> String| {
-        let all: BTreeMap<String, ()> = starts.iter().map(|start| (of(start), ())).collect();
-        all.into_keys().map(move |text| (name, text))
-    };
-    let executor = &results.plan.executor;
-    facts.extend(once("executor", |start| start.why.clone()).map(|(name, why)| (name, format!("{executor}, {why}"))));
-    facts.extend(once("machine", |start| start.host.to_string()));
+fn facts(results: &Results) -> Vec<Fact> {
+    let Plan { arch, executor, build_id, module_sha256, harness_sha256, how, .. } = &results.plan;
+    let mut facts = who(executor, &results.starts);
     facts.extend(options(*how).map(|options| ("options", options)));
     facts.push(("kernel", format!("{arch}, build {build_id}")));
     facts.push(("overlay.ko", module_sha256.clone()));
     facts.push(("vremount", harness_sha256.clone()));
     facts
+}
+
+/// Who proved it. What starts have in common is said once.
+pub fn who(executor: &str, starts: &[Start]) -> Vec<Fact> {
+    let commands = starts.iter().map(|start| ("command", start.command.join(" ")));
+    let whys = starts.iter().map(|start| ("executor", format!("{executor}, {}", start.why)));
+    let hosts = starts.iter().map(|start| ("machine", start.host.to_string()));
+    let once = |facts: BTreeSet<Fact>| facts.into_iter();
+    commands.chain(once(whys.collect())).chain(once(hosts.collect())).collect()
 }
 
 /// Those that are not as usual.
