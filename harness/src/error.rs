@@ -51,6 +51,10 @@ pub enum Error {
     Plot { axis: &'static str, why: String },
     #[error("failed to understand {path}: {why}; run verify again", path = path.display())]
     Results { path: std::path::PathBuf, why: String },
+    #[error("failed to understand {path}: {why}; run bisect again", path = path.display())]
+    Bisection { path: std::path::PathBuf, why: String },
+    #[error("failed to make the page: {0}; please report that with the folder it is of")]
+    Page(String),
     #[error("failed to {what} {path}: {cause}", path = path.display())]
     Io { what: &'static str, path: std::path::PathBuf, cause: std::io::Error },
 }
@@ -89,6 +93,15 @@ pub enum Exit {
     Usage = 2,
     /// Nothing can be said; `git bisect run` skips the commit.
     CannotTell = 125,
+}
+
+impl Exit {
+    /// What two say together. What is broken weighs more than what nobody can tell.
+    #[must_use]
+    pub fn or_worse(self, other: Exit) -> Exit {
+        let worse = [Exit::Usage, Exit::Broken, Exit::CannotTell];
+        worse.into_iter().find(|exit| [self, other].contains(exit)).unwrap_or(Exit::Holds)
+    }
 }
 
 impl From<Exit> for ExitCode {

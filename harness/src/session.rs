@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::lab::{self, Lab, Order, Wanted};
 use crate::project::Project;
 use crate::prove::{Case, Proof, Prover};
-use crate::results::{How, Log, NotRun, Plan, Record};
+use crate::results::{How, Log, NotRun, Plan, Record, Start};
 use crate::verify::verify;
 
 /// A run that has a machine to run on and a log to write to.
@@ -30,9 +30,12 @@ impl<'a> Session<'a> {
         // Word of an earlier run that could not start holds no more.
         let _ = fs::remove_dir_all(lab::folder(project, order, order.wanted.name()));
         let plan = Plan::new(&lab, how, order.shard, cases)?;
-        let log = if order.resume { Log::resume(&lab.logs, &plan)? } else { Log::create(&lab.logs, plan)? };
+        let mut log = if order.resume { Log::resume(&lab.logs, &plan)? } else { Log::create(&lab.logs, plan)? };
         let is_left = |case: &&Case<'_>| log.results().of(case.claim.name, case.fs).is_none();
-        let left = cases.iter().filter(is_left).copied().collect();
+        let left: Vec<_> = cases.iter().filter(is_left).copied().collect();
+        if !left.is_empty() {
+            log.start(Start::here(&lab.why)?)?;
+        }
         Ok(Session { lab, log, left, how })
     }
 

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use vremount_wire::{Outcome, StepReport};
 
 use crate::build::Kernel;
@@ -35,6 +36,7 @@ enum Line<'a> {
         /// What it must lead to, in words; none for the host.
         expected: Option<String>,
         /// None if the guest did not get there.
+        #[serde(deserialize_with = "outcome")]
         outcome: Option<Cow<'a, Outcome>>,
         /// Of guest time.
         us: Option<u64>,
@@ -53,6 +55,12 @@ enum Kind {
     Evidence,
     Claim,
     Host,
+}
+
+/// An outcome by way of JSON as it is: errnos that are keys would not come through what looks for the kind of a line.
+fn outcome<'a, 'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, Outcome>>, D::Error> {
+    let outcome = Option::<serde_json::Value>::deserialize(deserializer)?.map(serde_json::from_value).transpose();
+    outcome.map(|outcome| outcome.map(Cow::Owned)).map_err(D::Error::custom)
 }
 
 /// What a transcript is about.
@@ -182,6 +190,31 @@ pub fn in_words_without_times(line: &str) -> serde_json::Result<String> {
     words(line, |_| String::new())
 }
 
+/// A transcript for people who have its verdict already.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub title: String,
+    pub sentence: String,
+    /// Each step with what it led to, and what the kernel logged.
+    pub steps: String,
+}
+
+/// # Errors
+/// If it is none.
+pub fn told(text: &str) -> serde_json::Result<Told> {
+    let mut told = Told::default();
+    for line in text.lines() {
+        match serde_json::from_str(line)? {
+            Line::First { title, sentence, .. } => {
+                (told.title, told.sentence) = (title.into_owned(), sentence.into_owned());
+            }
+            Line::Step { .. } => told.steps += &in_words(line)?,
+            Line::Last { .. } => {}
+        }
+    }
+    Ok(told)
+}
+
 fn words(line: &str, time: fn(u64) -> String) -> serde_json::Result<String> {
     Ok(match serde_json::from_str(line)? {
         Line::First { claim, title, fs, base, level, .. } => {
@@ -211,7 +244,19 @@ fn words(line: &str, time: fn(u64) -> String) -> serde_json::Result<String> {
 mod tests {
     use super::*;
     use crate::claims::{Claim, HostStep, Want};
+    use std::collections::BTreeMap;
     use vremount_wire::Op;
+
+    #[test]
+    fn errnos_that_are_keys_are_read_again() {
+        let steps = [Step::Then(Op::WriteBack, Want::AtMostOneWins)];
+        let outcome = Outcome::Raced { mounted: 1, refused: BTreeMap::from([(22, 15)]) };
+        let reports = [StepReport { index: 0, outcome, log: Vec::new(), us: 7 }];
+        let title = Title { claim: "c", title: "A title", sentence: "So.", fs: Fs::Ext4 };
+        let text = text(&Kernel::toy(), title, &steps, &[&reports], &Judgement::cannot_tell("so")).unwrap();
+        assert!(told(&text).unwrap().steps.contains("EINVAL"), "{text}");
+        assert_eq!(acts(&text).unwrap().1, [steps[0].act()]);
+    }
 
     #[test]
     fn each_step_is_a_line_also_where_the_guest_did_not_get() {
@@ -263,6 +308,9 @@ mod tests {
         revise(file.path(), &Judgement::cannot_tell("it differs")).unwrap();
         assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text.replace("it hung", "it differs"));
         let words: String = text.lines().map(|line| in_words(line).unwrap()).collect();
+        let told = told(&text).unwrap();
+        assert_eq!((told.title.as_str(), told.sentence.as_str()), ("A title", "He said \"so\"."));
+        assert!(words.contains(&format!("level 4\n\n{}\ncannot tell", told.steps)), "{}", told.steps);
         assert_eq!(
             words,
             "c: A title

@@ -137,7 +137,8 @@ fn log(repository: &Repository) -> PathBuf {
 /// The steps of the last bisection.
 fn steps(repository: &Repository) -> Vec<Value> {
     let text = fs::read_to_string(log(repository)).unwrap();
-    text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line.get("mark").is_some()).collect()
 }
 
 /// What is found between the ends of the main history.
@@ -151,6 +152,10 @@ fn assert_found(repository: &Repository, output: &Output) {
     assert!(said.contains(&format!("--- {}\n+++ {} {SUBJECT}\n", title(&before), &id[..12])));
     assert!(said.contains("\n-    mounted"), "the good one does not mount");
     assert!(said.contains("\n+    refused"), "the bad one is not refused");
+    // What it came to is told later too.
+    let report = vremount(["report"]).arg(log(repository).parent().unwrap()).output().unwrap();
+    assert!(told(&report).contains(&format!("the first bad one is {id}\n")));
+    assert_eq!(report.status.code(), Some(0));
 }
 
 #[test]

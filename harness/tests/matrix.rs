@@ -78,8 +78,12 @@ fn a_base_that_cannot_be_had_hides_no_other() {
     let earlier = world.runs().join("5.10.13-level4-uml");
     fs::create_dir_all(&earlier).unwrap();
     let mut matrix = world.vremount(&["matrix", "--json"]);
-    let output = matrix.arg(&json).arg("--junit").arg(&junit).output().unwrap();
+    let page = world.at.join("page");
+    let output = matrix.arg(&json).arg("--junit").arg(&junit).arg("-o").arg(&page).output().unwrap();
     told(&output, 125);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("3 hold, 0 broken, 1 cannot tell, 1 skipped") && page.contains("nowhere.tar"), "{page}");
+    assert_eq!(page.matches("<article").count(), 3 + 1, "three that ran, and the boot");
     let text = stdout(&output);
     let has = |row: &[&str]| text.lines().any(|line| line.split_whitespace().eq(row.iter().copied()));
     assert!(has(&["5.10.13", "nowhere"]) && has(&["uml", "uml"]));

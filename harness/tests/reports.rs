@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-const FORMATS: [&str; 4] = ["json", "junit", "ktap", "kcidb"];
+const FORMATS: [&str; 5] = ["json", "junit", "ktap", "kcidb", "output"];
 
 /// One at a time: all of them leave their logs in the same folder.
 static RUNS: Mutex<()> = Mutex::new(());
@@ -33,7 +33,7 @@ fn verify(args: &[&str]) -> Command {
 }
 
 /// Runs it, and has it write all reports.
-fn reports(command: &mut Command) -> (Output, [String; 4]) {
+fn reports(command: &mut Command) -> (Output, [String; 5]) {
     let files = tempfile::tempdir().unwrap();
     for format in FORMATS {
         command.arg(format!("--{format}")).arg(files.path().join(format));
@@ -52,8 +52,9 @@ fn a_run_is_reported_in_every_format_then_and_later() {
     let _alone = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let (output, then) = reports(&mut verify(&["--fs", "ext4", "--claim", "reuse", "--claim", "error-unseen"]));
     assert_eq!(output.status.code(), Some(0));
-    let [json, junit, ktap, kcidb] = &then;
+    let [json, junit, ktap, kcidb, page] = &then;
     assert_eq!(parsed(json)["missing"], json!([]));
+    assert_eq!(parsed(json)["starts"][0]["command"][1], "verify");
     assert!(junit.contains("at level 4, uml\" tests=\"2\" skipped=\"0\" failures=\"0\" errors=\"0\">"), "{junit}");
     let expected = "\
 KTAP version 1
@@ -72,6 +73,11 @@ ok 2 error-unseen
 ";
     assert_eq!(ktap, expected);
     assert_eq!(parsed(kcidb)["tests"][1]["misc"]["observed"], "refused EINVAL writeback-error");
+    let refused = "<i>    | overlayfs: volatile reuse refused: writeback-error: ";
+    assert!(
+        page.contains("2 hold, 0 broken") && page.contains(refused) && page.contains("init as init process"),
+        "{page}"
+    );
     let (output, later) = reports(vremount(["report"]).arg(folder(4)));
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(later, then);
@@ -93,7 +99,8 @@ fn what_does_not_hold_is_told_apart(
     let _alone = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let fs: &[&str] = if more.contains(&"--fs") { &[] } else { &["--fs", "ext4"] };
     let level = level.to_string();
-    let (output, [_, junit, ktap, kcidb]) = reports(verify(&["--level", &level, "--claim", claim]).args(fs).args(more));
+    let (output, [_, junit, ktap, kcidb, _]) =
+        reports(verify(&["--level", &level, "--claim", claim]).args(fs).args(more));
     assert_eq!(output.status.code(), Some(exit));
     assert_eq!(parsed(&kcidb)["tests"][0]["status"], status);
     assert!(ktap.contains(in_ktap), "{ktap}");
@@ -125,7 +132,8 @@ fn interrupt(args: &[&str], cases: usize, signal: Signal) {
     let _ = fs::remove_file(&log);
     let mut run = verify(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
-    while fs::read_to_string(&log).unwrap_or_default().lines().count() <= cases {
+    // Behind the plan and the start.
+    while fs::read_to_string(&log).unwrap_or_default().lines().count() < 2 + cases {
         assert!(Instant::now() < deadline && run.try_wait().unwrap().is_none(), "the run could not be interrupted");
         sleep(Duration::from_millis(2));
     }
@@ -148,7 +156,7 @@ fn an_interrupted_run_keeps_what_it_has_and_goes_on(#[values(Signal::SIGKILL, Si
     let torn = [fs::read(&log).unwrap(), b"{\"claim\":\"reu".to_vec()].concat();
     fs::write(&log, &torn).unwrap();
 
-    let (output, [json, junit, ktap, kcidb]) = reports(vremount(["report"]).arg(folder(4)));
+    let (output, [json, junit, ktap, kcidb, page]) = reports(vremount(["report"]).arg(folder(4)));
     assert_eq!(output.status.code(), Some(125));
     assert!(stderr(&output).contains("the last line of the log is torn"), "{}", stderr(&output));
     let early = parsed(&json);
@@ -159,6 +167,7 @@ fn an_interrupted_run_keeps_what_it_has_and_goes_on(#[values(Signal::SIGKILL, Si
     assert_eq!(tests.iter().filter(|test| test["status"] == "MISS").count(), missing);
     assert_eq!(ktap.matches(" # ERROR missing\n").count(), missing);
     assert_eq!(junit.matches("type=\"missing\"").count(), missing);
+    assert_eq!(page.matches("<td class=\"missing\" data-fs=").count(), missing);
 
     for other in [&["--no-faults"][..], &["--claim", "reuse"]] {
         let output = verify(&args).arg("--resume").args(other).output().unwrap();
@@ -176,7 +185,9 @@ fn an_interrupted_run_keeps_what_it_has_and_goes_on(#[values(Signal::SIGKILL, Si
     assert_eq!(written(done), before);
     let whole = fs::read_to_string(&log).unwrap();
     assert!(whole.as_bytes().starts_with(&torn[..torn.len() - "{\"claim\":\"reu".len()]));
-    assert_eq!(whole.lines().count(), 1 + tests.len());
+    let (cases, others): (Vec<_>, Vec<_>) = whole.lines().map(parsed).partition(|line| line.get("claim").is_some());
+    // The plan, the first start, and the one that went on.
+    assert_eq!((cases.len(), others.len()), (tests.len(), 3));
 
     let output = verify(&args).arg("--resume").output().unwrap();
     assert!(stdout(&output).contains(&format!("resumed: {0} of {0} are there", tests.len())), "{}", stdout(&output));

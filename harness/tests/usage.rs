@@ -25,6 +25,7 @@ use rstest::rstest;
 #[case::nothing_left(&["verify", "--claim", "reuse", "--fault", "data"], "none is found by all of them; leave one out")]
 #[case::nothing_to_list(&["verify", "--list", "--tag", "accepted", "--fault", "flush"], "failed to find a claim: ")]
 #[case::list_is_no_run(&["verify", "--list", "--junit", "x"], "cannot be used with '--junit <FILE>'")]
+#[case::list_is_no_page(&["matrix", "--list", "-o", "x"], "cannot be used with '--output <FILE>'")]
 #[case::list_or_resume(&["verify", "--list", "--resume"], "cannot be used with '--resume'")]
 #[case::report_on_nothing(&["report"], "<RUN>")]
 #[case::report_on_nowhere(&["report", "/nowhere"], "failed to read /nowhere/results.jsonl")]
@@ -67,7 +68,7 @@ fn the_checkout_is_found_from_elsewhere() {
 
 #[rstest]
 fn a_report_that_cannot_be_written_is_said_before_the_work(
-    #[values("--json", "--junit", "--ktap", "--kcidb")] format: &str,
+    #[values("-o", "--json", "--junit", "--ktap", "--kcidb")] format: &str,
     #[values(&["verify"], &["report", "/nowhere"])] command: &[&str],
 ) {
     let output = vremount(command).args([format, "/nowhere/report"]).output().unwrap();

@@ -9,7 +9,7 @@ use vremount_wire::Way;
 use super::figures::{Goal, Ratio, axis_in_words, axis_name, latency};
 use super::plan::TRACED;
 use super::plot;
-use super::record::{Beside, Comparison, Record};
+use super::record::{Beside, Busy, Comparison, Record};
 use super::scene::Axis;
 use super::table::{WAYS, goal_in_words, way_in_words};
 use crate::error::Error;
@@ -240,26 +240,29 @@ fn reason(goal: &Goal) -> Option<&'static str> {
 }
 
 fn machine(text: &mut String, record: &Record) -> std::fmt::Result {
-    let Record { host, kernel, executor, disk, .. } = record;
     writeln!(text, "\n## What it was measured on\n")?;
     writeln!(text, "- `{}`", record.command.join(" "))?;
-    writeln!(
-        text,
-        "- Linux {} ({}), series {} at level {}, configuration {}",
-        kernel.base,
-        kernel.release,
-        kernel.series,
-        kernel.level,
-        kernel.config.as_deref().unwrap_or("as for the claims")
-    )?;
-    writeln!(text, "- {} ({}): {}; clock {}", executor.name, executor.version, executor.why, executor.clock)?;
+    facts(record).iter().try_for_each(|fact| writeln!(text, "- {fact}"))
+}
+
+/// Kernel, executor, disk and machine.
+#[must_use]
+pub fn facts(record: &Record) -> [String; 4] {
+    let Record { host: Busy { host, load }, kernel, executor, disk, .. } = record;
     let measured = disk.measured_mb_per_s.map_or("not measured".to_string(), |speed| format!("{:.0}", speed.median));
-    writeln!(text, "- A disk of {} MB/s, whose flushes cost nothing; in syncfs it did {measured} MB/s", disk.mb_per_s)?;
-    writeln!(
-        text,
-        "- {}, {} processors, Linux {}; load average {:.1} at the start, {:.1} at the end",
-        host.processor, host.processors, host.kernel, host.load[0], host.load[1]
-    )
+    [
+        format!(
+            "Linux {} ({}), series {} at level {}, configuration {}",
+            kernel.base,
+            kernel.release,
+            kernel.series,
+            kernel.level,
+            kernel.config.as_deref().unwrap_or("as for the claims")
+        ),
+        format!("{} ({}): {}; clock {}", executor.name, executor.version, executor.why, executor.clock),
+        format!("A disk of {} MB/s, whose flushes cost nothing; in syncfs it did {measured} MB/s", disk.mb_per_s),
+        format!("{host}; load average {:.1} at the start, {:.1} at the end", load[0], load[1]),
+    ]
 }
 
 #[cfg(test)]

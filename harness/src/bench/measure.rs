@@ -9,10 +9,11 @@ use std::time::Duration;
 use vremount_wire::{Disk as Id, Event, Measured, Op, Outcome, Program, StepReport, Turn, Way, Work};
 
 use super::plan::{Effort, Label, Plan, Script};
-use super::record::{self, Beside, Check, Comparison, Disk, Executor, Host, Record, Samples};
+use super::record::{self, Beside, Busy, Check, Comparison, Disk, Executor, Record, Samples};
 use crate::build::{self, Wish};
 use crate::claims::{describe, describe_outcome};
 use crate::error::Error;
+use crate::host;
 use crate::image::{self, Entry, Fs, Initramfs, MODULE_PATH, Upper};
 use crate::lab::Lab;
 use crate::machine::{Boot, End, Executor as _, Limits, Qemu, Run};
@@ -68,10 +69,10 @@ pub fn measure(bench: &Bench<'_>) -> Result<Record, Error> {
     };
     let mut record = Record {
         schema: record::SCHEMA,
-        command: std::iter::once("vremount".to_string()).chain(std::env::args().skip(1)).collect(),
+        command: host::command(),
         quick: effort.quick,
         rounds: effort.rounds,
-        host: Host::here()?,
+        host: Busy::here()?,
         kernel: record::Kernel {
             base: kernel.base.clone(),
             series: kernel.series.clone(),

@@ -11,9 +11,11 @@ mod record;
 mod scene;
 mod table;
 
-pub use docs::write as write_docs;
+pub use docs::{facts, write as write_docs};
+pub use figures::axis_in_words;
 pub use measure::{Bench, measure};
 pub use plan::Effort;
-pub use record::Record;
+pub use plot::svg;
+pub use record::{FILE, Record};
 pub use scene::Axis;
-pub use table::table;
+pub use table::{goal_in_words, table};

@@ -4,20 +4,22 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 use vremount_wire::{Io, Neighbour, Turn, Way};
 
 use super::figures::{self, Goal, Ratio};
 use super::scene::Axis;
-use crate::error::Error;
+use crate::error::{Error, Exit};
+use crate::host::Host;
 use crate::image::Fs;
 use crate::spread::Spread;
-use crate::tool;
 
 /// Fields are added, never changed; this counts what is.
 pub const SCHEMA: u32 = 1;
+
+/// Its name in the folder of a run.
+pub const FILE: &str = "bench.json";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -26,7 +28,7 @@ pub struct Record {
     pub command: Vec<String>,
     pub quick: bool,
     pub rounds: usize,
-    pub host: Host,
+    pub host: Busy,
     pub kernel: Kernel,
     pub executor: Executor,
     pub disk: Disk,
@@ -43,12 +45,11 @@ pub struct Record {
     pub warnings: Vec<String>,
 }
 
-/// The machine that everything ran on.
+/// The machine that everything ran on, and what else it had to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Host {
-    pub processor: String,
-    pub processors: usize,
-    pub kernel: String,
+pub struct Busy {
+    #[serde(flatten)]
+    pub host: Host,
     /// Load average over a minute, when it began and when it ended: what else kept the processors busy.
     pub load: [f64; 2],
 }
@@ -184,6 +185,12 @@ impl Record {
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
+    /// What it means for the command as a whole.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if self.goals.iter().all(|goal| goal.met) { Exit::Holds } else { Exit::Broken }
+    }
+
     /// A scene of the filesystem that all was measured on.
     #[must_use]
     pub fn scene(&self, axis: Axis) -> Option<&Comparison> {
@@ -195,18 +202,11 @@ impl Record {
     }
 }
 
-impl Host {
+impl Busy {
     /// # Errors
     /// If this is no Linux.
     pub fn here() -> Result<Self, Error> {
-        let cpuinfo = fs::read_to_string("/proc/cpuinfo").map_err(Error::io("read", "/proc/cpuinfo"))?;
-        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        Ok(Host {
-            processor: model.map_or("unknown", |(_, name)| name).to_string(),
-            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            kernel: tool::run("ask for the kernel's version", Command::new("uname").arg("-r"))?.trim().to_string(),
-            load: [load(), load()],
-        })
+        Ok(Busy { host: Host::here()?, load: [load(), load()] })
     }
 
     pub fn ended(&mut self) {
@@ -222,7 +222,7 @@ fn load() -> f64 {
 #[cfg(test)]
 impl Record {
     /// Reuse takes 1 ms everywhere, syncfs 1 ms and one more for each step of an axis.
-    pub(super) fn toy() -> Self {
+    pub(crate) fn toy() -> Self {
         let turn = |ms: u64| Turn {
             unmount: ms * 1_000_000,
             between: 0,
@@ -252,7 +252,7 @@ impl Record {
             command: vec!["vremount".to_string(), "bench".to_string()],
             quick: true,
             rounds: 3,
-            host: Host { processor: nowhere(), processors: 1, kernel: nowhere(), load: [0.0; 2] },
+            host: Busy { host: Host::toy(), load: [0.0; 2] },
             kernel: Kernel {
                 base: "0".to_string(),
                 series: nowhere(),

@@ -64,7 +64,7 @@ pub fn run(
             }
             Next::Among(points) => return Ok(Ending::Among(points)),
             Next::Found(point) => {
-                let known = driver.log.step(&point.id).cloned();
+                let known = driver.log.so_far().step(&point.id).cloned();
                 let bad = known.map_or_else(|| driver.step(range, &point, None), Ok)?;
                 let good = driver.last_good(range, &point)?;
                 return Ok(Ending::Found { good: Box::new(good), bad: Box::new(bad) });
@@ -83,7 +83,7 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     fn step(&mut self, range: &dyn Range, point: &Point, left: Option<usize>) -> Result<Step, Error> {
-        if let Some(step) = self.log.step(&point.id) {
+        if let Some(step) = self.log.so_far().step(&point.id) {
             (self.news)(News::Known(step));
             return Ok(step.clone());
         }
@@ -120,7 +120,7 @@ impl Driver<'_> {
 
     /// Of all that were examined; the first builds everything and says nothing about the others.
     fn mean(&self) -> Option<Duration> {
-        let times: Vec<u64> = self.log.steps().iter().skip(1).map(|step| step.ms).collect();
+        let times: Vec<u64> = self.log.so_far().steps.iter().skip(1).map(|step| step.ms).collect();
         let count = u64::try_from(times.len()).ok().filter(|count| *count > 0)?;
         Some(Duration::from_millis(times.iter().sum::<u64>() / count))
     }
@@ -128,7 +128,7 @@ impl Driver<'_> {
     /// The one right before, if that is known; else the one that was found to be good last, which is the closest.
     fn last_good(&self, range: &dyn Range, bad: &Point) -> Result<Step, Error> {
         let before = range.before(bad)?;
-        let good = || self.log.steps().iter().filter(|step| step.mark == Mark::Good);
+        let good = || self.log.so_far().steps.iter().filter(|step| step.mark == Mark::Good);
         let right_before = good().find(|step| before.contains(&step.point.id));
         let found = right_before.or_else(|| good().next_back()).cloned();
         found.ok_or_else(|| Error::NotBisected(format!("nothing before {} is known to be good", bad.id)))

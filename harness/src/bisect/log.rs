@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The log of a bisection: what it is of, then a line for each kernel that was examined, on the disk before the next is.
+//! The log of a bisection: what it is of, a line for each kernel that was examined, on the disk before the next is, and in the
+//! end what came of it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{How, Mark, Point};
+use super::{Ending, How, Mark, Point};
 use crate::error::Error;
 use crate::jsonl::{self, Lines};
 use crate::results::Record;
@@ -39,9 +40,29 @@ pub struct Step {
     pub records: Vec<Record>,
 }
 
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    Found { good: String, bad: String },
+    Among(Vec<Point>),
+}
+
+/// What a bisection left behind, whether it has ended or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bisection {
+    pub header: Header,
+    pub steps: Vec<Step>,
+    pub end: Option<End>,
+}
+
+/// Its name in the folder of the bisection.
+pub const FILE: &str = "bisect.jsonl";
+
+/// A log that is written.
 pub struct Log {
     lines: Lines,
-    steps: Vec<Step>,
+    bisection: Bisection,
 }
 
 impl Log {
@@ -51,7 +72,7 @@ impl Log {
         let mut lines = Lines::create(path)?;
         lines.add(header)?;
         lines.sync()?;
-        Ok(Log { lines, steps: Vec::new() })
+        Ok(Log { lines, bisection: Bisection::new(header.clone()) })
     }
 
     /// Goes on with a bisection that was interrupted.
@@ -68,17 +89,11 @@ impl Log {
             Err(cause) => return Err(Error::io("read", path)(cause)),
         };
         let whole = jsonl::whole(&text);
-        let mut lines = text[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
-        let Some((_, first)) = lines.next() else { return Err(no("it had not started".to_string())) };
-        let not_understood = |line: usize, why: serde_json::Error| {
-            no(format!("line {} of {} is none that a bisection writes: {why}", line + 1, path.display()))
-        };
-        let found: Header = serde_json::from_slice(first).map_err(|why| not_understood(0, why))?;
-        if let Some(what) = jsonl::first_difference(header, &found) {
+        let bisection = Bisection::parse(&text[..whole]).map_err(|why| no(format!("{}: {why}", path.display())))?;
+        if let Some(what) = jsonl::first_difference(header, &bisection.header) {
             return Err(no(format!("the bisection in {} is another, its {what:?} differs", path.display())));
         }
-        let steps = lines.map(|(place, line)| serde_json::from_slice(line).map_err(|why| not_understood(place, why)));
-        Ok(Log { steps: steps.collect::<Result<_, _>>()?, lines: Lines::go_on(path, whole)? })
+        Ok(Log { lines: Lines::go_on(path, whole)?, bisection })
     }
 
     /// # Errors
@@ -86,18 +101,78 @@ impl Log {
     pub fn add(&mut self, step: Step) -> Result<(), Error> {
         self.lines.add(&step)?;
         self.lines.sync()?;
-        self.steps.push(step);
+        self.bisection.steps.push(step);
         Ok(())
     }
 
+    /// # Errors
+    /// If it cannot be written.
+    pub fn end(&mut self, ending: &Ending) -> Result<(), Error> {
+        let end = match ending {
+            Ending::Found { good, bad } => End::Found { good: good.point.id.clone(), bad: bad.point.id.clone() },
+            Ending::Among(points) => End::Among(points.clone()),
+        };
+        // One that had ended, and was resumed, ends the same way.
+        if self.bisection.end.as_ref() != Some(&end) {
+            self.lines.add(&end)?;
+            self.lines.sync()?;
+            self.bisection.end = Some(end);
+        }
+        Ok(())
+    }
+
+    /// All of it so far.
+    #[must_use]
+    pub fn so_far(&self) -> &Bisection {
+        &self.bisection
+    }
+}
+
+impl Bisection {
+    fn new(header: Header) -> Self {
+        Bisection { header, steps: Vec::new(), end: None }
+    }
+
+    /// What is in the folder of a bisection; transcripts are where they are now.
+    ///
+    /// # Errors
+    /// If there is none, or its log is not one.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(FILE);
+        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        let not_understood = |why: String| Error::Bisection { path: path.clone(), why };
+        let mut bisection = Bisection::parse(&text[..jsonl::whole(&text)]).map_err(not_understood)?;
+        let folder = folder.canonicalize().map_err(Error::io("find", folder))?;
+        bisection.steps.iter_mut().flat_map(|step| &mut step.records).for_each(|record| {
+            // Those of commits are below, those of releases, which other runs share, beside it.
+            let run = record.log.parent().and_then(Path::file_name).map(Path::new).unwrap_or(Path::new(""));
+            let places = [Some(folder.as_path()), folder.parent()];
+            let now = places.into_iter().flatten().map(|place| place.join(run)).find(|run| run.is_dir());
+            now.iter().for_each(|run| record.is_now_in(run));
+        });
+        Ok(bisection)
+    }
+
+    /// A step that was examined.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.point.id == id)
     }
 
-    #[must_use]
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+    /// Lines that are whole.
+    fn parse(text: &[u8]) -> Result<Self, String> {
+        let mut lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
+        let Some((_, first)) = lines.next() else { return Err("it had not started".to_string()) };
+        let not_understood = |line: usize, why| format!("line {} is none that a bisection writes: {why}", line + 1);
+        let header = serde_json::from_slice(first).map_err(|why| not_understood(0, why))?;
+        let mut bisection = Bisection::new(header);
+        for (place, line) in lines {
+            match serde_json::from_slice(line) {
+                Ok(end) => bisection.end = Some(end),
+                Err(_) => bisection.steps.push(serde_json::from_slice(line).map_err(|why| not_understood(place, why))?),
+            }
+        }
+        Ok(bisection)
     }
 }
 
@@ -128,9 +203,9 @@ pub(super) mod tests {
         for bytes in 0..=line.len() {
             fs::write(&path, [&before, &line[..bytes]].concat()).unwrap();
             let mut log = Log::resume(&path, &header()).unwrap();
-            assert_eq!(log.steps(), [step("b", Mark::Good)]);
+            assert_eq!(log.so_far().steps, [step("b", Mark::Good)]);
             log.add(step("d", Mark::Skip)).unwrap();
-            assert_eq!(Log::resume(&path, &header()).unwrap().step("d"), Some(&step("d", Mark::Skip)));
+            assert_eq!(Log::resume(&path, &header()).unwrap().so_far().step("d"), Some(&step("d", Mark::Skip)));
         }
     }
 
@@ -150,6 +225,23 @@ pub(super) mod tests {
         fs::write(&path, "{").unwrap();
         assert!(why(&header()).contains("it had not started"));
         fs::write(&path, "{}\n").unwrap();
-        assert!(why(&header()).contains("line 1 of "));
+        assert!(why(&header()).contains("line 1 is none that a bisection writes"));
+    }
+
+    #[test]
+    fn what_came_of_it_is_told_later_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let mut log = Log::create(&path, &header()).unwrap();
+        log.add(step("a", Mark::Good)).unwrap();
+        assert_eq!(Bisection::read(folder.path()).unwrap().end, None);
+        let ending = Ending::Found { good: Box::new(step("a", Mark::Good)), bad: Box::new(step("b", Mark::Bad)) };
+        log.add(step("b", Mark::Bad)).unwrap();
+        log.end(&ending).unwrap();
+        Log::resume(&path, &header()).unwrap().end(&ending).unwrap();
+        let bisection = Bisection::read(folder.path()).unwrap();
+        assert_eq!(bisection.end, Some(End::Found { good: "a".into(), bad: "b".into() }));
+        assert_eq!((bisection.header, bisection.steps.len()), (header(), 2));
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
     }
 }

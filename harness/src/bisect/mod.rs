@@ -9,14 +9,15 @@ mod history;
 mod log;
 mod policy;
 mod releases;
+mod words;
 
 pub use driver::{Ending, News, run};
-pub use ending::{difference, side_by_side};
 pub use examine::{Examiner, How, workspace};
 pub use history::History;
-pub use log::{Header, Log, Step};
+pub use log::{Bisection, End, FILE, Header, Log, Step};
 pub use policy::{Mark, Rule, judge};
 pub use releases::{Releases, Versions};
+pub use words::{line, short};
 
 use serde::{Deserialize, Serialize};
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Which;
 use crate::base::Level;
-use crate::bench::{Bench, Effort, Record, measure, table, write_docs};
+use crate::bench::{self, Bench, Effort, Record, measure, table, write_docs};
 use crate::error::{Error, Exit};
 use crate::image::Fs;
 use crate::lab::{Lab, Order, Wanted};
@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     if let Some(folder) = &options.docs {
         write_docs(&record, folder)?;
     }
-    Ok(if record.goals.iter().all(|goal| goal.met) { Exit::Holds } else { Exit::Broken })
+    Ok(record.exit())
 }
 
 fn measured(options: &Options) -> Result<Record, Error> {
@@ -75,6 +75,7 @@ fn measured(options: &Options) -> Result<Record, Error> {
     let effort = Effort { rounds: usize::from(*rounds), quick: *quick };
     let bench = Bench { project: &project, lab: &lab, unpatched, filesystems: &filesystems, effort };
     let record = measure(&bench)?;
+    Whole::new(&lab.logs.join(bench::FILE))?.write(&record.json())?;
     file.map_or(Ok(()), |file| file.write(&record.json()))?;
     Ok(record)
 }

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::bisect::{
-    self, Ending, Examiner, Header, History, How, Log, Mark, News, Range, Releases, Rule, Step, Versions,
-};
+use crate::bisect::{self, Bisection, Examiner, Header, History, How, Log, News, Range, Releases, Versions};
 use crate::error::{Error, Exit};
 use crate::lab;
 use crate::progress;
@@ -80,35 +78,25 @@ impl Options {
             reason_changed: *reason_changed,
             how: how.clone(),
         };
-        let path = folder.join("bisect.jsonl");
+        let path = folder.join(bisect::FILE);
         let mut log = if *resume { Log::resume(&path, &header)? } else { Log::create(&path, &header)? };
         let examiner = Examiner { project, how, jobs: *jobs };
         let mut examine = |base: &_| examiner.examine(base, |_| ());
         let ending = bisect::run(range, &mut log, *reason_changed, &mut examine, &mut |news| show(&news))?;
+        log.end(&ending)?;
         println!("\nall steps are in {}", path.display());
-        match ending {
-            Ending::Among(points) => {
-                println!("nothing can be told between them: the first bad one is among these");
-                points.iter().for_each(|point| println!("  {} {}", point.id, point.title));
-                Ok(Exit::CannotTell)
-            }
-            Ending::Found { good, bad } => {
-                let reference = log.step(&header.good[0]).map_or(&[][..], |step| &step.records);
-                let rule = if *reason_changed { Rule::Differs(reference) } else { Rule::Broken };
-                tell(&good, &bad, rule)?;
-                Ok(Exit::Holds)
-            }
-        }
+        Ok(tell(log.so_far()))
     }
 }
 
-fn tell(good: &Step, bad: &Step, rule: Rule<'_>) -> Result<(), Error> {
-    println!("the first bad one is {}\n  {}\n  {}\n", bad.point.id, bad.point.title, bad.why);
-    let title = |step: &Step| format!("{} {}", short(&step.point.id), step.point.title);
-    for (before, after) in bisect::difference(good, bad, rule) {
-        print!("{}", bisect::side_by_side((before, &title(good)), (after, &title(bad)))?);
+/// What came of it, and how the kernels around it differ.
+pub fn tell(bisection: &Bisection) -> Exit {
+    println!("{}\n", bisection.found());
+    match bisection.differences() {
+        Ok(differences) => differences.iter().for_each(|difference| print!("{difference}")),
+        Err(error) => eprintln!("note: {error}"),
     }
-    Ok(())
+    bisection.exit()
 }
 
 fn show(news: &News<'_>) {
@@ -117,29 +105,14 @@ fn show(news: &News<'_>) {
             let time = mean.zip(*left).map(|(mean, left)| mean * u32::try_from(left).unwrap_or(u32::MAX));
             let steps = left.map_or_else(String::new, |left| format!(", about {left} to go"));
             let time = time.map_or_else(String::new, |time| format!(", {} left", minutes(time)));
-            progress::remark(&format!("examining {} {}{steps}{time}", short(&point.id), point.title));
+            progress::remark(&format!("examining {} {}{steps}{time}", bisect::short(&point.id), point.title));
         }
         News::Done(step) => {
             let seconds = Duration::from_millis(step.ms).as_secs_f64();
-            println!("{}, {seconds:.1} s", line(step));
+            println!("{}, {seconds:.1} s", bisect::line(step));
         }
-        News::Known(step) => println!("{}, known", line(step)),
+        News::Known(step) => println!("{}, known", bisect::line(step)),
     }
-}
-
-fn line(step: &Step) -> String {
-    let mark = match step.mark {
-        Mark::Good => "good",
-        Mark::Bad => "bad",
-        Mark::Skip => "skip",
-    };
-    let why = step.why.lines().next().unwrap_or_default();
-    format!("{mark:<4} {:<12} {}: {why}", short(&step.point.id), step.point.title)
-}
-
-/// Digits of an id that people see; versions have fewer.
-fn short(id: &str) -> &str {
-    id.get(..12).unwrap_or(id)
 }
 
 fn minutes(time: Duration) -> String {

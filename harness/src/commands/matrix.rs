@@ -34,7 +34,7 @@ pub struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Prove nothing: print what would be, as JSON for a CI service to fan out over
-    #[arg(long, conflicts_with_all = ["json", "junit"])]
+    #[arg(long, conflicts_with_all = ["output", "json", "junit"])]
     list: bool,
     #[command(flatten)]
     files: MergedFiles,
@@ -65,7 +65,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     println!("\n{}", report::across(&merged));
     let tally = Tally::of_all(&merged);
     println!("{tally}; logs, transcripts and consoles are in {}", project.root.join("target/runs").display());
-    files.write(&merged)?;
+    files.write(&merged.into())?;
     Ok(tally.exit())
 }
 

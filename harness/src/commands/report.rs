@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `vremount report`, and the reports that it has in common with `vremount verify`.
+//! `vremount report`, and the reports that it has in common with `vremount verify` and `vremount matrix`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,19 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 
+use super::bisect::tell;
+use crate::bench;
+use crate::bisect;
 use crate::error::{Error, Exit};
+use crate::findings::{Findings, Kind, meant};
 use crate::report::{self, Tally, Whole};
-use crate::results::{Expected, Merged, Outcome, Results};
+use crate::results::{Expected, Outcome, Results};
 
-/// Reports on a run, also on one that was interrupted. Exits as the run would have.
+/// Reports on what a command left behind, also on what was interrupted. Exits as that would have.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Options {
-    /// Its folder, below target/runs/
+    /// The folder of a run, a bench or a bisection, below target/runs/; a folder of such; or what `bench --json` wrote
     #[arg(required = true)]
     run: Option<PathBuf>,
     #[command(flatten)]
@@ -26,11 +30,11 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Join the results of many runs: of all bases and executors, and of shards
+    /// Join the results of many: runs on all bases and executors, shards, benches, bisections
     ///
     /// A case that is in two of them is refused. What is missing, and what nobody can tell, is told, and exits with 125.
     Merge {
-        /// Folders of runs
+        /// Each as `vremount report` takes one
         #[arg(required = true)]
         runs: Vec<PathBuf>,
         /// What there has to be: what `vremount matrix --list` printed
@@ -41,10 +45,13 @@ enum Command {
     },
 }
 
-/// Reports on many runs, for programs.
+/// Reports on any number of runs.
 #[derive(Args)]
 pub struct MergedFiles {
-    /// Write all of it to this file
+    /// Write all of it to this file, as a page for people: one file of HTML, with every transcript and console log
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write all of it to this file, for programs
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write JUnit XML, for CI services, to this file
@@ -52,15 +59,11 @@ pub struct MergedFiles {
     junit: Option<PathBuf>,
 }
 
-/// Reports for programs.
+/// Reports on a run.
 #[derive(Args)]
 pub struct Files {
-    /// Write all of it to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write JUnit XML, for CI services, to this file
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
+    #[command(flatten)]
+    common: MergedFiles,
     /// Write KTAP, for kernel developers' tools, to this file
     #[arg(long, value_name = "FILE")]
     ktap: Option<PathBuf>,
@@ -69,66 +72,106 @@ pub struct Files {
     kcidb: Option<PathBuf>,
 }
 
-type Format<R> = fn(&R) -> String;
+type Format<R> = fn(&R) -> Result<String, Error>;
 
 /// Files that can be written.
-pub struct Open<R>(Vec<(Whole, Format<R>)>);
+pub struct Open<R> {
+    files: Vec<(Whole, Format<R>)>,
+    page: Option<PathBuf>,
+}
 
 impl Files {
     /// # Errors
     /// If one of them cannot be written.
     pub fn open(&self) -> Result<Open<Results>, Error> {
-        Open::new([
-            (&self.json, report::json),
-            (&self.junit, report::junit),
-            (&self.ktap, report::ktap),
-            (&self.kcidb, report::kcidb),
-        ])
+        let MergedFiles { output, json, junit } = &self.common;
+        let page: Format<Results> = |run| report::page(&run.clone().into());
+        Open::new(
+            output,
+            [
+                (output, page),
+                (json, |run| Ok(report::json(run))),
+                (junit, |run| Ok(report::junit(run))),
+                (&self.ktap, |run| Ok(report::ktap(run))),
+                (&self.kcidb, |run| Ok(report::kcidb(run))),
+            ],
+        )
+    }
+
+    /// Those that are not about one run only.
+    fn of_many(&self) -> Result<&MergedFiles, Error> {
+        match (&self.ktap, &self.kcidb) {
+            (None, None) => Ok(&self.common),
+            _ => {
+                Err(Error::Usage("failed to report as KTAP or KCIDB: that is of one run; name its folder".to_string()))
+            }
+        }
     }
 }
 
 impl MergedFiles {
     /// # Errors
     /// If one of them cannot be written.
-    pub fn open(&self) -> Result<Open<Merged>, Error> {
-        Open::new([(&self.json, report::merged_json), (&self.junit, report::merged_junit)])
+    pub fn open(&self) -> Result<Open<Findings>, Error> {
+        let MergedFiles { output, json, junit } = self;
+        let page: Format<Findings> = report::page;
+        Open::new(
+            output,
+            [
+                (output, page),
+                (json, |all| Ok(report::merged_json(all))),
+                (junit, |all| Ok(report::merged_junit(&all.merged))),
+            ],
+        )
     }
 }
 
 impl<R> Open<R> {
-    fn new<const N: usize>(all: [(&Option<PathBuf>, Format<R>); N]) -> Result<Self, Error> {
+    fn new<const N: usize>(page: &Option<PathBuf>, all: [(&Option<PathBuf>, Format<R>); N]) -> Result<Self, Error> {
         let asked = all.into_iter().filter_map(|(path, format)| Some((path.as_ref()?, format)));
-        Ok(Open(asked.map(|(path, format)| Ok((Whole::new(path)?, format))).collect::<Result<_, Error>>()?))
+        let files = asked.map(|(path, format)| Ok((Whole::new(path)?, format))).collect::<Result<_, Error>>()?;
+        Ok(Open { files, page: page.clone() })
     }
 
     /// # Errors
     /// If one of them cannot be written.
     pub fn write(self, results: &R) -> Result<(), Error> {
-        self.0.into_iter().try_for_each(|(file, format)| file.write(&format(results)))
+        self.files.into_iter().try_for_each(|(file, format)| file.write(&format(results)?))?;
+        self.page.iter().for_each(|page| println!("the page is {}", page.display()));
+        Ok(())
     }
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     match (&options.command, &options.run) {
         (Some(Command::Merge { runs, expect, files }), _) => merge(runs, expect.as_deref(), files),
-        (None, Some(run)) => report_on(run, &options.files),
+        (None, Some(path)) => report_on(meant(path), &options.files),
         // The command line has one or the other.
         (None, None) => Err(Error::Usage("failed to find a run: name its folder".to_string())),
     }
 }
 
-fn merge(runs: &[PathBuf], expect: Option<&Path>, files: &MergedFiles) -> Result<Exit, Error> {
+fn merge(paths: &[PathBuf], expect: Option<&Path>, files: &MergedFiles) -> Result<Exit, Error> {
     let files = files.open()?;
-    let outcomes = runs.iter().map(|run| Ok((run.clone(), Outcome::read(run)?))).collect::<Result<_, Error>>()?;
-    let mut merged = Merged::of(outcomes)?;
+    let mut findings = Findings::read(paths)?;
     if let Some(path) = expect {
-        merged.expect(&expected(path)?);
+        findings.merged.expect(&expected(path)?);
     }
-    println!("{}", report::across(&merged));
-    let tally = Tally::of_all(&merged);
-    println!("{tally}");
-    files.write(&merged)?;
-    Ok(tally.exit())
+    let Findings { merged, bisections, benches } = &findings;
+    for record in benches {
+        println!("{}", bench::table(record));
+    }
+    for bisection in bisections {
+        bisection.steps.iter().for_each(|step| println!("{}", bisect::line(step)));
+        println!();
+        tell(bisection);
+    }
+    if !merged.is_empty() {
+        println!("{}", report::across(merged));
+        println!("{}", Tally::of_all(merged));
+    }
+    files.write(&findings)?;
+    Ok(findings.exit())
 }
 
 fn expected(path: &Path) -> Result<Vec<Expected>, Error> {
@@ -142,12 +185,17 @@ fn expected(path: &Path) -> Result<Vec<Expected>, Error> {
     jobs.map(|jobs| jobs.include).map_err(|cause| Error::Usage(why(cause)))
 }
 
-fn report_on(run: &Path, files: &Files) -> Result<Exit, Error> {
-    let files = files.open()?;
-    if let Outcome::NotRun(word) = Outcome::read(run)? {
-        println!("cannot tell: {}: {}", word.title(), word.cannot_tell);
-        return Ok(Exit::CannotTell);
+fn report_on(path: &Path, files: &Files) -> Result<Exit, Error> {
+    match Kind::of(path) {
+        Some(Kind::Run) if matches!(Outcome::read(path)?, Outcome::Ran(_)) => report_on_run(path, files),
+        // Where there is nothing, it is a run that is missed.
+        None if !path.exists() => report_on_run(path, files),
+        _ => merge(&[path.to_path_buf()], None, files.of_many()?),
     }
+}
+
+fn report_on_run(run: &Path, files: &Files) -> Result<Exit, Error> {
+    let files = files.open()?;
     let (results, torn) = Results::read(run)?;
     if torn {
         eprintln!("note: the last line of the log is torn, and left out");

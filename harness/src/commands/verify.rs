@@ -25,7 +25,7 @@ pub struct Options {
     #[command(flatten)]
     filters: Filters,
     /// List what would be proved, and prove nothing: claim, filesystem, tag, faults, level from which it holds
-    #[arg(long, conflicts_with_all = ["resume", "json", "junit", "ktap", "kcidb"])]
+    #[arg(long, conflicts_with_all = ["resume", "output", "json", "junit", "ktap", "kcidb"])]
     list: bool,
     /// What machines run on
     #[arg(long, value_enum, default_value_t = Wanted::Auto)]

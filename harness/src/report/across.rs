@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Claims down, bases and executors across; below them what could not be run.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
-use super::matrix::{MISSING, sign};
-use crate::results::{Merged, Planned, Record, Results};
+use super::matrix::sign;
+use crate::results::{Merged, Plan, Planned, Record, Results};
 use crate::verdict::Verdict;
 
 /// Many runs at a glance.
 #[must_use]
 pub fn across(merged: &Merged) -> String {
-    let mut claims: Vec<&str> = Vec::new();
-    // What is told by the run that has most: the others have some of it.
-    let longest = merged.runs.iter().max_by_key(|run| run.plan.cases.len());
-    for case in longest.into_iter().chain(&merged.runs).flat_map(|run| &run.plan.cases) {
-        if !claims.contains(&case.claim.as_str()) {
-            claims.push(&case.claim);
-        }
-    }
+    let claims = claims(merged);
     let columns = columns(merged, &claims);
+    let is_one_level = columns.windows(2).all(|pair| pair[0].heads[2] == pair[1].heads[2]);
+    let heads = if is_one_level { 2 } else { 3 };
     let first = claims.iter().map(|claim| claim.len()).max().unwrap_or_default();
+    let columns: Vec<Vec<String>> = columns
+        .into_iter()
+        .map(|Column { heads: own, cells, .. }| {
+            own.into_iter().take(heads).chain(cells.iter().map(Cell::to_string)).collect()
+        })
+        .collect();
     let mut text = String::new();
     let mut row = |name: &str, cells: Vec<&str>| {
         let width = |column: &[String]| column.iter().map(String::len).max().unwrap_or_default();
@@ -30,8 +32,8 @@ pub fn across(merged: &Merged) -> String {
             .collect();
         let _ = writeln!(text, "{}", format!("{name:first$}{cells}").trim_end());
     };
-    for place in 0..claims.len() + HEADS {
-        let name = place.checked_sub(HEADS).map_or("", |place| claims[place]);
+    for place in 0..claims.len() + heads {
+        let name = place.checked_sub(heads).map_or("", |place| claims[place]);
         row(name, columns.iter().map(|column| column[place].as_str()).collect());
     }
     for word in &merged.not_run {
@@ -40,46 +42,84 @@ pub fn across(merged: &Merged) -> String {
     text
 }
 
-/// Base and executor.
-const HEADS: usize = 2;
+/// All claims, as told by the run that has most: the others have some of them.
+pub(super) fn claims(merged: &Merged) -> Vec<&str> {
+    let mut claims: Vec<&str> = Vec::new();
+    let longest = merged.runs.iter().max_by_key(|run| run.plan.cases.len());
+    for case in longest.into_iter().chain(&merged.runs).flat_map(|run| &run.plan.cases) {
+        if !claims.contains(&case.claim.as_str()) {
+            claims.push(&case.claim);
+        }
+    }
+    claims
+}
 
-/// Each with its heads and a cell for each claim.
-fn columns(merged: &Merged, claims: &[&str]) -> Vec<Vec<String>> {
-    let of_run = |run: &Results| {
-        let accel = run.plan.accel.map_or_else(String::new, |accel| format!("/{}", accel.name()));
-        let heads = [run.plan.base.clone(), format!("{}{accel}", run.plan.executor)];
-        let by_claim: std::collections::BTreeMap<_, _> =
-            run.claims().filter_map(|cases| Some((cases.first()?.0.claim.clone(), cell(&cases)))).collect();
-        let cells = claims.iter().map(|claim| by_claim.get(*claim).cloned().unwrap_or_default());
-        heads.into_iter().chain(cells).collect::<Vec<_>>()
+/// A run, or one that could not start.
+pub(super) struct Column {
+    /// Base, executor, level with configuration.
+    pub heads: [String; 3],
+    /// Its place among the runs.
+    pub run: Option<usize>,
+    /// One for each claim.
+    pub cells: Vec<Cell>,
+}
+
+/// What is worst on any filesystem, and on how many of those that it is about.
+#[derive(Clone, Default)]
+pub(super) struct Cell {
+    /// None where it was not planned; in that, none where it never ran.
+    pub worst: Option<Option<Verdict>>,
+    of: Option<(usize, usize)>,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.worst.map_or("", sign))?;
+        self.of.map_or(Ok(()), |(count, all)| write!(f, " {count}/{all}"))
+    }
+}
+
+pub(super) fn columns(merged: &Merged, claims: &[&str]) -> Vec<Column> {
+    let level = |level: u8, config: Option<&String>| {
+        format!("level {level}{}", config.map_or_else(String::new, |config| format!(", {config}")))
     };
-    let mut columns: Vec<_> = merged.runs.iter().map(of_run).collect();
+    let of_run = |(place, run): (usize, &Results)| {
+        let Plan { base, executor, config, .. } = &run.plan;
+        let accel = run.plan.accel.map_or_else(String::new, |accel| format!("/{}", accel.name()));
+        let heads = [base.clone(), format!("{executor}{accel}"), level(run.plan.level, config.as_ref())];
+        let by_claim: BTreeMap<_, _> =
+            run.claims().filter_map(|cases| Some((cases.first()?.0.claim.clone(), cell(&cases)))).collect();
+        let cells = claims.iter().map(|claim| by_claim.get(*claim).cloned().unwrap_or_default()).collect();
+        Column { heads, run: Some(place), cells }
+    };
+    let mut columns: Vec<_> = merged.runs.iter().enumerate().map(of_run).collect();
     for word in &merged.not_run {
-        let heads = [word.base.clone(), word.executor.clone()];
+        let heads = [word.base.clone(), word.executor.clone(), level(word.level, None)];
         // A shard that is missing has its column already.
-        if !columns.iter().any(|column| column[0] == heads[0] && column[1].split('/').next() == Some(&heads[1])) {
-            columns.push(heads.into_iter().chain(claims.iter().map(|_| "?".to_string())).collect());
+        let is_of = |plan: &Plan| (&plan.base, plan.level, &plan.executor) == (&word.base, word.level, &word.executor);
+        if !merged.runs.iter().any(|run| is_of(&run.plan)) {
+            let cells = vec![Cell { worst: Some(Some(Verdict::CannotTell)), of: None }; claims.len()];
+            columns.push(Column { heads, run: None, cells });
         }
     }
     columns
 }
 
-/// What is worst on any filesystem, and on how many.
-fn cell(cases: &[(&Planned, Option<&Record>)]) -> String {
+fn cell(cases: &[(&Planned, Option<&Record>)]) -> Cell {
     let verdict = |record: &Option<&Record>| record.map(|record| record.verdict);
     let told: Vec<_> =
         cases.iter().map(|(_, record)| *record).filter(|r| verdict(r) != Some(Verdict::Skipped)).collect();
     let worst = [Some(Verdict::Broken), Some(Verdict::CannotTell), None];
     let worst = worst.into_iter().find_map(|worst| told.iter().find(|record| verdict(record) == worst));
-    match worst {
+    let (worst, of) = match worst {
         Some(worst) => {
             let count = told.iter().filter(|record| verdict(record) == verdict(worst)).count();
-            let sign = worst.map_or(MISSING, |record| sign(Some(record)));
-            format!("{sign} {count}/{}", told.len())
+            (verdict(worst), Some((count, told.len())))
         }
-        None if told.is_empty() => "-".to_string(),
-        None => "ok".to_string(),
-    }
+        None if told.is_empty() => (Some(Verdict::Skipped), None),
+        None => (Some(Verdict::Holds), None),
+    };
+    Cell { worst: Some(worst), of }
 }
 
 #[cfg(test)]
@@ -112,5 +152,17 @@ third   missing 1/1  -            ?
 cannot tell: Linux 7.3.4, series s at level 4, uml: failed to reach a mirror
 ";
         assert_eq!(text, expected, "{text}");
+    }
+
+    #[test]
+    fn levels_and_configurations_are_told_where_they_differ() {
+        let mut other = planned(&[("first", Fs::Ext4)]);
+        (other.plan.level, other.plan.config) = (3, Some("debug".to_string()));
+        let text = across(&Merged { runs: vec![one_of_each(), other], not_run: vec![] });
+        let expected = "        5.10.13      5.10.13
+        qemu/tcg     qemu/tcg
+        level 4      level 3, debug
+";
+        assert!(text.starts_with(expected), "{text}");
     }
 }

@@ -3,8 +3,11 @@
 
 use serde::Serialize;
 
+use crate::bench;
+use crate::bisect::Bisection;
+use crate::findings::Findings;
 use crate::machine::Accel;
-use crate::results::{How, Merged, NotRun, Planned, Record, Results, SCHEMA};
+use crate::results::{How, NotRun, Planned, Record, Results, SCHEMA, Start};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -22,6 +25,8 @@ struct Report<'a> {
     build_id: &'a str,
     module_sha256: &'a str,
     how: How,
+    /// Who proved it: the first start, and each time that it went on.
+    starts: &'a [Start],
     /// Median time from exec to a guest that is ready, milliseconds; none if no machine got there.
     boot_ms: Option<u64>,
     verdicts: Vec<&'a Record>,
@@ -29,13 +34,17 @@ struct Report<'a> {
     missing: Vec<&'a Planned>,
 }
 
-/// Many runs, each as by itself.
+/// Many runs, each as by itself, and what else was left.
 #[derive(Debug, Serialize)]
 struct Reports<'a> {
     schema: u32,
     runs: Vec<Report<'a>>,
     /// Bases and executors of which nothing can be told.
     not_run: &'a [NotRun],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    bisections: &'a [Bisection],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    benches: &'a [bench::Record],
 }
 
 /// The text of the file.
@@ -46,8 +55,10 @@ pub fn json(results: &Results) -> String {
 
 /// The text of the file about many runs.
 #[must_use]
-pub fn merged_json(merged: &Merged) -> String {
-    text(&Reports { schema: SCHEMA, runs: merged.runs.iter().map(report).collect(), not_run: &merged.not_run })
+pub fn merged_json(findings: &Findings) -> String {
+    let Findings { merged, bisections, benches } = findings;
+    let runs = merged.runs.iter().map(report).collect();
+    text(&Reports { schema: SCHEMA, runs, not_run: &merged.not_run, bisections, benches })
 }
 
 fn text(value: &impl Serialize) -> String {
@@ -72,6 +83,7 @@ fn report(results: &Results) -> Report<'_> {
         build_id: &plan.build_id,
         module_sha256: &plan.module_sha256,
         how: plan.how,
+        starts: &results.starts,
         boot_ms: boots.get(boots.len() / 2).copied(),
         verdicts,
         missing: results.cases().filter(|(_, record)| record.is_none()).map(|(case, _)| case).collect(),

@@ -21,7 +21,7 @@ pub fn matrix(results: &Results) -> String {
         let name = claim.first().map_or("", |(case, _)| case.claim.as_str());
         let cell = |fs: &Fs| {
             let record = claim.iter().find(|(case, _)| case.fs == *fs).and_then(|(_, record)| *record);
-            format!("  {:width$}", sign(record), width = width(*fs))
+            format!("  {:width$}", sign(record.map(|record| record.verdict)), width = width(*fs))
         };
         let cells: String = filesystems.iter().map(cell).collect();
         let _ = writeln!(text, "{}", format!("{name:widest$}{cells}").trim_end());
@@ -29,10 +29,11 @@ pub fn matrix(results: &Results) -> String {
     text + &skipped(results)
 }
 
-pub(super) const MISSING: &str = "missing";
+const MISSING: &str = "missing";
 
-pub(super) fn sign(record: Option<&Record>) -> &'static str {
-    match record.map(|record| record.verdict) {
+/// Of a case that never ran to its end, too.
+pub(super) fn sign(verdict: Option<Verdict>) -> &'static str {
+    match verdict {
         Some(Verdict::Holds) => "ok",
         Some(Verdict::Broken) => "BROKEN",
         Some(Verdict::CannotTell) => "?",
@@ -42,18 +43,25 @@ pub(super) fn sign(record: Option<&Record>) -> &'static str {
 }
 
 /// Each reason, with the filesystems it is about and how many claims they skip for it.
-fn skipped(results: &Results) -> String {
+pub(super) fn reasons(results: &Results) -> BTreeMap<&str, BTreeMap<Fs, usize>> {
     let mut reasons: BTreeMap<&str, BTreeMap<Fs, usize>> = BTreeMap::new();
     for (case, record) in results.cases() {
         if let Some(Record { verdict: Verdict::Skipped, because: Some(because), .. }) = record {
             *reasons.entry(because).or_default().entry(case.fs).or_default() += 1;
         }
     }
-    let mut text = String::new();
-    for (because, counts) in reasons {
-        let counts: Vec<_> = counts.iter().map(|(fs, count)| format!("{} {count}", fs.name())).collect();
-        let _ = write!(text, "\n- {}: {because}", counts.join(", "));
-    }
+    reasons
+}
+
+/// Filesystems and how many claims each skips.
+pub(super) fn counts(of: &BTreeMap<Fs, usize>) -> String {
+    let counts: Vec<_> = of.iter().map(|(fs, count)| format!("{} {count}", fs.name())).collect();
+    counts.join(", ")
+}
+
+fn skipped(results: &Results) -> String {
+    let reasons = reasons(results);
+    let text: String = reasons.iter().map(|(because, of)| format!("\n- {}: {because}", counts(of))).collect();
     if text.is_empty() { text } else { format!("\nskipped, and how many claims:{text}\n") }
 }
 

@@ -7,6 +7,7 @@ mod junit;
 mod kcidb;
 mod ktap;
 mod matrix;
+mod page;
 mod table;
 mod whole;
 
@@ -16,6 +17,7 @@ pub use junit::{junit, merged_junit};
 pub use kcidb::kcidb;
 pub use ktap::ktap;
 pub use matrix::matrix;
+pub use page::page;
 pub use table::{Tally, line, missing};
 pub use whole::Whole;
 

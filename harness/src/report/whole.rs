@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A file that is written whole or not at all.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 use crate::error::Error;
 
@@ -32,7 +33,7 @@ impl Whole {
             true => File::options().write(true).open(path).map(To::Directly),
             false => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                NamedTempFile::new_in(folder).map(To::Aside)
+                readable_by_others(folder).map(To::Aside)
             }
         };
         Ok(Whole { path: path.to_path_buf(), to: open().map_err(Error::io("write", path))? })
@@ -53,6 +54,11 @@ impl Whole {
     }
 }
 
+/// As any other file is, and not as temporary ones are: CI services read it as somebody else.
+fn readable_by_others(folder: &Path) -> io::Result<NamedTempFile> {
+    Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +74,10 @@ mod tests {
         Whole::new(&path).unwrap().write("later").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "later");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let other = folder.path().join("other");
+        fs::write(&other, "").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&other));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The log of a run: a line for what it is of, then one for each case as soon as it is finished. Whatever ends
-//! the run, what was proved stays proved.
+//! The log of a run: a line for what it is of, then one for each time that it started or went on, and one for each case as
+//! soon as it is finished. Whatever ends the run, what was proved stays proved.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{NotRun, Plan, Record, Results};
+use super::{NotRun, Plan, Record, Results, Start};
 use crate::error::Error;
 use crate::jsonl::{self, Lines};
 
@@ -29,7 +29,7 @@ impl Log {
         let path = folder.join(FILE);
         let mut lines = Lines::create(&path)?;
         lines.add(&plan)?;
-        Ok(Log { path, lines, results: Results { plan, records: Vec::new() } })
+        Ok(Log { path, lines, results: Results { plan, starts: Vec::new(), records: Vec::new() } })
     }
 
     /// Goes on with the log of an interrupted run of the same.
@@ -57,6 +57,16 @@ impl Log {
         Ok(Log { path, lines, results })
     }
 
+    /// Says who proves what comes next.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn start(&mut self, start: Start) -> Result<(), Error> {
+        self.lines.add(&start)?;
+        self.results.starts.push(start);
+        Ok(())
+    }
+
     /// Adds a finished case.
     ///
     /// # Errors
@@ -73,7 +83,8 @@ impl Log {
 }
 
 impl Results {
-    /// What a run left behind, whether it is finished or not; and whether its last line was torn, and left out.
+    /// What a run left behind, whether it is finished or not; and whether its last line was torn, and left out. Since then the
+    /// folder may have been moved, as CI services do: transcripts are where they are now.
     ///
     /// # Errors
     /// If there is no run in the folder, or its log is not one.
@@ -83,7 +94,9 @@ impl Results {
             let hint = "name the folder of a run, as verify does in its last line";
             Error::Usage(format!("failed to read {}: {cause}; {hint}", path.display()))
         })?;
-        let (results, whole) = parse(&text).map_err(not_understood(&path))?;
+        let (mut results, whole) = parse(&text).map_err(not_understood(&path))?;
+        let folder = folder.canonicalize().map_err(Error::io("find", folder))?;
+        results.records.iter_mut().for_each(|record| record.is_now_in(&folder));
         Ok((results, whole < text.len()))
     }
 }
@@ -94,8 +107,12 @@ fn parse(text: &[u8]) -> Result<(Results, usize), String> {
     let mut lines = text[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
     let Some((_, plan)) = lines.next() else { return Err("it is empty: the run had not started".to_string()) };
     let plan = serde_json::from_slice(plan).map_err(|cause| format!("line 1: {cause}"))?;
-    let mut results = Results { plan, records: Vec::new() };
+    let mut results = Results { plan, starts: Vec::new(), records: Vec::new() };
     for (place, line) in lines {
+        if let Ok(start) = serde_json::from_slice(line) {
+            results.starts.push(start);
+            continue;
+        }
         let record = serde_json::from_slice(line).map_err(|cause| cause.to_string());
         record.and_then(|record| results.add(record)).map_err(|why| format!("line {}: {why}", place + 1))?;
     }
@@ -111,6 +128,7 @@ fn not_understood(path: &Path) -> impl FnOnce(String) -> Error {
 mod tests {
     use super::super::tests::{planned, record};
     use super::*;
+    use crate::host::Host;
     use crate::image::Fs;
     use crate::verdict::Judgement;
     use rstest::rstest;
@@ -145,8 +163,23 @@ mod tests {
             log.append(torn.clone()).unwrap();
             let (results, is_torn) = Results::read(folder.path()).unwrap();
             assert_eq!((left(&results), is_torn), (vec![], false));
-            assert_eq!(results.of("c", Fs::Ext4), Some(&torn));
+            let now = folder.path().canonicalize().unwrap().join("c-ext4.jsonl");
+            assert_eq!(results.of("c", Fs::Ext4), Some(&Record { log: now, ..torn.clone() }));
         }
+    }
+
+    /// A line that says who went on is no case, and where it was interrupted behind it there is nothing to mend.
+    #[test]
+    fn every_start_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = interrupted(folder.path());
+        let start = Start { command: vec!["vremount".into()], host: Host::toy(), why: "so".into() };
+        Log::resume(folder.path(), &plan).unwrap().start(start.clone()).unwrap();
+        let mut log = Log::resume(folder.path(), &plan).unwrap();
+        assert_eq!(log.results().starts, std::slice::from_ref(&start));
+        log.append(record("c", Fs::Ext4, Judgement::skipped("é"))).unwrap();
+        let (results, _) = Results::read(folder.path()).unwrap();
+        assert_eq!((results.starts.as_slice(), left(&results)), (std::slice::from_ref(&start), vec![]));
     }
 
     #[rstest]

@@ -27,7 +27,7 @@ pub struct Expected {
 }
 
 /// What makes a column: shards of the same are one.
-type Key = (String, u8, String);
+type Key = (String, u8, Option<String>, String);
 
 impl Merged {
     /// Joins what was read from these folders.
@@ -42,8 +42,8 @@ impl Merged {
             match outcome {
                 Outcome::NotRun(word) => merged.not_run.push(word),
                 Outcome::Ran(results) => {
-                    let Plan { base, level, executor, .. } = &results.plan;
-                    let key = (base.clone(), *level, executor.clone());
+                    let Plan { base, level, config, executor, .. } = &results.plan;
+                    let key = (base.clone(), *level, config.clone(), executor.clone());
                     if !groups.contains_key(&key) {
                         order.push(key.clone());
                     }
@@ -57,6 +57,11 @@ impl Merged {
             merged.runs.extend(joined(parts)?);
         }
         Ok(merged)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.not_run.is_empty()
     }
 
     /// Adds word of those that left nothing at all.
@@ -102,6 +107,7 @@ fn joined(parts: Vec<(PathBuf, Results)>) -> Result<Option<Results>, Error> {
                 }
                 whole.plan.cases.extend(part.plan.cases);
                 whole.records.extend(part.records);
+                whole.starts.extend(part.starts);
             }
         }
     }

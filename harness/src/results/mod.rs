@@ -6,12 +6,14 @@ mod merged;
 mod not_run;
 mod plan;
 mod record;
+mod start;
 
 pub use log::{FILE, Log};
 pub use merged::{Expected, Merged};
 pub use not_run::{NotRun, Outcome};
 pub use plan::{How, Plan, Planned, SCHEMA};
 pub use record::Record;
+pub use start::Start;
 
 use crate::image::Fs;
 
@@ -19,6 +21,8 @@ use crate::image::Fs;
 #[derive(Debug, Clone)]
 pub struct Results {
     pub plan: Plan,
+    /// The first, and one for each time that it went on; those of a run that is joined of parts, all of them.
+    pub starts: Vec<Start>,
     /// As they came in.
     records: Vec<Record>,
 }
@@ -95,7 +99,7 @@ pub(crate) mod tests {
 
     pub(crate) fn planned(cases: &[(&str, Fs)]) -> Results {
         let cases = cases.iter().map(|(claim, fs)| Planned { claim: (*claim).to_string(), fs: *fs }).collect();
-        Results { plan: Plan::toy(cases), records: Vec::new() }
+        Results { plan: Plan::toy(cases), starts: Vec::new(), records: Vec::new() }
     }
 
     pub(crate) fn record(claim: &str, fs: Fs, judgement: Judgement) -> Record {

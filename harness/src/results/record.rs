@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A finished case, as log and reports keep it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,13 @@ impl Record {
             boots_ms: proof.machines.iter().filter_map(|times| Some(micros(times.ready?) / 1000)).collect(),
             phases_us: Phases::of(&proof.machines),
             log: proof.log.clone(),
+        }
+    }
+
+    /// Its folder is there now.
+    pub(crate) fn is_now_in(&mut self, folder: &Path) {
+        if let Some(name) = self.log.file_name() {
+            self.log = folder.join(name);
         }
     }
 }

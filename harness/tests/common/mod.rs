@@ -3,6 +3,7 @@
 // Each of them uses a part of it.
 #![allow(dead_code)]
 
+pub mod fabricated;
 pub mod history;
 pub mod toy;
 

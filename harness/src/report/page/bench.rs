@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A bench: goals, curves, figures.
+
+use minijinja::Value;
+use serde::Serialize;
+
+use crate::bench::{Axis, Record, axis_in_words, facts, goal_in_words, svg, table};
+use crate::error::Error;
+
+#[derive(Serialize)]
+pub struct View {
+    id: String,
+    title: String,
+    command: String,
+    facts: [String; 4],
+    goals: Vec<Goal>,
+    curves: Vec<Curve>,
+    /// All of it but the samples, as in a terminal.
+    table: String,
+}
+
+#[derive(Serialize)]
+struct Goal {
+    met: bool,
+    words: String,
+}
+
+#[derive(Serialize)]
+struct Curve {
+    words: &'static str,
+    svg: Value,
+}
+
+impl View {
+    /// # Errors
+    /// If a plot cannot be drawn.
+    pub fn of((place, record): (usize, &Record)) -> Result<Self, Error> {
+        let curves = Axis::SWEPT.into_iter().filter(|axis| record.along(*axis).count() > 1).map(|axis| {
+            // Of this program's own words and numbers, nothing else.
+            Ok(Curve { words: axis_in_words(axis), svg: Value::from_safe_string(svg(record, axis)?) })
+        });
+        Ok(View {
+            id: format!("bench{place}"),
+            title: format!("Linux {}, series {}, on {}", record.kernel.base, record.kernel.series, record.fs.name()),
+            command: record.command.join(" "),
+            facts: facts(record),
+            goals: record.goals.iter().map(|goal| Goal { met: goal.met, words: goal_in_words(goal) }).collect(),
+            curves: curves.collect::<Result<_, Error>>()?,
+            table: table(record),
+        })
+    }
+}
