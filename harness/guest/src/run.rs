@@ -240,8 +240,8 @@ impl<'a> Runner<'a> {
         self.writer.is_some()
     }
 
-    /// Lets what never ends by itself have the machine until that ends; returns at once if there is nothing, or it failed.
-    pub fn wait_for_writer(&mut self) -> Result<(), Failure> {
+    /// Why the thread that writes has ended, which it never does by itself.
+    fn wait_for_writer(&mut self) -> Result<(), Failure> {
         let ended = self.writer.take().map(JoinHandle::join);
         ended.unwrap_or(Ok(Ok(()))).unwrap_or_else(|_| Err(Failure::new("the thread that writes panicked")))
     }
