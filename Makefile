@@ -47,6 +47,7 @@ explore: deps ## boot it and compare it with the model, over 10,000 sequences of
 	@$(CARGO_RUN) explore $(CHOICE) --executor $(EXECUTOR) $(ARGS)
 
 mutants: deps ## try wrong versions of the series, each of which a claim must tell from the right one
+	@$(if $(TREE),echo 'error: mutants are of the series of a BASE; TREE has its own' >&2; exit 2)
 	@$(CARGO_RUN) mutants --base '$(BASE)' --executor $(EXECUTOR:auto=uml) $(ARGS)
 
 bisect: deps ## find the commit of TREE, or the release, that broke a claim: GOOD, BAD or RELEASES

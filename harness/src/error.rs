@@ -42,6 +42,11 @@ pub enum Error {
     Machine(#[from] machine::Error),
     #[error(transparent)]
     Tool(#[from] tool::Error),
+    /// What finds fault with the right series says nothing about wrong ones.
+    #[error(
+        "failed to tell mutants from series {series}: it is not as claimed itself, {why}; `vremount verify` must hold first"
+    )]
+    NoControl { series: String, why: String },
     /// Nobody can tell where it came from.
     #[error("failed to bisect: {0}")]
     NotBisected(String),

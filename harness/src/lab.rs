@@ -53,6 +53,16 @@ pub struct Order<'a> {
     pub resume: bool,
     /// The part of the run that this is, where jobs share it.
     pub shard: Option<Shard>,
+    /// A place for its logs below that of all others, where it must not take that of a run of the same kernel.
+    pub aside: Option<&'a str>,
+}
+
+impl<'a> Order<'a> {
+    /// A whole run that begins anew, in its usual place.
+    #[must_use]
+    pub fn new(kernel: Wish<'a>, filesystems: &'a [Fs], wanted: Wanted) -> Self {
+        Order { kernel, filesystems, wanted, resume: false, shard: None, aside: None }
+    }
 }
 
 pub struct Lab {
@@ -219,7 +229,7 @@ pub fn folder(project: &Project, order: &Order<'_>, on: &str) -> PathBuf {
     let Wish { base, level, fragment, workspace, .. } = order.kernel;
     let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
     let runs = runs(project, workspace);
-    let runs = order.kernel.mutant_name().map_or(runs.clone(), |name| runs.join("mutants").join(name));
+    let runs = order.aside.map_or(runs.clone(), |place| runs.join(place));
     runs.join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
 }
 

@@ -101,13 +101,7 @@ fn prove(
 ) -> Result<Result<Results, Error>, Error> {
     let (claims, filesystems) = (job.lane.claims(job.base)?, job.lane.filesystems());
     let cases = select::cases(&claims, &filesystems);
-    let order = Order {
-        kernel: job.kernel(),
-        filesystems: &filesystems,
-        wanted: job.lane.executor,
-        resume: false,
-        shard: None,
-    };
+    let order = Order::new(job.kernel(), &filesystems, job.lane.executor);
     let how = How { faults: true, twice: false, fresh: false };
     let proved = Session::start(project, &order, how, &cases).and_then(|mut session| {
         session.prove(jobs(asked, MEMORY_MIB), |proof| watch.proof(job, proof))?;

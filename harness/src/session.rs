@@ -81,7 +81,7 @@ fn not_run(project: &Project, order: &Order<'_>, error: Error) -> Error {
 pub fn word(kernel: &Wish<'_>, wanted: Wanted, error: &Error) -> NotRun {
     NotRun {
         base: kernel.base.name.clone(),
-        series: kernel.base.series.clone(),
+        series: kernel.series(),
         level: kernel.level.number(),
         executor: wanted.name().to_string(),
         cannot_tell: error.to_string(),

@@ -67,7 +67,7 @@ impl Examiner<'_> {
         };
         let (fragment, workspace) = (config.as_deref(), workspace.as_deref());
         let kernel = Wish { base, level: Level::FULL, fragment, workspace, mutant: None };
-        let order = Order { kernel, filesystems: &filesystems, wanted: *executor, resume: false, shard: None };
+        let order = Order::new(kernel, &filesystems, *executor);
         let how = results::How { faults: true, twice: false, fresh: false };
         let mut runs = Vec::new();
         for _ in 0..*repeat {

@@ -152,9 +152,15 @@ pub struct Wish<'a> {
 }
 
 impl Wish<'_> {
-    /// What people call the mutant: its file, without the end.
+    /// The series, and with which mutant.
     #[must_use]
-    pub fn mutant_name(&self) -> Option<String> {
+    pub fn series(&self) -> String {
+        let series = self.base.series.clone();
+        self.mutant_name().map_or(series.clone(), |name| format!("{series} with {name}"))
+    }
+
+    /// What people call the mutant: its file, without the end.
+    fn mutant_name(&self) -> Option<String> {
         Some(self.mutant?.file_stem()?.to_string_lossy().into_owned())
     }
 }
@@ -312,36 +318,45 @@ impl<'a> Plan<'a> {
             self.check_levels_share(&pristine)?;
         }
         objects.begin()?;
-        let made = self.make(&pristine, &objects, clock);
-        objects.end(made.is_ok().then(|| self.store.key()))?;
+        let (tree, place) = (self.store.source(), self.store.objects());
+        let make = make::Make::new(self.wish.base, self.arch, &tree, &place, self.store.log());
+        let mut has_image = false;
+        let made = self.make_image(&pristine, &objects, &make, clock).and_then(|()| {
+            has_image = true;
+            self.make_modules(&pristine, &make, clock)
+        });
+        // A module that does not build takes nothing from the image.
+        objects.end(has_image.then(|| self.store.key()))?;
         made
     }
 
-    fn make(&self, pristine: &Tree, objects: &Objects, clock: &mut Clock) -> Result<(), Error> {
-        let (tree, place) = (self.store.source(), self.store.objects());
-        let make = make::Make::new(self.wish.base, self.arch, &tree, &place, self.store.log());
-        self.series.check_out(pristine, &tree, self.levels[0])?;
+    fn make_image(&self, pristine: &Tree, objects: &Objects, make: &Make<'_>, clock: &mut Clock) -> Result<(), Error> {
+        self.series.check_out(pristine, &self.store.source(), self.levels[0])?;
         clock.was(SERIES);
         // The objects may be gone, or of another image, or of one that was never finished; make knows what is left to do.
         if !self.store.has_image() || !objects.are_of(self.store.key()) {
             let base = &self.wish.base.name;
             let _progress = progress::start(format!("building Linux {base} at level {}", self.levels[0]));
-            config::configure(&make, &self.fragments)?;
+            config::configure(make, &self.fragments)?;
             clock.was(CONFIGURE);
             make.run(&format!("Linux {base}"), &[self.arch.image_target(), "modules"])?;
             clock.was(MAKE);
-            self.store.keep_image(&place, self.arch)?;
+            self.store.keep_image(make.objects(), self.arch)?;
             clock.was(KEEP);
         }
+        Ok(())
+    }
+
+    fn make_modules(&self, pristine: &Tree, make: &Make<'_>, clock: &mut Clock) -> Result<(), Error> {
         for level in &self.levels {
             let name = self.module_name(*level);
             if !self.store.has(&name) {
                 let _progress = progress::start(format!("building overlay.ko at level {level}"));
-                self.series.check_out(pristine, &tree, *level)?;
+                self.series.check_out(pristine, &self.store.source(), *level)?;
                 clock.was(SERIES);
                 make.run(&format!("overlay.ko at level {level}"), &["fs/overlayfs/overlay.ko"])?;
                 clock.was(OVERLAY);
-                self.store.keep_module(&place.join("fs/overlayfs/overlay.ko"), &name)?;
+                self.store.keep_module(&make.objects().join("fs/overlayfs/overlay.ko"), &name)?;
             }
         }
         Ok(())

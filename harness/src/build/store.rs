@@ -125,9 +125,7 @@ impl Store {
         let sha256 = digest::of_file(&path).map_err(Error::io("read", &path))?;
         Ok(Kernel {
             base: wish.base.name.clone(),
-            series: wish
-                .mutant_name()
-                .map_or(wish.base.series.clone(), |name| format!("{} with {name}", wish.base.series)),
+            series: wish.series(),
             level: wish.level,
             fragment: wish.fragment.map(str::to_string),
             image: self.kept.join(arch.image_target()),

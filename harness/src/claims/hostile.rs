@@ -249,8 +249,12 @@ fn incompat() -> Vec<Claim> {
             "A feature that this kernel does not know is refused beside a valid marker too, and the marker stays valid",
             OURS_INCOMPAT,
             3,
-            // Before the marker and behind it, in whatever order they are read.
-            beside(beside(Script::on_upper().after_volatile(), "a-feature"), "zz-feature").mounts(Volatile).intact(),
+            // Before the marker and behind it, in whatever order they are read; and almost of its name.
+            ["a-feature", "zz-feature", "volatile2", "volatil"]
+                .into_iter()
+                .fold(Script::on_upper().after_volatile(), beside)
+                .mounts(Volatile)
+                .intact(),
         ),
         claim(
             "dirty-file-is-made-again",

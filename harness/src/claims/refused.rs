@@ -6,7 +6,7 @@ use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Layers, Op, Scope, Via};
 
 use super::sentence::{BOOT_ID, OURS_IN_USE, REMOUNTED};
-use super::step::{HostStep, Script, Want, overlay, overlay_on, unmount};
+use super::step::{HostStep, Script, Want, overlay, overlay_of, overlay_on, unmount};
 use super::{Claim, claim};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -39,6 +39,20 @@ pub fn claims() -> Vec<Claim> {
                 .unmount()
                 // Nor does it keep the upper from being reused.
                 .then(Op::Cycle { disk: Disk::A, times: 1 }, Want::Done),
+        ),
+        claim(
+            "second-mount-of-a-work-directory",
+            "A work directory that is mounted with another upper is in use too",
+            OURS_IN_USE,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                // With another upper: undefined, but a checkpoint does not identify the upper.
+                .then(overlay_of(Layers::Other, Volatile, "workdir=/mnt/a/work"), Want::Mounted)
+                .refuses(Volatile, EINVAL, Reason::InUse)
+                .run(unmount(Layers::Other))
+                .mounts(Volatile)
+                .intact(),
         ),
         claim(
             "first-mount-beside-another",

@@ -2,10 +2,10 @@
 //! Reuse that is refused because the upper filesystem could not write data back. Patch 4 alone makes these hold.
 
 use libc::EIO;
-use vremount_wire::Mode::Volatile;
+use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Fault, Op};
 
-use super::sentence::{ERRSEQ, HAD_ERRORS};
+use super::sentence::{ERRSEQ, HAD_ERRORS, UNDERLYING};
 use super::step::{FILE, SYNC, Script, Want};
 use super::{Claim, claim};
 use crate::base::Feature;
@@ -137,6 +137,20 @@ pub fn claims() -> Vec<Claim> {
                 .mounts(Volatile),
         )
         .earlier(Feature::SyncErrors, 3),
+        claim(
+            "error-before-durable-mount",
+            "A durable mount of fresh directories asks for no error, seen or not, and reports none, as it always did",
+            UNDERLYING,
+            0,
+            Script::on_upper()
+                .doomed()
+                .unmount()
+                .fails_unseen()
+                .run(Op::FreshUpper { disk: Disk::A })
+                .mounts(Durable)
+                .unmount()
+                .then(SYNC, Want::Fails(EIO)),
+        ),
         claim(
             "error-is-told-by-sync",
             "Every sync of a volatile overlay fails once there was an error, whoever else was told of it",

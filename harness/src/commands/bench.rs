@@ -69,8 +69,7 @@ fn measured(options: &Options) -> Result<Record, Error> {
     let _cache = project.use_cache()?;
     let base = which.base(&project)?;
     let kernel = which.kernel(&base);
-    let lab =
-        Lab::new(&project, &Order { kernel, filesystems: &[], wanted: Wanted::Qemu, resume: false, shard: None })?;
+    let lab = Lab::new(&project, &Order::new(kernel, &[], Wanted::Qemu))?;
     let unpatched = crate::build::Wish { level: Level::DOCUMENTED, ..kernel };
     let effort = Effort { rounds: usize::from(*rounds), quick: *quick };
     let bench = Bench { project: &project, lab: &lab, unpatched, filesystems: &filesystems, effort };

@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let base = options.which.base(&project)?;
     let filesystems = &[Fs::Ext4];
     let kernel = options.which.kernel(&base);
-    let order = |wanted| Order { kernel, filesystems, wanted, resume: false, shard: None };
+    let order = |wanted| Order::new(kernel, filesystems, wanted);
     let labs = [Lab::new(&project, &order(Wanted::Uml))?, Lab::new(&project, &order(Wanted::Qemu))?];
     let claim = claims::all().into_iter().find(|claim| claim.name == CLAIM);
     let claim = claim.ok_or_else(|| Error::Usage(format!("failed to find claim {CLAIM:?}")))?;

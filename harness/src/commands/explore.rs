@@ -64,14 +64,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let base = options.which.base(&project)?;
     let filesystems = [replayed.as_ref().map_or(options.fs, |(fs, _)| *fs)];
-    let order = Order {
-        kernel: options.which.kernel(&base),
-        filesystems: &filesystems,
-        wanted: options.executor,
-        // The claims that were proved last stay.
-        resume: true,
-        shard: None,
-    };
+    // The claims that were proved last stay.
+    let order = Order { resume: true, ..Order::new(options.which.kernel(&base), &filesystems, options.executor) };
     let mut lab = Lab::new(&project, &order)?;
     lab.logs.push("explore");
     fs::create_dir_all(&lab.logs).map_err(Error::io("create", &lab.logs))?;

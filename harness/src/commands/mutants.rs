@@ -30,6 +30,9 @@ pub struct Options {
     /// What machines run on
     #[arg(long, value_enum, default_value_t = Wanted::Uml)]
     executor: Wanted,
+    /// A further configuration fragment, from vm-images/config/, such as `debug`
+    #[arg(long, value_name = "NAME")]
+    config: Option<String>,
     /// What outlives the claims on ext4 is explored with so many sequences
     #[arg(long, value_name = "N", default_value_t = 1000)]
     sequences: u64,
@@ -55,17 +58,28 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     }
     let json = options.json.as_deref().map(Whole::new).transpose()?;
     let _cache = project.use_cache()?;
-    let Options { executor: wanted, filters, sequences, jobs, .. } = options;
-    let trial = Trial { project: &project, base: &base, wanted: *wanted, filters, sequences: *sequences, jobs: *jobs };
+    let Options { executor: wanted, config, filters, sequences, jobs, .. } = options;
+    let (project, base, fragment) = (&project, &base, config.as_deref());
+    let trial = Trial { project, base, fragment, wanted: *wanted, filters, sequences: *sequences, jobs: *jobs };
     println!("Linux {}, series {}: {} mutants\n", base.name, base.series, mutants.len());
-    let mut fates = Vec::new();
     let bar = progress::count("trying mutants", mutants.len());
+    bar.note("the series as it is".to_string());
+    let executor = trial.control()?;
+    let mut fates = Vec::new();
+    let mut stopped = Ok(());
     for mutant in &mutants {
         bar.note(mutant.name.clone());
-        let fate = trial.of(mutant)?;
-        bar.line(&mutants::line(&fate));
-        bar.advance();
-        fates.push(fate);
+        match trial.of(mutant) {
+            Ok(fate) => {
+                bar.line(&mutants::line(&fate));
+                bar.advance();
+                fates.push(fate);
+            }
+            Err(error) => {
+                stopped = Err(error);
+                break;
+            }
+        }
     }
     drop(bar);
     println!("\n{}", mutants::table(&fates));
@@ -73,8 +87,10 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     println!("{} mutants: {}", fates.len(), tally.join(", "));
     if let Some(json) = json {
         // Strings and numbers in structures always have a JSON form.
-        json.write(&serde_json::to_string_pretty(&Report::new(&base, *wanted, &fates)).unwrap_or_default())?;
+        json.write(&serde_json::to_string_pretty(&Report::new(base, &executor, &fates)).unwrap_or_default())?;
     }
+    // What was told so far is told; of the others nobody can tell.
+    stopped?;
     Ok(mutants::exit(&fates))
 }
 

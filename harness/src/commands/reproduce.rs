@@ -95,8 +95,7 @@ fn check(options: &Options) -> Result<Exit, Error> {
     let filters = Filters::of(options.claims.clone(), filesystems.clone());
     let (claims, filesystems) = (filters.claims(&base)?, filters.filesystems());
     let cases = select::cases(&claims, &filesystems);
-    let order =
-        Order { kernel: which.kernel(&base), filesystems: &filesystems, wanted: *executor, resume: false, shard: None };
+    let order = Order::new(which.kernel(&base), &filesystems, *executor);
     let lab = Lab::new(&project, &order)?;
     println!("scripts on Linux {} at level {}, {}: {}\n", base.name, which.level, lab.title(), lab.why);
     let arch = lab.executor.arch();

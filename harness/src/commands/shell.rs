@@ -36,7 +36,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let Options { which, fs, executor: wanted } = options;
     let base = which.base(&project)?;
     let kernel = which.kernel(&base);
-    let order = Order { kernel, filesystems: &[], wanted: *wanted, resume: false, shard: None };
+    let order = Order::new(kernel, &[], *wanted);
     let lab = Lab::new(&project, &order)?;
     let guest = image::build_guest(&project.root)?;
     let files = image::shell_files(script()?)?;

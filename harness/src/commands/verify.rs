@@ -70,7 +70,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let Options { which, executor: wanted, resume, shard, .. } = options;
     let (kernel, filesystems) = (which.kernel(&base), filesystems.as_slice());
-    let order = Order { kernel, filesystems, wanted: *wanted, resume: *resume, shard: *shard };
+    let order = Order { resume: *resume, shard: *shard, ..Order::new(kernel, filesystems, *wanted) };
     let how = How { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };
     let mut session = Session::start(&project, &order, how, &cases)?;
     let lab = &session.lab;

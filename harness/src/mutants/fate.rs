@@ -33,7 +33,7 @@ pub struct Killer {
     pub because: String,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Fate {
     pub name: String,
     pub what: String,
@@ -43,14 +43,14 @@ pub struct Fate {
     /// Why it was not built, or of the first claim that nobody can tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cannot_tell: Option<String>,
-    /// How many claims hold on it, each counted once for each filesystem.
+    /// How many proofs hold on it: claims, each on a filesystem.
     pub hold: usize,
 }
 
 impl Fate {
     pub fn of(mutant: &Mutant) -> Self {
         let Mutant { name, what, argument, .. } = mutant.clone();
-        Fate { name, what, argument, killed_by: Vec::new(), cannot_tell: None, hold: 0 }
+        Fate { name, what, argument, ..Fate::default() }
     }
 
     pub fn add(&mut self, record: &Record) {
@@ -59,17 +59,33 @@ impl Fate {
             Verdict::Broken => {
                 self.killed_by.push(Killer { name: record.claim.clone(), fs: record.fs, because: because() });
             }
-            Verdict::CannotTell if self.cannot_tell.is_none() => {
-                self.cannot_tell = Some(format!("{} on {}: {}", record.claim, record.fs.name(), because()));
+            Verdict::CannotTell => {
+                let why = || format!("{} on {}: {}", record.claim, record.fs.name(), because());
+                self.cannot_tell.get_or_insert_with(why);
             }
             Verdict::Holds => self.hold += 1,
-            Verdict::CannotTell | Verdict::Skipped => {}
+            Verdict::Skipped => {}
         }
     }
 
     pub fn add_sequence(&mut self, found: &Found) {
         let because = found.judgement.because.clone().unwrap_or_default();
-        self.killed_by.push(Killer { name: format!("sequence {}", found.number), fs: Fs::Ext4, because });
+        let name = format!("sequence {}", found.number);
+        match found.judgement.verdict {
+            Verdict::Broken => self.killed_by.push(Killer { name, fs: Fs::Ext4, because }),
+            Verdict::CannotTell => {
+                self.cannot_tell.get_or_insert_with(|| format!("{name}: {because}"));
+            }
+            Verdict::Holds | Verdict::Skipped => {}
+        }
+    }
+
+    /// What kills it, each once, on whatever filesystems.
+    #[must_use]
+    pub fn killers(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.killed_by.iter().map(|killer| killer.name.as_str()).collect();
+        names.dedup();
+        names
     }
 
     /// A mutant that is killed somewhere is killed, whatever cannot be told elsewhere: it may well hang there.

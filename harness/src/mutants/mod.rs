@@ -20,7 +20,6 @@ use crate::prove::MEMORY_MIB;
 use crate::results::How;
 use crate::select::{self, Filters};
 use crate::session::Session;
-use crate::verdict::Verdict;
 use crate::verify::jobs;
 
 pub use fate::{Fate, Killer, Ruling};
@@ -53,6 +52,10 @@ impl Mutant {
     /// If one of them cannot be read or is none, or there is none.
     pub fn all(folder: &Path) -> Result<Vec<Mutant>, Error> {
         let mut mutants = Vec::new();
+        if !folder.is_dir() {
+            let next = "name another with --from (patches/README.md says what is in it)";
+            return Err(Error::Usage(format!("failed to find mutants: there is no {}; {next}", folder.display())));
+        }
         for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
             let patch = entry.map_err(Error::io("read", folder))?.path();
             if patch.extension().is_some_and(|end| end == "patch") {
@@ -69,9 +72,11 @@ impl Mutant {
 
     fn read(patch: &Path, text: &str) -> Result<Mutant, Error> {
         let failed = |why: &str| Error::Usage(format!("failed to understand mutant {}: {why}", patch.display()));
-        let start = text.find(DIFF).ok_or_else(|| failed("it holds no diff of git"))?;
-        let mut paragraphs =
-            text[..start].split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
+        let first = text.lines().position(|line| line.starts_with(DIFF));
+        let first = first.ok_or_else(|| failed("it holds no diff of git"))?;
+        let words: Vec<_> = text.lines().take(first).collect();
+        let words = words.join("\n");
+        let mut paragraphs = words.split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
         let what = paragraphs.next().filter(|what| !what.is_empty());
         let what = what.ok_or_else(|| failed("it must say first, in words, what is wrong with it"))?;
         let argument = paragraphs.find_map(|words| words.strip_prefix(ARGUMENT).map(str::to_string));
@@ -86,6 +91,8 @@ impl Mutant {
 pub struct Trial<'a> {
     pub project: &'a Project,
     pub base: &'a Base,
+    /// A further configuration fragment.
+    pub fragment: Option<&'a str>,
     pub wanted: Wanted,
     /// What is proved: first on ext4, and only of what outlives that on the others.
     pub filters: &'a Filters,
@@ -96,57 +103,81 @@ pub struct Trial<'a> {
 }
 
 impl Trial<'_> {
+    /// Proves all of it with the series as it is, and gives what machines ran on: who kills that one is no judge of others.
+    ///
+    /// # Errors
+    /// If something kills it, or cannot be told of it.
+    pub fn control(&self) -> Result<String, Error> {
+        let mut control = Fate::default();
+        let mut executor = String::new();
+        for stage in self.stages() {
+            executor = self.prove(None, &stage, &mut control)?;
+        }
+        let why = |killer: &Killer| format!("{} on {}: {}", killer.name, killer.fs.name(), killer.because);
+        match control.killed_by.first().map(why).or(control.cannot_tell) {
+            Some(why) => Err(Error::NoControl { series: self.base.series.clone(), why }),
+            None => Ok(executor),
+        }
+    }
+
     /// Builds a mutant and looks for what kills it.
     ///
     /// # Errors
     /// If that cannot be tried, for a reason that is not the mutant's.
     pub fn of(&self, mutant: &Mutant) -> Result<Fate, Error> {
         let mut fate = Fate::of(mutant);
-        let (first, others): (Vec<Fs>, Vec<Fs>) =
-            self.filters.filesystems().into_iter().partition(|fs| *fs == Fs::Ext4);
-        for filesystems in [first, others] {
-            if filesystems.is_empty() || !fate.killed_by.is_empty() {
-                continue;
-            }
-            match self.prove(mutant, &filesystems, &mut fate) {
-                Err(error) if error.is_of_the_kernel() => {
-                    fate.cannot_tell = Some(error.to_string());
-                    return Ok(fate);
+        for stage in self.stages() {
+            if fate.killed_by.is_empty() {
+                match self.prove(Some(mutant), &stage, &mut fate) {
+                    Err(error) if error.is_of_the_kernel() => {
+                        fate.cannot_tell = Some(error.to_string());
+                        return Ok(fate);
+                    }
+                    proved => proved.map(drop)?,
                 }
-                proved => proved?,
             }
         }
         Ok(fate)
     }
 
-    /// Proves claims on these filesystems; what outlives that on ext4 is explored there.
-    fn prove(&self, mutant: &Mutant, filesystems: &[Fs], fate: &mut Fate) -> Result<(), Error> {
+    fn stages(&self) -> Vec<Stage> {
+        let (ext4, others): (Vec<Fs>, Vec<Fs>) = self.filters.filesystems().into_iter().partition(|fs| *fs == Fs::Ext4);
+        let stages = [Stage { name: "ext4", filesystems: ext4 }, Stage { name: "others", filesystems: others }];
+        stages.into_iter().filter(|stage| !stage.filesystems.is_empty()).collect()
+    }
+
+    /// Proves claims; what outlives them on ext4 is explored.
+    fn prove(&self, mutant: Option<&Mutant>, stage: &Stage, fate: &mut Fate) -> Result<String, Error> {
         let claims = self.filters.claims(self.base)?;
-        let cases = select::cases(&claims, filesystems);
-        let workspace = mutant.shows_in_image.then(|| format!("mutants-{}", self.base.name));
+        let cases = select::cases(&claims, &stage.filesystems);
+        let shows_in_image = mutant.is_some_and(|mutant| mutant.shows_in_image);
+        let workspace = shows_in_image.then(|| format!("mutants-{}", self.base.name));
         let kernel = Wish {
             base: self.base,
             level: Level::FULL,
-            fragment: None,
+            fragment: self.fragment,
             workspace: workspace.as_deref(),
-            mutant: Some(&mutant.patch),
+            mutant: mutant.map(|mutant| mutant.patch.as_path()),
         };
-        let order = Order { kernel, filesystems, wanted: self.wanted, resume: false, shard: None };
+        let place = format!("mutants/{}/{}", mutant.map_or("none", |mutant| &mutant.name), stage.name);
+        let order = Order { aside: Some(&place), ..Order::new(kernel, &stage.filesystems, self.wanted) };
         let how = How { faults: true, twice: false, fresh: false };
         let mut session = Session::start(self.project, &order, how, &cases)?;
         let jobs = jobs(self.jobs, MEMORY_MIB);
         session.prove(jobs, |_| ())?;
         session.log.results().cases().filter_map(|(_, record)| record).for_each(|record| fate.add(record));
-        if fate.killed_by.is_empty() && filesystems.contains(&Fs::Ext4) && self.sequences > 0 {
+        if fate.killed_by.is_empty() && stage.filesystems.contains(&Fs::Ext4) && self.sequences > 0 {
             let plan = explore::Plan::new(Fs::Ext4, self.sequences, STEPS, 1, EVERY);
-            let prover = session.lab.prover();
-            explore::explore(&prover, &plan, jobs, |found| {
-                found
-                    .iter()
-                    .filter(|found| found.judgement.verdict == Verdict::Broken)
-                    .for_each(|found| fate.add_sequence(found));
+            explore::explore(&session.lab.prover(), &plan, jobs, |found| {
+                found.iter().for_each(|found| fate.add_sequence(found));
             });
         }
-        Ok(())
+        Ok(session.lab.title())
     }
+}
+
+/// Filesystems that are proved together.
+struct Stage {
+    name: &'static str,
+    filesystems: Vec<Fs>,
 }

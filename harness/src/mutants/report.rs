@@ -10,7 +10,9 @@ use super::cover::cover;
 use super::{Fate, Ruling};
 use crate::base::Base;
 use crate::error::Exit;
-use crate::lab::Wanted;
+
+/// Fields are added, never changed; this counts what is.
+const SCHEMA: u32 = 1;
 
 /// For programs.
 #[derive(Serialize)]
@@ -18,6 +20,7 @@ pub struct Report<'a> {
     pub schema: u32,
     pub base: &'a str,
     pub series: &'a str,
+    /// What machines ran on.
     pub executor: &'a str,
     pub mutants: Vec<Entry<'a>>,
 }
@@ -31,9 +34,9 @@ pub struct Entry<'a> {
 
 impl<'a> Report<'a> {
     #[must_use]
-    pub fn new(base: &'a Base, wanted: Wanted, fates: &'a [Fate]) -> Self {
+    pub fn new(base: &'a Base, executor: &'a str, fates: &'a [Fate]) -> Self {
         let mutants = fates.iter().map(|fate| Entry { ruling: fate.ruling(), fate }).collect();
-        Report { schema: 1, base: &base.name, series: &base.series, executor: wanted.name(), mutants }
+        Report { schema: SCHEMA, base: &base.name, series: &base.series, executor, mutants }
     }
 }
 
@@ -41,17 +44,17 @@ impl<'a> Report<'a> {
 #[must_use]
 pub fn line(fate: &Fate) -> String {
     let said = match fate.ruling() {
-        Ruling::Killed => match fate.killed_by.as_slice() {
-            [one] => format!("killed by {} alone: {}", one.name, one.because),
-            killers => {
-                format!("killed by {}: {}", killers.len(), names(killers.iter().map(|killer| killer.name.as_str())))
+        Ruling::Killed => match (fate.killers().as_slice(), fate.killed_by.as_slice()) {
+            // The kernel's own words may be a stack.
+            ([one], [killer, ..]) => {
+                format!("killed by {one} alone: {}", killer.because.lines().next().unwrap_or_default())
             }
+            (killers, _) => format!("killed by {}: {}", killers.len(), few(killers)),
         },
         Ruling::Argued => format!("argued: {}", fate.argument.as_deref().unwrap_or_default()),
-        Ruling::Survived => format!("SURVIVED {} claims: {}", fate.hold, fate.what),
+        Ruling::Survived => format!("SURVIVED {} proofs: {}", fate.hold, fate.what),
         Ruling::ArguedInVain => {
-            let killers = names(fate.killed_by.iter().map(|killer| killer.name.as_str()));
-            format!("ARGUED IN VAIN, killed by {killers}; take the argument out")
+            format!("ARGUED IN VAIN, killed by {}; take the argument out", few(&fate.killers()))
         }
         Ruling::CannotTell => {
             format!("cannot tell: {}", fate.cannot_tell.as_deref().unwrap_or("nothing was proved of it").trim_end())
@@ -60,11 +63,8 @@ pub fn line(fate: &Fate) -> String {
     format!("{:<34} {said}", fate.name)
 }
 
-/// The first few, each once.
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+fn few(names: &[&str]) -> String {
     const SHOWN: usize = 3;
-    let mut names: Vec<_> = names.collect();
-    names.dedup();
     let more = if names.len() > SHOWN { ", ..." } else { "" };
     format!("{}{more}", names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "))
 }
@@ -78,9 +78,10 @@ pub fn table(fates: &[Fate]) -> String {
     // Writing to a string does not fail.
     let _ = writeln!(text, "{:<34} all{head}", "");
     for fate in fates {
-        let kills = |name: &String| fate.killed_by.iter().any(|killer| killer.name == *name);
+        let killers = fate.killers();
+        let kills = |name: &String| killers.contains(&name.as_str());
         let cells: String = columns.iter().map(|name| if kills(name) { " x" } else { " ." }).collect();
-        let _ = writeln!(text, "{:<34} {:>3}{cells}", fate.name, fate.killed_by.len());
+        let _ = writeln!(text, "{:<34} {:>3}{cells}", fate.name, killers.len());
     }
     let _ = writeln!(text);
     for (place, name) in columns.iter().enumerate() {

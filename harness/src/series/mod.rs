@@ -228,7 +228,9 @@ impl Step {
         };
         match (tool::run("apply a patch", in_tree(tree, args).arg(&self.patch)), message) {
             (Ok(_), Some(message)) => {
-                tool::run("commit a tree", &mut in_tree(tree, ["commit", "--quiet", "--message", &message]))?;
+                // Also one that changes nothing: whoever wrote it finds out what comes of that.
+                let commit = ["commit", "--quiet", "--allow-empty", "--message", &message];
+                tool::run("commit a tree", &mut in_tree(tree, commit))?;
                 Ok(())
             }
             (Ok(_), None) => Ok(()),
