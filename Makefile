@@ -57,7 +57,8 @@ bisect: deps ## find the commit of TREE, or the release, that broke a claim: GOO
 reproduce: ## print CLAIM on FS as a shell script that needs nothing of this
 	@$(CARGO_RUN) reproduce '$(CLAIM)' --fs '$(FS)' $(ARGS)
 
-test: deps ## run every test: units on the host, claims at every level
+test: deps ## run every test: units on the host, claims at every level, reports in a browser
+	@ci/install-deps chromium
 	@$(CARGO_RUN) kernel $(SOURCE) --level 0
 	@$(CARGO_RUN) kernel $(SOURCE) --level 4
 	@BASE='$(BASE)' cargo test --locked --release --workspace $(ARGS)

@@ -38,10 +38,33 @@ impl fmt::Display for Host {
     }
 }
 
-/// The command line of this program, wherever it lies.
+/// The command line of this program, wherever it lies. It is kept and shown: without what lets one into a repository.
 #[must_use]
 pub fn command() -> Vec<String> {
-    std::iter::once("vremount".to_string()).chain(std::env::args().skip(1)).collect()
+    std::iter::once("vremount".to_string()).chain(std::env::args().skip(1).map(|arg| without_user(&arg))).collect()
+}
+
+/// `https://user:token@host/path` without what is before the host.
+fn without_user(arg: &str) -> String {
+    let Some((scheme, rest)) = arg.split_once("://") else { return arg.to_string() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("git:https://me:secret@a.example/linux.git#v6.1", "git:https://a.example/linux.git#v6.1")]
+    #[case("git:https://a.example/linux@home.git#v6.1", "git:https://a.example/linux@home.git#v6.1")]
+    #[case("git:me@a.example:linux", "git:me@a.example:linux")]
+    #[case("--fs", "--fs")]
+    fn nobody_s_password_is_shown(#[case] arg: &str, #[case] expected: &str) {
+        assert_eq!(without_user(arg), expected);
+    }
 }
 
 #[cfg(test)]

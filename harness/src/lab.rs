@@ -53,7 +53,7 @@ pub struct Order<'a> {
     pub resume: bool,
     /// The part of the run that this is, where jobs share it.
     pub shard: Option<Shard>,
-    /// A place for its logs below that of all others, where it must not take that of a run of the same kernel.
+    /// A place for its logs below that of all others, where they stay although the same kernel is proved elsewhere.
     pub aside: Option<&'a str>,
 }
 
@@ -214,11 +214,11 @@ impl Things {
     }
 }
 
-/// Where all runs leave what they leave, or those of a workspace.
+/// Where all runs leave what they leave, or those that stay aside.
 #[must_use]
-pub fn runs(project: &Project, workspace: Option<&str>) -> PathBuf {
+pub fn runs(project: &Project, aside: Option<&str>) -> PathBuf {
     let runs = project.root.join("target/runs");
-    workspace.map_or(runs.clone(), |workspace| runs.join(workspace))
+    aside.map_or(runs.clone(), |place| runs.join(place))
 }
 
 /// Where a run on an architecture, or what was wanted in its place, leaves what it leaves.
@@ -226,10 +226,9 @@ pub fn runs(project: &Project, workspace: Option<&str>) -> PathBuf {
 pub fn folder(project: &Project, order: &Order<'_>, on: &str) -> PathBuf {
     let shard =
         order.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
-    let Wish { base, level, fragment, workspace, .. } = order.kernel;
+    let Wish { base, level, fragment, .. } = order.kernel;
     let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
-    let runs = runs(project, workspace);
-    let runs = order.aside.map_or(runs.clone(), |place| runs.join(place));
+    let runs = runs(project, order.aside);
     runs.join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
 }
 

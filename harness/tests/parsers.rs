@@ -34,6 +34,12 @@ fn damaged(text: String) -> impl Strategy<Value = String> {
     })
 }
 
+/// One that is meant, damaged or not.
+fn argument() -> impl Strategy<Value = String> {
+    let meant = ["0", "4", "ext4", "btrfs-subvolume", "1/3", "5.10.13..6.1.176", "git:/src#HEAD", "tarball:a.xz#b"];
+    prop::sample::select(meant.to_vec()).prop_flat_map(|text| damaged(text.to_string()))
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let report = (0..9_usize, any::<i32>(), ".*", prop::collection::vec(".*", 0..3), any::<u64>());
     let report = report.prop_map(|(index, errno, what, log, us)| {
@@ -54,6 +60,8 @@ const RESULTS: &str = concat!(
     "\n"
 );
 
+const MUTANT: &str = include_str!("../../patches/mutants/be4df0cea/id-is-zero-at-first.patch");
+
 /// What is read from the folder of a run that left this log.
 fn results(text: &str) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
@@ -67,6 +75,9 @@ fn results(text: &str) -> Option<usize> {
 #[test]
 fn what_is_damaged_here_was_whole() {
     assert_eq!(results(RESULTS), Some(1));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.patch"), MUTANT).unwrap();
+    assert!(Mutant::all(folder.path()).unwrap()[0].argument.is_some());
 }
 
 proptest! {
@@ -103,11 +114,11 @@ proptest! {
     }
 
     #[test]
-    fn arguments_are_what_they_say_or_nothing(text in ".*") {
+    fn arguments_are_what_they_say_or_nothing(text in prop_oneof![".*".prop_map(String::from), argument()]) {
         prop_assert!(text.parse::<Level>().is_err() || text.parse::<Level>().unwrap().to_string() == text);
         prop_assert!(text.parse::<Fs>().is_err() || text.parse::<Fs>().unwrap().name() == text);
-        let _ = text.parse::<Shard>();
-        let _ = text.parse::<Versions>();
+        prop_assert!(text.parse::<Shard>().is_err() || text.contains('/'));
+        prop_assert!(text.parse::<Versions>().is_err() || text.contains(".."));
         let spec: Spec = text.parse().unwrap();
         prop_assert!(matches!(spec, Spec::Named(_)) || text.starts_with("git:") || text.starts_with("tarball:"));
     }
@@ -143,10 +154,13 @@ proptest! {
     }
 
     #[test]
-    fn no_file_of_mutants_is_too_much(text in "(?s).*") {
+    fn a_mutant_is_read_as_it_is_or_not_at_all(text in damaged(MUTANT.to_string())) {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a.patch"), text).unwrap();
-        let _ = Mutant::all(folder.path());
+        fs::write(folder.path().join("a.patch"), &text).unwrap();
+        if let Ok(mutants) = Mutant::all(folder.path()) {
+            prop_assert_eq!(mutants.len(), 1);
+            prop_assert!(!mutants[0].what.is_empty() && text.contains("diff --git "));
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl FromStr for Level {
 
     fn from_str(text: &str) -> Result<Self, NotALevel> {
         match text.parse() {
-            Ok(number @ 0..=4) => Ok(Level(number)),
+            // A number has other forms, such as +4.
+            Ok(number @ 0..=4) if text.len() == 1 => Ok(Level(number)),
             _ => Err(NotALevel(text.to_string())),
         }
     }
@@ -58,6 +59,7 @@ mod tests {
     #[case("0", Some(0))]
     #[case("4", Some(4))]
     #[case("5", None)]
+    #[case("+4", None)]
     #[case("-1", None)]
     #[case("", None)]
     #[case("four", None)]

@@ -48,6 +48,8 @@ impl How {
 pub struct Examiner<'a> {
     pub project: &'a Project,
     pub how: &'a How,
+    /// Where its runs stay, below the place of all others.
+    pub place: &'a str,
     /// Machines side by side.
     pub jobs: Option<u16>,
 }
@@ -67,7 +69,7 @@ impl Examiner<'_> {
         };
         let (fragment, workspace) = (config.as_deref(), workspace.as_deref());
         let kernel = Wish { base, level: Level::FULL, fragment, workspace, mutant: None };
-        let order = Order::new(kernel, &filesystems, *executor);
+        let order = Order { aside: Some(self.place), ..Order::new(kernel, &filesystems, *executor) };
         let how = results::How { faults: true, twice: false, fresh: false };
         let mut runs = Vec::new();
         for _ in 0..*repeat {

@@ -144,11 +144,8 @@ impl Bisection {
         let mut bisection = Bisection::parse(&text[..jsonl::whole(&text)]).map_err(not_understood)?;
         let folder = folder.canonicalize().map_err(Error::io("find", folder))?;
         bisection.steps.iter_mut().flat_map(|step| &mut step.records).for_each(|record| {
-            // Those of commits are below, those of releases, which other runs share, beside it.
-            let run = record.log.parent().and_then(Path::file_name).map(Path::new).unwrap_or(Path::new(""));
-            let places = [Some(folder.as_path()), folder.parent()];
-            let now = places.into_iter().flatten().map(|place| place.join(run)).find(|run| run.is_dir());
-            now.iter().for_each(|run| record.is_now_in(run));
+            let run = record.log.parent().and_then(Path::file_name).unwrap_or_default();
+            record.is_now_in(&folder.join(run));
         });
         Ok(bisection)
     }

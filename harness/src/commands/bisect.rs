@@ -80,7 +80,7 @@ impl Options {
         };
         let path = folder.join(bisect::FILE);
         let mut log = if *resume { Log::resume(&path, &header)? } else { Log::create(&path, &header)? };
-        let examiner = Examiner { project, how, jobs: *jobs };
+        let examiner = Examiner { project, how, place: name, jobs: *jobs };
         let mut examine = |base: &_| examiner.examine(base, |_| ());
         let ending = bisect::run(range, &mut log, *reason_changed, &mut examine, &mut |news| show(&news))?;
         log.end(&ending)?;

@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     how.check(&project)?;
     let _cache = project.use_cache()?;
     let base = fit::find(&project, Some(&Spec::Tree(tree.clone())))?;
-    let examiner = Examiner { project: &project, how, jobs: *jobs };
+    let examiner = Examiner { project: &project, how, place: "step", jobs: *jobs };
     let runs = examiner.examine(&base, |proof| {
         if matches!(proof.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
             println!("{}", report::line(&Record::new(proof)));

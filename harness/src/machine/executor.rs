@@ -19,8 +19,8 @@ use crate::process::{Group, run_in_foreground};
 /// The machine's end of the channel.
 pub(super) const CHANNEL_FD: i32 = 3;
 
-/// What a user may have a pipe hold.
-const PIPE_BYTES: i32 = 1 << 20;
+/// A hundred times what a claim makes a machine say; all pipes of a user may hold 64 MiB.
+const PIPE_BYTES: i32 = 1 << 18;
 
 /// Why no machine can be run.
 #[derive(Debug, thiserror::Error)]
