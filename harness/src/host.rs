@@ -53,6 +53,13 @@ fn without_user(arg: &str) -> String {
 }
 
 #[cfg(test)]
+impl Host {
+    pub(crate) fn toy() -> Self {
+        Host { processor: "P <1>".to_string(), processors: 2, kernel: "6.0".to_string() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
@@ -64,12 +71,5 @@ mod tests {
     #[case("--fs", "--fs")]
     fn nobody_s_password_is_shown(#[case] arg: &str, #[case] expected: &str) {
         assert_eq!(without_user(arg), expected);
-    }
-}
-
-#[cfg(test)]
-impl Host {
-    pub(crate) fn toy() -> Self {
-        Host { processor: "P <1>".to_string(), processors: 2, kernel: "6.0".to_string() }
     }
 }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::image::{self, Fs, Initramfs, MODULE_PATH, Medium};
 use crate::machine::{self, Accel, Boot, Choice, End, Executor, Limits, Qemu, Run, Uml};
 use crate::project::{self, Project};
-use crate::prove::{MEMORY_MIB, Prover};
+use crate::prove::Prover;
 use crate::shard::Shard;
 
 /// The program that runs machines, looked up on PATH.
@@ -204,7 +204,7 @@ impl Things {
             image: &self.kernel.image,
             initramfs: &initramfs,
             disk: None,
-            memory_mib: MEMORY_MIB,
+            memory_mib: self.kernel.memory_mib(),
             processors: 1,
             console_log: &folder.path().join("probe.console"),
             limits: limits.times(self.kernel.slower()),

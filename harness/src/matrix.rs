@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::lab::{Order, Wanted};
 use crate::lanes::Lane;
 use crate::project::Project;
-use crate::prove::{MEMORY_MIB, Proof};
+use crate::prove::Proof;
 use crate::results::{How, Merged, Outcome, Results};
 use crate::select;
 use crate::session::Session;
@@ -104,7 +104,8 @@ fn prove(
     let order = Order::new(job.kernel(), &filesystems, job.lane.executor);
     let how = How { faults: true, twice: false, fresh: false };
     let proved = Session::start(project, &order, how, &cases).and_then(|mut session| {
-        session.prove(jobs(asked, MEMORY_MIB), |proof| watch.proof(job, proof))?;
+        let jobs = jobs(asked, session.lab.kernel.memory_mib());
+        session.prove(jobs, |proof| watch.proof(job, proof))?;
         Ok(session.log.results().clone())
     });
     Ok(proved)

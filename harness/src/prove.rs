@@ -16,9 +16,6 @@ use crate::repeat;
 use crate::transcript::{self, Title};
 use crate::verdict::{Judgement, judge};
 
-/// Guest memory: enough for a hundred megabytes of page cache.
-pub const MEMORY_MIB: u32 = 256;
-
 /// Everything that the claims of a run share.
 pub struct Prover<'a> {
     pub kernel: &'a Kernel,
@@ -187,7 +184,7 @@ impl Prover<'_> {
             image: &self.kernel.image,
             initramfs: &initramfs,
             disk,
-            memory_mib: MEMORY_MIB,
+            memory_mib: self.kernel.memory_mib(),
             processors: if ops.iter().any(|op| op.is_race()) { 2 } else { 1 },
             console_log: &self.file(name, &format!("{number}.console")),
             limits: self.executor.limits().times(self.kernel.slower()).and_sleeping(sleeps),

@@ -12,7 +12,7 @@ use crate::digest;
 use crate::error::Error;
 use crate::lab::{Order, Wanted};
 use crate::project::Project;
-use crate::prove::{MEMORY_MIB, Proof};
+use crate::prove::Proof;
 use crate::results::{self, Record};
 use crate::select::{self, Filters};
 use crate::session::Session;
@@ -74,7 +74,8 @@ impl Examiner<'_> {
         let mut runs = Vec::new();
         for _ in 0..*repeat {
             let mut session = Session::start(self.project, &order, how, &cases)?;
-            session.prove(jobs(self.jobs, MEMORY_MIB), &mut show)?;
+            let jobs = jobs(self.jobs, session.lab.kernel.memory_mib());
+            session.prove(jobs, &mut show)?;
             let results = session.log.results();
             runs.push(results.cases().filter_map(|(_, record)| record.cloned()).collect());
         }

@@ -55,6 +55,13 @@ impl Kernel {
     pub fn slower(&self) -> u32 {
         if self.fragment.is_some() { 10 } else { 1 }
     }
+
+    /// Memory of its machines, MiB: enough for a hundred megabytes of page cache, and as much again where the kernel may keep
+    /// watch over it.
+    #[must_use]
+    pub fn memory_mib(&self) -> u32 {
+        if self.fragment.is_some() { 512 } else { 256 }
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::image::Fs;
 use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{Case, MEMORY_MIB, Proof};
+use crate::prove::{Case, Proof};
 use crate::report::Whole;
 use crate::spread::Spread;
 use crate::verdict::Verdict;
@@ -121,7 +121,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 
 /// All claims, again and again.
 fn many(lab: &Lab, base: &Base) -> Many {
-    let jobs = jobs(None, MEMORY_MIB);
+    let jobs = jobs(None, lab.kernel.memory_mib());
     let bar = progress::count("timing many", VERDICTS);
     let started = Instant::now();
     let mut verdicts = 0;

@@ -14,7 +14,6 @@ use crate::image::Fs;
 use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::MEMORY_MIB;
 use crate::report::Whole;
 use crate::transcript;
 use crate::verdict::Verdict;
@@ -102,7 +101,7 @@ fn all(lab: &Lab, plan: &Plan, options: &Options, json: Option<Whole>) -> Result
     let started = Instant::now();
     let mut tally = Tally::default();
     let bar = progress::count("exploring", usize::try_from(plan.sequences).unwrap_or(usize::MAX));
-    explore::explore(&lab.prover(), plan, jobs(options.jobs, MEMORY_MIB), |found| {
+    explore::explore(&lab.prover(), plan, jobs(options.jobs, lab.kernel.memory_mib()), |found| {
         for found in &found {
             tally.add(found);
             if found.judgement.verdict != Verdict::Holds {

@@ -10,7 +10,7 @@ use crate::image::Fs;
 use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{Case, MEMORY_MIB};
+use crate::prove::Case;
 use crate::reproduce::{Checker, Test, no_script, script, test};
 use crate::select::{self, Filters};
 use crate::verdict::Verdict;
@@ -116,7 +116,7 @@ fn check(options: &Options) -> Result<Exit, Error> {
         let (said, left) = trial.as_ref().map(|trial| (trial.said.clone(), trial.left.clone())).unwrap_or_default();
         Pair { case: case.name(), claim, script: trial.map(|trial| trial.verdict), left, said }
     };
-    side_by_side(jobs(*asked, MEMORY_MIB), &scripts, compare, |pair| {
+    side_by_side(jobs(*asked, lab.kernel.memory_mib()), &scripts, compare, |pair| {
         bar.advance();
         if !pair.agrees() {
             bar.line(&pair.in_words());

@@ -14,7 +14,6 @@ use crate::image::{self, Fs, MODULE_PATH, Medium};
 use crate::lab::{Lab, Order, Wanted};
 use crate::machine::Boot;
 use crate::project::Project;
-use crate::prove::MEMORY_MIB;
 
 /// The machine is gone when the shell ends, and so is everything in it. With a standard input that is no terminal, the shell
 /// runs that as a script.
@@ -56,7 +55,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         image: &lab.kernel.image,
         initramfs: &path,
         disk: None,
-        memory_mib: MEMORY_MIB,
+        memory_mib: lab.kernel.memory_mib(),
         processors: 1,
         console_log: &lab.logs.join("shell.console"),
         limits: lab.executor.limits().times(lab.kernel.slower()),

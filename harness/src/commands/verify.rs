@@ -9,7 +9,7 @@ use crate::error::{Error, Exit};
 use crate::lab::{Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{MEMORY_MIB, Proof};
+use crate::prove::Proof;
 use crate::report::{self, Tally};
 use crate::results::{How, Record};
 use crate::select::{self, Filters};
@@ -81,7 +81,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     if *resume {
         println!("resumed: {} of {} are there\n", cases.len() - session.left.len(), cases.len());
     }
-    let jobs = jobs(options.jobs, MEMORY_MIB);
+    let jobs = jobs(options.jobs, session.lab.kernel.memory_mib());
     let show = shown(session.left.len(), jobs, filesystems.len() == 1);
     session.prove(jobs, show)?;
     let results = session.log.results();

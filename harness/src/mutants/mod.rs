@@ -16,7 +16,6 @@ use crate::explore::{self, EVERY};
 use crate::image::Fs;
 use crate::lab::{Order, Wanted};
 use crate::project::Project;
-use crate::prove::MEMORY_MIB;
 use crate::results::How;
 use crate::select::{self, Filters};
 use crate::session::Session;
@@ -163,7 +162,7 @@ impl Trial<'_> {
         let order = Order { aside: Some(&place), ..Order::new(kernel, &stage.filesystems, self.wanted) };
         let how = How { faults: true, twice: false, fresh: false };
         let mut session = Session::start(self.project, &order, how, &cases)?;
-        let jobs = jobs(self.jobs, MEMORY_MIB);
+        let jobs = jobs(self.jobs, session.lab.kernel.memory_mib());
         session.prove(jobs, |_| ())?;
         session.log.results().cases().filter_map(|(_, record)| record).for_each(|record| fate.add(record));
         if fate.killed_by.is_empty() && stage.filesystems.contains(&Fs::Ext4) && self.sequences > 0 {

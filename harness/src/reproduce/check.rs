@@ -11,7 +11,6 @@ use crate::evidence::complaint;
 use crate::image::{self, Initramfs, MODULE_PATH};
 use crate::lab::Lab;
 use crate::machine::{Boot, End};
-use crate::prove::MEMORY_MIB;
 use crate::verdict::Verdict;
 
 /// A script starts a process for nearly all that it does, and a guest that only makes system calls does not.
@@ -63,7 +62,7 @@ impl<'a> Checker<'a> {
             image: &kernel.image,
             initramfs: &initramfs,
             disk: None,
-            memory_mib: MEMORY_MIB,
+            memory_mib: kernel.memory_mib(),
             processors: 1,
             console_log: &logs.join(format!("{name}.script.console")),
             limits: executor.limits().times(PATIENCE).and_sleeping(asleep),
