@@ -180,6 +180,7 @@ fn what_held_before_the_series_is_known() {
             "marker-in-upper-case",
             "no-feature",
             "other-feature",
+            "error-before-durable-mount",
             "error-is-told-by-sync",
             "no-space-below-a-journal",
             "no-space-below-btrfs"

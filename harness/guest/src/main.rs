@@ -78,6 +78,7 @@ fn obey(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
     })?;
     match &program.work {
         Work::Steps(ops) => {
+            system::set_clock()?;
             let mut runner = run::Runner::new(program)?;
             for (index, op) in ops.iter().enumerate() {
                 channel.send(&Event::Step(runner.step(index, op)?))?;
