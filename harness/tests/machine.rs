@@ -19,6 +19,8 @@ use vremount_wire::{Event, encode};
 
 /// A silent machine is hung after this.
 const SILENCE: Duration = Duration::from_millis(1500);
+/// What sleeps ends by itself after a minute. On a busy host limits are longer, eight times at most.
+const BY_ITSELF: Duration = Duration::from_secs(50);
 
 struct World {
     folder: tempfile::TempDir,
@@ -118,7 +120,7 @@ fn what_goes_wrong_is_never_an_answer(#[case] script: &str, #[case] expected: &s
     let run = world.run(false);
     assert!(!matches!(run.end, End::Finished | End::PowerCut), "{:?}", run.end);
     assert!(run.end.to_string().contains(expected), "{}", run.end);
-    assert!(started.elapsed() < 4 * SILENCE, "took {:?}", started.elapsed());
+    assert!(started.elapsed() < BY_ITSELF, "took {:?}", started.elapsed());
     world.assert_nothing_is_left();
 }
 
