@@ -274,7 +274,7 @@ mod tests {
             since: 3,
             steps: steps.clone(),
             only: None,
-            needs: None,
+            needs: &[],
             earlier: None,
             without: &[],
             but: None,

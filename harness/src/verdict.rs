@@ -122,7 +122,13 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
         (Want::AtMostOneWins, Outcome::Raced { mounted, .. }) => *mounted <= 1,
         // Some filesystems say that there is no room where there was no memory.
         (Want::RefusedUntilFed, Outcome::Starved { refused, .. }) => {
-            let known = refused.keys().all(|errno| [libc::ENOMEM, libc::ENOSPC].contains(errno));
+            // From Linux 6.15 on EINVAL is what becomes of ENOMEM in clone_private_mount().
+            let cloning = report.log.iter().filter(|line| line.contains("overlayfs: failed to clone ")).count();
+            let known = refused.iter().all(|(errno, times)| match *errno {
+                libc::ENOMEM | libc::ENOSPC => true,
+                libc::EINVAL => *times as usize <= cloning,
+                _ => false,
+            });
             let unread = [Reason::CheckpointUnreadable, Reason::Unreadable];
             let innocent = Reason::all(&report.log).iter().all(|reason| unread.contains(reason));
             refused.contains_key(&libc::ENOMEM) && known && innocent
@@ -201,6 +207,7 @@ mod tests {
 
     const REFUSED: Want = Want::Refused { errno: libc::EINVAL, reason: Reason::OtherBoot };
     const OTHER_BOOT: &str = "overlayfs: volatile reuse refused: other-boot: so it is";
+    const CLONE: &str = "overlayfs: failed to clone upperpath";
     const REMOUNTED: &str = "overlayfs: volatile reuse refused: upper-remounted: so it is";
 
     fn mount() -> Op {
@@ -215,6 +222,10 @@ mod tests {
 
     fn report(outcome: Outcome, log: &[&str]) -> StepReport {
         StepReport { index: 0, outcome, log: log.iter().map(ToString::to_string).collect(), us: 1 }
+    }
+
+    fn starved(refused: &[(i32, u32)]) -> Outcome {
+        Outcome::Starved { mounted: 1, read_only: 0, refused: refused.iter().copied().collect() }
     }
 
     fn mounted(volatile: bool, read_only: bool) -> Outcome {
@@ -235,6 +246,11 @@ mod tests {
     #[case::quiet(Want::NoIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 0 }), &[], Verdict::Holds)]
     #[case::a_flush(Want::NoIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 1 }), &[], Verdict::Broken)]
     #[case::a_write(Want::NoIo, Outcome::Counted(Io { writes: 1, bytes: 0, flushes: 0 }), &[], Verdict::Broken)]
+    #[case::starved(Want::RefusedUntilFed, starved(&[(libc::ENOMEM, 2), (libc::ENOSPC, 1)]), &[], Verdict::Holds)]
+    #[case::not_starved(Want::RefusedUntilFed, starved(&[]), &[], Verdict::Broken)]
+    #[case::lost_errno(Want::RefusedUntilFed, starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 1)]), &[CLONE], Verdict::Holds)]
+    #[case::no_errno_lost(Want::RefusedUntilFed, starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 2)]), &[CLONE], Verdict::Broken)]
+    #[case::starved_and_refused(Want::RefusedUntilFed, starved(&[(libc::ENOMEM, 1)]), &[OTHER_BOOT], Verdict::Broken)]
     #[case::differs(Want::Done, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Broken)]
     fn a_claim_holds_only_as_claimed(
         #[case] want: Want,

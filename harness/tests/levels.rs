@@ -158,6 +158,7 @@ fn the_fourth_patch_is_about_writeback_errors() {
             "no-space-below",
             "no-space-below-a-quiet-journal",
             "pool-full",
+            "direct-write-error",
             "metadata-error"
         ]
     );

@@ -79,7 +79,8 @@ pub fn make_layers_that_ignore_case(disk: Disk) -> Result<(), Failure> {
         let opened = context("open", &folder, fs::File::open(&folder))?;
         context("make ignore case", &folder, ioctl_setflags(&opened, IFlags::from_bits_retain(CASEFOLD)))?;
     }
-    Ok(())
+    let folder = at.join("lower/folder");
+    context("create", &folder, fs::create_dir(&folder))
 }
 
 /// Where a file of the host is in the guest.

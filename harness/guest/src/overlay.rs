@@ -92,9 +92,11 @@ impl Overlay<'_> {
     pub fn data(&self, more: &str) -> String {
         let filesystem = upper_filesystem(self.disk, self.via);
         let upper_and_work = |other| format!("upperdir={0}/upper{other},workdir={0}/work{other}", filesystem.display());
+        // Layers must agree as soon as they are named, also those that a further option would replace.
+        let lower = if more.contains("lowerdir=") { String::new() } else { format!("lowerdir={LOWER},") };
         let mut all = match self.layers {
-            Layers::First | Layers::Second => format!("lowerdir={LOWER},{}", upper_and_work("")),
-            Layers::Other => format!("lowerdir={LOWER},{}", upper_and_work("-other")),
+            Layers::First | Layers::Second => format!("{lower}{}", upper_and_work("")),
+            Layers::Other => format!("{lower}{}", upper_and_work("-other")),
             Layers::LowerOnly => format!("lowerdir={}/upper:{LOWER}", filesystem.display()),
         };
         if self.mode == Mode::Volatile {

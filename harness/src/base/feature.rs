@@ -21,12 +21,13 @@ pub enum Feature {
     FsyncOption,
     /// A buffer that cannot be written is an error of the superblock that its device is mounted with (until 6.6).
     BufferErrors,
-    /// ext4 with a journal takes no more writes after an error, and does not become read-only as a mount does (6.1.176).
+    /// ext4 takes no more writes after an error, and does not become read-only as a mount does (6.1.176, with a journal;
+    /// since 6.15 that is a state of its own).
     QuietReadOnly,
     /// ext4 shuts itself down over such an error (6.12 until 6.14).
     ErrorsShutDown,
-    /// ext4 has a state of its own for it, in which it can be read (since 6.15).
-    EmergencyReadOnly,
+    /// btrfs records the error of an `O_DIRECT` write for its superblock (7.2.6, not yet 6.18).
+    DirectErrors,
     /// ext2 writes a directory to the disk with each change of it (since 6.5).
     Ext2SyncsDirectories,
 }
@@ -45,7 +46,7 @@ impl Feature {
             Feature::BufferErrors => "this base does not record errors of buffers for a superblock",
             Feature::QuietReadOnly => "ext4 of this base becomes read-only for all to see",
             Feature::ErrorsShutDown => "ext4 of this base can be read after an error",
-            Feature::EmergencyReadOnly => "ext4 of this base has no emergency state",
+            Feature::DirectErrors => "btrfs of this base tells an error of an O_DIRECT write to its writer alone",
             Feature::Ext2SyncsDirectories => "ext2 of this base syncs directories only when asked to",
         }
     }
@@ -63,7 +64,7 @@ impl Feature {
             Feature::BufferErrors => "this base records errors of buffers for the superblock",
             Feature::QuietReadOnly => "ext4 of this base takes no more writes, and is not read-only as a mount",
             Feature::ErrorsShutDown => "ext4 of this base shuts itself down over an error",
-            Feature::EmergencyReadOnly => "what ext4 of this base is like after an error was not measured",
+            Feature::DirectErrors => "btrfs of this base records an error of an O_DIRECT write for its superblock",
             Feature::Ext2SyncsDirectories => "ext2 of this base syncs a directory with each change, asked or not",
         }
     }

@@ -62,7 +62,7 @@ fn reuse() -> Vec<Claim> {
                 .run(Op::SyncUpper { disk: Disk::A })
                 .given(Op::CountedIo { disk: Disk::A }, Want::SomeIo),
         )
-        .but(Fs::Ext2, Feature::Ext2SyncsDirectories),
+        .but(&[Fs::Ext2], Feature::Ext2SyncsDirectories),
         claim(
             "reuse-with-much-to-write",
             "Megabytes that were never written back are there after reuse",

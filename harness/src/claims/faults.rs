@@ -35,7 +35,8 @@ fn write_to_upper() -> Op {
 
 const UNREADABLE: Want = Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable };
 /// Ways of ext4 to take no more writes after an error, other than to become read-only.
-const STOPS_OTHERWISE: &[Feature] = &[Feature::QuietReadOnly, Feature::ErrorsShutDown, Feature::EmergencyReadOnly];
+const STOPS_OTHERWISE: &[Feature] = &[Feature::QuietReadOnly, Feature::ErrorsShutDown];
+const BTRFS: &[Fs] = &[Fs::Btrfs, Fs::BtrfsSubvolume];
 const GO_ON_WHEN_FULL: &[Fs] = &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs];
 const NO_JOURNAL: &str = "has no journal that must be written to go on";
 
@@ -59,7 +60,8 @@ fn windows() -> Vec<Claim> {
                 .run(SYNC)
                 .mounts(Volatile)
                 .intact(),
-        ),
+        )
+        .but(BTRFS, Feature::DirectErrors),
         claim(
             "writes-fail-for-long",
             "Refused when writes failed for as long as it takes the kernel's own writeback to come by",
@@ -142,7 +144,7 @@ fn full() -> Vec<Claim> {
             noticed(Want::Fails(EROFS)).run(writable()).refuses_for_error(),
         )
         .only(&[Fs::Ext4], NO_JOURNAL)
-        .needs(Feature::QuietReadOnly),
+        .needs(&[Feature::QuietReadOnly]),
         claim(
             "no-space-below-a-journal-that-shuts-down",
             "An upper that shut itself down, for want of space for its journal, is not mounted on",
@@ -151,7 +153,7 @@ fn full() -> Vec<Claim> {
             noticed(Want::Fails(EROFS)).then(overlay(Disk::A, Volatile, Via::Mount), UNREADABLE),
         )
         .only(&[Fs::Ext4], NO_JOURNAL)
-        .needs(Feature::ErrorsShutDown),
+        .needs(&[Feature::ErrorsShutDown]),
         claim(
             "no-space-below-btrfs",
             "A btrfs that found no space for its trees is read-only, and refused for that",
@@ -163,7 +165,7 @@ fn full() -> Vec<Claim> {
                 Want::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
             ),
         )
-        .only(&[Fs::Btrfs, Fs::BtrfsSubvolume], "has no trees that must be written to go on"),
+        .only(BTRFS, "has no trees that must be written to go on"),
         claim(
             "pool-full",
             "Refused after writeback found no space in the pool of a thin volume",
@@ -192,7 +194,26 @@ fn unseen() -> Vec<Claim> {
                 .unmount()
                 .mounts(Volatile)
                 .intact(),
-        ),
+        )
+        .but(BTRFS, Feature::DirectErrors),
+        claim(
+            "direct-write-error",
+            "Refused after an O_DIRECT write failed, where that is recorded for the superblock",
+            HAD_ERRORS,
+            4,
+            Script::on_upper()
+                .mounted(Volatile)
+                .write()
+                .run(SYNC)
+                .break_data(Disk::A)
+                .given(direct(), Want::Fails(EIO))
+                .still_writable()
+                .given(SYNC, Want::Fails(EIO))
+                .unmount()
+                .refuses_for_error(),
+        )
+        .needs(&[Feature::DirectErrors])
+        .only(BTRFS, "tells an error of an O_DIRECT write to its writer alone"),
         claim(
             "flush-error-is-not-seen",
             "A known limit: a failed flush does not reach s_wb_err, and the upper is reused",
@@ -216,7 +237,7 @@ fn unseen() -> Vec<Claim> {
             4,
             |script| script.refuses_for_error(),
         )
-        .needs(Feature::BufferErrors),
+        .needs(&[Feature::BufferErrors]),
         metadata(
             "metadata-error-is-not-seen",
             "A known limit: that an inode could not be written does not reach s_wb_err, and the upper is reused",
@@ -303,7 +324,16 @@ fn shut_down() -> Vec<Claim> {
             Want::Refused { errno: EIO, reason: Reason::UnseenError },
         )
         .only(&[Fs::Ext4], "does not stop over a failed read, or has no journal that knows of it")
-        .needs(Feature::QuietReadOnly),
+        .needs(&[Feature::QuietReadOnly, Feature::BufferErrors]),
+        stopped(
+            "upper-in-an-emergency",
+            "An upper that takes no more writes after an error of no superblock is not mounted on, and refused afterwards",
+            |script| script.run(Op::UpperWritable { disk: Disk::A }).given(write_to_upper(), Want::Fails(EROFS)),
+            Want::RefusedUnsaid(EROFS),
+        )
+        .only(&[Fs::Ext4, Fs::Ext4NoJournal], "does not stop over a failed read")
+        .needs(&[Feature::QuietReadOnly])
+        .without(&[Feature::BufferErrors]),
         stopped(
             "upper-shut-itself-down",
             "An upper that shut itself down over an error is not mounted on, and refused once it is mounted again",
@@ -311,7 +341,7 @@ fn shut_down() -> Vec<Claim> {
             UNREADABLE,
         )
         .only(&[Fs::Ext4, Fs::Ext4NoJournal], "does not shut itself down over a failed read")
-        .needs(Feature::ErrorsShutDown),
+        .needs(&[Feature::ErrorsShutDown]),
     ]
 }
 

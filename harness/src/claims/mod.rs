@@ -44,12 +44,12 @@ pub struct Claim {
     pub steps: Vec<Step>,
     /// The filesystems it is about, and what is different on the others; none: all.
     pub only: Option<(&'static [Fs], &'static str)>,
-    /// What a base must have for it to be about that base.
-    pub needs: Option<Feature>,
+    /// What a base must have all of for it to be about that base.
+    pub needs: &'static [Feature],
     /// What a base must have none of.
     pub without: &'static [Feature],
-    /// The filesystem that it is not about on bases that have this.
-    pub but: Option<(Fs, Feature)>,
+    /// The filesystems that it is not about on bases that have this.
+    pub but: Option<(&'static [Fs], Feature)>,
     /// With this in the base it holds from another level on.
     pub earlier: Option<(Feature, u8)>,
     /// Why it is not about the base it is made for.
@@ -63,10 +63,10 @@ impl Claim {
         Claim { only: Some((on, why)), ..self }
     }
 
-    /// Says that it is about bases that have this.
+    /// Says that it is about bases that have all of these.
     #[must_use]
-    fn needs(self, feature: Feature) -> Self {
-        Claim { needs: Some(feature), ..self }
+    fn needs(self, features: &'static [Feature]) -> Self {
+        Claim { needs: features, ..self }
     }
 
     /// Says that it is about bases that have none of these.
@@ -75,10 +75,10 @@ impl Claim {
         Claim { without: features, ..self }
     }
 
-    /// Says that it is not about a filesystem on bases that have this.
+    /// Says that it is not about these filesystems on bases that have this.
     #[must_use]
-    fn but(self, fs: Fs, with: Feature) -> Self {
-        Claim { but: Some((fs, with)), ..self }
+    fn but(self, on: &'static [Fs], with: Feature) -> Self {
+        Claim { but: Some((on, with)), ..self }
     }
 
     /// Says that with this in the base less of the series makes it hold.
@@ -92,7 +92,7 @@ impl Claim {
     fn on(self, base: &Base) -> Self {
         let has = |feature: &Feature| base.has.contains(feature);
         let since = self.earlier.filter(|(feature, _)| has(feature)).map_or(self.since, |(_, since)| since);
-        let missing = self.needs.filter(|feature| !has(feature)).map(Feature::missing);
+        let missing = self.needs.iter().copied().find(|feature| !has(feature)).map(Feature::missing);
         let unfit = missing.or_else(|| self.without.iter().copied().find(|f| has(f)).map(Feature::there));
         let but = self.but.filter(|(_, feature)| has(feature));
         Claim { since, unfit, but, ..self }
@@ -104,7 +104,7 @@ impl Claim {
         if self.unfit.is_some() {
             return self.unfit;
         }
-        if let Some((_, feature)) = self.but.filter(|(but, _)| *but == fs) {
+        if let Some((_, feature)) = self.but.filter(|(but, _)| but.contains(&fs)) {
             return Some(feature.there());
         }
         let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_disk));
@@ -183,7 +183,7 @@ fn claim(name: &'static str, title: &'static str, sentence: &'static str, since:
         since,
         steps: script.0,
         only: None,
-        needs: None,
+        needs: &[],
         without: &[],
         but: None,
         earlier: None,

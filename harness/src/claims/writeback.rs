@@ -158,7 +158,7 @@ pub fn claims() -> Vec<Claim> {
             0,
             told_by_sync(Script::on_upper().doomed().fails_seen_by(SYNC)),
         )
-        .needs(Feature::SyncErrors),
+        .needs(&[Feature::SyncErrors]),
         claim(
             "error-is-told-by-sync-after-reuse",
             "Every sync of an overlay that was reused fails once there was an error, and it is not reused again",
@@ -178,6 +178,6 @@ pub fn claims() -> Vec<Claim> {
             .unmount()
             .refuses_for_error(),
         )
-        .needs(Feature::SyncErrors),
+        .needs(&[Feature::SyncErrors]),
     ]
 }

@@ -88,7 +88,8 @@ pub enum Op {
         mode: Mode,
         options: String,
     },
-    /// Makes `upper` and `work` anew, and `lower` beside them, as directories that ignore case (`FS_CASEFOLD_FL`).
+    /// Makes `upper` and `work` anew, and `lower` with a `folder` beside them, as directories that ignore case
+    /// (`FS_CASEFOLD_FL`).
     FoldCase {
         disk: Disk,
     },

@@ -150,6 +150,7 @@ fold_case() {
     must rm -r "$top/mnt/$1/upper" "$top/mnt/$1/work"
     must mkdir "$top/mnt/$1/upper" "$top/mnt/$1/work" "$top/mnt/$1/lower"
     try chattr +F "$top/mnt/$1/upper" "$top/mnt/$1/work" "$top/mnt/$1/lower"
+    must mkdir "$top/mnt/$1/lower/folder"
 }
 
 upper_writable() {

@@ -9,8 +9,10 @@ overlay() {
     from=$top/$3/$1
     case $2 in
     lower) data=lowerdir=$from/upper:$top/lower${4:+,$4} ;;
-    *) data=lowerdir=$top/lower,upperdir=$from/upper$layers,workdir=$from/work$layers${4:+,$4} ;;
+    *) data=upperdir=$from/upper$layers,workdir=$from/work$layers${4:+,$4} ;;
     esac
+    # Layers must agree as soon as they are named, also those that a further option would replace.
+    case $data in *lowerdir=*) ;; *) data=lowerdir=$top/lower,$data ;; esac
     [ -d "$at" ] || must mkdir -p "$at"
     try mount -t overlay -o "$data" overlay "$at"
     find_overlay "$at" "${4:-}"
