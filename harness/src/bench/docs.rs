@@ -88,8 +88,9 @@ const HEAD: &str = "
 What one stop and start of a container costs, each way. `make bench ARGS=\"--docs docs\"` measures it and writes this page; every
 sample is in what `--json FILE` writes, and `vremount bench --from FILE --docs docs` makes the page from that again.
 
-All ways are measured in one guest and one run, in turn, in an order that changes. What is timed is the system calls. Times
-are of that guest; **the ratios are what counts**.
+All ways are measured in one guest and one run, in turn, in an order that changes, each after a reuse that is not timed, so that
+none pays for caches of the processor that another left cold. What is timed is the system calls. Times are of that guest; **the
+ratios are what counts**.
 
 - reuse: unmount, mount volatile. Needs the series.
 - syncfs, remove marker: unmount, syncfs(2) of the upper's filesystem, remove the marker, mount volatile. Today's safe way.

@@ -186,7 +186,8 @@ fn of_first(effort: Effort) -> Vec<Scene> {
     let all = |rounds: usize, ways: &[Way]| ways.iter().map(|way| (*way, rounds)).collect::<Vec<_>>();
     let side_by_side = if effort.quick { slow } else { often };
     let busy = [all(often, &[Reuse, First]), all(side_by_side, &[Rebuild, Sync, Durable])].concat();
-    let swept = [all(often, &[Reuse, First]), all(slow, &[Sync, Durable])].concat();
+    // What does not grow takes so little time that the spread of it does.
+    let swept = [all(2 * often, &[Reuse, First]), all(slow, &[Sync, Durable])].concat();
     let mut scenes = vec![
         Scene::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
         Scene::at(Axis::Busy, BUSY_BYTES, &busy),
