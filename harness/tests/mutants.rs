@@ -6,16 +6,25 @@ mod common;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use common::{base, checkout, stderr, stdout, vremount};
 use serde_json::Value;
-use vremount::base::Level;
+use vremount::base::{Feature, Level};
 use vremount::build::{Arch, series};
+use vremount::error::Exit;
+use vremount::image::Fs;
+use vremount::lab::Wanted;
+use vremount::mutants;
 use vremount::project::Project;
+use vremount::select::Filters;
 use vremount::series::Trial;
 use vremount::source::{Tree, obtain};
 
-fn mutants() -> PathBuf {
+/// One at a time: the series as it is has one place for its logs.
+static MACHINES: Mutex<()> = Mutex::new(());
+
+fn folder() -> PathBuf {
     checkout().join("patches/mutants").join(base().series)
 }
 
@@ -44,7 +53,8 @@ new file mode 100644
 
 #[test]
 fn each_comes_to_the_end_that_is_its_own() {
-    let real = |name: &str| fs::read_to_string(mutants().join(name)).unwrap();
+    let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let real = |name: &str| fs::read_to_string(folder().join(name)).unwrap();
     let blind = real("errseq-not-at-all.patch");
     let start = blind.find("diff --git").unwrap();
     let (words, diff) = blind.split_at(start);
@@ -101,6 +111,28 @@ fn what_is_no_mutant_is_said_to_be_none() {
     assert_eq!(unknown.status.code(), Some(2), "{}", stderr(&unknown));
 }
 
+/// A base that is said to have what it has not breaks claims with the series as it is.
+#[test]
+fn who_breaks_claims_as_it_is_judges_no_mutant() {
+    let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let project = Project::find().unwrap();
+    let mut base = base();
+    let filters = Filters::of(vec!["no-space-below-a-quiet-journal".to_string()], vec![Fs::Ext4]);
+    let trial = |base| mutants::Trial {
+        project: &project,
+        base,
+        fragment: None,
+        wanted: Wanted::Uml,
+        filters: &filters,
+        sequences: 0,
+        jobs: None,
+    };
+    base.has.insert(Feature::QuietReadOnly);
+    let error = trial(&base).control().unwrap_err();
+    assert!(error.to_string().contains("no-space-below-a-quiet-journal on ext4"), "{error}");
+    assert_eq!(Exit::from(&error), Exit::CannotTell);
+}
+
 #[test]
 fn all_of_them_apply_to_the_series() {
     let (project, base) = (Project::find().unwrap(), base());
@@ -108,7 +140,7 @@ fn all_of_them_apply_to_the_series() {
     let commit = series(&project, &base, Arch::Um, None).unwrap().reach(&pristine, Level::FULL).unwrap();
     let tree = Tree { repository: pristine.repository, commit };
     let trial = Trial::of(&tree).unwrap();
-    let patches: Vec<_> = fs::read_dir(mutants()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let patches: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(patches.len() >= 40, "{}", patches.len());
     for patch in &patches {
         assert!(trial.applies(patch).unwrap(), "{}", patch.display());
