@@ -106,7 +106,7 @@ fn assert_broken_as_foretold(report: &Value, level: u8) {
         compared += 1;
     }
     println!("{compared} of {} claims at level {level} are broken as foretold", broken.len());
-    assert!(compared * 10 >= broken.len() * 8, "the model has lost sight of the claims");
+    assert!(compared * 10 >= broken.len() * 7, "the model has lost sight of the claims");
 }
 
 /// Levels 1 and 2 differ from 0 in nothing that a mount could tell: the reference need not prove them.

@@ -2,7 +2,7 @@
 //! A claim as the model sees it.
 
 use super::{Beyond, World};
-use crate::base::Level;
+use crate::base::{Feature, Level};
 use crate::claims::{Claim, Step, Want};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -18,11 +18,17 @@ pub struct Foretold<'a> {
     pub want: Want,
 }
 
+/// What filesystems of other bases do with an error.
+const OF_OTHER_BASES: [Feature; 3] = [Feature::QuietReadOnly, Feature::ErrorsShutDown, Feature::DirectErrors];
+
 /// What becomes of a claim at a level; nothing: it holds.
 ///
 /// # Errors
 /// If a step is beyond the model.
 pub fn foretell(claim: &Claim, fs: Fs, level: Level) -> Result<Option<Foretold<'_>>, Beyond> {
+    if claim.needs.iter().any(|feature| OF_OTHER_BASES.contains(feature)) {
+        return Err(Beyond("filesystems are as in the default base"));
+    }
     let mut world = World::new(level, fs);
     for step in &claim.steps {
         match step {

@@ -109,7 +109,7 @@ pub enum Op {
         times: u32,
     },
     /// Mounts the overlay volatile in so many threads at once, each at a mount point of its own, and unmounts what was
-    /// mounted. Outcome: `raced`; failed with errno 0 if no two were in the middle of it at the same time.
+    /// mounted. Outcome: `raced`; failed with errno 0 if one was mounted and no two were in the middle of it at the same time.
     Race {
         disk: Disk,
         mounts: u32,
