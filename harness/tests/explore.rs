@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::{Mutex, PoisonError};
 
-use common::{stderr, stdout, vremount};
+use common::{run, shell, stderr, stdout, vremount};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -68,4 +68,9 @@ fn a_kernel_without_all_of_the_series_differs(#[case] level: &str, #[case] word:
     assert_eq!(again(level, &["--seed", SEED, "--every", "0", "--case", &number]).status.code(), Some(1));
     // The kernel is to blame, and nothing else.
     assert_eq!(again("4", &["--replay", transcript]).status.code(), Some(0));
+    // People without this program see the same.
+    let script = found.iter().find_map(|found| found["script"].as_str()).unwrap();
+    let script = run(&std::fs::read_to_string(script).unwrap(), "sh");
+    assert!(shell(level, &script).contains("exit: 1"));
+    assert!(shell("4", &script).contains("exit: 0"));
 }

@@ -5,16 +5,16 @@
 
 mod common;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use common::{base, checkout, stderr, stdout, vremount};
+use common::{base, checkout, run, shell, stderr, stdout, vremount};
 use rstest::rstest;
 use vremount::claims::{self, Claim};
 use vremount::image::Fs;
-use vremount::reproduce::{expected, no_script, script, test};
+use vremount::reproduce::{expected, no_script, of_claim, test};
 
 /// busybox with its own tools, and a shell that uses those of the distribution.
 const BUSYBOX: &str = "/bin/sh";
@@ -35,7 +35,7 @@ fn check(level: u8, shell: &str, filesystems: &[Fs], claims: &[&str]) -> Output 
 
 /// Those that a script can make.
 fn fit() -> Vec<Claim> {
-    claims::of(&base()).into_iter().filter(|claim| no_script(claim).is_none()).collect()
+    claims::of(&base()).into_iter().filter(|claim| no_script(&claim.steps).is_none()).collect()
 }
 
 fn about(claim: &Claim, fs: Fs) -> bool {
@@ -87,7 +87,7 @@ fn scripts_are_right_on_other_filesystems() {
 #[test]
 fn what_no_script_can_do_is_known() {
     let unfit: Vec<_> =
-        claims::all().iter().filter(|claim| no_script(claim).is_some()).map(|claim| claim.name).collect();
+        claims::all().iter().filter(|claim| no_script(&claim.steps).is_some()).map(|claim| claim.name).collect();
     assert_eq!(
         unfit,
         [
@@ -109,26 +109,14 @@ fn what_no_script_can_do_is_known() {
 /// What is run in `vremount shell`, where nothing may be left of it.
 fn in_shell(lines: &str) -> String {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("lines");
     let left = "left() { grep vremount /proc/mounts; ls /sys/block | grep dm-1; ls -d /sys/block/loop[1-9]/loop /tmp/vremount*; }";
-    fs::write(&path, format!("{left}\n{lines}\necho left: `left 2>/dev/null`.\n")).unwrap();
-    let mut command = vremount(["shell", "--executor", "uml", "--base", &base().name]);
-    let output = command.stdin(File::open(path).unwrap()).output().unwrap();
-    let said = stdout(&output);
-    println!("{said}");
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = shell("4", &format!("{left}\n{lines}\necho left: `left 2>/dev/null`.\n"));
     assert!(said.contains("left: ."), "something was left behind");
     said
 }
 
 fn script_of(name: &str, fs: Fs) -> String {
-    script(claims::all().iter().find(|claim| claim.name == name).unwrap(), fs).unwrap()
-}
-
-/// Shell lines that put a script in a file and run it.
-fn run(script: &str, with: &str) -> String {
-    format!("cat >/script <<'END OF SCRIPT'\n{script}END OF SCRIPT\n{with} /script; echo exit: $?\n")
+    of_claim(claims::all().iter().find(|claim| claim.name == name).unwrap(), fs).unwrap()
 }
 
 #[rstest]
@@ -203,7 +191,7 @@ fn parse(shell: &[&str], text: &str, what: &str) {
 fn every_script_is_posix_shell() {
     for claim in fit() {
         for fs in Fs::ALL.into_iter().filter(|fs| about(&claim, *fs)) {
-            let text = script(&claim, fs).unwrap();
+            let text = of_claim(&claim, fs).unwrap();
             parse(&["dash"], &text, claim.name);
             parse(&["busybox", "sh"], &text, claim.name);
         }

@@ -11,7 +11,7 @@ use crate::lab::{Lab, Order, Wanted};
 use crate::progress;
 use crate::project::Project;
 use crate::prove::Case;
-use crate::reproduce::{Checker, Test, no_script, script, test};
+use crate::reproduce::{Checker, Test, no_script, of_claim, test};
 use crate::select::{self, Filters};
 use crate::verdict::Verdict;
 use crate::verify::{jobs, side_by_side};
@@ -49,7 +49,11 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Exit, Error> {
     if options.list {
         for claim in claims::all() {
-            println!("{:<32} {}", claim.name, no_script(&claim).map_or("ok".to_string(), |why| format!("no: {why}")));
+            println!(
+                "{:<32} {}",
+                claim.name,
+                no_script(&claim.steps).map_or("ok".to_string(), |why| format!("no: {why}"))
+            );
         }
         return Ok(Exit::Holds);
     }
@@ -74,7 +78,7 @@ fn print(options: &Options) -> Result<Exit, Error> {
         print!("{text}{}\n{golden}", "-".repeat(72));
         return Ok(Exit::Holds);
     }
-    print!("{}", script(&claim, *fs).map_err(cannot)?);
+    print!("{}", of_claim(&claim, *fs).map_err(cannot)?);
     Ok(Exit::Holds)
 }
 
@@ -102,7 +106,7 @@ fn check(options: &Options) -> Result<Exit, Error> {
     let about = |case: &Case<'_>| case.claim.skipped_on(case.fs).or(case.claim.skipped_for(arch)).is_none();
     let mut scripts = Vec::new();
     for case in cases.into_iter().filter(about) {
-        match script(case.claim, case.fs) {
+        match of_claim(case.claim, case.fs) {
             Ok(script) => scripts.push((case, script)),
             Err(why) => println!("{:<40} no script: {why}", case.name()),
         }

@@ -3,16 +3,19 @@
 //! that came before it.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use vremount_wire::{Op, StepReport};
 
-use super::{Found, Plan, foretell};
+use super::report::again;
+use super::{Found, Kept, Plan, foretell};
 use crate::claims::{Act, Step};
 use crate::evidence::reports;
 use crate::image::Fs;
 use crate::machine::Run;
 use crate::prove::Prover;
+use crate::reproduce;
 use crate::together;
 use crate::transcript::{self, Title};
 use crate::verdict::{Judgement, Verdict};
@@ -111,16 +114,29 @@ pub(super) fn alone(prover: &Prover<'_>, fs: Fs, number: u64, steps: Vec<Step>) 
     let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
     let title = Title { claim: &name, title: "kernel and model agree", sentence: "", fs };
     let path = prover.logs.join(format!("{name}.jsonl"));
-    match transcript::write(&path, prover.kernel, title, &steps, &parts, &judgement) {
-        Ok(()) => Found { number, steps, judgement, transcript: Some(path) },
+    let kept = transcript::write(&path, prover.kernel, title, &steps, &parts, &judgement)
+        .and_then(|()| keep_script(path.clone(), title, &steps));
+    match kept {
+        Ok(kept) => Found { number, steps, judgement, kept: Some(kept) },
         Err(cause) => undecided(number, steps, &format!("failed to write {}: {cause}", path.display())),
     }
 }
 
+/// A script beside the transcript, where a shell can do what was done.
+fn keep_script(transcript: PathBuf, title: Title<'_>, steps: &[Step]) -> std::io::Result<Kept> {
+    let script = match reproduce::script(title, steps, &again(&transcript)) {
+        Ok(script) => script,
+        Err(why) => return Ok(Kept { transcript, script: None, no_script: Some(why) }),
+    };
+    let path = transcript.with_extension("sh");
+    std::fs::write(&path, script)?;
+    Ok(Kept { transcript, script: Some(path), no_script: None })
+}
+
 fn agreed(number: u64, steps: Vec<Step>, judgement: Judgement) -> Found {
-    Found { number, steps, judgement, transcript: None }
+    Found { number, steps, judgement, kept: None }
 }
 
 fn undecided(number: u64, steps: Vec<Step>, because: &str) -> Found {
-    Found { number, steps, judgement: Judgement::cannot_tell(because), transcript: None }
+    Found { number, steps, judgement: Judgement::cannot_tell(because), kept: None }
 }

@@ -12,11 +12,14 @@ mod shrink;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 
+use serde::Serialize;
+
 use crate::base::Level;
 use crate::claims::{Act, Step};
 use crate::image::Fs;
 use crate::model::{Beyond, World};
 use crate::prove::Prover;
+use crate::reproduce::Unfit;
 use crate::verdict::Judgement;
 use crate::verify::side_by_side;
 
@@ -34,7 +37,17 @@ pub struct Found {
     pub steps: Vec<Step>,
     pub judgement: Judgement,
     /// Of what did not agree.
-    pub transcript: Option<PathBuf>,
+    pub kept: Option<Kept>,
+}
+
+/// What there is of a sequence that does not agree.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    pub transcript: PathBuf,
+    /// The same for a shell.
+    pub script: Option<PathBuf>,
+    /// Why there is none.
+    pub no_script: Option<Unfit>,
 }
 
 /// What the model says of acts on a pristine machine.

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Found, Plan};
+use super::{Found, Kept, Plan};
 use crate::claims::Step;
 use crate::error::Exit;
 use crate::lab::Lab;
@@ -35,7 +36,8 @@ pub struct Difference {
     pub because: String,
     /// In words.
     pub steps: Vec<String>,
-    pub transcript: Option<std::path::PathBuf>,
+    #[serde(flatten)]
+    pub kept: Option<Kept>,
 }
 
 /// For programs.
@@ -111,13 +113,13 @@ impl Tally {
 impl Difference {
     #[must_use]
     pub fn of(found: &Found) -> Self {
-        let Found { number, steps, judgement, transcript } = found;
+        let Found { number, steps, judgement, kept } = found;
         Difference {
             number: *number,
             verdict: judgement.verdict,
             because: judgement.because.clone().unwrap_or_default(),
             steps: steps.iter().map(ToString::to_string).collect(),
-            transcript: transcript.clone(),
+            kept: kept.clone(),
         }
     }
 }
@@ -127,11 +129,19 @@ impl fmt::Display for Difference {
         let word = if self.verdict == Verdict::Broken { "differs" } else { "cannot tell" };
         writeln!(f, "sequence {}: {word}: {}", self.number, self.because)?;
         self.steps.iter().try_for_each(|step| writeln!(f, "    {step}"))?;
-        match &self.transcript {
-            Some(path) => write!(f, "  again: vremount explore --replay {}", path.display()),
-            None => Ok(()),
+        let Some(Kept { transcript, script, no_script }) = &self.kept else { return Ok(()) };
+        write!(f, "  again: {}", again(transcript))?;
+        match (script, no_script) {
+            (Some(path), _) => write!(f, "\n  without vremount, as root: sh {}", path.display()),
+            (None, Some(why)) => write!(f, "\n  no script: {why}"),
+            (None, None) => Ok(()),
         }
     }
+}
+
+/// The command that works off again what a transcript says.
+pub(super) fn again(transcript: &Path) -> String {
+    format!("vremount explore --replay {}", transcript.display())
 }
 
 impl fmt::Display for Tally {

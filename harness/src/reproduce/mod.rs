@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Claims as shell scripts, for those who have nothing of ours: the same steps with the usual tools, and what they must
+//! Claims, and what an exploration found, as shell scripts, for those who have nothing of ours: the same steps with the usual tools, and what they must
 //! lead to.
 
 mod call;
@@ -9,19 +9,19 @@ mod script;
 mod xfstests;
 
 pub use check::{Checker, Trial};
-pub use script::{expected, script};
+pub use script::{expected, of_claim, script};
 pub use xfstests::{Test, test};
 
-use crate::claims::{Claim, HostStep, Step};
+use crate::claims::{HostStep, Step};
 use crate::image::Fs;
 
-/// Why a claim has no script: what a shell cannot do.
+/// Why steps have no script: what a shell cannot do.
 pub type Unfit = &'static str;
 
-/// Why a claim cannot be a script, wherever it is proved.
+/// Why steps cannot be a script, wherever they are worked off.
 #[must_use]
-pub fn no_script(claim: &Claim) -> Option<Unfit> {
-    claim.steps.iter().find_map(|step| match step {
+pub fn no_script(steps: &[Step]) -> Option<Unfit> {
+    steps.iter().find_map(|step| match step {
         Step::Given(op, want) | Step::Then(op, want) => {
             call::call(op, Fs::Ext4).err().or_else(|| call::expectation(op, *want).err())
         }

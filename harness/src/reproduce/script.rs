@@ -9,22 +9,32 @@ use super::library::{Function, commands, used_by};
 use crate::claims::{Claim, Step, Want, describe};
 use crate::image::{Fs, TOOLS};
 use crate::reason::Reason;
+use crate::transcript::Title;
 
 /// A claim on a filesystem as a POSIX shell script.
 ///
 /// # Errors
 /// If a step is nothing that a shell can do.
-pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
-    if let Some(why) = super::no_script(claim) {
+pub fn of_claim(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
+    let printed_by = format!("vremount reproduce {} --fs {}", claim.name, fs.name());
+    script(Title::of(claim, fs), &claim.steps, &printed_by)
+}
+
+/// Steps as a POSIX shell script, and the command that printed it.
+///
+/// # Errors
+/// If a step is nothing that a shell can do.
+pub fn script(title: Title<'_>, steps: &[Step], printed_by: &str) -> Result<String, Unfit> {
+    if let Some(why) = super::no_script(steps) {
         return Err(why);
     }
-    let steps = in_calls(&claim.steps, fs)?;
+    let steps = in_calls(steps, title.fs)?;
     let calls: Vec<_> = steps.iter().map(|step| format!("{}\n{}", step.call, step.check)).collect();
     let roots = format!("begin\ngiven\nclaim\n{}", calls.join("\n"));
     let finds = finds(&used_by(&roots));
     let functions: Vec<_> = used_by(&format!("{roots}{finds}")).iter().map(|function| function.text).collect();
     let functions = [functions.join("\n\n"), find_reason()].join("\n\n");
-    let settings = settings(fs);
+    let settings = settings(title.fs);
     let used = commands(&functions).into_iter().chain(commands(&settings)).collect::<Vec<_>>();
     let tools =
         TOOLS.iter().filter(|(tool, _)| used.contains(tool)).map(|(tool, package)| format!(" {tool}:{package}"));
@@ -32,7 +42,7 @@ pub fn script(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
     let steps: String = steps.iter().map(|step| format!("\n{}\n", step.in_lines())).collect();
     Ok(format!(
         "{}\n\n{settings}\n\n{functions}\n\nbegin{tools}{finds}\n{steps}\necho 'as claimed: every step led to what it must'\n",
-        head(claim, fs)
+        head(title, printed_by)
     ))
 }
 
@@ -51,26 +61,22 @@ pub fn finds(used: &[&Function]) -> String {
     tools.iter().filter(|(tool, _)| used(tool)).map(|(tool, says)| format!("\nfind_tool {tool} {says}")).collect()
 }
 
-fn head(claim: &Claim, fs: Fs) -> String {
+fn head(Title { claim, title, sentence, fs }: Title<'_>, printed_by: &str) -> String {
+    let sentence = if sentence.is_empty() { String::new() } else { format!("\n# \"{sentence}\"\n#") };
     format!(
         "#!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# {name} on {fs}: {title}.
-#
-# \"{sentence}\"
-#
+# {claim} on {fs}: {title}.
+#{sentence}
 # To be run as root. All that it makes is in a folder of its own, on loop devices, and is taken down in the end. It says what it
 # expects and what it gets, and exits with 0 if all is as claimed, 1 if the claim is broken, 125 if it cannot tell.
-# Printed by: vremount reproduce {name} --fs {fs}
+# Printed by: {printed_by}
 # shellcheck disable=SC2034,SC2154 # what is set for functions that this claim has no use for
 set -u
 LC_ALL=C LIBMOUNT_FORCE_MOUNT2=always PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL LIBMOUNT_FORCE_MOUNT2 PATH
 number=0 top='' loops='' devices='' frozen='' later='' interval=''",
-        name = claim.name,
         fs = fs.name(),
-        title = claim.title,
-        sentence = claim.sentence,
     )
 }
 
@@ -155,8 +161,8 @@ mod tests {
 
     fn scripts() -> Vec<String> {
         let claims = claims::all();
-        let fit = claims.iter().filter(|claim| no_script(claim).is_none());
-        let on_all = |claim| [Fs::Ext4, Fs::BtrfsSubvolume, Fs::Tmpfs].map(|fs| script(claim, fs).unwrap());
+        let fit = claims.iter().filter(|claim| no_script(&claim.steps).is_none());
+        let on_all = |claim| [Fs::Ext4, Fs::BtrfsSubvolume, Fs::Tmpfs].map(|fs| of_claim(claim, fs).unwrap());
         fit.flat_map(on_all).collect()
     }
 

@@ -39,7 +39,8 @@ pub fn test(claim: &Claim) -> Result<Test, Unfit> {
     if claim.only.is_some_and(|(on, _)| on.iter().all(|fs| !fs.on_disk())) {
         return Err("it is about filesystems in memory, and xfstests has a scratch device");
     }
-    if let Some(why) = no_script(claim).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more)) {
+    if let Some(why) = no_script(&claim.steps).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more))
+    {
         return Err(why);
     }
     let steps = in_calls(&claim.steps, Fs::Ext4)?;

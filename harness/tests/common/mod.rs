@@ -8,7 +8,7 @@ pub mod history;
 pub mod toy;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -66,4 +66,21 @@ pub fn everything(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
         }
     }
     files
+}
+
+/// What is run in `vremount shell`, on a kernel with so much of the series.
+pub fn shell(level: &str, lines: &str) -> String {
+    let mut script = tempfile::NamedTempFile::new().unwrap();
+    script.write_all(lines.as_bytes()).unwrap();
+    let mut command = vremount(["shell", "--executor", "uml", "--base", &base().name, "--level", level]);
+    let output = command.stdin(File::open(script.path()).unwrap()).output().unwrap();
+    let said = stdout(&output);
+    println!("{said}");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    said
+}
+
+/// Shell lines that put a script in a file and run it.
+pub fn run(script: &str, with: &str) -> String {
+    format!("cat >/script <<'END OF SCRIPT'\n{script}END OF SCRIPT\n{with} /script; echo exit: $?\n")
 }

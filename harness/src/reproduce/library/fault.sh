@@ -13,7 +13,9 @@ load_table() {
 # Only the blocks of one file, or of its xattrs, fail; all else is read so many milliseconds late, if any are given.
 break_blocks() {
     find_disk "$1"
-    extents=$(filefrag "$2" -b512 -v "$3") || cannot_tell "failed to ask for the blocks of $3: $extents"
+    # An error of what was written before is told once.
+    extents=$(filefrag "$2" -b512 -v "$3" 2>/dev/null) || extents=$(filefrag "$2" -b512 -v "$3") ||
+        cannot_tell "failed to ask for the blocks of $3: $extents"
     table=$(echo "$extents" | awk -v sectors="$sectors" -v below="$below" -v ms="${4:-}" '
         BEGIN { at = 0 }
         function works(from, to) {

@@ -26,7 +26,10 @@ compare() {
     if said=$(cmp "$content" "$1" 2>&1); then
         got='done'
     else
-        case $said in *'Input/output error'*) got='failed EIO' ;; *) got="differs: $said" ;; esac
+        case $said in
+        *'Input/output error'* | *'No such file or directory'*) find_errno "$said" && got="failed $errno" ;;
+        *) got="differs: $said" ;;
+        esac
     fi
     said=''
 }
