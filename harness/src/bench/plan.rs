@@ -47,7 +47,7 @@ impl Effort {
 
     /// How often the neighbour is looked at each way, and for how long, seconds.
     fn neighbour(self) -> (usize, u32) {
-        if self.quick { (1, 4) } else { (5, 6) }
+        if self.quick { (1, 4) } else { (8, 6) }
     }
 }
 
@@ -186,8 +186,9 @@ fn of_first(effort: Effort) -> Vec<Scene> {
     let all = |rounds: usize, ways: &[Way]| ways.iter().map(|way| (*way, rounds)).collect::<Vec<_>>();
     let side_by_side = if effort.quick { slow } else { often };
     let busy = [all(often, &[Reuse, First]), all(side_by_side, &[Rebuild, Sync, Durable])].concat();
-    // What does not grow takes so little time that the spread of it does.
-    let swept = [all(2 * often, &[Reuse, First]), all(slow, &[Sync, Durable])].concat();
+    // Half a millisecond is spread wide by any machine, and is to be told from a tenth more.
+    let reuse = if effort.quick { often } else { 10 * often };
+    let swept = [all(reuse, &[Reuse]), all(often, &[First]), all(slow, &[Sync, Durable])].concat();
     let mut scenes = vec![
         Scene::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
         Scene::at(Axis::Busy, BUSY_BYTES, &busy),
