@@ -99,13 +99,19 @@ pub fn goals(record: &Record) -> Vec<Goal> {
     of_ratio("reuse over a mount without volatile, unpatched", Limit::AtMost(1.05), "reuse_over_plain");
     for axis in Axis::SWEPT {
         let growth = format!("reuse_growth_{}", axis_name(axis));
-        of_ratio(&format!("growth of reuse with {}", axis_in_words(axis)), Limit::AtMost(1.1), &growth);
+        of_ratio(&growth_of(axis), Limit::AtMost(1.1), &growth);
     }
     of_ratio("syncfs over reuse, 512 MiB of a neighbour dirty", Limit::AtLeast(100.0), "syncfs_over_reuse");
     of_ratio("p99 of the neighbour beside reuse over idle", Limit::AtMost(1.05), "neighbour_p99_over_idle");
     goal("bytes written because of reuse", Limit::AtMost(0.0), bytes, None);
     goal("flushes because of reuse", Limit::AtMost(0.0), flushes, None);
     goals
+}
+
+/// The name of the goal along an axis.
+#[must_use]
+pub fn growth_of(axis: Axis) -> String {
+    format!("growth of reuse with {}", axis_in_words(axis))
 }
 
 #[must_use]
