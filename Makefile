@@ -25,7 +25,7 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore mutants bisect reproduce test test-debug check-series fuzz bench bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore mutants coverage bisect reproduce test test-debug check-series fuzz bench bench-harness claims shell lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,6 +49,10 @@ explore: deps ## boot it and compare it with the model, over 10,000 sequences of
 mutants: deps ## try wrong versions of the series, each of which a claim must tell from the right one
 	@$(if $(TREE),echo 'error: mutants are of the series of a BASE; TREE has its own' >&2; exit 2)
 	@$(CARGO_RUN) mutants --base '$(BASE)' --executor $(EXECUTOR:auto=uml) $(ARGS)
+
+coverage: deps ## prove the claims on a kernel that counts, and see which lines and branches of the series they execute
+	@$(if $(TREE),echo 'error: coverage is of the series of a BASE; TREE has its own' >&2; exit 2)
+	@$(CARGO_RUN) coverage --base '$(BASE)' --executor $(EXECUTOR:auto=uml) -o 'target/coverage-$(BASE).html' $(ARGS)
 
 bisect: deps ## find the commit of TREE, or the release, that broke a claim: GOOD, BAD or RELEASES
 	@$(CARGO_RUN) bisect $(if $(RELEASES),--releases '$(RELEASES)',--tree '$(TREE)' --good '$(GOOD)' --bad '$(BAD)') \

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::base::{Base, Level};
-use crate::build::{self, Arch, Make};
+use crate::build::{self, Arch, Make, Wish};
 use crate::progress;
 use crate::project::Project;
 use crate::series::{self, Series};
@@ -88,7 +88,7 @@ pub fn check(project: &Project, base: &Base) -> Result<Vec<Finding>, build::Erro
     fs::create_dir_all(&objects).map_err(build::Error::io("create", &objects))?;
     let pristine = source::obtain(project, &base.source)?;
     series::work_tree(&pristine, &tree)?;
-    let series = build::series(project, base, Arch::Um, None)?;
+    let series = build::series(project, &Wish::of(base), Arch::Um)?;
     let checker =
         Checker { project, base, pristine: &pristine, series: &series, tree: &tree, objects: &objects, log: &log };
     let mut findings = checker.applies()?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use crate::{base, build, image, machine, project, series, source, tool};
+use crate::{base, build, image, machine, project, series, source, tables, tool};
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,8 @@ pub enum Error {
     Machine(#[from] machine::Error),
     #[error(transparent)]
     Tool(#[from] tool::Error),
+    #[error(transparent)]
+    Table(#[from] tables::Error),
     /// What finds fault with the right series says nothing about wrong ones.
     #[error(
         "failed to tell mutants from series {series}: it is not as claimed itself, {why}; `vremount verify` must hold first"
@@ -50,6 +52,12 @@ pub enum Error {
     /// Nobody can tell where it came from.
     #[error("failed to bisect: {0}")]
     NotBisected(String),
+    #[error(
+        "failed to add up what machines counted: none told of any; was the kernel built with what ci/bases.toml has as `coverage`?"
+    )]
+    NotCounted,
+    #[error("failed to understand what gcov says: {0}; is it of the compiler that built the kernel?")]
+    Gcov(String),
     #[error("failed to measure on {fs}: {why}; its console log is with the others of the run, in target/runs")]
     Bench { fs: &'static str, why: String },
     #[error("failed to draw the plot of {axis}: {why}")]

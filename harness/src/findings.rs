@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::base::numbers;
 use crate::bench::{self, Record};
 use crate::bisect::{self, Bisection};
+use crate::coverage::Coverage;
 use crate::error::{Error, Exit};
 use crate::report::Tally;
 use crate::results::{self, Merged, Outcome, Results};
@@ -16,6 +17,8 @@ pub struct Findings {
     pub merged: Merged,
     pub bisections: Vec<Bisection>,
     pub benches: Vec<Record>,
+    /// Only where it was just measured: nothing of it is left behind.
+    pub coverages: Vec<Coverage>,
 }
 
 /// What left it.

@@ -7,6 +7,7 @@
 //! `bisect` drives it kernel by kernel; `bench` and `explore` send what they have to ask the same way; `model` foretells what claims
 //! and explore must find.
 
+mod arcs;
 pub mod base;
 pub mod bench;
 pub mod bisect;
@@ -14,6 +15,7 @@ pub mod build;
 pub mod check;
 pub mod claims;
 pub mod commands;
+pub mod coverage;
 pub mod digest;
 pub mod error;
 pub mod evidence;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
 
-use crate::base::{Base, Level};
+use crate::base::Base;
 use crate::build::{self, Arch, Wish};
 use crate::error::Error;
 use crate::lab::{Order, Wanted};
@@ -36,7 +36,7 @@ impl<'a> Job<'a> {
     }
 
     fn kernel(self) -> Wish<'a> {
-        Wish { base: self.base, level: Level::FULL, fragment: None, workspace: None, mutant: None }
+        Wish::of(self.base)
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use vremount_wire::{Disk, Op, Program, Shutdown, StepReport, Work};
 
+use crate::arcs;
 use crate::build::Kernel;
 use crate::claims::{Claim, HostStep, Step};
 use crate::evidence::{check, complaint, crashed_early, reports};
@@ -195,6 +196,8 @@ impl Prover<'_> {
         run.times.devices = spent(&run, &ops, |op| matches!(op, Op::Attach { .. }));
         run.times.filesystem = spent(&run, &ops, |op| matches!(op, Op::MountUpper { .. }));
         let _ = std::fs::remove_file(&initramfs);
+        let kept = arcs::keep(&run.arcs, &self.file(name, &number.to_string()));
+        kept.map_err(|cause| format!("failed to keep what the kernel counted: {cause}"))?;
         Ok(run)
     }
 

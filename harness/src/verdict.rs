@@ -101,6 +101,9 @@ pub fn judge(steps: &[Step], reports: &[StepReport]) -> Judgement {
     }
 }
 
+/// What is said where memory was too short to look.
+const UNREAD: [Reason; 2] = [Reason::CheckpointUnreadable, Reason::Unreadable];
+
 fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
     match (want, &report.outcome) {
         (Want::Done, outcome) => *outcome == Outcome::Done,
@@ -129,9 +132,15 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
                 libc::EINVAL => *times as usize <= cloning,
                 _ => false,
             });
-            let unread = [Reason::CheckpointUnreadable, Reason::Unreadable];
-            let innocent = Reason::all(&report.log).iter().all(|reason| unread.contains(reason));
+            let innocent = Reason::all(&report.log).iter().all(|reason| UNREAD.contains(reason));
             refused.contains_key(&libc::ENOMEM) && known && innocent
+        }
+        (Want::AcceptedOrUnchecked, Outcome::Starved { mounted: 1.., read_only: 0, refused }) => {
+            // What was said of mounts that were short of memory is in the log as well.
+            let reasons: Vec<_> = Reason::all(&report.log).into_iter().filter(|reason| !UNREAD.contains(reason)).collect();
+            let unchecked = reasons.iter().filter(|reason| **reason == Reason::NoCheckpoint).count();
+            let counted: Vec<_> = refused.iter().map(|(errno, count)| (*errno, *count as usize)).collect();
+            unchecked == reasons.len() && counted == [(libc::EINVAL, unchecked)]
         }
         (Want::Differs, outcome) => matches!(outcome, Outcome::Differs { .. }),
         (Want::Whatever, _) => true,
@@ -170,7 +179,7 @@ impl Seen {
             Want::Done | Want::IoErrors | Want::NoIo | Want::SomeIo | Want::Whatever | Want::AtMostOneWins => {
                 ("done", None, None)
             }
-            Want::RefusedUntilFed => ("starved", None, None),
+            Want::RefusedUntilFed | Want::AcceptedOrUnchecked => ("starved", None, None),
             Want::Mounted | Want::MountedOrError => ("mounted", None, None),
             Want::MountedReadOnly => ("mounted-read-only", None, None),
             Want::OneWins { reason, .. } => ("one-wins", Some(libc::EINVAL), Some(reason)),
@@ -208,6 +217,7 @@ mod tests {
     const REFUSED: Want = Want::Refused { errno: libc::EINVAL, reason: Reason::OtherBoot };
     const OTHER_BOOT: &str = "overlayfs: volatile reuse refused: other-boot: so it is";
     const CLONE: &str = "overlayfs: failed to clone upperpath";
+    const NO_CHECKPOINT: &str = "overlayfs: volatile reuse refused: no-checkpoint: so it is";
     const REMOUNTED: &str = "overlayfs: volatile reuse refused: upper-remounted: so it is";
 
     fn mount() -> Op {
@@ -251,6 +261,11 @@ mod tests {
     #[case::lost_errno(Want::RefusedUntilFed, starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 1)]), &[CLONE], Verdict::Holds)]
     #[case::no_errno_lost(Want::RefusedUntilFed, starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 2)]), &[CLONE], Verdict::Broken)]
     #[case::starved_and_refused(Want::RefusedUntilFed, starved(&[(libc::ENOMEM, 1)]), &[OTHER_BOOT], Verdict::Broken)]
+    #[case::unchecked(Want::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 2)]), &[NO_CHECKPOINT, NO_CHECKPOINT], Verdict::Holds)]
+    #[case::all_checked(Want::AcceptedOrUnchecked, starved(&[]), &[], Verdict::Broken)]
+    #[case::unchecked_unsaid(Want::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 2)]), &[NO_CHECKPOINT], Verdict::Broken)]
+    #[case::not_for_that(Want::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 2)]), &[NO_CHECKPOINT, OTHER_BOOT], Verdict::Broken)]
+    #[case::still_starved(Want::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 1), (libc::ENOMEM, 1)]), &[NO_CHECKPOINT], Verdict::Broken)]
     #[case::differs(Want::Done, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Broken)]
     fn a_claim_holds_only_as_claimed(
         #[case] want: Want,

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use common::{base, checkout, stderr, stdout, vremount};
 use serde_json::Value;
 use vremount::base::{Feature, Level};
-use vremount::build::{Arch, series};
+use vremount::build::{Arch, Wish, series};
 use vremount::error::Exit;
 use vremount::image::Fs;
 use vremount::lab::Wanted;
@@ -137,7 +137,7 @@ fn who_breaks_claims_as_it_is_judges_no_mutant() {
 fn all_of_them_apply_to_the_series() {
     let (project, base) = (Project::find().unwrap(), base());
     let pristine = obtain(&project, &base.source).unwrap();
-    let commit = series(&project, &base, Arch::Um, None).unwrap().reach(&pristine, Level::FULL).unwrap();
+    let commit = series(&project, &Wish::of(&base), Arch::Um).unwrap().reach(&pristine, Level::FULL).unwrap();
     let tree = Tree { repository: pristine.repository, commit };
     let trial = Trial::of(&tree).unwrap();
     let patches: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -14,7 +14,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use common::checkout;
-use vremount::base::{Base, Level};
+use vremount::base::Base;
 use vremount::build::{self, Arch, Wish};
 use vremount::image::{self, Fs, Initramfs, MODULE_PATH, Upper};
 use vremount::machine::{Boot, End, Executor, Run, Uml};
@@ -50,7 +50,7 @@ impl World {
         let base = Base::find(&checkout(), None).unwrap();
         let kernel = build::kernel(
             &project,
-            &Wish { base: &base, level: Level::FULL, fragment: None, workspace: None, mutant: None },
+            &Wish::of(&base),
             Arch::Um,
         )
         .unwrap();

@@ -2,6 +2,7 @@
 //! PID 1 of a vremount machine: gets ready, works off its program, reports each step, switches the machine off. It
 //! decides nothing, and whatever goes wrong is said in a last event before the machine stops.
 
+mod arcs;
 mod bench;
 mod channel;
 mod data;
@@ -87,6 +88,7 @@ fn obey(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
             if !runner.is_writing() {
                 leaks::tell()?;
             }
+            arcs::tell(channel)?;
             if program.shutdown == Shutdown::Kexec {
                 kexec::load()?;
             }

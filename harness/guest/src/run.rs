@@ -91,7 +91,7 @@ impl<'a> Runner<'a> {
             Op::RemountOverlay { disk, options } => return overlay::remount(&merged(*disk, Layers::First), options),
             Op::Cycle { disk, times } => return paths::cycle(*disk, *times),
             Op::Race { disk, mounts } => return siege::race(*disk, *mounts),
-            Op::Starve { disk } => return siege::starve(*disk),
+            Op::Starve { disk, first } => return siege::starve(*disk, *first),
             Op::ForgeMany { disk, seed, times } => return forgeries::mount_over(*disk, *seed, *times, &mut self.log),
             Op::Compare { disk, layers, file, bytes, seed } => {
                 return data::compare(&merged(*disk, *layers).join(file), *bytes, *seed);

@@ -86,8 +86,8 @@ impl Tally {
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
 const FAILSLAB: &str = "/sys/kernel/debug/failslab";
 
-/// Mounts again and again, each time with one allocation later that fails.
-pub fn starve(disk: Disk) -> Result<Outcome, Failure> {
+/// Mounts again and again, each time with one allocation later that fails; if it is to be the first mount, then again at ease.
+pub fn starve(disk: Disk, first: bool) -> Result<Outcome, Failure> {
     // As many as a mount makes, by far.
     const MOST: u32 = 5000;
     set_up_failslab()?;
@@ -95,8 +95,12 @@ pub fn starve(disk: Disk) -> Result<Outcome, Failure> {
     context("create", &at, fs::create_dir_all(&at))?;
     let allocations = Allocations::of_this_thread()?;
     let mut tally = Tally::default();
-    let left = mounts::workdir(disk).join("work/left-behind");
+    let workdir = mounts::workdir(disk);
+    let left = workdir.join("work/left-behind");
     for nth in 1..=MOST {
+        if first {
+            forget(&workdir)?;
+        }
         context("write", &left, fs::write(&left, ""))?;
         // Who looks for it allocates.
         system::drop_caches(system::Caches::Names)?;
@@ -109,9 +113,25 @@ pub fn starve(disk: Disk) -> Result<Outcome, Failure> {
                 what: format!("mounted over {}, with allocation {nth} failing", left.display()),
             });
         }
-        tally.count(&outcome, &at)?;
+        if first {
+            if let Outcome::Mounted { .. } = outcome {
+                mounts::unmount_at(&at)?;
+            }
+            tally.count(&Overlay::of(disk, Mode::Volatile).mount_at(&at)?, &at)?;
+        } else {
+            tally.count(&outcome, &at)?;
+        }
     }
     Err(Failure::new(format!("a mount makes more than {MOST} allocations")))
+}
+
+/// Has the next mount be the first: a `work` with no marker in it.
+fn forget(workdir: &Path) -> Result<(), Failure> {
+    let work = workdir.join("work");
+    if work.exists() {
+        context("remove", &work, fs::remove_dir_all(&work))?;
+    }
+    context("create", &work, fs::create_dir(&work))
 }
 
 fn set_up_failslab() -> Result<(), Failure> {

@@ -37,8 +37,8 @@ pub struct Base {
     /// What its overlayfs has that not all have.
     #[serde(default)]
     pub has: BTreeSet<Feature>,
-    /// Patches of `vm-images/fixes/` without which a kernel for that architecture does not run on today's machines. They
-    /// come before the series and are part of every level.
+    /// Patches of `vm-images/fixes/` without which a kernel for that architecture, or with that configuration fragment, does not
+    /// run on today's machines. They come before the series and are part of every level.
     #[serde(default)]
     pub fixes: BTreeMap<String, Vec<String>>,
     pub source: Source,

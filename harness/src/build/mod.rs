@@ -18,7 +18,7 @@ pub use arch::Arch;
 pub use clock::Clock;
 pub(crate) use config::{configure, fragments};
 pub(crate) use make::Make;
-pub use store::Store;
+pub use store::{OBJECTS, Store};
 
 use content::Content;
 use objects::Objects;
@@ -78,7 +78,7 @@ impl Kernel {
             vmlinux: nowhere(),
             config: nowhere(),
             build_id: "k".to_string(),
-            module: Module { path: nowhere(), sha256: "m".to_string() },
+            module: Module { path: nowhere(), sha256: "m".to_string(), notes: nowhere() },
         }
     }
 }
@@ -88,6 +88,8 @@ impl Kernel {
 pub struct Module {
     pub path: PathBuf,
     pub sha256: String,
+    /// What gcc noted of all that counts its arcs, image included: `.gcno` files below it. It is not there if nothing does.
+    pub notes: PathBuf,
 }
 
 /// Why there is no kernel.
@@ -158,7 +160,13 @@ pub struct Wish<'a> {
     pub mutant: Option<&'a Path>,
 }
 
-impl Wish<'_> {
+impl<'a> Wish<'a> {
+    /// All of the series of a base, and nothing else.
+    #[must_use]
+    pub fn of(base: &'a Base) -> Self {
+        Wish { base, level: Level::FULL, fragment: None, workspace: None, mutant: None }
+    }
+
     /// The series, and with which mutant.
     #[must_use]
     pub fn series(&self) -> String {
@@ -185,7 +193,7 @@ pub fn kernel(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Kernel, 
 /// # Errors
 /// As for the same.
 pub fn timed(project: &Project, wish: &Wish<'_>, arch: Arch, clock: &mut Clock) -> Result<Kernel, Error> {
-    let series = series(project, wish.base, arch, wish.mutant)?;
+    let series = series(project, wish, arch)?;
     let plan = Plan::new(project, wish, arch, &series)?;
     clock.was(KEY);
     if !plan.is_built() {
@@ -203,7 +211,7 @@ pub fn timed(project: &Project, wish: &Wish<'_>, arch: Arch, clock: &mut Clock) 
 /// # Errors
 /// If the kernel was not built here, or does not build now.
 pub fn bare(project: &Project, wish: &Wish<'_>, arch: Arch, kernel: &Kernel) -> Result<Duration, Error> {
-    let series = series(project, wish.base, arch, wish.mutant)?;
+    let series = series(project, wish, arch)?;
     let plan = Plan::new(project, wish, arch, &series)?;
     let tree = plan.store.source();
     series.check_out(&source::obtain(project, &wish.base.source)?, &tree, plan.levels[0])?;
@@ -230,19 +238,21 @@ pub const KEEP: &str = "keeping it";
 /// # Errors
 /// If a source that is not pinned by its content cannot be had, or the series cannot be read.
 pub fn key(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<String, Error> {
-    let series = series(project, wish.base, arch, wish.mutant)?;
+    let series = series(project, wish, arch)?;
     let plan = Plan::new(project, wish, arch, &series)?;
     Ok(format!("{}-{}", plan.store.key(), plan.module_state(wish.level)))
 }
 
-/// The series of a base, on the fixes that an architecture needs, with what is on top of it.
+/// The series of a base, on the fixes that an architecture and a further configuration fragment need, with what is on top of
+/// it.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn series(project: &Project, base: &Base, arch: Arch, on_top: Option<&Path>) -> Result<Series, series::Error> {
-    let fixes = base.fixes.get(arch.name()).map(Vec::as_slice).unwrap_or_default();
-    let fixes: Vec<_> = fixes.iter().map(|name| project.root.join("vm-images/fixes").join(name)).collect();
-    Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries, on_top)
+pub fn series(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Series, series::Error> {
+    let Wish { base, fragment, mutant, .. } = *wish;
+    let fixes = [Some(arch.name()), fragment].into_iter().flatten().filter_map(|name| base.fixes.get(name)).flatten();
+    let fixes: Vec<_> = fixes.map(|name| project.root.join("vm-images/fixes").join(name)).collect();
+    Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries, mutant)
 }
 
 /// What has to be there in the end.
@@ -363,7 +373,7 @@ impl<'a> Plan<'a> {
                 clock.was(SERIES);
                 make.run(&format!("overlay.ko at level {level}"), &["fs/overlayfs/overlay.ko"])?;
                 clock.was(OVERLAY);
-                self.store.keep_module(&make.objects().join("fs/overlayfs/overlay.ko"), &name)?;
+                self.store.keep_module(make.objects(), &name)?;
             }
         }
         Ok(())

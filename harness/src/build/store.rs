@@ -25,6 +25,12 @@ pub struct Inputs<'a> {
     pub fragments: &'a [PathBuf],
 }
 
+/// The folder that a kernel is compiled in.
+pub const OBJECTS: &str = "objects";
+
+/// Nothing outside of it counts its arcs.
+const COUNTED: &str = "fs";
+
 /// The place of one image and the modules that load into it.
 pub struct Store {
     key: String,
@@ -82,7 +88,7 @@ impl Store {
     }
 
     pub fn objects(&self) -> PathBuf {
-        self.scratch.join("objects")
+        self.scratch.join(OBJECTS)
     }
 
     pub fn log(&self) -> PathBuf {
@@ -113,10 +119,17 @@ impl Store {
         tool::put(&whole, &self.kept).map_err(Error::io("rename to", &self.kept))
     }
 
-    pub fn keep_module(&self, module: &Path, name: &str) -> Result<(), Error> {
+    /// Keeps an overlay.ko, last of all: who finds it finds the notes on it.
+    pub fn keep_module(&self, objects: &Path, name: &str) -> Result<(), Error> {
+        keep_notes(objects, &objects.join(COUNTED), &self.notes(name))?;
+        let module = objects.join("fs/overlayfs/overlay.ko");
         let aside = self.kept.join(format!("{name}.{}", std::process::id()));
-        copy(module, &aside).map_err(Error::io("copy", module))?;
+        copy(&module, &aside).map_err(Error::io("copy", &module))?;
         tool::put(&aside, &self.kept.join(name)).map_err(Error::io("rename", &aside))
+    }
+
+    fn notes(&self, module: &str) -> PathBuf {
+        self.kept.join(format!("{module}.notes"))
     }
 
     pub fn kernel(&self, wish: &Wish<'_>, arch: Arch, module: &str) -> Result<Kernel, Error> {
@@ -132,7 +145,7 @@ impl Store {
             vmlinux: self.kept.join("vmlinux"),
             config: self.kept.join("config"),
             build_id: fs::read_to_string(&build_id).map_err(Error::io("read", &build_id))?,
-            module: Module { path, sha256 },
+            module: Module { path, sha256, notes: self.notes(module) },
         })
     }
 
@@ -158,6 +171,22 @@ impl Store {
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     File::open(to)?.sync_all()
+}
+
+/// Copies what gcc noted of objects in a folder and below, under the same names.
+fn keep_notes(objects: &Path, folder: &Path, to: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        if path.is_dir() {
+            keep_notes(objects, &path, to)?;
+        } else if path.extension().is_some_and(|ending| ending == "gcno") {
+            let kept = to.join(path.strip_prefix(objects).unwrap_or(&path));
+            let folder = kept.parent().unwrap_or(to);
+            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+            copy(&path, &kept).map_err(Error::io("copy", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The GNU build id of a kernel, hex.

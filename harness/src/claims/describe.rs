@@ -49,8 +49,11 @@ pub fn describe(op: &Op) -> String {
         Op::RemountOverlay { disk, options } => format!("mount -o remount overlay on {disk}{}", with(options)),
         Op::Cycle { disk, times } => format!("mount overlay on {disk} volatile and unmount it, {times} times"),
         Op::Race { disk, mounts } => format!("mount overlay on {disk} volatile {mounts} times at once"),
-        Op::Starve { disk } => {
+        Op::Starve { disk, first: false } => {
             format!("mount overlay on {disk} volatile, each time with another allocation that fails")
+        }
+        Op::Starve { disk, first: true } => {
+            format!("mount overlay on {disk} volatile for the first time, each time with another allocation that fails, and again")
         }
         Op::Write { disk, layers, place, file, bytes, seed } => {
             format!("write {bytes} bytes of seed {seed} to {file} of {}", at(*disk, *layers, *place))

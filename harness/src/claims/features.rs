@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reuse with the other options of overlayfs.
 
-use libc::EBUSY;
+use libc::{EBUSY, ENOENT};
 use vremount_wire::Mode::Volatile;
 use vremount_wire::{Disk, Layers, Mode, Op, Place, Via};
 
@@ -14,6 +14,8 @@ use crate::reason::Reason;
 /// A file of the lower layer, and its other name.
 const LOWER_FILE: &str = "data/lower-file";
 const LOWER_LINK: &str = "data/lower-link";
+/// What copies up to the index begins with such a name.
+const LEFTOVER: &str = "../work/index/#1";
 /// None that a file has by itself.
 const MODE: u32 = 0o751;
 /// As many as fit in the options of a mount.
@@ -50,6 +52,15 @@ pub fn claims() -> Vec<Claim> {
         |file: &str, name: &str| Op::HasOverlayXattr { disk: Disk::A, file: file.to_string(), name: name.to_string() };
     let note = |file: &str| Op::NoteInode { disk: Disk::A, file: file.to_string() };
     let same = |file: &str| Op::SameInode { disk: Disk::A, file: file.to_string() };
+    let leftover = || Op::Write {
+        disk: Disk::A,
+        layers: Layers::First,
+        place: Place::Upper,
+        file: LEFTOVER.to_string(),
+        bytes: BYTES,
+        seed: FIRST_SEED,
+    };
+    let hold_leftover = || Op::HoldFile { disk: Disk::A, place: Place::Upper, file: LEFTOVER.to_string() };
     let lowers: Vec<String> = (1..=LOWERS).map(|number| format!("/lowers/{number}")).collect();
     let lowers = format!("lowerdir=/lower:{}", lowers.join(":"));
     let second = Op::MountOverlay {
@@ -102,6 +113,15 @@ pub fn claims() -> Vec<Claim> {
                 "xino=on",
                 |script| script.run(note(LOWER_FILE)).run(note(FILE)),
                 |script| script.then(same(LOWER_FILE), Want::Done).then(same(FILE), Want::Done),
+            ),
+        ),
+        feature(
+            "reuse-with-a-leftover-in-the-index",
+            "With index=on, what a copy-up that was interrupted left in the index is removed on reuse",
+            reused(
+                "index=on",
+                |script| script.run(leftover()),
+                |script| script.then(hold_leftover(), Want::Fails(ENOENT)),
             ),
         ),
         feature("reuse-with-many-layers", "Reuse over a hundred and one lower layers", {

@@ -189,10 +189,20 @@ fn unreadable() -> Vec<Claim> {
             Script::on_upper()
                 .after_volatile()
                 .run(Op::Snapshot { disk: Disk::A, scope: vremount_wire::Scope::Marker })
-                .then(Op::Starve { disk: Disk::A }, Want::RefusedUntilFed)
+                .then(Op::Starve { disk: Disk::A, first: false }, Want::RefusedUntilFed)
                 .then(Op::SameAsSnapshot { disk: Disk::A, scope: vremount_wire::Scope::Marker }, Want::Done)
                 .mounts(Volatile)
                 .intact(),
+        )
+        .only(&[Fs::Ext2, Fs::Tmpfs], "gives up or goes read-only over some allocations of its own"),
+        claim(
+            "first-mount-without-memory",
+            "Whichever allocation of a first volatile mount fails, the next is accepted, or refused for want of a checkpoint",
+            CHECKPOINT,
+            3,
+            Script::on_upper()
+                .then(Op::Starve { disk: Disk::A, first: true }, Want::AcceptedOrUnchecked)
+                .mounts(Volatile),
         )
         .only(&[Fs::Ext2, Fs::Tmpfs], "gives up or goes read-only over some allocations of its own"),
     ]
@@ -249,8 +259,8 @@ fn incompat() -> Vec<Claim> {
             "A feature that this kernel does not know is refused beside a valid marker too, and the marker stays valid",
             OURS_INCOMPAT,
             3,
-            // Before the marker and behind it, in whatever order they are read; and almost of its name.
-            ["a-feature", "zz-feature", "volatile2", "volatil"]
+            // Before the marker and behind it, in whatever order they are read; almost of its name, and almost `.` and `..`.
+            ["a-feature", "zz-feature", "volatile2", "volatil", "volatilf", "x", "xx", ".x"]
                 .into_iter()
                 .fold(Script::on_upper().after_volatile(), beside)
                 .mounts(Volatile)

@@ -53,6 +53,7 @@ impl fmt::Display for Want {
             Want::OneWins { others, reason } => write!(f, "one mounted, {others} refused EINVAL {reason}"),
             Want::AtMostOneWins => f.write_str("at most one mounted"),
             Want::RefusedUntilFed => f.write_str("some refused ENOMEM"),
+            Want::AcceptedOrUnchecked => f.write_str("some mounted, others refused EINVAL no-checkpoint"),
         }
     }
 }

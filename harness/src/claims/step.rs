@@ -97,6 +97,8 @@ pub enum Want {
     AtMostOneWins,
     /// Of mounts that were short of memory some were refused with ENOMEM.
     RefusedUntilFed,
+    /// Of mounts after such as were short of memory some are mounted, and all others refused because there is no checkpoint.
+    AcceptedOrUnchecked,
     /// The disk was asked for neither a write nor a flush.
     NoIo,
     /// The disk was asked for something.

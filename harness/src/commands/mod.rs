@@ -9,6 +9,7 @@ mod bisect;
 mod cache;
 mod check_series;
 mod claims;
+mod coverage;
 mod explore;
 mod kernel;
 mod matrix;
@@ -64,6 +65,14 @@ enum Command {
     ///
     /// Exit codes: 0 all are killed or argued, 1 one survived, 2 bad usage, 125 cannot tell.
     Mutants(mutants::Options),
+    /// See which lines and branches that the series adds the claims execute
+    ///
+    /// The claims are proved on a kernel that counts, by gcov, how often each arc of overlayfs is taken. A line or branch of the series
+    /// that none of them executes is named, unless patches/unexecuted.toml says why it cannot be; what is said there must not be
+    /// executed.
+    ///
+    /// Exit codes: 0 all is executed or argued, 1 something is not, or a claim is broken, 2 bad usage, 125 cannot tell.
+    Coverage(coverage::Options),
     /// Find the commit, or the release, from which on a claim is broken
     ///
     /// `git bisect` in a repository of its own: checkout, index, refs and bisections of the tree are never touched. The series that
@@ -128,6 +137,7 @@ impl Cli {
             Command::Matrix(options) => matrix::run(&options),
             Command::Explore(options) => explore::run(&options),
             Command::Mutants(options) => mutants::run(&options),
+            Command::Coverage(options) => coverage::run(&options),
             Command::Bisect(options) => bisect::run(&options),
             Command::Step(options) => step::run(&options),
             Command::Report(options) => report::run(&options),

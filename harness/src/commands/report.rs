@@ -157,7 +157,7 @@ fn merge(paths: &[PathBuf], expect: Option<&Path>, files: &MergedFiles) -> Resul
     if let Some(path) = expect {
         findings.merged.expect(&expected(path)?);
     }
-    let Findings { merged, bisections, benches } = &findings;
+    let Findings { merged, bisections, benches, .. } = &findings;
     for record in benches {
         println!("{}", bench::table(record));
     }

@@ -95,7 +95,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 }
 
 /// Shows proofs as they come: all of them, or those that need looking at, where many filesystems make a matrix in the end.
-fn shown(total: usize, jobs: usize, all: bool) -> impl FnMut(&Proof) {
+pub(super) fn shown(total: usize, jobs: usize, all: bool) -> impl FnMut(&Proof) {
     let bar = progress::count("proving", total);
     let (mut shown, mut broken) = (0, 0);
     move |proof| {

@@ -79,6 +79,8 @@ pub struct Run {
     pub peak_kib: Option<u64>,
     /// Warnings of the kernel that did not end it.
     pub splats: Vec<String>,
+    /// How often the arcs of objects were taken, a `.gcda` for each, of each of its kernels.
+    pub arcs: Vec<(String, Vec<u8>)>,
     pub console_tail: String,
 }
 
@@ -105,6 +107,7 @@ impl Run {
             step_times: Vec::new(),
             peak_kib: None,
             splats: Vec::new(),
+            arcs: Vec::new(),
             console_tail: String::new(),
         }
     }
@@ -272,6 +275,11 @@ impl Watch {
 
     fn event(&mut self, line: &str, started: Instant) -> Option<End> {
         let event = match decode(line) {
+            Ok(Event::Arcs { object, gcda }) => {
+                self.told_after(started);
+                self.run.arcs.push((object, gcda));
+                return None;
+            }
             Ok(event) => event,
             Err(error) => return Some(End::Garbled(error.to_string())),
         };
@@ -281,7 +289,7 @@ impl Watch {
                 self.run.times.ready = Some(started.elapsed());
                 None
             }
-            Event::Booted | Event::Said(_) | Event::Exited { .. } => {
+            Event::Booted | Event::Arcs { .. } | Event::Said(_) | Event::Exited { .. } => {
                 self.told_after(started);
                 None
             }

@@ -55,6 +55,9 @@ pub(super) struct Overlay {
     pub shared: bool,
 }
 
+/// What begins so, seen from the upper directory, was on its way to the index, and never came there.
+const LEFT_IN_INDEX: &str = "../work/index/#";
+
 fn refused(errno: i32, reason: Reason) -> Want {
     Want::Refused { errno, reason }
 }
@@ -122,6 +125,9 @@ pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64
         work.marker = Some(Marker { xattr, impostor: false, made: number, touched: 0 });
     }
     upper.changed();
+    if asked.index {
+        upper.files.retain(|(_, path), _| !path.starts_with(LEFT_IN_INDEX));
+    }
     let Asked { layers, mode, index, .. } = asked;
     let read_only = asked.read_only || upper.work(layers).left_behind;
     Ok(Overlay { number, layers, mode, index, read_only, shared: false })

@@ -56,7 +56,7 @@ pub fn json(results: &Results) -> String {
 /// The text of the file about many runs.
 #[must_use]
 pub fn merged_json(findings: &Findings) -> String {
-    let Findings { merged, bisections, benches } = findings;
+    let Findings { merged, bisections, benches, .. } = findings;
     let runs = merged.runs.iter().map(report).collect();
     text(&Reports { schema: SCHEMA, runs, not_run: &merged.not_run, bisections, benches })
 }

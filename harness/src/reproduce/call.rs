@@ -149,7 +149,9 @@ pub fn expectation(op: &Op, want: Want) -> Result<Expectation, Unfit> {
             (format!("expect_one_wins {others} {reason}"), format!("1 mounted, {others} refused EINVAL: {reasons}"))
         }
         Want::AtMostOneWins => ("expect_at_most_one_wins".to_string(), "at most one mounted".to_string()),
-        Want::RefusedUntilFed => return Err("a shell cannot make one allocation fail that is not its own"),
+        Want::RefusedUntilFed | Want::AcceptedOrUnchecked => {
+            return Err("a shell cannot make one allocation fail that is not its own");
+        }
         Want::NoIo => ("expect_no_io".to_string(), "0 writes, 0 flushes".to_string()),
         Want::SomeIo => ("expect_some_io".to_string(), "writes or flushes".to_string()),
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A tree and a level become a tree with the first patches of the series.
 
+mod added;
 mod trial;
 
 use std::ffi::OsStr;
@@ -16,6 +17,7 @@ use crate::digest;
 use crate::source::{Tree, git};
 use crate::tool;
 
+pub use added::Added;
 pub use trial::{Misfit, Trial};
 
 /// What is done to a tree, in order: patches that it carries are taken out, fixes applied, then the patches of a folder, and
@@ -152,6 +154,16 @@ impl Series {
     #[must_use]
     pub fn patch(&self, level: Level) -> Option<&Path> {
         Some(&self.last(level)?.patch)
+    }
+
+    /// What its author calls the last patch of a level.
+    ///
+    /// # Errors
+    /// If it does not apply, or git fails.
+    pub fn subject(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
+        let mut show = git(&pristine.repository, ["show", "--no-patch", "--format=%s"]);
+        let subject = tool::run("ask for the subject of a patch", show.arg(self.reach(pristine, level)?))?;
+        Ok(subject.trim().to_string())
     }
 
     fn last(&self, level: Level) -> Option<&Step> {

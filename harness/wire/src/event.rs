@@ -35,6 +35,9 @@ pub enum Event {
         /// Mounts and devices that were not there before it.
         left: Vec<String>,
     },
+    /// How often each arc of an object of the kernel was taken so far, as gcov reads it: its `.gcda`. Only kernels that count
+    /// have any, and tell of them before the end.
+    Arcs { object: String, gcda: Vec<u8> },
     /// Last: all `steps` operations were tried. Without it there is no verdict.
     End { steps: usize },
     /// The guest could not go on: something of its own, not of a claim, failed.

@@ -116,9 +116,11 @@ pub enum Op {
     },
     /// Mounts the overlay volatile again and again, each time with one allocation later that fails and with something left
     /// behind in `work/work`, until none is left that could; unmounts what was mounted. Outcome: `starved`; differs if one
-    /// was mounted read-write over what was left behind.
+    /// was mounted read-write over what was left behind. `first`: without a marker each time, and then once more with all the
+    /// memory it wants, and it is that mount whose outcome is told.
     Starve {
         disk: Disk,
+        first: bool,
     },
     /// Writes `bytes` bytes drawn from `seed` to a file, over what is there, no sync.
     Write {

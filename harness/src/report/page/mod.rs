@@ -6,6 +6,7 @@ mod bench;
 mod bisection;
 mod case;
 mod console;
+mod coverage;
 mod overview;
 mod run;
 
@@ -43,6 +44,7 @@ struct Page {
     runs: Vec<Run>,
     bisections: Vec<bisection::View>,
     benches: Vec<bench::View>,
+    coverages: Vec<coverage::View>,
 }
 
 /// The text of the file.
@@ -50,7 +52,7 @@ struct Page {
 /// # Errors
 /// If a plot cannot be drawn.
 pub fn page(findings: &Findings) -> Result<String, Error> {
-    let Findings { merged, bisections, benches } = findings;
+    let Findings { merged, bisections, benches, coverages } = findings;
     let runs: Vec<_> = merged.runs.iter().map(Run::of).collect();
     let tally = Tally::of_all(merged);
     let page = Page {
@@ -65,6 +67,7 @@ pub fn page(findings: &Findings) -> Result<String, Error> {
         runs,
         bisections: bisections.iter().enumerate().map(bisection::View::of).collect(),
         benches: benches.iter().enumerate().map(bench::View::of).collect::<Result<_, _>>()?,
+        coverages: coverages.iter().enumerate().map(coverage::View::of).collect(),
     };
     render(page).map_err(|why| Error::Page(why.to_string()))
 }

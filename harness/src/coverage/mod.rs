@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What of the series the claims execute: each line and branch that it adds, by a kernel that counts (`coverage.config`). One
+//! that no claim executes shows what nobody claims, or says why it cannot be executed.
+
+mod argument;
+mod report;
+
+use serde::Serialize;
+
+use crate::arcs::{self, Count, Counts};
+use crate::base::{Base, Level};
+use crate::build::{self, Wish};
+use crate::error::Error;
+use crate::image::Fs;
+use crate::lab::{Order, Wanted};
+use crate::progress;
+use crate::project::Project;
+use crate::prove::{Case, Proof};
+use crate::report::Tally;
+use crate::results::How;
+use crate::series::Added;
+use crate::session::Session;
+use crate::source;
+use crate::verify::jobs;
+
+pub use argument::{Argument, FILE};
+pub use report::{Report, Sums, exit, text};
+
+/// The configuration fragment, and the fixes of that name.
+const FRAGMENT: &str = "coverage";
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ruling {
+    /// It was, and each of its branches was taken.
+    Executed,
+    /// It was not, or a branch was not taken, and it says why that is so.
+    Argued,
+    Unexecuted,
+}
+
+/// A line of the series that the compiler made code of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    pub file: String,
+    pub number: u32,
+    pub text: String,
+    pub function: String,
+    pub executed: u64,
+    pub branches: Vec<u64>,
+    pub ruling: Ruling,
+    /// Why it is not executed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// A patch of the series, with the lines that are of it in the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Patch {
+    pub level: u8,
+    pub subject: String,
+    pub lines: Vec<Line>,
+}
+
+/// What the claims executed of a series.
+#[derive(Debug, Clone)]
+pub struct Coverage {
+    pub base: String,
+    pub series: String,
+    /// What machines ran on.
+    pub executor: String,
+    /// What came of the claims.
+    pub tally: Tally,
+    pub patches: Vec<Patch>,
+    /// Those that are about lines of this series, of which none is unexecuted the way they say.
+    pub in_vain: Vec<Argument>,
+}
+
+impl Coverage {
+    /// Proves cases on a kernel that counts, and looks what that executed.
+    ///
+    /// # Errors
+    /// If there is no such kernel, machines do not run here, or gcov does not understand what they told.
+    pub fn measure(
+        project: &Project,
+        base: &Base,
+        wanted: Wanted,
+        filesystems: &[Fs],
+        cases: &[Case<'_>],
+        machines: Option<u16>,
+        show: impl FnMut(&Proof),
+    ) -> Result<Self, Error> {
+        let arguments = Argument::all(&project.root)?;
+        let kernel = Wish { fragment: Some(FRAGMENT), ..Wish::of(base) };
+        let order = Order { aside: Some(FRAGMENT), ..Order::new(kernel, filesystems, wanted) };
+        let how = How { faults: true, twice: false, fresh: false };
+        let mut session = Session::start(project, &order, how, cases)?;
+        let lab = &session.lab;
+        let (notes, memory, logs) = (lab.kernel.module.notes.clone(), lab.kernel.memory_mib(), lab.logs.clone());
+        let (executor, arch) = (lab.title(), lab.executor.arch());
+        session.prove(jobs(machines, memory), show)?;
+        let counts = {
+            let _progress = progress::start("adding up what was counted");
+            arcs::sum(&logs, &notes)?
+        };
+        let pristine = source::obtain(project, &base.source)?;
+        let series = build::series(project, &kernel, arch)?;
+        let added = series.added(&pristine)?;
+        let mut patches = Vec::new();
+        for level in Level::patched() {
+            let own = added.iter().filter(|line| line.level == level);
+            let lines = own.filter_map(|line| Line::of(line, &counts, &arguments)).collect();
+            patches.push(Patch { level: level.number(), subject: series.subject(&pristine, level)?, lines });
+        }
+        Ok(Coverage {
+            base: base.name.clone(),
+            series: base.series.clone(),
+            executor,
+            tally: Tally::of(session.log.results()),
+            in_vain: in_vain(&patches, &arguments),
+            patches,
+        })
+    }
+}
+
+impl Line {
+    /// None if there is no code of it: a declaration, a comment, a part of the statement above.
+    fn of(added: &Added, counts: &Counts, arguments: &[Argument]) -> Option<Self> {
+        let ending = format!("/{}", added.file);
+        let count = counts.iter().find(|((file, number), _)| *number == added.number && file.ends_with(&ending));
+        let Count { function, executed, branches } = count?.1.clone();
+        let mut line = Line {
+            file: added.file.clone(),
+            number: added.number,
+            text: added.text.clone(),
+            function,
+            executed,
+            branches,
+            ruling: Ruling::Unexecuted,
+            because: None,
+        };
+        if line.left() == Some(0) {
+            line.ruling = Ruling::Executed;
+        } else if let Some(argument) = arguments.iter().find(|argument| line.is_argued(argument)) {
+            line.ruling = Ruling::Argued;
+            line.because = Some(argument.because.clone());
+        }
+        Some(line)
+    }
+
+    /// How many of its branches were not taken; none if it was not executed at all.
+    fn left(&self) -> Option<usize> {
+        (self.executed > 0).then(|| self.branches.iter().filter(|count| **count == 0).count())
+    }
+
+    fn is_argued(&self, argument: &Argument) -> bool {
+        argument.is_about(&self.function, &self.text) && argument.branches == self.left()
+    }
+}
+
+fn in_vain(patches: &[Patch], arguments: &[Argument]) -> Vec<Argument> {
+    let lines = || patches.iter().flat_map(|patch| &patch.lines);
+    let is_in_vain = |argument: &&Argument| {
+        lines().any(|line| argument.is_about(&line.function, &line.text))
+            && !lines().any(|line| line.is_argued(argument))
+    };
+    arguments.iter().filter(is_in_vain).cloned().collect()
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const TEXT: &str = "\tif (err)";
+
+    fn line(executed: u64, branches: &[u64], arguments: &[Argument]) -> Line {
+        let added =
+            Added { file: "fs/a.c".to_string(), number: 7, text: TEXT.to_string(), level: Level::FULL };
+        let count = Count { function: "f".to_string(), executed, branches: branches.to_vec() };
+        let elsewhere = Count { executed: 99, ..count.clone() };
+        let counts = [("/s/fs/a.c", 7, count), ("/s/xfs/a.c", 7, elsewhere.clone()), ("/s/fs/a.c", 8, elsewhere)];
+        let counts = counts.into_iter().map(|(file, number, count)| ((file.to_string(), number), count)).collect();
+        Line::of(&added, &counts, arguments).unwrap()
+    }
+
+    fn argument(function: &str, branches: Option<usize>) -> Argument {
+        let (function, line) = (function.to_string(), TEXT.trim().to_string());
+        Argument { function, line, branches, because: "so".to_string() }
+    }
+
+    #[rstest]
+    #[case::executed(5, &[2, 3], None, Ruling::Executed, false)]
+    #[case::without_branches(5, &[], None, Ruling::Executed, false)]
+    #[case::not_at_all(0, &[0, 0], None, Ruling::Unexecuted, false)]
+    #[case::one_way_only(5, &[5, 0], None, Ruling::Unexecuted, false)]
+    #[case::argued(0, &[0, 0], Some(argument("f", None)), Ruling::Argued, false)]
+    #[case::argued_of_a_branch(5, &[5, 0], Some(argument("f", Some(1))), Ruling::Argued, false)]
+    #[case::of_another_function(0, &[0, 0], Some(argument("g", None)), Ruling::Unexecuted, false)]
+    #[case::of_a_branch_only(0, &[0, 0], Some(argument("f", Some(1))), Ruling::Unexecuted, true)]
+    #[case::of_too_few_branches(5, &[5, 0, 0], Some(argument("f", Some(1))), Ruling::Unexecuted, true)]
+    #[case::of_too_many_branches(5, &[5, 0], Some(argument("f", Some(2))), Ruling::Unexecuted, true)]
+    #[case::executed_by_now(5, &[2, 3], Some(argument("f", None)), Ruling::Executed, true)]
+    #[case::taken_by_now(5, &[2, 3], Some(argument("f", Some(1))), Ruling::Executed, true)]
+    fn an_argument_says_exactly_what_is_left(
+        #[case] executed: u64,
+        #[case] branches: &[u64],
+        #[case] argument: Option<Argument>,
+        #[case] expected: Ruling,
+        #[case] vain: bool,
+    ) {
+        let arguments: Vec<_> = argument.into_iter().collect();
+        let line = line(executed, branches, &arguments);
+        assert_eq!(line.ruling, expected);
+        let patch = Patch { level: 4, subject: String::new(), lines: vec![line] };
+        assert_eq!(in_vain(&[patch], &arguments).len(), usize::from(vain));
+    }
+}
