@@ -121,9 +121,12 @@ struct Branch {
     count: u64,
 }
 
+/// Counts of a line and of its branches, by function.
+type Functions = BTreeMap<String, (u64, Vec<u64>)>;
+
 fn read(text: &str) -> Result<Counts, Error> {
     // A function of a header has the same branches wherever it is; others that share a line have theirs beside each other.
-    let mut of_functions: BTreeMap<(String, u32), BTreeMap<String, (u64, Vec<u64>)>> = BTreeMap::new();
+    let mut of_functions: BTreeMap<(String, u32), Functions> = BTreeMap::new();
     for object in serde_json::Deserializer::from_str(text).into_iter::<Object>() {
         for File { file, lines } in object.map_err(|cause| Error::Gcov(cause.to_string()))?.files {
             for line in lines {
@@ -135,7 +138,7 @@ fn read(text: &str) -> Result<Counts, Error> {
             }
         }
     }
-    let together = |functions: BTreeMap<String, (u64, Vec<u64>)>| Count {
+    let together = |functions: Functions| Count {
         executed: functions.values().map(|(executed, _)| executed).sum(),
         branches: functions.values().flat_map(|(_, branches)| branches).copied().collect(),
         function: functions.into_keys().next().unwrap_or_default(),

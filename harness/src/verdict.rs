@@ -137,7 +137,8 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
         }
         (Want::AcceptedOrUnchecked, Outcome::Starved { mounted: 1.., read_only: 0, refused }) => {
             // What was said of mounts that were short of memory is in the log as well.
-            let reasons: Vec<_> = Reason::all(&report.log).into_iter().filter(|reason| !UNREAD.contains(reason)).collect();
+            let reasons: Vec<_> =
+                Reason::all(&report.log).into_iter().filter(|reason| !UNREAD.contains(reason)).collect();
             let unchecked = reasons.iter().filter(|reason| **reason == Reason::NoCheckpoint).count();
             let counted: Vec<_> = refused.iter().map(|(errno, count)| (*errno, *count as usize)).collect();
             unchecked == reasons.len() && counted == [(libc::EINVAL, unchecked)]

@@ -32,7 +32,8 @@ fn measured(claims: &[&str]) -> Measured {
 impl Measured {
     /// The line of the series that begins with these words.
     fn line(&self, text: &str) -> &Value {
-        let lines = self.report["patches"].as_array().unwrap().iter().flat_map(|patch| patch["lines"].as_array().unwrap());
+        let lines =
+            self.report["patches"].as_array().unwrap().iter().flat_map(|patch| patch["lines"].as_array().unwrap());
         let mut found = lines.filter(|line| line["text"].as_str().unwrap().trim().starts_with(text));
         let line = found.next().unwrap_or_else(|| panic!("no line of the series is {text:?}"));
         assert!(found.next().is_none(), "{text:?} is there twice");

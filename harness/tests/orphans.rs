@@ -48,12 +48,7 @@ impl World {
     fn make(at: &Path) -> Self {
         let project = Project::find().unwrap();
         let base = Base::find(&checkout(), None).unwrap();
-        let kernel = build::kernel(
-            &project,
-            &Wish::of(&base),
-            Arch::Um,
-        )
-        .unwrap();
+        let kernel = build::kernel(&project, &Wish::of(&base), Arch::Um).unwrap();
         fs::copy(&kernel.image, at.join("linux")).unwrap();
         let upper = Upper::obtain(Fs::Ext4, &project.cache).unwrap();
         let guest = image::build_guest(&project.root).unwrap();

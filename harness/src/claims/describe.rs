@@ -53,7 +53,9 @@ pub fn describe(op: &Op) -> String {
             format!("mount overlay on {disk} volatile, each time with another allocation that fails")
         }
         Op::Starve { disk, first: true } => {
-            format!("mount overlay on {disk} volatile for the first time, each time with another allocation that fails, and again")
+            format!(
+                "mount overlay on {disk} volatile for the first time, each time with another allocation that fails, and again"
+            )
         }
         Op::Write { disk, layers, place, file, bytes, seed } => {
             format!("write {bytes} bytes of seed {seed} to {file} of {}", at(*disk, *layers, *place))

@@ -41,6 +41,18 @@ fn forgeries() -> Vec<Claim> {
         bad("random-checkpoint", "A checkpoint of random bytes is refused", Forgery::Random { seed: 5 }),
         bad("zero-checkpoint", "A checkpoint of zeros is refused", Forgery::All(0)),
         bad("ones-checkpoint", "A checkpoint of ones is refused", Forgery::All(0xff)),
+        claim(
+            "checkpoint-without-instance",
+            "A checkpoint with instance id 0, which no superblock has, is refused",
+            CHECKPOINT,
+            3,
+            Script::on_upper()
+                .after_volatile()
+                // All but the boot id is cut off, and becomes zeros.
+                .forge(Forgery::Length(16))
+                .forge(Forgery::Length(28))
+                .refuses(Volatile, EINVAL, Reason::BadCheckpoint),
+        ),
         forged(
             "changed-boot-id",
             "A checkpoint with another boot id is refused",

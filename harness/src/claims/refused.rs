@@ -67,6 +67,18 @@ pub fn claims() -> Vec<Claim> {
                 .refuses(Volatile, EINVAL, Reason::NoCheckpoint),
         ),
         claim(
+            "first-mount-of-a-work-directory-in-use",
+            "What another upper used the work directory of during the first volatile mount has no checkpoint either",
+            OURS_IN_USE,
+            3,
+            Script::on_upper()
+                .given(overlay_of(Layers::Other, Durable, "workdir=/mnt/a/work"), Want::Mounted)
+                .mounted(Volatile)
+                .unmount()
+                .run(unmount(Layers::Other))
+                .refuses(Volatile, EINVAL, Reason::NoCheckpoint),
+        ),
+        claim(
             "upper-remounted",
             "Refused after the upper filesystem was unmounted and mounted again",
             REMOUNTED,

@@ -46,8 +46,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let json = options.json.as_deref().map(Whole::new).transpose()?;
     let _cache = project.use_cache()?;
     let show = shown(cases.len(), usize::MAX, false);
-    let coverage =
-        Coverage::measure(&project, &base, options.executor, &filesystems, &cases, options.jobs, show)?;
+    let coverage = Coverage::measure(&project, &base, options.executor, &filesystems, &cases, options.jobs, show)?;
     println!("Linux {}, series {}: {}\n", coverage.base, coverage.series, coverage.tally);
     print!("{}", coverage::text(&coverage));
     if let Some(json) = json {

@@ -176,8 +176,7 @@ pub mod tests {
     const TEXT: &str = "\tif (err)";
 
     fn line(executed: u64, branches: &[u64], arguments: &[Argument]) -> Line {
-        let added =
-            Added { file: "fs/a.c".to_string(), number: 7, text: TEXT.to_string(), level: Level::FULL };
+        let added = Added { file: "fs/a.c".to_string(), number: 7, text: TEXT.to_string(), level: Level::FULL };
         let count = Count { function: "f".to_string(), executed, branches: branches.to_vec() };
         let elsewhere = Count { executed: 99, ..count.clone() };
         let counts = [("/s/fs/a.c", 7, count), ("/s/xfs/a.c", 7, elsewhere.clone()), ("/s/fs/a.c", 8, elsewhere)];

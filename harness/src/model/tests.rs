@@ -15,12 +15,14 @@ fn levels() -> impl Iterator<Item = Level> {
 
 /// What is not promised, or not to be foretold, and so cannot be agreed on, on which filesystems where not on all. It grows only
 /// by a change of this list.
-const BEYOND: [(&str, &[Fs], &str); 20] = [
+const BEYOND: [(&str, &[Fs], &str); 22] = [
     ("checkpoint-cannot-be-read", &[], METADATA),
+    ("checkpoint-without-instance", &[], "what was cut off and filled up may be whole again"),
     ("dirty-file-is-made-again", &[], "there is no such file"),
     ("error-during-first-mount", &[], THREADS),
     ("error-during-reuse", &[], THREADS),
     ("error-while-mounts-race", &[], THREADS),
+    ("first-mount-of-a-work-directory-in-use", &[], OPTIONS),
     ("first-mount-without-memory", &[], "nothing is promised to who is short of memory"),
     ("metadata-error", &[], UNWRITTEN),
     ("mount-without-memory", &[], "nothing is promised to who is short of memory"),
