@@ -56,6 +56,11 @@ pub enum Error {
         "failed to add up what machines counted: none told of any; was the kernel built with what ci/bases.toml has as `coverage`?"
     )]
     NotCounted,
+    #[error(
+        "failed to tell what of {file} was executed: its object counts nothing; have a fix for it in ci/bases.toml, \
+         `coverage` of {base}"
+    )]
+    FileNotCounted { file: String, base: String },
     #[error("failed to understand what gcov says: {0}; is it of the compiler that built the kernel?")]
     Gcov(String),
     #[error("failed to measure on {fs}: {why}; its console log is with the others of the run, in target/runs")]

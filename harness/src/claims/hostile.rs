@@ -229,6 +229,11 @@ fn incompat() -> Vec<Claim> {
             .refuses(Durable, EINVAL, Reason::Incompat)
             .run(Op::RemoveIncompat { disk: Disk::A, name: name.to_string() })
     };
+    // Before the marker and behind it, in whatever order they are read; almost of its name, and almost `.` and `..`.
+    let names = ["a-feature", "zz-feature", "volatile2", "volatil", "volatilf", "x", "xx"];
+    let beside_features = names.into_iter().fold(Script::on_upper().after_volatile(), beside);
+    // What begins with a dot a kernel without the series cleans away: it comes last.
+    let beside_features = beside_features.mounts(Volatile).intact().unmount();
     vec![
         claim(
             "no-feature",
@@ -271,12 +276,7 @@ fn incompat() -> Vec<Claim> {
             "A feature that this kernel does not know is refused beside a valid marker too, and the marker stays valid",
             OURS_INCOMPAT,
             3,
-            // Before the marker and behind it, in whatever order they are read; almost of its name, and almost `.` and `..`.
-            ["a-feature", "zz-feature", "volatile2", "volatil", "volatilf", "x", "xx", ".x"]
-                .into_iter()
-                .fold(Script::on_upper().after_volatile(), beside)
-                .mounts(Volatile)
-                .intact(),
+            beside(beside_features, ".x").mounts(Volatile).intact(),
         ),
         claim(
             "dirty-file-is-made-again",

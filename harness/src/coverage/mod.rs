@@ -107,6 +107,9 @@ impl Coverage {
         let pristine = source::obtain(project, &base.source)?;
         let series = build::series(project, &kernel, arch)?;
         let added = series.added(&pristine)?;
+        if let Some(file) = uncounted(&added, &counts) {
+            return Err(Error::FileNotCounted { file: file.to_string(), base: base.name.clone() });
+        }
         let mut patches = Vec::new();
         for level in Level::patched() {
             let own = added.iter().filter(|line| line.level == level);
@@ -127,8 +130,7 @@ impl Coverage {
 impl Line {
     /// None if there is no code of it: a declaration, a comment, a part of the statement above.
     fn of(added: &Added, counts: &Counts, arguments: &[Argument]) -> Option<Self> {
-        let ending = format!("/{}", added.file);
-        let count = counts.iter().find(|((file, number), _)| *number == added.number && file.ends_with(&ending));
+        let count = counts.iter().find(|((file, number), _)| *number == added.number && is(&added.file, file));
         let Count { function, executed, branches } = count?.1.clone();
         let mut line = Line {
             file: added.file.clone(),
@@ -159,6 +161,17 @@ impl Line {
     }
 }
 
+/// Whether a file of the tree is the one that the compiler was told of.
+fn is(file: &str, told: &str) -> bool {
+    told.strip_suffix(file).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+/// A source of which no line was counted: nobody could tell whether it is executed.
+fn uncounted<'a>(added: &'a [Added], counts: &Counts) -> Option<&'a str> {
+    let mut sources = added.iter().map(|line| line.file.as_str()).filter(|file| file.ends_with(".c"));
+    sources.find(|file| !counts.keys().any(|(told, _)| is(file, told)))
+}
+
 fn in_vain(patches: &[Patch], arguments: &[Argument]) -> Vec<Argument> {
     let lines = || patches.iter().flat_map(|patch| &patch.lines);
     let is_in_vain = |argument: &&Argument| {
@@ -182,6 +195,15 @@ pub mod tests {
         let counts = [("/s/fs/a.c", 7, count), ("/s/xfs/a.c", 7, elsewhere.clone()), ("/s/fs/a.c", 8, elsewhere)];
         let counts = counts.into_iter().map(|(file, number, count)| ((file.to_string(), number), count)).collect();
         Line::of(&added, &counts, arguments).unwrap()
+    }
+
+    #[test]
+    fn a_source_that_counts_nothing_is_not_executed_for_all_we_know() {
+        let line = |file: &str| Added { file: file.to_string(), number: 1, text: String::new(), level: Level::FULL };
+        let added = [line("include/a.h"), line("fs/a.c"), line("fs/b.c")];
+        let counts = ["/s/fs/a.c", "/s/xfs/b.c"].map(|file| ((file.to_string(), 9), Count::default()));
+        assert_eq!(uncounted(&added, &Counts::from(counts)), Some("fs/b.c"));
+        assert_eq!(uncounted(&added[..2], &Counts::from([(("fs/a.c".to_string(), 9), Count::default())])), None);
     }
 
     fn argument(function: &str, branches: Option<usize>) -> Argument {
