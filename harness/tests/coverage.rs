@@ -30,11 +30,11 @@ fn measured(claims: &[&str]) -> Measured {
 }
 
 impl Measured {
-    /// The line of the series that begins with these words.
+    /// The line of the series that has these words.
     fn line(&self, text: &str) -> &Value {
         let lines =
             self.report["patches"].as_array().unwrap().iter().flat_map(|patch| patch["lines"].as_array().unwrap());
-        let mut found = lines.filter(|line| line["text"].as_str().unwrap().trim().starts_with(text));
+        let mut found = lines.filter(|line| line["text"].as_str().unwrap().contains(text));
         let line = found.next().unwrap_or_else(|| panic!("no line of the series is {text:?}"));
         assert!(found.next().is_none(), "{text:?} is there twice");
         line
@@ -49,12 +49,12 @@ impl Measured {
     }
 }
 
-const NUMBERED: &str = "s->s_instance_id = atomic64_inc_return(&last_instance_id);";
+const NUMBERED: &str = "s->s_instance_id = ";
 const OTHER_BOOT: &str = "if (!uuid_equal(&then.boot_id, &now.boot_id))";
-const WRITEBACK_ERROR: &str = "return ovl_refuse_reuse(\"writeback-error\",";
-const WRITTEN: &str = "err = ovl_do_setxattr(ofs, marker, OVL_XATTR_VOLATILE, &now,";
+const WRITEBACK_ERROR: &str = "\"writeback-error\"";
+const WRITTEN: &str = "(ofs, marker, OVL_XATTR_VOLATILE, &now,";
 
-/// One claim, whose mounts are known: a first one, and one that is accepted. Three more after the reload, one of them refused.
+/// A claim has mounts that are known: a first one, and one that is accepted. So has another, whose second is refused.
 #[test]
 fn what_is_counted_is_what_was_mounted() {
     let reuse = measured(&["reuse"]);
@@ -68,7 +68,7 @@ fn what_is_counted_is_what_was_mounted() {
     assert_eq!(reuse.line(WRITEBACK_ERROR)["ruling"], "unexecuted");
     assert!(reuse.text.contains("NOT EXECUTED") && reuse.text.contains("1 of 2 branches of `if (!uuid_equal("));
     assert_eq!(reuse.code, Some(1), "much of the series is not executed by one claim");
-    assert!(reuse.html.contains("return ovl_refuse_reuse(&quot;writeback-error&quot;,"));
+    assert!(reuse.html.contains("&quot;writeback-error&quot;"));
     assert!(!reuse.html.contains("<script") && !reuse.html.contains("src="));
     // Of machines side by side, and of kernels before and after a reload of the module, all counts.
     let both = measured(&["reuse", "overlay-reloaded"]);

@@ -117,7 +117,7 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
         write!(text, "\nNOT EXECUTED: {}", line.words())?;
     }
     for Argument { function, line, .. } in &coverage.in_vain {
-        write!(text, "\nARGUED IN VAIN: {function}: `{line}`; take it out of {}", super::FILE)?;
+        write!(text, "\nARGUED IN VAIN: {function}: `{line}`: that is not what is left; correct {}", super::FILE)?;
     }
     writeln!(text)
 }
@@ -130,5 +130,79 @@ pub fn exit(coverage: &Coverage) -> Exit {
         Exit::Holds if !coverage.in_vain.is_empty() => Exit::Broken,
         Exit::Holds if lines.any(|line| line.ruling == Ruling::Unexecuted) => Exit::Broken,
         exit => exit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Tally;
+    use rstest::rstest;
+
+    fn line(executed: u64, branches: &[u64], ruling: Ruling) -> Line {
+        Line {
+            file: "fs/a.c".to_string(),
+            number: 7,
+            text: "\tif (err)".to_string(),
+            function: "f".to_string(),
+            executed,
+            branches: branches.to_vec(),
+            ruling,
+            because: (ruling == Ruling::Argued).then(|| "Nobody calls it.".to_string()),
+        }
+    }
+
+    fn coverage(lines: Vec<Line>, in_vain: Vec<Argument>) -> Coverage {
+        Coverage {
+            base: "toy".to_string(),
+            series: "s".to_string(),
+            executor: "uml".to_string(),
+            tally: Tally { holds: 1, ..Tally::default() },
+            patches: vec![Patch { level: 4, subject: "Subject".to_string(), lines }],
+            in_vain,
+        }
+    }
+
+    fn argument() -> Argument {
+        Argument { function: "f".to_string(), line: "x;".to_string(), branches: None, because: "so".to_string() }
+    }
+
+    #[test]
+    fn what_is_left_is_told_with_its_reason_or_without() {
+        let lines = vec![
+            line(5, &[2, 3], Ruling::Executed),
+            line(0, &[0, 0], Ruling::Argued),
+            line(5, &[5, 0], Ruling::Unexecuted),
+        ];
+        let text = text(&coverage(lines, vec![argument()]));
+        let told: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            told,
+            [
+                "lines branches",
+                "4 Subject 2 of 3, 1 argued 3 of 6, 2 argued",
+                "",
+                "argued: fs/a.c:7: f: `if (err)`",
+                "Nobody calls it.",
+                "NOT EXECUTED: fs/a.c:7: f: 1 of 2 branches of `if (err)`",
+                "ARGUED IN VAIN: f: `x;`: that is not what is left; correct patches/unexecuted.toml",
+            ]
+        );
+    }
+
+    #[rstest]
+    #[case::all(vec![line(5, &[2, 3], Ruling::Executed)], Vec::new(), Exit::Holds)]
+    #[case::argued(vec![line(0, &[], Ruling::Argued)], Vec::new(), Exit::Holds)]
+    #[case::not_all(vec![line(0, &[], Ruling::Unexecuted)], Vec::new(), Exit::Broken)]
+    #[case::in_vain(vec![line(5, &[], Ruling::Executed)], vec![argument()], Exit::Broken)]
+    fn what_is_left_without_a_reason_is_an_error(
+        #[case] lines: Vec<Line>,
+        #[case] in_vain: Vec<Argument>,
+        #[case] expected: Exit,
+    ) {
+        let coverage = coverage(lines, in_vain);
+        assert_eq!(exit(&coverage), expected);
+        let lost = Tally { cannot_tell: 1, ..coverage.tally };
+        assert_eq!(exit(&Coverage { tally: lost, ..coverage }), Exit::CannotTell);
     }
 }
