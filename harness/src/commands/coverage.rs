@@ -10,10 +10,13 @@ use crate::base::Base;
 use crate::coverage::{self, Coverage, Report};
 use crate::error::{Error, Exit};
 use crate::findings::Findings;
-use crate::lab::Wanted;
+use crate::lab::{Order, Wanted};
 use crate::project::Project;
 use crate::report::{self, Whole};
+use crate::results::How;
 use crate::select::{self, Filters};
+use crate::session::Session;
+use crate::verify::jobs;
 
 #[derive(Args)]
 pub struct Options {
@@ -45,8 +48,13 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let page = options.output.as_deref().map(Whole::new).transpose()?;
     let json = options.json.as_deref().map(Whole::new).transpose()?;
     let _cache = project.use_cache()?;
-    let show = shown(cases.len(), usize::MAX, false);
-    let coverage = Coverage::measure(&project, &base, options.executor, &filesystems, &cases, options.jobs, show)?;
+    let kernel = coverage::kernel(&base);
+    let order = Order { aside: Some(coverage::FRAGMENT), ..Order::new(kernel, &filesystems, options.executor) };
+    let how = How { faults: true, twice: false, fresh: false };
+    let mut session = Session::start(&project, &order, how, &cases)?;
+    let jobs = jobs(options.jobs, session.lab.kernel.memory_mib());
+    session.prove(jobs, shown(cases.len(), jobs, false))?;
+    let coverage = Coverage::of(&project, &kernel, &session)?;
     println!("Linux {}, series {}: {}\n", coverage.base, coverage.series, coverage.tally);
     print!("{}", coverage::text(&coverage));
     if let Some(json) = json {

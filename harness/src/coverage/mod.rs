@@ -11,23 +11,18 @@ use crate::arcs::{self, Count, Counts};
 use crate::base::{Base, Level};
 use crate::build::{self, Wish};
 use crate::error::Error;
-use crate::image::Fs;
-use crate::lab::{Order, Wanted};
 use crate::progress;
 use crate::project::Project;
-use crate::prove::{Case, Proof};
 use crate::report::Tally;
-use crate::results::How;
 use crate::series::Added;
 use crate::session::Session;
 use crate::source;
-use crate::verify::jobs;
 
 pub use argument::{Argument, FILE};
 pub use report::{Report, Sums, exit, text};
 
-/// The configuration fragment, and the fixes of that name.
-const FRAGMENT: &str = "coverage";
+/// The configuration fragment, the fixes of that name, and a place aside for what runs leave.
+pub const FRAGMENT: &str = "coverage";
 
 /// What became of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -77,35 +72,24 @@ pub struct Coverage {
     pub in_vain: Vec<Argument>,
 }
 
+/// The kernel that counts.
+#[must_use]
+pub fn kernel(base: &Base) -> Wish<'_> {
+    Wish { fragment: Some(FRAGMENT), ..Wish::of(base) }
+}
+
 impl Coverage {
-    /// Proves cases on a kernel that counts, and looks what that executed.
+    /// What the proofs of a run on such a kernel executed. What its machines told of that is used up.
     ///
     /// # Errors
-    /// If there is no such kernel, machines do not run here, or gcov does not understand what they told.
-    pub fn measure(
-        project: &Project,
-        base: &Base,
-        wanted: Wanted,
-        filesystems: &[Fs],
-        cases: &[Case<'_>],
-        machines: Option<u16>,
-        show: impl FnMut(&Proof),
-    ) -> Result<Self, Error> {
+    /// If the series cannot be read, or gcov does not understand what machines told.
+    pub fn of(project: &Project, kernel: &Wish<'_>, session: &Session<'_>) -> Result<Self, Error> {
+        let (base, lab) = (kernel.base, &session.lab);
         let arguments = Argument::all(&project.root)?;
-        let kernel = Wish { fragment: Some(FRAGMENT), ..Wish::of(base) };
-        let order = Order { aside: Some(FRAGMENT), ..Order::new(kernel, filesystems, wanted) };
-        let how = How { faults: true, twice: false, fresh: false };
-        let mut session = Session::start(project, &order, how, cases)?;
-        let lab = &session.lab;
-        let (notes, memory, logs) = (lab.kernel.module.notes.clone(), lab.kernel.memory_mib(), lab.logs.clone());
-        let (executor, arch) = (lab.title(), lab.executor.arch());
-        session.prove(jobs(machines, memory), show)?;
-        let counts = {
-            let _progress = progress::start("adding up what was counted");
-            arcs::sum(&logs, &notes)?
-        };
+        let _progress = progress::start("adding up what was counted");
+        let counts = arcs::sum(&lab.logs, &lab.kernel.module.notes)?;
         let pristine = source::obtain(project, &base.source)?;
-        let series = build::series(project, &kernel, arch)?;
+        let series = build::series(project, kernel, lab.executor.arch())?;
         let added = series.added(&pristine)?;
         if let Some(file) = uncounted(&added, &counts) {
             return Err(Error::FileNotCounted { file: file.to_string(), base: base.name.clone() });
@@ -119,7 +103,7 @@ impl Coverage {
         Ok(Coverage {
             base: base.name.clone(),
             series: base.series.clone(),
-            executor,
+            executor: lab.title(),
             tally: Tally::of(session.log.results()),
             in_vain: in_vain(&patches, &arguments),
             patches,
