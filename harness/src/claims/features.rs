@@ -60,7 +60,7 @@ pub fn claims() -> Vec<Claim> {
         bytes: BYTES,
         seed: FIRST_SEED,
     };
-    let hold_leftover = || Op::HoldFile { disk: Disk::A, place: Place::Upper, file: LEFTOVER.to_string() };
+    let find_leftover = || Op::FsyncUpperFile { disk: Disk::A, file: LEFTOVER.to_string() };
     let lowers: Vec<String> = (1..=LOWERS).map(|number| format!("/lowers/{number}")).collect();
     let lowers = format!("lowerdir=/lower:{}", lowers.join(":"));
     let second = Op::MountOverlay {
@@ -121,7 +121,7 @@ pub fn claims() -> Vec<Claim> {
             reused(
                 "index=on",
                 |script| script.run(leftover()),
-                |script| script.then(hold_leftover(), Want::Fails(ENOENT)),
+                |script| script.then(find_leftover(), Want::Fails(ENOENT)),
             ),
         ),
         feature("reuse-with-many-layers", "Reuse over a hundred and one lower layers", {
