@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the pages in docs/ say of claims: one is named in square brackets, `[`name`]`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::vremount;
 use vremount::claims;
 use vremount::reason::Reason;
 
@@ -15,6 +19,20 @@ fn docs() -> PathBuf {
 fn claims_named(text: &str) -> BTreeSet<String> {
     let behind = text.split("[`").skip(1);
     behind.filter_map(|rest| rest.split_once("`]")).map(|(name, _)| name.to_string()).collect()
+}
+
+/// What stands there is what was measured, and every sample of it is there.
+#[test]
+fn the_page_of_costs_is_that_of_its_samples() {
+    let made = tempfile::tempdir().unwrap();
+    let mut again = vremount(["bench", "--from"]);
+    again.arg(docs().join("cost.json")).arg("--docs").arg(made.path()).output().unwrap();
+    let files: Vec<_> = fs::read_dir(made.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 6);
+    for file in files {
+        let kept = docs().join(file.file_name().unwrap());
+        assert!(fs::read(&file).unwrap() == fs::read(&kept).unwrap(), "{} is of other samples", kept.display());
+    }
 }
 
 #[test]

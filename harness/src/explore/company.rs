@@ -114,23 +114,25 @@ pub(super) fn alone(prover: &Prover<'_>, fs: Fs, number: u64, steps: Vec<Step>) 
     let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
     let title = Title { claim: &name, title: "kernel and model agree", sentence: "", fs };
     let path = prover.logs.join(format!("{name}.jsonl"));
-    let kept = transcript::write(&path, prover.kernel, title, &steps, &parts, &judgement)
-        .and_then(|()| keep_script(path.clone(), title, &steps));
-    match kept {
-        Ok(kept) => Found { number, steps, judgement, kept: Some(kept) },
+    match transcript::write(&path, prover.kernel, title, &steps, &parts, &judgement) {
+        Ok(()) => {
+            let kept = Some(keep_script(path, title, &steps));
+            Found { number, steps, judgement, kept }
+        }
         Err(cause) => undecided(number, steps, &format!("failed to write {}: {cause}", path.display())),
     }
 }
 
 /// A script beside the transcript, where a shell can do what was done.
-fn keep_script(transcript: PathBuf, title: Title<'_>, steps: &[Step]) -> std::io::Result<Kept> {
-    let script = match reproduce::script(title, steps, &again(&transcript)) {
-        Ok(script) => script,
-        Err(why) => return Ok(Kept { transcript, script: None, no_script: Some(why) }),
-    };
+fn keep_script(transcript: PathBuf, title: Title<'_>, steps: &[Step]) -> Kept {
     let path = transcript.with_extension("sh");
-    std::fs::write(&path, script)?;
-    Ok(Kept { transcript, script: Some(path), no_script: None })
+    let written = reproduce::script(title, steps, &again(&transcript)).map_err(str::to_string).and_then(|script| {
+        std::fs::write(&path, script).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
+    });
+    match written {
+        Ok(()) => Kept { transcript, script: Some(path), no_script: None },
+        Err(why) => Kept { transcript, script: None, no_script: Some(why) },
+    }
 }
 
 fn agreed(number: u64, steps: Vec<Step>, judgement: Judgement) -> Found {

@@ -19,7 +19,6 @@ use crate::claims::{Act, Step};
 use crate::image::Fs;
 use crate::model::{Beyond, World};
 use crate::prove::Prover;
-use crate::reproduce::Unfit;
 use crate::verdict::Judgement;
 use crate::verify::side_by_side;
 
@@ -47,7 +46,7 @@ pub struct Kept {
     /// The same for a shell.
     pub script: Option<PathBuf>,
     /// Why there is none.
-    pub no_script: Option<Unfit>,
+    pub no_script: Option<String>,
 }
 
 /// What the model says of acts on a pristine machine.
