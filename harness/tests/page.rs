@@ -179,6 +179,8 @@ fn a_bench_is_told_with_its_curves() {
     assert_eq!(output.status.code(), bench.status.code());
     assert!(stdout(&output).starts_with(&stdout(&bench)));
     assert_eq!(html.matches("<svg").count(), 4);
+    // Where a line ends is out of sight on a telephone, and so is its name.
+    assert_eq!(html.matches("&#9632;</b> reuse ").count(), 4);
     for line in stdout(&bench).lines() {
         assert!(html.contains(&escaped(line)), "{line}");
     }

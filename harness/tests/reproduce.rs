@@ -102,6 +102,7 @@ fn what_no_script_can_do_is_known() {
             "power-cut-while-writing",
             "ten-thousand-forgeries",
             "mount-without-memory",
+            "first-mount-without-memory",
         ]
     );
 }

@@ -15,7 +15,7 @@ use crate::spread::{Spread, percentile};
 pub struct Ratio {
     /// Of the medians.
     pub value: f64,
-    /// Quartiles of the ratios of measurements that followed each other.
+    /// Quartiles of the ratios of each measurement to each other.
     pub low: f64,
     pub high: f64,
 }
@@ -176,10 +176,7 @@ fn of_calls(calls: &[u64], over: &[u64]) -> Option<Ratio> {
 
 fn of_values(values: &[f64], over: &[f64]) -> Option<Ratio> {
     let median = |values: &[f64]| Some(Spread::of(values.iter().copied())?.median);
-    // Of the one that was measured more often, those that are as far into the run.
-    let pairs = values.len().min(over.len());
-    let place = |of: &[f64], pair: usize| of[pair * of.len() / pairs];
-    let pairs = Spread::of((0..pairs).map(|pair| place(values, pair) / place(over, pair)))?;
+    let pairs = Spread::of(values.iter().flat_map(|value| over.iter().map(move |over| value / over)))?;
     Some(Ratio { value: median(values)? / median(over)?, low: pairs.q1, high: pairs.q3 })
 }
 
@@ -226,9 +223,6 @@ mod tests {
         let ratio = of_values(&[10.0, 20.0, 90.0], &[10.0, 10.0, 30.0]).unwrap();
         assert_eq!(ratio, Ratio { value: 2.0, low: 1.0, high: 3.0 });
         assert_eq!(of_values(&[], &[]), None);
-        // The second of two goes with the third of four.
-        let ratio = of_values(&[10.0, 20.0], &[10.0, 1.0, 20.0, 1.0]).unwrap();
-        assert_eq!((ratio.low, ratio.high), (1.0, 1.0));
     }
 
     #[rstest]

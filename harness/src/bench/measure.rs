@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vremount_wire::{Disk as Id, Event, Measured, Op, Outcome, Program, StepReport, Turn, Way, Work};
 
-use super::plan::{Effort, Label, Plan, Script};
+use super::plan::{Effort, Label, Plan, Script, TRACED_TURNS};
 use super::record::{self, Beside, Busy, Check, Comparison, Disk, Executor, Record, Samples};
 use crate::build::{self, Wish};
 use crate::claims::{describe, describe_outcome};
@@ -222,8 +222,11 @@ impl Answers {
                 self.neighbours.push((way, seen.clone()));
             }
             (Some(Label::Calls { patched, reuse }), Outcome::Measured(Measured::Calls(calls))) => {
-                // One mount is one call; more or none is a tracer that saw something else.
-                let [call] = calls.as_slice() else { return None };
+                // One mount is one call; more or fewer is a tracer that saw something else.
+                let [.., call] = calls.as_slice() else { return None };
+                if calls.len() != TRACED_TURNS {
+                    return None;
+                }
                 let calls = match (patched, reuse) {
                     (false, _) => &mut self.check.unpatched_first,
                     (true, false) => &mut self.check.patched_first,
@@ -293,8 +296,8 @@ mod tests {
 
     #[test]
     fn a_call_is_one_call() {
-        assert!(traced(&[5]).is_ok());
-        assert!(traced(&[]).is_err() && traced(&[5, 6]).is_err());
+        assert!(traced(&[5; TRACED_TURNS]).is_ok());
+        assert!(traced(&[]).is_err() && traced(&[5; TRACED_TURNS + 1]).is_err());
     }
 
     #[rstest]

@@ -15,7 +15,7 @@ pub use docs::{facts, write as write_docs};
 pub use figures::axis_in_words;
 pub use measure::{Bench, measure};
 pub use plan::Effort;
-pub use plot::svg;
+pub use plot::{Line, lines, svg};
 pub use record::{FILE, Record};
 pub use scene::Axis;
 pub use table::{goal_in_words, table};

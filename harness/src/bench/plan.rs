@@ -15,6 +15,8 @@ const BUSY_BYTES: u64 = 512 * MIB;
 const BUSY_BYTES_OF_OTHERS: u64 = 128 * MIB;
 /// What the container writes before each stop beside the neighbour.
 const BESIDE_BYTES: u64 = 64 * MIB;
+/// Turns of which the last is looked at: the first after a load of a module runs code that nobody has run yet.
+pub const TRACED_TURNS: usize = 3;
 /// The function that mounts an overlay, in every base.
 pub const TRACED: &str = "ovl_fill_super";
 
@@ -47,7 +49,7 @@ impl Effort {
 
     /// How often the neighbour is looked at each way, and for how long, seconds.
     fn neighbour(self) -> (usize, u32) {
-        if self.quick { (1, 4) } else { (8, 6) }
+        if self.quick { (2, 4) } else { (8, 6) }
     }
 }
 
@@ -161,21 +163,27 @@ impl Plan {
         }
     }
 
-    /// The first mount with the unpatched module and with the patched one, and then a reuse.
+    /// The first mount with the unpatched module, and with the patched one and then a reuse; which module comes first changes.
     fn trace(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
         let swap = |module: &str| BenchOp::SwapOverlay { module: module.to_string() };
         let traced = |script: &mut Script, way, label| {
             script.bench(BenchOp::Trace { function: TRACED.to_string() });
-            script.bench(BenchOp::Turn { disk: DISK, way, files: 0 });
+            for _ in 0..TRACED_TURNS {
+                script.bench(BenchOp::Turn { disk: DISK, way, files: 0 });
+            }
             script.labelled(Op::Bench(BenchOp::Traced), label);
         };
-        for _ in 0..self.effort.rounds {
-            script.op(unmount()).bench(swap(unpatched));
-            traced(script, Way::First, Label::Calls { patched: false, reuse: false });
-            script.bench(swap(patched));
-            traced(script, Way::First, Label::Calls { patched: true, reuse: false });
-            script.op(forget()).op(mount(Mode::Volatile));
-            traced(script, Way::Reuse, Label::Calls { patched: true, reuse: true });
+        for round in 0..self.effort.rounds {
+            let mut modules = [false, true];
+            modules.rotate_left(round % 2);
+            for is_patched in modules {
+                script.op(unmount()).bench(swap(if is_patched { patched } else { unpatched }));
+                traced(script, Way::First, Label::Calls { patched: is_patched, reuse: false });
+                script.op(forget()).op(mount(Mode::Volatile));
+                if is_patched {
+                    traced(script, Way::Reuse, Label::Calls { patched: true, reuse: true });
+                }
+            }
         }
     }
 }
@@ -188,7 +196,7 @@ fn of_first(effort: Effort) -> Vec<Scene> {
     let busy = [all(often, &[Reuse, First]), all(side_by_side, &[Rebuild, Sync, Durable])].concat();
     // Half a millisecond is spread wide by any machine, and is to be told from a tenth more.
     let reuse = if effort.quick { often } else { 10 * often };
-    let swept = [all(reuse, &[Reuse]), all(often, &[First]), all(slow, &[Sync, Durable])].concat();
+    let swept = |waits: usize| [all(reuse, &[Reuse]), all(often, &[First]), all(waits, &[Sync, Durable])].concat();
     let mut scenes = vec![
         Scene::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
         Scene::at(Axis::Busy, BUSY_BYTES, &busy),
@@ -206,7 +214,9 @@ fn of_first(effort: Effort) -> Vec<Scene> {
             let more = all(slow, if rebuilt { &[Rebuild] } else { &[] });
             // Files must be made for each visit, which takes longer than all else.
             let visits = if axis == Axis::Files { 2 } else { slow };
-            Scene { visits, ..Scene::at(axis, *value, &[swept.clone(), more].concat()) }
+            // A gigabyte takes its time to be written.
+            let waits = if matches!(axis, Axis::Files | Axis::Overlays) { often } else { slow };
+            Scene { visits, ..Scene::at(axis, *value, &[swept(waits), more].concat()) }
         }));
     }
     scenes

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use serde::Serialize;
 use vremount_wire::Way;
 
 use super::figures::{axis_in_words, axis_name};
@@ -29,6 +30,29 @@ const LINES: [(Way, RGBColor); 4] = [
 #[must_use]
 pub fn file_name(axis: Axis) -> String {
     format!("cost-{}.svg", axis_name(axis).replace('_', "-"))
+}
+
+/// A line in words, for where its name is out of sight.
+#[derive(Serialize)]
+pub struct Line {
+    name: &'static str,
+    colour: String,
+    /// Medians at its ends, milliseconds.
+    start: String,
+    end: String,
+}
+
+/// The lines along an axis.
+#[must_use]
+pub fn lines(record: &Record, axis: Axis) -> Vec<Line> {
+    let line = |(way, RGBColor(red, green, blue)): (Way, RGBColor)| {
+        let mut medians = record.along(axis).filter_map(|scene| Some(scene.of(way)?.ms.median));
+        let start = medians.next()?;
+        let end = medians.last()?;
+        let colour = format!("rgb({red}, {green}, {blue})");
+        Some(Line { name: way_in_words(way), colour, start: format!("{start:.2}"), end: format!("{end:.2}") })
+    };
+    LINES.into_iter().filter_map(line).collect()
 }
 
 /// An axis as SVG.

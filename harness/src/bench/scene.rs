@@ -105,7 +105,7 @@ impl Scene {
                     self.make_dirty(&mut script, &mut dirty);
                 }
                 self.turn(&mut script, way, Label::Turn { scene: number, way }, modules);
-                dirty &= !matches!(way, Way::Sync | Way::Durable | Way::Plain);
+                dirty &= !matches!(way, Way::Sync | Way::Durable | Way::Plain | Way::Rebuild);
             }
         }
         if self.axis == Axis::Quiet {
@@ -147,6 +147,10 @@ impl Scene {
             Way::Reuse | Way::Sync | Way::Rebuild | Way::First => {
                 // One that is not timed: a gigabyte that was written leaves the caches of a processor cold, for whoever comes next.
                 script.op(unmount()).op(mount(Mode::Volatile)).labelled(turn, label);
+                if way == Way::Rebuild {
+                    // The files it made are nobody else's to write.
+                    script.op(sync());
+                }
             }
         }
     }

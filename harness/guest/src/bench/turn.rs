@@ -22,6 +22,12 @@ pub fn turn(id: Id, disk: &Disk, way: Way, files: u32) -> Result<Turn, Failure> 
         Way::Durable | Way::Plain => Mode::Durable,
         Way::Reuse | Way::Sync | Way::Rebuild | Way::First => Mode::Volatile,
     };
+    if way == Way::Plain {
+        // What making its directories left dirty is not its to write, nor is it the first to run the code.
+        spot.mount(mode)?;
+        spot.unmount()?;
+        sync(id)?;
+    }
     let before = disk.asked()?;
     let (mut unmount, mut between, mut mount) = (0, 0, 0);
     match way {
@@ -47,9 +53,7 @@ pub fn turn(id: Id, disk: &Disk, way: Way, files: u32) -> Result<Turn, Failure> 
 fn make_safe(id: Id, way: Way, files: u32) -> Result<(), Failure> {
     match way {
         Way::Sync => {
-            let at = filesystem(id);
-            let opened = context("open", &at, fs::File::open(&at))?;
-            context("syncfs", &at, syncfs(&opened))?;
+            sync(id)?;
             marker::remove(&mounts::workdir(id))
         }
         Way::Rebuild => {
@@ -61,6 +65,12 @@ fn make_safe(id: Id, way: Way, files: u32) -> Result<(), Failure> {
         }
         Way::Reuse | Way::Durable | Way::First | Way::Plain => Ok(()),
     }
+}
+
+fn sync(id: Id) -> Result<(), Failure> {
+    let at = filesystem(id);
+    let opened = context("open", &at, fs::File::open(&at))?;
+    context("syncfs", &at, syncfs(&opened))
 }
 
 /// A mount that came out read-only, or not volatile, is none to compare with.

@@ -4,7 +4,7 @@
 use minijinja::Value;
 use serde::Serialize;
 
-use crate::bench::{Axis, Record, axis_in_words, facts, goal_in_words, svg, table};
+use crate::bench::{Axis, Line, Record, axis_in_words, facts, goal_in_words, lines, svg, table};
 use crate::error::Error;
 
 #[derive(Serialize)]
@@ -29,6 +29,8 @@ struct Goal {
 struct Curve {
     words: &'static str,
     svg: Value,
+    /// The same in words.
+    lines: Vec<Line>,
 }
 
 impl View {
@@ -37,7 +39,8 @@ impl View {
     pub fn of((place, record): (usize, &Record)) -> Result<Self, Error> {
         let curves = Axis::SWEPT.into_iter().filter(|axis| record.along(*axis).count() > 1).map(|axis| {
             // Of this program's own words and numbers, nothing else.
-            Ok(Curve { words: axis_in_words(axis), svg: Value::from_safe_string(svg(record, axis)?) })
+            let svg = Value::from_safe_string(svg(record, axis)?);
+            Ok(Curve { words: axis_in_words(axis), svg, lines: lines(record, axis) })
         });
         Ok(View {
             id: format!("bench{place}"),
