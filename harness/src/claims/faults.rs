@@ -178,22 +178,22 @@ fn full() -> Vec<Claim> {
 }
 
 fn unseen() -> Vec<Claim> {
+    let direct_failed = || {
+        Script::on_upper()
+            .mounted(Volatile)
+            .write()
+            .run(SYNC)
+            .break_data(Disk::A)
+            .given(direct(), Want::Fails(EIO))
+            .still_writable()
+    };
     vec![
         claim(
             "direct-write-error-is-not-seen",
             "A known limit: an error of an O_DIRECT write is told its writer alone, and the upper is reused",
             SUBSET,
             3,
-            Script::on_upper()
-                .mounted(Volatile)
-                .write()
-                .run(SYNC)
-                .break_data(Disk::A)
-                .given(direct(), Want::Fails(EIO))
-                .still_writable()
-                .unmount()
-                .mounts(Volatile)
-                .intact(),
+            direct_failed().unmount().mounts(Volatile).intact(),
         )
         .but(BTRFS, Feature::DirectErrors),
         claim(
@@ -201,16 +201,7 @@ fn unseen() -> Vec<Claim> {
             "Refused after an O_DIRECT write failed, where that is recorded for the superblock",
             HAD_ERRORS,
             4,
-            Script::on_upper()
-                .mounted(Volatile)
-                .write()
-                .run(SYNC)
-                .break_data(Disk::A)
-                .given(direct(), Want::Fails(EIO))
-                .still_writable()
-                .given(SYNC, Want::Fails(EIO))
-                .unmount()
-                .refuses_for_error(),
+            direct_failed().given(SYNC, Want::Fails(EIO)).unmount().refuses_for_error(),
         )
         .needs(&[Feature::DirectErrors])
         .only(BTRFS, "tells an error of an O_DIRECT write to its writer alone"),
