@@ -182,6 +182,7 @@ fn what_held_before_the_series_is_known() {
             "no-feature",
             "other-feature",
             "error-before-durable-mount",
+            "syncfs-that-succeeds-is-not-enough",
             "error-is-told-by-sync",
             "no-space-below-a-journal",
             "no-space-below-btrfs"

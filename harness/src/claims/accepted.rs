@@ -5,7 +5,7 @@ use libc::{EINVAL, ENOENT};
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Layers, Op, Place, Scope, Via};
 
-use super::sentence::{ALLOWS_VOLATILE, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, UNDERLYING};
+use super::sentence::{ALLOWS_VOLATILE, BY_HAND, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, UNDERLYING};
 use super::step::{FIRST_SEED, Script, Want, overlay, write};
 use super::{Claim, claim};
 use crate::base::Feature;
@@ -186,7 +186,7 @@ fn always() -> Vec<Claim> {
         claim(
             "syncfs-and-remove-marker",
             "Safe today: syncfs of the upper filesystem, then removing the marker",
-            "Manually syncfs between mounts",
+            BY_HAND,
             0,
             Script::on_upper()
                 .mounted(Volatile)

@@ -3,6 +3,7 @@
 
 pub const ALLOWS_VOLATILE: &str = "This also allows for: volatile -> volatile";
 pub const BOOT_ID: &str = "it generates a UUID at load time which can be used to uniquely identify it";
+pub const BY_HAND: &str = "Manually syncfs between mounts";
 pub const CHECKPOINT: &str = "we can checkpoint this data on disk in an xattr";
 pub const ERRSEQ: &str = "A sample of the errseq_t on the workdir / upperdir's superblock";
 pub const HAD_ERRORS: &str = "primarily if the underlying FS has had writeback errors or not";

@@ -3,10 +3,10 @@
 
 use libc::EIO;
 use vremount_wire::Mode::{Durable, Volatile};
-use vremount_wire::{Disk, Fault, Op};
+use vremount_wire::{Disk, Fault, Layers, Op};
 
-use super::sentence::{ERRSEQ, HAD_ERRORS, UNDERLYING};
-use super::step::{FILE, SYNC, Script, Want};
+use super::sentence::{BY_HAND, ERRSEQ, HAD_ERRORS, UNDERLYING};
+use super::step::{FILE, SECOND_SEED, SYNC, Script, Want, compare};
 use super::{Claim, claim};
 use crate::base::Feature;
 use crate::reason::Reason;
@@ -150,6 +150,21 @@ pub fn claims() -> Vec<Claim> {
                 .mounts(Durable)
                 .unmount()
                 .then(SYNC, Want::Fails(EIO)),
+        ),
+        claim(
+            "syncfs-that-succeeds-is-not-enough",
+            "Syncfs of the upper filesystem succeeds once somebody else was told of the error: without the marker, lost data is mounted",
+            BY_HAND,
+            0,
+            Script::on_upper()
+                .doomed()
+                .unmount()
+                .fails_seen_by(SYNC)
+                .then(Op::SyncUpperAfresh { disk: Disk::A }, Want::Done)
+                .run(Op::RemoveMarker { disk: Disk::A })
+                .run(Op::DropCaches)
+                .mounts(Volatile)
+                .then(compare(Layers::First, SECOND_SEED), Want::Differs),
         ),
         claim(
             "error-is-told-by-sync",
