@@ -78,7 +78,7 @@ check-series: deps ## check the patches of every base as reviewers' tools do
 	@$(CARGO_RUN) check-series $(ARGS)
 
 bench: deps ## measure what a stop-start cycle of a container costs, each way; ARGS=--quick takes two minutes
-	@$(CARGO_RUN) bench $(CHOICE) --config bench $(ARGS)
+	@$(CARGO_RUN) bench $(CHOICE) $(ARGS)
 
 bench-harness: deps ## time the harness itself: boot, verdict, memory
 	@$(CARGO_RUN) bench-harness $(CHOICE) $(ARGS)

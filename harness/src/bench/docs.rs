@@ -76,8 +76,13 @@ fn write_page(text: &mut String, record: &Record) -> std::fmt::Result {
         writeln!(text, "The dearest place of reuse over its cheapest, noise included: {}.", ratio("reuse_span"))?;
     }
     filesystems(text, record)?;
-    writeln!(text, "\n{NEIGHBOUR}\n")?;
-    neighbours(text, &record.neighbour)?;
+    for (heading, by_itself) in [(NEIGHBOUR, false), (WRITEBACK, true)] {
+        let looked: Vec<_> = record.neighbour.iter().filter(|beside| beside.by_itself == by_itself).collect();
+        if !looked.is_empty() {
+            writeln!(text, "\n{heading}\n")?;
+            neighbours(text, &looked)?;
+        }
+    }
     check_itself(text, record)?;
     writeln!(text, "\n## Goals\n")?;
     for goal in &record.goals {
@@ -120,6 +125,10 @@ const NEIGHBOUR: &str = "## The neighbour
 
 A second container on the same filesystem, durable, writes 4 KiB and calls fsync(2), writes 64 KiB without, and thinks for 2 ms: a
 round of it. The first one writes 64 MiB each second and is then stopped and started, or left alone.";
+
+const WRITEBACK: &str =
+    "The same with the kernel's own writeback, as hosts have it: what nobody syncs is written when it is 30 s
+old, however often it was written over until then.";
 
 fn ways(text: &mut String, scene: &Comparison) -> std::fmt::Result {
     writeln!(
@@ -175,12 +184,12 @@ fn filesystems(text: &mut String, record: &Record) -> std::fmt::Result {
     Ok(())
 }
 
-fn neighbours(text: &mut String, neighbours: &[Beside]) -> std::fmt::Result {
+fn neighbours(text: &mut String, neighbours: &[&Beside]) -> std::fmt::Result {
     writeln!(
         text,
-        "| the first container | p50 ms | p99 ms | max ms | buffered p99 ms | max ms | rounds a second | MiB written | flushes |"
+        "| the first container | looks | p50 ms | p99 ms | max ms | buffered p99 ms | max ms | rounds a second | MiB written | flushes |"
     )?;
-    writeln!(text, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+    writeln!(text, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")?;
     for beside in neighbours {
         let name = beside.way.map_or("is left alone", way_in_words);
         let at = |percent| latency(beside.looks.iter().map(|look| &look.fsync), percent).unwrap_or(f64::NAN);
@@ -190,7 +199,8 @@ fn neighbours(text: &mut String, neighbours: &[Beside]) -> std::fmt::Result {
         let [p50, p99, max] = [50, 99, 100].map(at);
         let [buffered, most] = [99, 100].map(buffered);
         let rate = beside.fsyncs_per_second();
-        write!(text, "| {name} | {p50:.2} | {p99:.2} | {max:.2} | {buffered:.2} | {most:.2} ")?;
+        let looks = format!("{} of {} s", beside.looks.len(), beside.seconds);
+        write!(text, "| {name} | {looks} | {p50:.2} | {p99:.2} | {max:.2} | {buffered:.2} | {most:.2} ")?;
         writeln!(text, "| {rate:.0} | {mib} | {flushes} |")?;
     }
     Ok(())
@@ -201,7 +211,7 @@ fn check_itself(text: &mut String, record: &Record) -> std::fmt::Result {
     let Some(check) = &record.check else {
         return writeln!(
             text,
-            "Not measured: this kernel has no tracer. With `--config bench`, as `make bench` asks, it has."
+            "Not measured: this kernel has no tracer. With `--config bench`, as is the default, it has."
         );
     };
     writeln!(text, "Time in `{TRACED}`, by the kernel's own tracer (function_graph), microseconds.\n")?;
@@ -283,7 +293,10 @@ pub fn facts(record: &Record) -> [String; 4] {
             kernel.level,
             kernel.config.as_deref().unwrap_or("as for the claims")
         ),
-        format!("{} ({}): {}; clock {}", executor.name, executor.version, executor.why, executor.clock),
+        format!(
+            "{} ({}): {}; clock {}; {} MiB, one processor, beside the neighbour two",
+            executor.name, executor.version, executor.why, executor.clock, executor.memory_mib
+        ),
         format!("A disk of {} MB/s, whose flushes cost nothing; in syncfs it did {measured} MB/s", disk.mb_per_s),
         format!("{host}; load average {:.1} at the start, {:.1} at the end", load[0], load[1]),
     ]

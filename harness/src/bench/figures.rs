@@ -70,8 +70,12 @@ pub fn ratios(record: &Record) -> BTreeMap<String, Ratio> {
         add(format!("durable_growth_{name}"), growth(record, axis, Way::Durable));
         add(format!("floor_growth_{name}"), growth(record, axis, Way::First));
     }
-    for (name, way) in [("neighbour", Way::Reuse), ("neighbour_syncfs", Way::Sync), ("neighbour_durable", Way::Durable)]
-    {
+    for (name, way) in [
+        ("neighbour", Way::Reuse),
+        ("neighbour_syncfs", Way::Sync),
+        ("neighbour_rebuild", Way::Rebuild),
+        ("neighbour_durable", Way::Durable),
+    ] {
         add(format!("{name}_p99_over_idle"), neighbour(record, way, 99));
         add(format!("{name}_p50_over_idle"), neighbour(record, way, 50));
     }
@@ -196,7 +200,7 @@ fn span(record: &Record, axis: Axis, way: Way) -> Option<Ratio> {
 
 /// Of the latencies of the neighbour's fsync(2) beside a way, over those beside nobody.
 fn neighbour(record: &Record, way: Way, percent: usize) -> Option<Ratio> {
-    let of = |way: Option<Way>| record.neighbour.iter().find(|beside| beside.way == way);
+    let of = |way: Option<Way>| record.neighbour.iter().find(|beside| beside.way == way && !beside.by_itself);
     let (beside, idle) = (of(Some(way))?, of(None)?);
     let of_each = |beside: &Beside| -> Vec<f64> {
         beside.looks.iter().filter_map(|look| latency([&look.fsync], percent)).collect()

@@ -166,7 +166,7 @@ impl Machines<'_> {
             initramfs: &initramfs,
             disk: Some(&disk),
             memory_mib: MEMORY_MIB,
-            processors: if plan.neighbour { 2 } else { 1 },
+            processors: plan.processors(),
             console_log: &file("console"),
             limits: LIMITS,
             kernels: 1,
@@ -184,7 +184,7 @@ impl Machines<'_> {
 struct Answers {
     turns: BTreeMap<(usize, Way), Vec<Turn>>,
     quiet: Option<vremount_wire::Io>,
-    neighbours: Vec<(Option<Way>, vremount_wire::Neighbour)>,
+    neighbours: Vec<Beside>,
     check: Check,
     clock: String,
 }
@@ -215,11 +215,14 @@ impl Answers {
             (Some(Label::Turn { scene, way }), Outcome::Measured(Measured::Turn(turn))) => {
                 self.turns.entry((scene, way)).or_default().push(*turn);
             }
-            // It only makes a call happen that is traced.
-            (None, Outcome::Measured(Measured::Turn(_))) => {}
+            // The one makes a call happen that is traced, the other warms the machine.
+            (None, Outcome::Measured(Measured::Turn(_) | Measured::Neighbour(_))) => {}
             (Some(Label::Quiet), Outcome::Counted(io)) => self.quiet = Some(*io),
-            (Some(Label::Neighbour { way }), Outcome::Measured(Measured::Neighbour(seen))) => {
-                self.neighbours.push((way, seen.clone()));
+            (Some(Label::Neighbour { way, seconds, by_itself }), Outcome::Measured(Measured::Neighbour(seen))) => {
+                match self.neighbours.iter_mut().find(|beside| beside.way == way && beside.by_itself == by_itself) {
+                    Some(beside) => beside.looks.push(seen.clone()),
+                    None => self.neighbours.push(Beside { way, by_itself, seconds, looks: vec![seen.clone()] }),
+                }
             }
             (Some(Label::Calls { patched, reuse }), Outcome::Measured(Measured::Calls(calls))) => {
                 // One mount is one call; more or fewer is a tracer that saw something else.
@@ -264,12 +267,7 @@ impl Answers {
                 io: quiet.filter(|_| scene.axis == super::Axis::Quiet),
             });
         }
-        for (way, seen) in neighbours {
-            match record.neighbour.iter_mut().find(|beside| beside.way == way) {
-                Some(beside) => beside.looks.push(seen),
-                None => record.neighbour.push(Beside { way, seconds: plan.neighbour_seconds(), looks: vec![seen] }),
-            }
-        }
+        record.neighbour.extend(neighbours);
         if plan.check {
             record.check = Some(check);
         }
@@ -311,6 +309,50 @@ mod tests {
         assert!(sort(mount, None, outcome.clone()).is_err());
         let turn = Op::Bench(BenchOp::Turn { disk: Id::A, way: Way::Reuse, files: 0 });
         assert!(sort(turn, Some(Label::Turn { scene: 0, way: Way::Reuse }), outcome).is_err());
+    }
+
+    /// What a machine answers that does as it is told.
+    fn answer(op: &Op, label: Option<Label>) -> Outcome {
+        let nothing = Io { writes: 0, bytes: 0, flushes: 0 };
+        match (label, op) {
+            (Some(Label::Turn { .. }), _) => Outcome::Measured(Measured::Turn(TURN)),
+            (Some(Label::Quiet), _) => Outcome::Counted(nothing),
+            (_, Op::Bench(BenchOp::Neighbour { .. })) => {
+                Outcome::Measured(Measured::Neighbour(vremount_wire::Neighbour {
+                    fsync: vec![1],
+                    write: vec![1],
+                    turns: Vec::new(),
+                    io: nothing,
+                }))
+            }
+            (Some(Label::Calls { .. }), _) => Outcome::Measured(Measured::Calls(vec![1; TRACED_TURNS])),
+            (Some(Label::Clock), _) => Outcome::Measured(Measured::Clock("tsc".to_string())),
+            (_, Op::MountOverlay { .. }) => Outcome::Mounted { volatile: op.asks_volatile(), read_only: false },
+            _ => Outcome::Done,
+        }
+    }
+
+    #[test]
+    fn a_quick_run_comes_to_the_same_ratios_as_a_whole_one() {
+        let names = |quick| {
+            let mut record = Record { scenes: Vec::new(), ..Record::toy() };
+            for plan in Plan::all(&[Fs::Ext4, Fs::Xfs], Effort { rounds: 30, quick }, true) {
+                let script = plan.script([MODULE_PATH, UNPATCHED_PATH]);
+                let report = |(op, label): &(Op, _)| StepReport {
+                    index: 0,
+                    outcome: answer(op, *label),
+                    log: Vec::new(),
+                    us: 1,
+                };
+                let reports: Vec<_> = script.0.iter().map(report).collect();
+                Answers::sort(&script, reports.iter()).unwrap().into_record(&plan, &mut record);
+            }
+            let record = record.worked_out();
+            assert!(record.goals.iter().all(|goal| goal.value.is_some()), "{:?}", record.goals);
+            record.ratios.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(names(true), names(false));
+        assert!(names(true).contains(&"neighbour_p99_over_idle".to_string()));
     }
 
     #[test]

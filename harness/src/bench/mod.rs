@@ -19,3 +19,6 @@ pub use plot::{Line, lines, svg};
 pub use record::{FILE, Record};
 pub use scene::Axis;
 pub use table::{goal_in_words, table};
+
+/// The configuration fragment: it has the tracer of the kernel.
+pub const FRAGMENT: &str = "bench";

@@ -4,7 +4,7 @@
 
 use vremount_wire::{BenchOp, Disk, Mode, Op, Stack, Way};
 
-use super::scene::{Axis, Scene, forget, mount, sync, unmount};
+use super::scene::{Axis, Scene, USUAL_FILES, forget, mount, sync, unmount};
 use crate::image::Fs;
 
 const MIB: u64 = 1 << 20;
@@ -29,10 +29,9 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Where a cost grows with an axis, those that wait for the disk are measured less often: it takes minutes, and says so in
-    /// their spread.
+    /// How often those are measured that wait for the disk.
     fn slow(self) -> usize {
-        (self.rounds / 6).max(3)
+        if self.quick { (self.rounds / 6).max(3) } else { self.rounds }
     }
 
     fn bytes(self) -> &'static [u64] {
@@ -47,10 +46,31 @@ impl Effort {
         if self.quick { &[1, 20] } else { &[1, 10, 50, 200] }
     }
 
-    /// How often the neighbour is looked at each way, and for how long, seconds.
-    fn neighbour(self) -> (usize, u32) {
-        if self.quick { (1, 4) } else { (8, 6) }
+    /// How the neighbour is looked at.
+    fn looks(self) -> Vec<Looks> {
+        use Way::{Durable, Rebuild, Reuse, Sync};
+        let looks = |ways: &[Way], times, seconds, by_itself| {
+            let ways = [None].into_iter().chain(ways.iter().copied().map(Some)).collect();
+            Looks { ways, times, seconds, by_itself }
+        };
+        let each = &[Reuse, Sync, Rebuild, Durable];
+        match self.quick {
+            true => vec![looks(each, 1, 4, false)],
+            // Data is written back when it is 30 s old.
+            false => vec![looks(each, 12, 6, false), looks(&[Reuse, Sync], 2, 40, true)],
+        }
     }
+}
+
+/// Looks at a neighbour, in turn.
+struct Looks {
+    /// None: nobody is stopped.
+    ways: Vec<Option<Way>>,
+    /// How often each.
+    times: usize,
+    seconds: u32,
+    /// Whether the kernel writes back by itself.
+    by_itself: bool,
 }
 
 /// What the answer to an operation is kept as.
@@ -64,6 +84,8 @@ pub enum Label {
     Quiet,
     Neighbour {
         way: Option<Way>,
+        seconds: u32,
+        by_itself: bool,
     },
     /// Calls of [`TRACED`].
     Calls {
@@ -122,7 +144,7 @@ impl Plan {
     #[must_use]
     pub fn script(&self, modules: [&str; 2]) -> Script {
         let mut script = Script::default();
-        script.labelled(Op::Bench(BenchOp::Clock), Label::Clock).bench(BenchOp::LetDirty).op(Op::PauseWriteback);
+        script.labelled(Op::Bench(BenchOp::Clock), Label::Clock).bench(BenchOp::Writeback { by_itself: false });
         script.op(Op::Attach { disk: DISK, on: Stack::Device });
         script.op(Op::MountUpper { disk: DISK, options: String::new() }).op(mount(Mode::Volatile));
         let numbered: Vec<_> = self.scenes.iter().enumerate().collect();
@@ -142,22 +164,33 @@ impl Plan {
         script
     }
 
-    pub(super) fn neighbour_seconds(&self) -> u32 {
-        self.effort.neighbour().1
+    /// Processors of the machine.
+    pub(super) fn processors(&self) -> u8 {
+        if self.neighbour { 2 } else { 1 }
     }
 
     /// In turn: nobody is stopped, and each way.
     fn beside(&self, script: &mut Script) {
-        let (times, seconds) = self.effort.neighbour();
-        for _ in 0..times {
-            for way in [None, Some(Way::Reuse), Some(Way::Sync), Some(Way::Durable)] {
-                if way == Some(Way::Durable) {
-                    script.op(unmount()).op(forget()).op(mount(Mode::Durable));
-                }
-                let neighbour = BenchOp::Neighbour { disk: DISK, way, seconds, dirty: BESIDE_BYTES };
-                script.labelled(Op::Bench(neighbour), Label::Neighbour { way }).op(sync());
-                if way == Some(Way::Durable) {
-                    script.op(unmount()).op(mount(Mode::Volatile));
+        let look = |way, seconds| {
+            let (disk, dirty, files) = (DISK, BESIDE_BYTES, USUAL_FILES);
+            Op::Bench(BenchOp::Neighbour { disk, way, seconds, dirty, files })
+        };
+        // The first one runs code that nobody has run yet, and is not counted.
+        script.op(look(None, 1)).op(sync());
+        for Looks { ways, times, seconds, by_itself } in self.effort.looks() {
+            script.bench(BenchOp::Writeback { by_itself });
+            for time in 0..times {
+                let mut ways = ways.clone();
+                let places = ways.len();
+                ways.rotate_left(time % places);
+                for way in ways {
+                    if way == Some(Way::Durable) {
+                        script.op(unmount()).op(forget()).op(mount(Mode::Durable));
+                    }
+                    script.labelled(look(way, seconds), Label::Neighbour { way, seconds, by_itself }).op(sync());
+                    if way == Some(Way::Durable) {
+                        script.op(unmount()).op(mount(Mode::Volatile));
+                    }
                 }
             }
         }
@@ -192,11 +225,10 @@ fn of_first(effort: Effort) -> Vec<Scene> {
     use Way::{Durable, First, Plain, Rebuild, Reuse, Sync};
     let (often, slow) = (effort.rounds, effort.slow());
     let all = |rounds: usize, ways: &[Way]| ways.iter().map(|way| (*way, rounds)).collect::<Vec<_>>();
-    let side_by_side = if effort.quick { slow } else { often };
-    let busy = [all(often, &[Reuse, First]), all(side_by_side, &[Rebuild, Sync, Durable])].concat();
+    let busy = [all(often, &[Reuse, First]), all(slow, &[Rebuild, Sync, Durable])].concat();
     // Half a millisecond is spread wide by any machine, and is to be told from a tenth more.
     let reuse = if effort.quick { often } else { 10 * often };
-    let swept = |waits: usize| [all(reuse, &[Reuse]), all(often, &[First]), all(waits, &[Sync, Durable])].concat();
+    let swept = [all(reuse, &[Reuse]), all(often, &[First]), all(slow, &[Sync, Durable])].concat();
     let mut scenes = vec![
         Scene::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
         Scene::at(Axis::Busy, BUSY_BYTES, &busy),
@@ -213,11 +245,8 @@ fn of_first(effort: Effort) -> Vec<Scene> {
             let rebuilt = axis == Axis::Files && *value <= 10_000;
             let more = all(slow, if rebuilt { &[Rebuild] } else { &[] });
             // Files must be made for each visit, which takes longer than all else.
-            let visits = if axis == Axis::Files { 2 } else { slow };
-            // A gigabyte takes its time to be written.
-            let cheap = matches!(axis, Axis::Files | Axis::Overlays) && !effort.quick;
-            let waits = if cheap { often } else { slow };
-            Scene { visits, ..Scene::at(axis, *value, &[swept(waits), more].concat()) }
+            let visits = if axis == Axis::Files { 2 } else { 5 };
+            Scene { visits, ..Scene::at(axis, *value, &[swept.as_slice(), more.as_slice()].concat()) }
         }));
     }
     scenes

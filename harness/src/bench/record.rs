@@ -36,7 +36,7 @@ pub struct Record {
     pub fs: Fs,
     pub scenes: Vec<Comparison>,
     pub neighbour: Vec<Beside>,
-    /// None where the kernel has no tracer, which `--config bench` gives it.
+    /// None where the kernel has no tracer.
     pub check: Option<Check>,
     /// By name.
     pub ratios: BTreeMap<String, Ratio>,
@@ -136,6 +136,10 @@ pub fn milliseconds(turn: &Turn) -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Beside {
     pub way: Option<Way>,
+    /// Whether the kernel wrote back by itself meanwhile; elsewhere it does not.
+    #[serde(default)]
+    pub by_itself: bool,
+    /// How long each look took.
     pub seconds: u32,
     /// Of each look at it.
     pub looks: Vec<Neighbour>,

@@ -56,6 +56,7 @@ fn write_table(text: &mut String, record: &Record) -> std::fmt::Result {
     }
     for beside in &record.neighbour {
         let name = beside.way.map_or("nobody is stopped", way_in_words);
+        let name = if beside.by_itself { format!("{name}, writeback") } else { name.to_string() };
         let at = |percent| latency(beside.looks.iter().map(|look| &look.fsync), percent).unwrap_or(f64::NAN);
         let [p50, p99, max] = [50, 99, 100].map(at);
         writeln!(text, "  {name:32} {p50:8.2} {p99:8.2} {max:8.2} {:8.0}", beside.fsyncs_per_second())?;

@@ -21,10 +21,10 @@ pub enum BenchOp {
     UnmountOthers { disk: Disk },
     /// Runs a second container for so long, on a durable overlay of its own: small writes with fsync(2) in turn with
     /// buffered ones. Once a second the first writes `dirty` bytes and is stopped and started `way`, or is not where there
-    /// is none. Outcome: `measured`, a neighbour.
-    Neighbour { disk: Disk, way: Option<Way>, seconds: u32, dirty: u64 },
-    /// Lets most of the memory be dirty before the kernel writes back by itself.
-    LetDirty,
+    /// is none; who rebuilds it makes so many files. Outcome: `measured`, a neighbour.
+    Neighbour { disk: Disk, way: Option<Way>, seconds: u32, dirty: u64, files: u32 },
+    /// Whether the kernel writes back by itself, as it does by default, or leaves alone what nobody syncs.
+    Writeback { by_itself: bool },
     /// Unloads overlay and loads this module in its place, a path in the initramfs.
     SwapOverlay { module: String },
     /// Has the kernel time every call of one of its functions from now on (function_graph).

@@ -26,8 +26,9 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
         BenchOp::Turn { disk, way, files } => {
             return turn::turn(*disk, find(disk)?, *way, *files).map(Measured::Turn).map(Outcome::Measured);
         }
-        BenchOp::Neighbour { disk, way, seconds, dirty } => {
-            let seen = neighbour::beside(*disk, find(disk)?, *way, *seconds, *dirty)?;
+        BenchOp::Neighbour { disk, way, seconds, dirty, files } => {
+            let turns = neighbour::Turns { id: *disk, disk: find(disk)?, way: *way, seconds: *seconds, files: *files };
+            let seen = neighbour::beside(&turns, *dirty)?;
             return Ok(Outcome::Measured(Measured::Neighbour(seen)));
         }
         BenchOp::Traced => return trace::take().map(Measured::Calls).map(Outcome::Measured),
@@ -52,9 +53,12 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
                 mounts::unmount_at(at)?;
             }
         }
-        BenchOp::LetDirty => {
-            system::set("/proc/sys/vm/dirty_ratio", "90")?;
-            system::set("/proc/sys/vm/dirty_background_ratio", "80")?;
+        BenchOp::Writeback { by_itself } => {
+            // Documentation/admin-guide/sysctl/vm.rst
+            let [ratio, background, interval] = if *by_itself { ["20", "10", "500"] } else { ["90", "80", "0"] };
+            system::set("/proc/sys/vm/dirty_ratio", ratio)?;
+            system::set("/proc/sys/vm/dirty_background_ratio", background)?;
+            system::set(system::WRITEBACK_INTERVAL, interval)?;
         }
         BenchOp::SwapOverlay { module } => module::reload(module)?,
         BenchOp::Trace { function } => trace::start(function)?,

@@ -24,32 +24,42 @@ const BUFFERED_BYTES: usize = 64 << 10;
 /// Blocks of each file that are written over in turn.
 const BLOCKS: u64 = 64;
 
-pub fn beside(id: Id, disk: &Disk, way: Option<Way>, seconds: u32, dirty: u64) -> Result<Neighbour, Failure> {
-    let spot = Spot::neighbour(id).anew()?;
+/// What the first container does meanwhile, once a second.
+pub struct Turns<'a> {
+    pub id: Id,
+    pub disk: &'a Disk,
+    pub way: Option<Way>,
+    pub seconds: u32,
+    /// Of an upper that is rebuilt.
+    pub files: u32,
+}
+
+pub fn beside(first: &Turns<'_>, dirty: u64) -> Result<Neighbour, Failure> {
+    let spot = Spot::neighbour(first.id).anew()?;
     spot.mount(Mode::Durable)?;
-    let before = disk.asked()?;
+    let before = first.disk.asked()?;
     let stop = AtomicBool::new(false);
     let (turns, latencies) = thread::scope(|scope| {
         let neighbour = scope.spawn(|| work(&spot.at, &stop));
-        let turns = once_a_second(id, disk, way, seconds, dirty);
+        let turns = once_a_second(first, dirty);
         stop.store(true, Ordering::Relaxed);
         (turns, neighbour.join().unwrap_or_else(|_| Err(Failure::new("the neighbour panicked"))))
     });
-    let io = disk::since(disk.asked()?, before);
+    let io = disk::since(first.disk.asked()?, before);
     spot.unmount()?;
     let (fsync, write) = latencies?;
     Ok(Neighbour { fsync, write, turns: turns?, io })
 }
 
 /// The first container dirties its pages and is stopped and started.
-fn once_a_second(id: Id, disk: &Disk, way: Option<Way>, seconds: u32, dirty: u64) -> Result<Vec<u64>, Failure> {
-    let file = Spot::container(id).at.join("dirty");
+fn once_a_second(first: &Turns<'_>, dirty: u64) -> Result<Vec<u64>, Failure> {
+    let file = Spot::container(first.id).at.join("dirty");
     let mut turns = Vec::new();
-    for _ in 0..seconds {
+    for _ in 0..first.seconds {
         let started = Instant::now();
         content::dirty(&file, dirty)?;
-        if let Some(way) = way {
-            turns.push(turn(id, disk, way, 0)?.nanoseconds());
+        if let Some(way) = first.way {
+            turns.push(turn(first.id, first.disk, way, first.files)?.nanoseconds());
         }
         thread::sleep(SECOND.saturating_sub(started.elapsed()));
     }
