@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What commands left behind: runs of `verify` and `matrix`, bisections, benches. Told apart by the files they leave.
+//! What commands left behind: runs of `verify` and `matrix`, what claims executed, bisections, benches. Told apart by the files
+//! they leave.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::base::numbers;
 use crate::bench::{self, Record};
 use crate::bisect::{self, Bisection};
-use crate::coverage::Coverage;
+use crate::coverage::{self, Coverage};
 use crate::error::{Error, Exit};
 use crate::report::Tally;
 use crate::results::{self, Merged, Outcome, Results};
@@ -17,7 +18,6 @@ pub struct Findings {
     pub merged: Merged,
     pub bisections: Vec<Bisection>,
     pub benches: Vec<Record>,
-    /// Only where it was just measured: nothing of it is left behind.
     pub coverages: Vec<Coverage>,
 }
 
@@ -27,6 +27,8 @@ pub enum Kind {
     Run,
     Bisection,
     Bench,
+    /// What is beside it, the results of a kernel that counts, is told by it.
+    Coverage,
 }
 
 impl Kind {
@@ -34,7 +36,12 @@ impl Kind {
     #[must_use]
     pub fn of(path: &Path) -> Option<Kind> {
         let has = |name: &str| path.join(name).is_file();
-        let files = [(results::FILE, Kind::Run), (bisect::FILE, Kind::Bisection), (bench::FILE, Kind::Bench)];
+        let files = [
+            (coverage::FILE, Kind::Coverage),
+            (results::FILE, Kind::Run),
+            (bisect::FILE, Kind::Bisection),
+            (bench::FILE, Kind::Bench),
+        ];
         let left = files.into_iter().find(|(name, _)| has(name)).map(|(_, kind)| kind);
         left.or_else(|| path.is_file().then_some(Kind::Bench))
     }
@@ -60,6 +67,7 @@ impl Findings {
                 // Where there is nothing, it is a run that is missed.
                 Some(Kind::Run) | None => runs.push((path.clone(), Outcome::read(&path)?)),
                 Some(Kind::Bisection) => findings.bisections.push(Bisection::read(&path)?),
+                Some(Kind::Coverage) => findings.coverages.push(Coverage::read(&path.join(coverage::FILE))?),
                 Some(Kind::Bench) if path.is_file() => findings.benches.push(Record::read(&path)?),
                 Some(Kind::Bench) => findings.benches.push(Record::read(&path.join(bench::FILE))?),
             }
@@ -72,6 +80,7 @@ impl Findings {
     #[must_use]
     pub fn exit(&self) -> Exit {
         let others = self.bisections.iter().map(Bisection::exit).chain(self.benches.iter().map(Record::exit));
+        let others = others.chain(self.coverages.iter().map(coverage::exit));
         others.fold(Tally::of_all(&self.merged).exit(), Exit::or_worse)
     }
 }

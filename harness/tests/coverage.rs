@@ -70,6 +70,11 @@ fn what_is_counted_is_what_was_mounted() {
     assert_eq!(reuse.code, Some(1), "much of the series is not executed by one claim");
     assert!(reuse.html.contains("&quot;writeback-error&quot;"));
     assert!(!reuse.html.contains("<script") && !reuse.html.contains("src="));
+    // It is told again from what is left of it, and by no other words.
+    let left = format!("target/runs/coverage/{}-level4-um-coverage", base().name);
+    let again = vremount(["report", &left]).output().unwrap();
+    assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
+    assert!(reuse.text.starts_with(&stdout(&again).trim_end().to_string()), "{}", stdout(&again));
     // Of machines side by side, and of kernels before and after a reload of the module, all counts.
     let both = measured(&["reuse", "overlay-reloaded"]);
     assert!(both.executed(WRITTEN) > first);

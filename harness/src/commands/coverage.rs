@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::verify::shown;
 use crate::base::Base;
-use crate::coverage::{self, Coverage, Report};
+use crate::coverage::{self, Coverage};
 use crate::error::{Error, Exit};
 use crate::findings::Findings;
 use crate::lab::{Order, Wanted};
@@ -55,12 +55,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let jobs = jobs(options.jobs, session.lab.kernel.memory_mib());
     session.prove(jobs, shown(cases.len(), jobs, false))?;
     let coverage = Coverage::of(&project, &kernel, &session)?;
-    println!("Linux {}, series {}: {}\n", coverage.base, coverage.series, coverage.tally);
     print!("{}", coverage::text(&coverage));
-    if let Some(json) = json {
-        // Strings and numbers in structures always have a JSON form.
-        json.write(&serde_json::to_string_pretty(&Report::new(&coverage)).unwrap_or_default())?;
-    }
+    Whole::new(&session.lab.logs.join(coverage::FILE))?.write(&coverage.json())?;
+    json.map_or(Ok(()), |json| json.write(&coverage.json()))?;
     let exit = coverage::exit(&coverage);
     if let Some(page) = page {
         page.write(&report::page(&Findings { coverages: vec![coverage], ..Findings::default() })?)?;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::bisect::tell;
 use crate::bench;
 use crate::bisect;
+use crate::coverage;
 use crate::error::{Error, Exit};
 use crate::findings::{Findings, Kind, meant};
 use crate::report::{self, Tally, Whole};
@@ -19,7 +20,7 @@ use crate::results::{Expected, Outcome, Results};
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Options {
-    /// The folder of a run, a bench or a bisection, below target/runs/; a folder of such; or what `bench --json` wrote
+    /// The folder of a run, a bench, a bisection or a coverage, below target/runs/; a folder of such; or what `bench --json` wrote
     #[arg(required = true)]
     run: Option<PathBuf>,
     #[command(flatten)]
@@ -157,7 +158,7 @@ fn merge(paths: &[PathBuf], expect: Option<&Path>, files: &MergedFiles) -> Resul
     if let Some(path) = expect {
         findings.merged.expect(&expected(path)?);
     }
-    let Findings { merged, bisections, benches, .. } = &findings;
+    let Findings { merged, bisections, benches, coverages } = &findings;
     for record in benches {
         println!("{}", bench::table(record));
     }
@@ -166,6 +167,7 @@ fn merge(paths: &[PathBuf], expect: Option<&Path>, files: &MergedFiles) -> Resul
         println!();
         tell(bisection);
     }
+    coverages.iter().for_each(|coverage| println!("{}", coverage::text(coverage)));
     if !merged.is_empty() {
         println!("{}", report::across(merged));
         println!("{}", Tally::of_all(merged));

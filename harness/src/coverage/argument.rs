@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::tables;
 
@@ -11,7 +11,7 @@ use crate::tables;
 pub const FILE: &str = "patches/unexecuted.toml";
 
 /// Why a line, or some of its branches, is not executed by any claim.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Argument {
     /// The function that has it.

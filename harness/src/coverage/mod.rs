@@ -5,7 +5,11 @@
 mod argument;
 mod report;
 
-use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 use crate::arcs::{self, Count, Counts};
 use crate::base::{Base, Level};
@@ -18,14 +22,20 @@ use crate::series::Added;
 use crate::session::Session;
 use crate::source;
 
-pub use argument::{Argument, FILE};
-pub use report::{Report, Sums, exit, text};
+pub use argument::{Argument, FILE as ARGUMENTS};
+pub use report::{Sums, exit, text};
 
 /// The configuration fragment, the fixes of that name, and a place aside for what runs leave.
 pub const FRAGMENT: &str = "coverage";
 
+/// Its name in the folder of a run.
+pub const FILE: &str = "coverage.json";
+
+/// Fields are added, never changed; this counts what is.
+const SCHEMA: u32 = 2;
+
 /// What became of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ruling {
     /// It was, and each of its branches was taken.
@@ -33,34 +43,39 @@ pub enum Ruling {
     /// It was not, or a branch was not taken, and it says why that is so.
     Argued,
     Unexecuted,
+    /// The compiler made no code of it that could be: a declaration, a comment, a part of the statement above.
+    NoCode,
 }
 
-/// A line of the series that the compiler made code of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A line of the series.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub file: String,
     pub number: u32,
     pub text: String,
+    /// Empty if there is no code of it.
     pub function: String,
     pub executed: u64,
     pub branches: Vec<u64>,
     pub ruling: Ruling,
     /// Why it is not executed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
 }
 
 /// A patch of the series, with the lines that are of it in the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
     pub level: u8,
     pub subject: String,
+    pub sums: Sums,
     pub lines: Vec<Line>,
 }
 
 /// What the claims executed of a series.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
+    schema: u32,
     pub base: String,
     pub series: String,
     /// What machines ran on.
@@ -91,16 +106,18 @@ impl Coverage {
         let pristine = source::obtain(project, &base.source)?;
         let series = build::series(project, kernel, lab.executor.arch())?;
         let added = series.added(&pristine)?;
+        let counts = of_files(&added, counts);
         if let Some(file) = uncounted(&added, &counts) {
             return Err(Error::FileNotCounted { file: file.to_string(), base: base.name.clone() });
         }
         let mut patches = Vec::new();
         for level in Level::patched() {
-            let own = added.iter().filter(|line| line.level == level);
-            let lines = own.filter_map(|line| Line::of(line, &counts, &arguments)).collect();
-            patches.push(Patch { level: level.number(), subject: series.subject(&pristine, level)?, lines });
+            let own = added.iter().filter(|line| line.level == level && !line.text.trim().is_empty());
+            let lines = own.map(|line| Line::of(line, &counts, &arguments)).collect();
+            patches.push(Patch::new(level, series.subject(&pristine, level)?, lines));
         }
         Ok(Coverage {
+            schema: SCHEMA,
             base: base.name.clone(),
             series: base.series.clone(),
             executor: lab.title(),
@@ -109,13 +126,35 @@ impl Coverage {
             patches,
         })
     }
+
+    /// What [`Coverage::json`] wrote to a file.
+    ///
+    /// # Errors
+    /// If it cannot be read or is none.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let why = |cause| format!("failed to understand {} as what claims executed: {cause}", path.display());
+        serde_json::from_str(&text).map_err(|cause| Error::Usage(why(cause)))
+    }
+
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Strings and numbers in structures always have a JSON form.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+impl Patch {
+    fn new(level: Level, subject: String, lines: Vec<Line>) -> Self {
+        Patch { level: level.number(), subject, sums: Sums::of(&lines), lines }
+    }
 }
 
 impl Line {
-    /// None if there is no code of it: a declaration, a comment, a part of the statement above.
-    fn of(added: &Added, counts: &Counts, arguments: &[Argument]) -> Option<Self> {
-        let count = counts.iter().find(|((file, number), _)| *number == added.number && is(&added.file, file));
-        let Count { function, executed, branches } = count?.1.clone();
+    fn of(added: &Added, counts: &Counts, arguments: &[Argument]) -> Self {
+        let count = counts.get(&(added.file.clone(), added.number)).cloned();
+        let has_code = count.is_some();
+        let Count { function, executed, branches } = count.unwrap_or_default();
         let mut line = Line {
             file: added.file.clone(),
             number: added.number,
@@ -126,13 +165,15 @@ impl Line {
             ruling: Ruling::Unexecuted,
             because: None,
         };
-        if line.left() == Some(0) {
+        if !has_code {
+            line.ruling = Ruling::NoCode;
+        } else if line.left() == Some(0) {
             line.ruling = Ruling::Executed;
         } else if let Some(argument) = arguments.iter().find(|argument| line.is_argued(argument)) {
             line.ruling = Ruling::Argued;
             line.because = Some(argument.because.clone());
         }
-        Some(line)
+        line
     }
 
     /// How many of its branches were not taken; none if it was not executed at all.
@@ -150,10 +191,20 @@ fn is(file: &str, told: &str) -> bool {
     told.strip_suffix(file).is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
+/// Those of files that the series has lines in, by their names in the tree.
+fn of_files(added: &[Added], counts: Counts) -> Counts {
+    let files: BTreeSet<_> = added.iter().map(|line| line.file.as_str()).collect();
+    let named = |((told, number), count): ((String, u32), Count)| {
+        let file = files.iter().find(|file| is(file, &told))?;
+        Some((((*file).to_string(), number), count))
+    };
+    counts.into_iter().filter_map(named).collect()
+}
+
 /// A source of which no line was counted: nobody could tell whether it is executed.
 fn uncounted<'a>(added: &'a [Added], counts: &Counts) -> Option<&'a str> {
     let mut sources = added.iter().map(|line| line.file.as_str()).filter(|file| file.ends_with(".c"));
-    sources.find(|file| !counts.keys().any(|(told, _)| is(file, told)))
+    sources.find(|file| !counts.keys().any(|(counted, _)| counted == file))
 }
 
 fn in_vain(patches: &[Patch], arguments: &[Argument]) -> Vec<Argument> {
@@ -178,7 +229,17 @@ pub mod tests {
         let elsewhere = Count { executed: 99, ..count.clone() };
         let counts = [("/s/fs/a.c", 7, count), ("/s/xfs/a.c", 7, elsewhere.clone()), ("/s/fs/a.c", 8, elsewhere)];
         let counts = counts.into_iter().map(|(file, number, count)| ((file.to_string(), number), count)).collect();
-        Line::of(&added, &counts, arguments).unwrap()
+        Line::of(&added, &of_files(std::slice::from_ref(&added), counts), arguments)
+    }
+
+    /// It is shown all the same: what the compiler left out nobody can execute, and a reader has to see that.
+    #[test]
+    fn a_line_without_code_is_told_and_not_counted() {
+        let added = Added { file: "fs/a.c".to_string(), number: 9, text: "\tint err;".to_string(), level: Level::FULL };
+        let line = Line::of(&added, &Counts::new(), &[]);
+        assert_eq!((line.ruling, line.function.as_str()), (Ruling::NoCode, ""));
+        let sums = Sums::of(&[line]);
+        assert_eq!((sums.lines.all, sums.branches.all, sums.no_code), (0, 0, 1));
     }
 
     #[test]
@@ -186,8 +247,9 @@ pub mod tests {
         let line = |file: &str| Added { file: file.to_string(), number: 1, text: String::new(), level: Level::FULL };
         let added = [line("include/a.h"), line("fs/a.c"), line("fs/b.c")];
         let counts = ["/s/fs/a.c", "/s/xfs/b.c"].map(|file| ((file.to_string(), 9), Count::default()));
-        assert_eq!(uncounted(&added, &Counts::from(counts)), Some("fs/b.c"));
-        assert_eq!(uncounted(&added[..2], &Counts::from([(("fs/a.c".to_string(), 9), Count::default())])), None);
+        let counts = of_files(&added, Counts::from(counts));
+        assert_eq!(uncounted(&added, &counts), Some("fs/b.c"));
+        assert_eq!(uncounted(&added[..2], &counts), None);
     }
 
     fn argument(function: &str, branches: Option<usize>) -> Argument {
@@ -218,7 +280,7 @@ pub mod tests {
         let arguments: Vec<_> = argument.into_iter().collect();
         let line = line(executed, branches, &arguments);
         assert_eq!(line.ruling, expected);
-        let patch = Patch { level: 4, subject: String::new(), lines: vec![line] };
+        let patch = Patch::new(Level::FULL, String::new(), vec![line]);
         assert_eq!(in_vain(&[patch], &arguments).len(), usize::from(vain));
     }
 }

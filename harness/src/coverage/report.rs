@@ -1,52 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What was executed, for people and programs.
+//! What was executed, for people.
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Argument, Coverage, Line, Patch, Ruling};
+use super::{Argument, Coverage, Line, Ruling};
 use crate::error::Exit;
 
-/// Fields are added, never changed; this counts what is.
-const SCHEMA: u32 = 1;
-
-/// For programs.
-#[derive(Serialize)]
-pub struct Report<'a> {
-    schema: u32,
-    base: &'a str,
-    series: &'a str,
-    executor: &'a str,
-    /// What came of the claims, in words.
-    claims: String,
-    patches: Vec<Entry<'a>>,
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    sums: Sums,
-    #[serde(flatten)]
-    patch: &'a Patch,
-}
-
-impl<'a> Report<'a> {
-    #[must_use]
-    pub fn new(coverage: &'a Coverage) -> Self {
-        let Coverage { base, series, executor, tally, patches, .. } = coverage;
-        let patches = patches.iter().map(|patch| Entry { sums: Sums::of(patch), patch }).collect();
-        Report { schema: SCHEMA, base, series, executor, claims: tally.to_string(), patches }
-    }
-}
-
 /// Of the lines of a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     pub lines: Sum,
     pub branches: Sum,
+    /// Lines without code.
+    pub no_code: usize,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     pub all: usize,
     pub executed: usize,
@@ -55,9 +26,13 @@ pub struct Sum {
 
 impl Sums {
     #[must_use]
-    pub fn of(patch: &Patch) -> Self {
-        let mut sums = Sums { lines: Sum::default(), branches: Sum::default() };
-        for line in &patch.lines {
+    pub fn of(lines: &[Line]) -> Self {
+        let mut sums = Sums::default();
+        for line in lines {
+            if line.ruling == Ruling::NoCode {
+                sums.no_code += 1;
+                continue;
+            }
             let argued = line.ruling == Ruling::Argued;
             sums.lines.count(line.executed, argued);
             line.branches.iter().for_each(|taken| sums.branches.count(*taken, argued));
@@ -103,10 +78,12 @@ pub fn text(coverage: &Coverage) -> String {
 }
 
 fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
-    writeln!(text, "  {:<72} {:<22} branches", "", "lines")?;
+    writeln!(text, "Linux {}, series {}: {}\n", coverage.base, coverage.series, coverage.tally)?;
+    writeln!(text, "  {:<72} {:<22} {:<22} without code", "", "lines", "branches")?;
     for patch in &coverage.patches {
-        let Sums { lines, branches } = Sums::of(patch);
-        writeln!(text, "{} {:<72} {:<22} {}", patch.level, patch.subject, lines.words(), branches.words())?;
+        let Sums { lines, branches, no_code } = patch.sums;
+        let (lines, branches) = (lines.words(), branches.words());
+        writeln!(text, "{} {:<72} {lines:<22} {branches:<22} {no_code}", patch.level, patch.subject)?;
     }
     let lines = || coverage.patches.iter().flat_map(|patch| &patch.lines);
     let of = |ruling: Ruling| lines().filter(move |line| line.ruling == ruling);
@@ -117,7 +94,7 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
         write!(text, "\nNOT EXECUTED: {}", line.words())?;
     }
     for Argument { function, line, .. } in &coverage.in_vain {
-        write!(text, "\nARGUED IN VAIN: {function}: `{line}`: that is not what is left; correct {}", super::FILE)?;
+        write!(text, "\nARGUED IN VAIN: {function}: `{line}`: that is not what is left; correct {}", super::ARGUMENTS)?;
     }
     writeln!(text)
 }
@@ -136,6 +113,8 @@ pub fn exit(coverage: &Coverage) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Level;
+    use crate::coverage::Patch;
     use crate::report::Tally;
     use rstest::rstest;
 
@@ -154,11 +133,12 @@ mod tests {
 
     fn coverage(lines: Vec<Line>, in_vain: Vec<Argument>) -> Coverage {
         Coverage {
+            schema: super::super::SCHEMA,
             base: "toy".to_string(),
             series: "s".to_string(),
             executor: "uml".to_string(),
             tally: Tally { holds: 1, ..Tally::default() },
-            patches: vec![Patch { level: 4, subject: "Subject".to_string(), lines }],
+            patches: vec![Patch::new(Level::FULL, "Subject".to_string(), lines)],
             in_vain,
         }
     }
@@ -173,14 +153,17 @@ mod tests {
             line(5, &[2, 3], Ruling::Executed),
             line(0, &[0, 0], Ruling::Argued),
             line(5, &[5, 0], Ruling::Unexecuted),
+            line(0, &[], Ruling::NoCode),
         ];
         let text = text(&coverage(lines, vec![argument()]));
         let told: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
             told,
             [
-                "lines branches",
-                "4 Subject 2 of 3, 1 argued 3 of 6, 2 argued",
+                "Linux toy, series s: 1 hold, 0 broken, 0 cannot tell, 0 skipped",
+                "",
+                "lines branches without code",
+                "4 Subject 2 of 3, 1 argued 3 of 6, 2 argued 1",
                 "",
                 "argued: fs/a.c:7: f: `if (err)`",
                 "Nobody calls it.",
@@ -194,6 +177,7 @@ mod tests {
     #[case::all(vec![line(5, &[2, 3], Ruling::Executed)], Vec::new(), Exit::Holds)]
     #[case::argued(vec![line(0, &[], Ruling::Argued)], Vec::new(), Exit::Holds)]
     #[case::not_all(vec![line(0, &[], Ruling::Unexecuted)], Vec::new(), Exit::Broken)]
+    #[case::without_code(vec![line(5, &[], Ruling::Executed), line(0, &[], Ruling::NoCode)], Vec::new(), Exit::Holds)]
     #[case::in_vain(vec![line(5, &[], Ruling::Executed)], vec![argument()], Exit::Broken)]
     fn what_is_left_without_a_reason_is_an_error(
         #[case] lines: Vec<Line>,

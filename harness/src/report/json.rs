@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::bench;
 use crate::bisect::Bisection;
+use crate::coverage::Coverage;
 use crate::findings::Findings;
 use crate::machine::Accel;
 use crate::results::{How, NotRun, Planned, Record, Results, SCHEMA, Start};
@@ -45,6 +46,8 @@ struct Reports<'a> {
     bisections: &'a [Bisection],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     benches: &'a [bench::Record],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    coverages: &'a [Coverage],
 }
 
 /// The text of the file.
@@ -56,9 +59,9 @@ pub fn json(results: &Results) -> String {
 /// The text of the file about many runs.
 #[must_use]
 pub fn merged_json(findings: &Findings) -> String {
-    let Findings { merged, bisections, benches, .. } = findings;
+    let Findings { merged, bisections, benches, coverages } = findings;
     let runs = merged.runs.iter().map(report).collect();
-    text(&Reports { schema: SCHEMA, runs, not_run: &merged.not_run, bisections, benches })
+    text(&Reports { schema: SCHEMA, runs, not_run: &merged.not_run, bisections, benches, coverages })
 }
 
 fn text(value: &impl Serialize) -> String {

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Exit;
 use crate::results::{Merged, Planned, Record, Results};
 use crate::verdict::{Seen, Verdict};
@@ -61,7 +63,7 @@ impl fmt::Display for Seen {
 }
 
 /// How many claims came out which way.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub holds: usize,
     pub broken: usize,

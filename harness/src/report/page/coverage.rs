@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::run::Fact;
-use crate::coverage::{Coverage, Line, Patch, Ruling, Sums};
+use crate::coverage::{Coverage, Line, Patch, Ruling};
 
 #[derive(Serialize)]
 pub struct View {
@@ -22,6 +22,7 @@ struct Section {
     title: String,
     lines: String,
     branches: String,
+    no_code: usize,
     rows: Vec<Row>,
 }
 
@@ -32,7 +33,8 @@ struct Row {
     place: Option<String>,
     number: u32,
     class: &'static str,
-    executed: u64,
+    /// None if there is no code of it.
+    executed: Option<u64>,
     branches: String,
     text: String,
     because: Option<String>,
@@ -55,31 +57,39 @@ impl View {
 
 impl Section {
     fn of(coverage: &str, patch: &Patch) -> Self {
-        let sums = Sums::of(patch);
-        let before = [None].into_iter().chain(patch.lines.iter().map(Some));
+        let mut here = None;
         Section {
             id: format!("{coverage}:{}", patch.level),
             title: format!("{} {}", patch.level, patch.subject),
-            lines: sums.lines.words(),
-            branches: sums.branches.words(),
-            rows: patch.lines.iter().zip(before).map(|(line, before)| Row::of(line, before)).collect(),
+            lines: patch.sums.lines.words(),
+            branches: patch.sums.branches.words(),
+            no_code: patch.sums.no_code,
+            rows: patch.lines.iter().map(|line| Row::of(line, &mut here)).collect(),
         }
     }
 }
 
 impl Row {
-    fn of(line: &Line, before: Option<&Line>) -> Self {
-        let place = |line: &Line| format!("{}, {}()", line.file, line.function);
+    /// `here` is where the line before is.
+    fn of<'a>(line: &'a Line, here: &mut Option<(&'a str, &'a str)>) -> Self {
+        let Line { file, function, .. } = line;
+        // Of a line without code nobody says which function has it.
+        let same = here.is_some_and(|(f, of)| f == file && (function.is_empty() || of == function));
+        let place = (!same).then(|| if function.is_empty() { file.clone() } else { format!("{file}, {function}()") });
+        if !same {
+            *here = Some((file, function));
+        }
         let branches: Vec<_> = line.branches.iter().map(u64::to_string).collect();
         Row {
-            place: Some(place(line)).filter(|here| before.map(place).as_ref() != Some(here)),
+            place,
             number: line.number,
             class: match line.ruling {
                 Ruling::Executed => "holds",
                 Ruling::Argued => "cannot-tell",
                 Ruling::Unexecuted => "broken",
+                Ruling::NoCode => "skipped",
             },
-            executed: line.executed,
+            executed: (line.ruling != Ruling::NoCode).then_some(line.executed),
             branches: branches.join(" "),
             text: line.text.clone(),
             because: line.because.clone(),
