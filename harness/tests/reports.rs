@@ -130,7 +130,11 @@ fn a_transcript_tells_claim_steps_and_verdict() {
 fn interrupt(args: &[&str], cases: usize, signal: Signal) {
     let log = folder(4).join("results.jsonl");
     let _ = fs::remove_file(&log);
-    let mut run = verify(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // A job that a shell started in the background ignores SIGINT, and so would whatever it starts.
+    let asked = verify(args);
+    let mut run = Command::new("env");
+    run.arg("--default-signal=INT").arg(asked.get_program()).args(asked.get_args()).current_dir(checkout());
+    let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
     // Behind the plan and the start.
     while fs::read_to_string(&log).unwrap_or_default().lines().count() < 2 + cases {
