@@ -22,6 +22,8 @@ pub enum Check {
     Applies,
     /// The second patch to the pristine tree.
     AppliesAlone,
+    /// The lines that the cover letter says the series changes.
+    CoverLetter,
     /// checkpatch --strict
     Style,
     /// gcc with W=1, and kernel-doc of sources; overlay as a module.
@@ -41,6 +43,7 @@ impl fmt::Display for Check {
         f.write_str(match self {
             Check::Applies => "git am",
             Check::AppliesAlone => "git am, alone",
+            Check::CoverLetter => "cover letter",
             Check::Style => "checkpatch",
             Check::Module => "W=1",
             Check::BuiltIn => "W=1, built in",
@@ -121,6 +124,12 @@ impl Checker<'_> {
         }
         let alone = found(self.series.check_out_alone(self.pristine, self.tree, Level::DOCUMENTED))?;
         findings.push(Finding { level: Level::DOCUMENTED, check: Check::AppliesAlone, outcome: alone.into() });
+        if findings.iter().all(|finding| finding.outcome == Outcome::Clean) {
+            let path = self.project.root.join("patches").join(&self.base.series).join(series::COVER_LETTER);
+            let letter = fs::read_to_string(&path).map_err(build::Error::io("read", &path))?;
+            let wrong = unsaid(&letter, &self.series.stat(self.pristine)?);
+            findings.push(Finding { level: Level::FULL, check: Check::CoverLetter, outcome: wrong.into() });
+        }
         Ok(findings)
     }
 
@@ -207,6 +216,12 @@ impl Checker<'_> {
     }
 }
 
+/// Lines of a diffstat that a letter has not.
+fn unsaid(letter: &str, stat: &str) -> Vec<String> {
+    let said: Vec<_> = letter.lines().map(str::trim).collect();
+    stat.lines().map(str::trim).filter(|line| !said.contains(line)).map(ToString::to_string).collect()
+}
+
 /// What git says of a patch that does not apply.
 fn found(applied: Result<(), series::Error>) -> Result<Vec<String>, build::Error> {
     match applied {
@@ -247,6 +262,13 @@ fn added(below: &Messages, here: &Messages) -> Vec<String> {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn a_letter_counts_every_line() {
+        let stat = " fs/a.c | 10 ++++++++--\n 1 file changed, 8 insertions(+), 2 deletions(-)\n";
+        assert!(unsaid(&format!("Words.\n\n{stat}\nbase-commit: x\n"), stat).is_empty());
+        assert_eq!(unsaid(" fs/a.c |  9 +++++++--\n", stat).len(), 2);
+    }
 
     #[rstest]
     #[case::same("a.c:1:2: warning: x\n", "a.c:1:2: warning: x\n", &[])]

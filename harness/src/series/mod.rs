@@ -186,6 +186,16 @@ impl Series {
         self.changes_between(pristine, Level::PRISTINE)
     }
 
+    /// What the series changes, as `git format-patch` counts it in a cover letter.
+    ///
+    /// # Errors
+    /// If a patch does not apply, or git fails.
+    pub fn stat(&self, pristine: &Tree) -> Result<String, Error> {
+        let (from, to) = (self.reach(pristine, Level::PRISTINE)?, self.reach(pristine, Level::FULL)?);
+        let mut diff = git(&pristine.repository, ["diff", "--stat=72"]);
+        Ok(tool::run("count what a series changes", diff.arg(from).arg(to))?)
+    }
+
     fn changes_between(&self, pristine: &Tree, from: Level) -> Result<String, Error> {
         let (from, to) = (self.reach(pristine, from)?, self.reach(pristine, Level::FULL)?);
         let mut diff = git(&pristine.repository, ["diff", "--name-only"]);
@@ -200,6 +210,9 @@ impl Series {
         }
     }
 }
+
+/// The words before the patches, in their folder.
+pub const COVER_LETTER: &str = "0000-cover-letter.patch";
 
 /// The patches of a folder, in order.
 ///
