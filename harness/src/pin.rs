@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Another pin in `ci/bases.toml`; comments and all else stay.
 
+use std::fs;
+use std::path::Path;
+
 use toml_edit::{DocumentMut, Item, Key, TableLike, Value};
 
-use crate::base::{Base, Package, Source};
+use crate::base::{self, Base, Package, Source};
+use crate::error::Error;
+use crate::report::Whole;
 
 /// A base that is named after its version, under the name that a newer one has.
 #[must_use]
@@ -15,11 +20,20 @@ pub fn renamed(base: &Base, newer: &Package) -> String {
     }
 }
 
-/// The text with base `name` pinned as `pinned` is. The error says what is not there.
+/// Pins base `name` of a checkout as `pinned` is.
 ///
 /// # Errors
-/// If the text has no such base.
-pub fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
+/// If the file has no such base, or cannot be written.
+pub fn write(root: &Path, name: &str, pinned: &Base) -> Result<(), Error> {
+    let path = root.join(base::FILE);
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let text = repinned(&text, name, pinned)
+        .map_err(|why| Error::Usage(format!("failed to pin {name} in {}: {why}", path.display())))?;
+    Whole::new(&path)?.write(&text)
+}
+
+/// The text with base `name` pinned as `pinned` is. The error says what is not there.
+fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let source = document
         .get_mut("bases")
@@ -120,7 +134,11 @@ commit = "c"
         let newer = package("6.12.107-1", "new");
         let old = base("6.12.8", Source::Package(package("6.12.8-1", "old")));
         let name = renamed(&old, &newer);
-        let text = repinned(TEXT, "6.12.8", &base(&name, Source::Package(newer))).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("ci")).unwrap();
+        fs::write(folder.path().join(base::FILE), TEXT).unwrap();
+        write(folder.path(), "6.12.8", &base(&name, Source::Package(newer))).unwrap();
+        let text = fs::read_to_string(folder.path().join(base::FILE)).unwrap();
         assert_eq!(text, TEXT.replace("6.12.8", "6.12.107").replace("\"old\"", "\"new\""));
     }
 

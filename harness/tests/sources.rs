@@ -55,13 +55,16 @@ fn whatever_a_commit_carries_every_level_is_the_same(#[case] commit: &str, #[cas
     assert_eq!(toy.calls(), Vec::<String>::new(), "the second run built something");
 }
 
-#[test]
-fn a_tree_is_built_as_it_is_and_only_read() {
+#[rstest]
+fn a_tree_is_built_as_it_is_and_only_read(#[values(false, true)] split_index: bool) {
     let toy = Toy::new();
     toy.git(&["checkout", "--quiet", "HEAD~4"]);
     fs::write(toy.linux().join("fs/overlayfs/super.c"), "overlay\n// mine\n").unwrap();
     fs::write(toy.linux().join("fs/new.c"), "staged\n").unwrap();
     toy.git(&["add", "fs/new.c"]);
+    if split_index {
+        toy.git(&["update-index", "--split-index"]);
+    }
     fs::write(toy.linux().join("fs/untracked.c"), "untracked\n").unwrap();
     let before = everything(&toy.linux());
     let tree = toy.linux();
@@ -237,6 +240,8 @@ fn a_base_has_any_kind_of_source(#[case] source: &str, #[case] expected: Option<
     "0.2-1\n6.1.4-1\n",
     "it has none of that series; pin another in ci/bases.toml, there is 0.2-1, 6.1.4-1"
 )]
+#[case::itself("0.1-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin`")]
+#[case::nothing_but_itself("0.1-1\n", "pin another in ci/bases.toml")]
 fn a_version_that_is_gone_names_what_there_is(#[case] versions: &str, #[case] expected: &str) {
     let toy = Toy::new();
     toy.fails("apt", "gone");
@@ -255,6 +260,12 @@ fn what_is_not_proved_is_not_pinned() {
     refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye; ci/bases.toml is as it was");
     assert!(stdout(&output).contains("cannot tell: Linux 0.1.12, series toy at level 4, uml: "), "{}", stdout(&output));
     assert_eq!(fs::read_to_string(&bases).unwrap(), before);
+    // What is listed need not be there.
+    fs::write(toy.path().join("apt-versions"), "0.1.13-1\n0.1-1\n0.1.12-1\n").unwrap();
+    fs::write(toy.path().join("apt-missing"), "0.1.13-1\n").unwrap();
+    let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
+    refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye");
+    assert!(stderr(&output).contains("note: bullseye lists 0.1.13-1, and has no file of it"), "{}", stderr(&output));
     fs::write(toy.path().join("apt-versions"), "0.1-1\n0.0.9-1\n").unwrap();
     let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
     built(&output);

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vremount base`
 
-use std::fs;
-
 use clap::{Args, Subcommand};
 
 use super::matrix::Shown;
-use crate::base::{self, Base, Git, Source};
+use crate::base::{Base, Git, Source};
 use crate::error::{Error, Exit};
 use crate::lanes::Lanes;
 use crate::project::Project;
-use crate::report::{self, Tally, Whole};
+use crate::report::{self, Tally};
 use crate::{matrix, pin, source};
 
 #[derive(Args)]
@@ -73,11 +71,7 @@ fn pin(project: &Project, name: &str) -> Result<Exit, Error> {
         eprintln!("failed to pin {name}: not all holds on {}; ci/bases.toml is as it was", pinned.source);
         return Ok(tally.exit());
     }
-    let path = project.root.join(base::FILE);
-    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    let text = pin::repinned(&text, name, &pinned)
-        .map_err(|why| Error::Usage(format!("failed to pin {name} in {}: {why}", path.display())))?;
-    Whole::new(&path)?.write(&text)?;
+    pin::write(&project.root, name, &pinned)?;
     println!("pinned {} to {}", pinned.name, pinned.source);
     Ok(Exit::Holds)
 }
@@ -86,9 +80,9 @@ fn pin(project: &Project, name: &str) -> Result<Exit, Error> {
 fn newest(project: &Project, old: &Base) -> Result<Option<Base>, Error> {
     Ok(match &old.source {
         Source::Package(package) => {
-            let newest = source::newest(project, package)?;
-            let name = pin::renamed(old, &newest);
-            (newest != *package).then(|| Base { name, source: Source::Package(newest), ..old.clone() })
+            let based =
+                |newest| Base { name: pin::renamed(old, &newest), source: Source::Package(newest), ..old.clone() };
+            source::newest(project, package)?.map(based)
         }
         Source::Git(Git { tree: Some(_), .. }) => None,
         Source::Git(git) => {

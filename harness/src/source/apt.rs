@@ -26,17 +26,26 @@ pub fn obtain(project: &Project, package: &Package) -> Result<PathBuf, Error> {
     Ok(place)
 }
 
-/// The newest version of the same series in the same suite, its tarball in the cache.
-pub fn newest(project: &Project, package: &Package) -> Result<Package, Error> {
+/// The newest version of the same series in the same suite that is to be had, its tarball in the cache; none if nothing is
+/// newer. A mirror may list what it has not.
+pub fn newest(project: &Project, package: &Package) -> Result<Option<Package>, Error> {
     let aside = keep::aside(project)?;
     let apt = PrivateApt::new(aside.path(), package)?;
     apt.update()?;
     let versions = apt.versions()?;
-    let Some(version) = of_same_series(&versions, &package.version) else {
-        return Err(apt.gone(versions, String::new()));
-    };
-    let fetched = apt.download(version)?;
-    kept(project, &Package { version: version.clone(), ..package.clone() }, &fetched)
+    if of_same_series(&versions, &package.version).is_empty() {
+        return Err(apt.gone(&package.version, versions, String::new()));
+    }
+    for version in newer(&versions, &package.version) {
+        match apt.download(version) {
+            Ok(fetched) => {
+                return kept(project, &Package { version: version.clone(), ..package.clone() }, &fetched).map(Some);
+            }
+            Err(Error::Gone { .. }) => eprintln!("note: {} lists {version}, and has no file of it", package.suite),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// All versions that the mirror has of a package in its suite.
@@ -71,10 +80,20 @@ fn kept(project: &Project, package: &Package, fetched: &Path) -> Result<Package,
     Ok(Package { file, sha256, ..package.clone() })
 }
 
-/// The newest version that begins with the same two numbers: upstream's stable series.
-fn of_same_series<'a>(versions: &'a [String], version: &str) -> Option<&'a String> {
+/// Versions that begin with the same two numbers, upstream's stable series: the newest first.
+fn of_same_series<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
     let series = |version: &str| numbers(version).into_iter().take(2).collect::<Vec<_>>();
-    versions.iter().filter(|other| series(other) == series(version)).max_by_key(|version| numbers(version))
+    let mut same: Vec<_> = versions.iter().filter(|other| series(other) == series(version)).collect();
+    same.sort_by_key(|version| std::cmp::Reverse(numbers(version)));
+    same.dedup();
+    same
+}
+
+/// Those of them that are newer than this one.
+fn newer<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
+    let mut newer = of_same_series(versions, version);
+    newer.retain(|other| numbers(other) > numbers(version));
+    newer
 }
 
 /// The mirror that the machine itself is installed from.
@@ -124,47 +143,48 @@ impl<'a> PrivateApt<'a> {
         self.update()?;
         match self.download(version) {
             // What there is instead is more help than that it is gone.
-            Err(Error::Gone { output, .. }) => Err(self.gone(self.versions().unwrap_or_default(), output)),
+            Err(Error::Gone { output, .. }) => Err(self.gone(version, self.versions().unwrap_or_default(), output)),
             fetched => fetched,
         }
     }
 
     fn update(&self) -> Result<(), Error> {
         let _progress = progress::start(format!("asking {} for what {} has", self.mirror, self.package.suite));
-        self.run("apt-get", &["update", "--error-on=any"]).map(drop)
+        self.run(&self.package.version, "apt-get", &["update", "--error-on=any"]).map(drop)
     }
 
     fn download(&self, version: &str) -> Result<PathBuf, Error> {
         let name = &self.package.package;
         let _progress = progress::start(format!("fetching {name} {version} from {}", self.mirror));
-        self.run("apt-get", &["source", "--download-only", "--tar-only", &format!("{name}={version}")])?;
+        self.run(version, "apt-get", &["source", "--download-only", "--tar-only", &format!("{name}={version}")])?;
         let entries = fs::read_dir(self.folder).map_err(Error::io("read", self.folder))?;
         let is_tarball =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".orig.tar"));
         let tarball = entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_tarball);
-        tarball.ok_or_else(|| self.explained("apt-get downloaded no such file".to_string()))
+        tarball.ok_or_else(|| self.explained(version, "apt-get downloaded no such file".to_string()))
     }
 
     /// All versions that the suite has.
     fn versions(&self) -> Result<Vec<String>, Error> {
-        let lines = self.run("apt-cache", &["madison", &self.package.package])?;
+        let lines = self.run(&self.package.version, "apt-cache", &["madison", &self.package.package])?;
         let version = |line: &str| Some(line.split('|').nth(1)?.trim().to_string());
         Ok(lines.lines().filter_map(version).collect())
     }
 
-    fn run(&self, program: &str, args: &[&str]) -> Result<String, Error> {
+    /// What is done for the sake of a version.
+    fn run(&self, version: &str, program: &str, args: &[&str]) -> Result<String, Error> {
         let mut command = Command::new(program);
         command.args(args).env("APT_CONFIG", &self.config).env("LC_ALL", "C").current_dir(self.folder);
         match tool::run("fetch a kernel source", &mut command) {
             Err(tool::Error::Failed { output, status, .. }) => {
-                Err(self.explained(format!("{}{program}: {status}", output.trim_start())))
+                Err(self.explained(version, format!("{}{program}: {status}", output.trim_start())))
             }
             ran => Ok(ran?),
         }
     }
 
     /// apt has one exit code for all that goes wrong; what it says tells them apart.
-    fn explained(&self, output: String) -> Error {
+    fn explained(&self, version: &str, output: String) -> Error {
         let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
         if says(&["No space left on device", "Write error - write (28"]) {
             Error::DiskFull(self.folder.to_path_buf())
@@ -176,16 +196,18 @@ impl<'a> PrivateApt<'a> {
             "404 ",
             "no longer has a Release file",
         ]) {
-            self.gone(Vec::new(), output)
+            self.gone(version, Vec::new(), output)
         } else {
             Error::Apt { package: self.package.package.clone(), output }
         }
     }
 
-    fn gone(&self, mut versions: Vec<String>, output: String) -> Error {
-        let Package { package, version, suite, .. } = self.package.clone();
-        let newest = of_same_series(&versions, &version).cloned();
+    /// The version cannot be had; these are listed, itself perhaps among them.
+    fn gone(&self, version: &str, mut versions: Vec<String>, output: String) -> Error {
+        let (version, Package { package, suite, .. }) = (version.to_string(), self.package.clone());
+        versions.retain(|other| *other != version);
         versions.sort_by_key(|version| numbers(version));
+        let newest = of_same_series(&versions, &version).first().map(|newest| (*newest).clone());
         let hint = match newest {
             Some(newest) => {
                 format!("the newest of the same series is {newest}: `vremount base pin` pins and proves that")
@@ -211,6 +233,13 @@ mod tests {
     #[case::none("5.10.13-1", None)]
     fn the_newest_of_the_same_series_is_found(#[case] pinned: &str, #[case] expected: Option<&str>) {
         let versions = ["6.12.94-1", "6.1.176-1", "6.12.107-1", "6.12.8-1", "7.0.4-1"].map(String::from);
-        assert_eq!(of_same_series(&versions, pinned).map(String::as_str), expected);
+        assert_eq!(of_same_series(&versions, pinned).first().map(|version| version.as_str()), expected);
+    }
+
+    #[test]
+    fn what_is_older_is_not_newer() {
+        let versions = ["6.12.94-1", "6.12.107-1", "6.12.8-1", "6.12.101-1", "7.0.4-1", "6.12.107-1"].map(String::from);
+        assert_eq!(newer(&versions, "6.12.94-1"), ["6.12.107-1", "6.12.101-1"]);
+        assert!(newer(&versions, "6.12.107-1").is_empty() && newer(&versions, "6.12.113-1").is_empty());
     }
 }

@@ -84,6 +84,16 @@ impl Theirs {
         let head = ask(&["rev-parse", "--verify", "HEAD^{commit}"])?;
         Ok(Theirs { head, objects: path("objects")?, index: path("index")?, shallow: path("shallow")?, top })
     }
+
+    /// What a split index (git-update-index(1)) keeps the most of, beside itself.
+    fn shared_indexes(&self) -> Result<Vec<PathBuf>, Error> {
+        let Some(folder) = self.index.parent() else { return Ok(Vec::new()) };
+        let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let is_shared =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sharedindex."));
+        Ok(paths.filter(is_shared).collect())
+    }
 }
 
 /// A repository with a copy of the index, and in the end with all objects.
@@ -103,6 +113,10 @@ impl<'a> Beside<'a> {
             if from.exists() {
                 fs::copy(from, repository.join(to)).map_err(Error::io("copy", from))?;
             }
+        }
+        for shared in theirs.shared_indexes()? {
+            fs::copy(&shared, repository.join(shared.file_name().unwrap_or_default()))
+                .map_err(Error::io("copy", &shared))?;
         }
         Ok(Beside { theirs, repository })
     }
