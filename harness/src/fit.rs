@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A source that has no name becomes a base: built like that base of ci/bases.toml whose series applies to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::base::{Base, Carries, Package, Source, Spec, numbers};
+use crate::base::{Base, Carries, Feature, Package, Source, Spec, numbers};
 use crate::error::Error;
 use crate::project::Project;
 use crate::series::{self, Trial};
@@ -68,13 +68,42 @@ fn fitted(project: &Project, source: Source, letter: char) -> Result<(Base, Stri
     };
     let short: String = id.chars().take(SHORT).collect();
     let tree = source::obtain(project, &source)?;
-    let version = version(&tree).ok_or_else(|| Error::NoKernel(from.clone()))?;
-    let trial = Trial::of(&tree)?;
-    let Choice { like, carries } = choose(project, &trial, &version, &from)?;
-    let series = if carries == Carries::ItsOwn { "in-tree".to_string() } else { like.series.clone() };
-    let words = format!("{from} is Linux {version}, built like base {}; {}", like.name, in_words(carries, &series));
-    let (name, fixes) = (format!("{version}-{letter}{short}"), fixes_that_apply(project, &trial, &like)?);
-    Ok((Base { name, series, fixes, source, carries, ..like }, words))
+    let Fit { version, base } = of(project, &tree, &from)?;
+    let words = format!("{from} is Linux {version}, built like base {}; {}", base.name, in_words(&base));
+    let name = format!("{version}-{letter}{short}");
+    let series = if base.carries == Carries::ItsOwn { "in-tree".to_string() } else { base.series.clone() };
+    Ok((Base { name, series, source, ..base }, words))
+}
+
+/// A tree beside the bases of ci/bases.toml.
+pub struct Fit {
+    /// What its Makefile says it is.
+    pub version: String,
+    /// The base that it is like, but for what it carries, has and need not be fixed.
+    pub base: Base,
+}
+
+/// # Errors
+/// If it is no kernel, or no series applies to it.
+pub fn of(project: &Project, tree: &Tree, from: &str) -> Result<Fit, Error> {
+    let version = version(tree).ok_or_else(|| Error::NoKernel(from.to_string()))?;
+    let trial = Trial::of(tree)?;
+    let Choice { like, carries } = choose(project, &trial, &version, from)?;
+    let (has, fixes) = (features(tree, &like)?, fixes_that_apply(project, &trial, &like)?);
+    Ok(Fit { version, base: Base { has, fixes, carries, ..like } })
+}
+
+/// What it has of what claims rely on: as its source says, and where that is silent as the base has that it is like.
+fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, Error> {
+    let mut has = BTreeSet::new();
+    for feature in Feature::ALL {
+        let there = match feature.trace() {
+            Some((words, path)) => source::says(tree, words, path)?,
+            None => like.has.contains(&feature),
+        };
+        has.extend(there.then_some(feature));
+    }
+    Ok(has)
 }
 
 struct Choice {
@@ -98,7 +127,7 @@ fn choose(project: &Project, trial: &Trial<'_>, version: &str, from: &str) -> Re
         };
     }
     match bases.into_iter().next() {
-        Some(like) if trial.carries_its_own() => Ok(Choice { like, carries: Carries::ItsOwn }),
+        Some(like) if trial.carries_its_own()? => Ok(Choice { like, carries: Carries::ItsOwn }),
         _ => Err(Error::NoSeries { from: from.to_string(), version: version.to_string(), tried }),
     }
 }
@@ -134,12 +163,12 @@ fn fixes_that_apply(project: &Project, trial: &Trial<'_>, like: &Base) -> Result
     Ok(fixes)
 }
 
-fn in_words(carries: Carries, series: &str) -> String {
+fn in_words(Base { carries, series, .. }: &Base) -> String {
     match carries {
         Carries::Nothing => format!("series {series} applies"),
         Carries::First(4) => format!("it carries series {series}: levels below 4 take patches out of it"),
         Carries::First(count) => {
-            let patches = if count == 1 { "patch 1".to_string() } else { format!("patches 1 to {count}") };
+            let patches = if *count == 1 { "patch 1".to_string() } else { format!("patches 1 to {count}") };
             format!("it carries {patches} of series {series}: levels take out or add the others")
         }
         Carries::ItsOwn => "it carries a series that is none of ours: it is proved as it is, as level 4".to_string(),

@@ -33,6 +33,38 @@ pub enum Feature {
 }
 
 impl Feature {
+    pub const ALL: [Feature; 11] = [
+        Feature::SyncErrors,
+        Feature::Userxattr,
+        Feature::IdmappedLayers,
+        Feature::FsContext,
+        Feature::Casefold,
+        Feature::FsyncOption,
+        Feature::BufferErrors,
+        Feature::QuietReadOnly,
+        Feature::ErrorsShutDown,
+        Feature::DirectErrors,
+        Feature::Ext2SyncsDirectories,
+    ];
+
+    /// What a tree that has it says, and where. None if no single word tells.
+    #[must_use]
+    pub fn trace(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Feature::SyncErrors => Some(("ovl_sync_status(", "fs/overlayfs")),
+            Feature::Userxattr => Some(("userxattr", "fs/overlayfs")),
+            // Of ovl_upper_mnt_userns(), ovl_upper_mnt_idmap() later.
+            Feature::IdmappedLayers => Some(("ovl_upper_mnt_", "fs/overlayfs")),
+            Feature::FsContext => Some(("init_fs_context", "fs/overlayfs")),
+            Feature::Casefold => Some(("->casefold", "fs/overlayfs")),
+            Feature::FsyncOption => Some(("Opt_fsync", "fs/overlayfs")),
+            Feature::BufferErrors => Some(("bd_super", "fs/buffer.c")),
+            Feature::Ext2SyncsDirectories => Some(("ext2_handle_dirsync", "fs/ext2/dir.c")),
+            Feature::ErrorsShutDown => Some(("EXT4_FLAGS_SHUTDOWN", "fs/ext4/super.c")),
+            Feature::QuietReadOnly | Feature::DirectErrors => None,
+        }
+    }
+
     /// What a base without it lacks, in words.
     #[must_use]
     pub fn missing(self) -> &'static str {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::Error;
 use crate::base::{Carries, Level};
-use crate::source::{Tree, git};
+use crate::source::{Tree, git, says};
 use crate::tool;
 
 /// What every tree with a series says in its overlayfs when it refuses, whoever wrote that series.
@@ -69,10 +69,11 @@ impl<'a> Trial<'a> {
     }
 
     /// Whether the tree has a series already, in whatever form.
-    #[must_use]
-    pub fn carries_its_own(&self) -> bool {
-        let mut grep = git(&self.tree.repository, ["grep", "--quiet", "--fixed-strings", CONTRACT]);
-        tool::run("look for a series", grep.args([&self.tree.commit, "--", "fs/overlayfs"])).is_ok()
+    ///
+    /// # Errors
+    /// If git fails.
+    pub fn carries_its_own(&self) -> Result<bool, Error> {
+        Ok(says(self.tree, CONTRACT, "fs/overlayfs")?)
     }
 
     fn first_misfit<'b>(

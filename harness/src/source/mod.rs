@@ -95,6 +95,19 @@ pub fn obtain(project: &Project, source: &Source) -> Result<Tree, Error> {
     }
 }
 
+/// Whether there are such words in a file or folder of a tree.
+///
+/// # Errors
+/// If git fails.
+pub fn says(tree: &Tree, words: &str, path: &str) -> Result<bool, tool::Error> {
+    let mut grep = git(&tree.repository, ["grep", "--quiet", "--fixed-strings", "-e", words]);
+    match tool::run("look for words in a tree", grep.args([&tree.commit, "--", path])) {
+        Ok(_) => Ok(true),
+        Err(tool::Error::Failed { status, .. }) if status.code() == Some(1) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// What stands for the content of a source: the same, the same kernel.
 ///
 /// # Errors
