@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::base::{Base, Carries, Feature, Package, Source, Spec, numbers};
+use crate::base::{Base, Carries, Feature, Package, Source, Spec, Trace, numbers};
 use crate::error::Error;
 use crate::project::Project;
 use crate::series::{self, Trial};
@@ -98,7 +98,10 @@ fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, Error> {
     let mut has = BTreeSet::new();
     for feature in Feature::ALL {
         let there = match feature.trace() {
-            Some((words, path)) => source::says(tree, words, path)?,
+            Some(Trace { path, says, but_not }) => {
+                let other = but_not.map_or(Ok(false), |words| source::says(tree, words, path))?;
+                !other && source::says(tree, says, path)?
+            }
             None => like.has.contains(&feature),
         };
         has.extend(there.then_some(feature));

@@ -32,6 +32,15 @@ pub enum Feature {
     Ext2SyncsDirectories,
 }
 
+/// Words in the source of a kernel.
+pub struct Trace {
+    /// A file or folder of the tree.
+    pub path: &'static str,
+    pub says: &'static str,
+    /// What it says where it is something else after all.
+    pub but_not: Option<&'static str>,
+}
+
 impl Feature {
     pub const ALL: [Feature; 11] = [
         Feature::SyncErrors,
@@ -47,21 +56,28 @@ impl Feature {
         Feature::Ext2SyncsDirectories,
     ];
 
-    /// What a tree that has it says, and where. None if no single word tells.
+    /// How a tree shows that it has it. None if no words tell.
     #[must_use]
-    pub fn trace(self) -> Option<(&'static str, &'static str)> {
+    pub fn trace(self) -> Option<Trace> {
+        let overlayfs = |says| Some(Trace { path: "fs/overlayfs", says, but_not: None });
+        let trace = |path, says| Some(Trace { path, says, but_not: None });
+        let (ext4, shut_down) = ("fs/ext4/super.c", "set_bit(EXT4_FLAGS_SHUTDOWN");
         match self {
-            Feature::SyncErrors => Some(("ovl_sync_status(", "fs/overlayfs")),
-            Feature::Userxattr => Some(("userxattr", "fs/overlayfs")),
+            Feature::SyncErrors => overlayfs("ovl_sync_status("),
+            Feature::Userxattr => overlayfs("userxattr"),
             // Of ovl_upper_mnt_userns(), ovl_upper_mnt_idmap() later.
-            Feature::IdmappedLayers => Some(("ovl_upper_mnt_", "fs/overlayfs")),
-            Feature::FsContext => Some(("init_fs_context", "fs/overlayfs")),
-            Feature::Casefold => Some(("->casefold", "fs/overlayfs")),
-            Feature::FsyncOption => Some(("Opt_fsync", "fs/overlayfs")),
-            Feature::BufferErrors => Some(("bd_super", "fs/buffer.c")),
-            Feature::Ext2SyncsDirectories => Some(("ext2_handle_dirsync", "fs/ext2/dir.c")),
-            Feature::ErrorsShutDown => Some(("EXT4_FLAGS_SHUTDOWN", "fs/ext4/super.c")),
-            Feature::QuietReadOnly | Feature::DirectErrors => None,
+            Feature::IdmappedLayers => overlayfs("ovl_upper_mnt_"),
+            Feature::FsContext => overlayfs("init_fs_context"),
+            Feature::Casefold => overlayfs("->casefold"),
+            Feature::FsyncOption => overlayfs("Opt_fsync"),
+            Feature::BufferErrors => trace("fs/buffer.c", "bd_super"),
+            // It says why it does not become read-only as a mount does.
+            Feature::QuietReadOnly => {
+                Some(Trace { path: ext4, says: "We don't set SB_RDONLY because", but_not: Some(shut_down) })
+            }
+            Feature::ErrorsShutDown => trace(ext4, shut_down),
+            Feature::DirectErrors => None,
+            Feature::Ext2SyncsDirectories => trace("fs/ext2/dir.c", "ext2_handle_dirsync"),
         }
     }
 

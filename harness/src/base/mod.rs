@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use feature::Feature;
+pub use feature::{Feature, Trace};
 pub use level::{Level, NotALevel};
 pub use spec::Spec;
 
