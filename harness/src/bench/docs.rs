@@ -100,8 +100,9 @@ What one stop and start of a container costs, each way. `make bench ARGS=\"--doc
 sample is in `cost.json` beside it, from which `vremount bench --from docs/cost.json --docs docs` makes the page again.
 
 All ways are measured in one guest and one run, in turn, in an order that changes, each after one that is not timed, so that none
-pays for caches of the processor that another left cold. The kernel's own writeback is off: what is dirty stays so until
-somebody syncs it, and no neighbour feels what would be written later. What is timed is the system calls. Times are of that
+pays for caches of the processor that another left cold. The kernel's own writeback is off but where a table says otherwise: what is
+dirty stays so until somebody syncs it, and no neighbour feels what would be written later. The machine has one processor, two
+where there is a neighbour. What is timed is the system calls. Times are of that
 guest; **the ratios are what counts**.
 
 - reuse: unmount, mount volatile. Needs the series.
@@ -294,7 +295,7 @@ pub fn facts(record: &Record) -> [String; 4] {
             kernel.config.as_deref().unwrap_or("as for the claims")
         ),
         format!(
-            "{} ({}): {}; clock {}; {} MiB, one processor, beside the neighbour two",
+            "{} ({}): {}; clock {}; {} MiB",
             executor.name, executor.version, executor.why, executor.clock, executor.memory_mib
         ),
         format!("A disk of {} MB/s, whose flushes cost nothing; in syncfs it did {measured} MB/s", disk.mb_per_s),

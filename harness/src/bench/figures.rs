@@ -263,6 +263,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_neighbour_feels_of_the_kernels_own_writeback_is_told_apart() {
+        let io = vremount_wire::Io { writes: 0, bytes: 0, flushes: 0 };
+        let beside = |way, by_itself, us| {
+            let look = vremount_wire::Neighbour { fsync: vec![us], write: vec![us], turns: Vec::new(), io };
+            Beside { way, by_itself, seconds: 1, looks: vec![look] }
+        };
+        let reuse = Some(Way::Reuse);
+        let neighbour = vec![
+            beside(None, true, 1000),
+            beside(reuse, true, 9000),
+            beside(None, false, 1000),
+            beside(reuse, false, 2000),
+        ];
+        let record = Record { neighbour, ..Record::toy() }.worked_out();
+        assert_eq!(record.ratios["neighbour_p99_over_idle"].value, 2.0);
+        assert_eq!(record.ratios["neighbour_p50_over_idle"].value, 2.0);
+    }
+
+    #[test]
     fn latencies_are_of_all_looks_together() {
         assert_eq!(latency([&vec![3000, 1000], &vec![2000]], 50), Some(2.0));
         assert_eq!(latency([&Vec::new()], 50), None);

@@ -175,11 +175,15 @@ impl Plan {
             let (disk, dirty, files) = (DISK, BESIDE_BYTES, USUAL_FILES);
             Op::Bench(BenchOp::Neighbour { disk, way, seconds, dirty, files })
         };
-        // The first one runs code that nobody has run yet, and is not counted.
-        script.op(look(None, 1)).op(sync());
+        script
+            .op(unmount())
+            .bench(BenchOp::Fill { disk: DISK, files: USUAL_FILES })
+            .op(mount(Mode::Volatile))
+            .op(sync());
         for Looks { ways, times, seconds, by_itself } in self.effort.looks() {
             script.bench(BenchOp::Writeback { by_itself });
-            for time in 0..times {
+            // The first time runs code that nobody has run yet, and is not counted.
+            for time in 0..=times {
                 let mut ways = ways.clone();
                 let places = ways.len();
                 ways.rotate_left(time % places);
@@ -187,7 +191,11 @@ impl Plan {
                     if way == Some(Way::Durable) {
                         script.op(unmount()).op(forget()).op(mount(Mode::Durable));
                     }
-                    script.labelled(look(way, seconds), Label::Neighbour { way, seconds, by_itself }).op(sync());
+                    match time {
+                        0 => script.op(look(way, 1)),
+                        _ => script.labelled(look(way, seconds), Label::Neighbour { way, seconds, by_itself }),
+                    };
+                    script.op(sync());
                     if way == Some(Way::Durable) {
                         script.op(unmount()).op(mount(Mode::Volatile));
                     }

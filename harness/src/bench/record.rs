@@ -293,4 +293,13 @@ mod tests {
         fs::write(file.path(), "{}").unwrap();
         assert!(Record::read(file.path()).is_err());
     }
+
+    /// Records of before have no such field.
+    #[test]
+    fn who_says_nothing_of_writeback_had_none() {
+        let beside = Beside { way: None, by_itself: false, seconds: 1, looks: Vec::new() };
+        let text = serde_json::to_string(&beside).unwrap().replace("\"by_itself\":false,", "");
+        assert!(!text.contains("by_itself"));
+        assert_eq!(serde_json::from_str::<Beside>(&text).unwrap(), beside);
+    }
 }
