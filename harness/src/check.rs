@@ -126,8 +126,10 @@ impl Checker<'_> {
         findings.push(Finding { level: Level::DOCUMENTED, check: Check::AppliesAlone, outcome: alone.into() });
         if findings.iter().all(|finding| finding.outcome == Outcome::Clean) {
             let path = self.project.root.join("patches").join(&self.base.series).join(series::COVER_LETTER);
-            let letter = fs::read_to_string(&path).map_err(build::Error::io("read", &path))?;
-            let wrong = unsaid(&letter, &self.series.stat(self.pristine)?);
+            let wrong = match fs::read_to_string(&path) {
+                Ok(letter) => unsaid(&letter, &self.series.stat(self.pristine)?),
+                Err(error) => vec![format!("{}: {error}", path.display())],
+            };
             findings.push(Finding { level: Level::FULL, check: Check::CoverLetter, outcome: wrong.into() });
         }
         Ok(findings)

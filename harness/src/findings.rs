@@ -27,15 +27,15 @@ pub enum Kind {
     Run,
     Bisection,
     Bench,
-    /// What is beside it, the results of a kernel that counts, is told by it.
+    /// Beside it are the results of a kernel that counts, which are a run if their log is named.
     Coverage,
 }
 
 impl Kind {
-    /// None for a folder that only has others in it, or nothing.
+    /// None for a folder that only has others in it, or nothing. A file that is named is what it is, whatever is beside it.
     #[must_use]
     pub fn of(path: &Path) -> Option<Kind> {
-        let has = |name: &str| path.join(name).is_file();
+        let has = |name: &str| if path.is_file() { path.ends_with(name) } else { path.join(name).is_file() };
         let files = [
             (coverage::FILE, Kind::Coverage),
             (results::FILE, Kind::Run),
@@ -47,11 +47,10 @@ impl Kind {
     }
 }
 
-/// Who names a log means what it is of.
+/// The folder that was named, or that a log is in that was.
 #[must_use]
-pub fn meant(path: &Path) -> &Path {
-    let is_log = path.is_file() && [results::FILE, bisect::FILE].iter().any(|name| path.ends_with(name));
-    path.parent().filter(|_| is_log).unwrap_or(path)
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|_| path.is_file()).unwrap_or(path)
 }
 
 impl Findings {
@@ -62,12 +61,13 @@ impl Findings {
     pub fn read(paths: &[PathBuf]) -> Result<Self, Error> {
         let mut findings = Findings::default();
         let mut runs = Vec::new();
-        for path in paths.iter().map(|path| places(meant(path))).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        for path in paths.iter().map(|path| places(path)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+            let folder = folder(&path);
             match Kind::of(&path) {
                 // Where there is nothing, it is a run that is missed.
-                Some(Kind::Run) | None => runs.push((path.clone(), Outcome::read(&path)?)),
-                Some(Kind::Bisection) => findings.bisections.push(Bisection::read(&path)?),
-                Some(Kind::Coverage) => findings.coverages.push(Coverage::read(&path.join(coverage::FILE))?),
+                Some(Kind::Run) | None => runs.push((folder.to_path_buf(), Outcome::read(folder)?)),
+                Some(Kind::Bisection) => findings.bisections.push(Bisection::read(folder)?),
+                Some(Kind::Coverage) => findings.coverages.push(Coverage::read(&folder.join(coverage::FILE))?),
                 Some(Kind::Bench) if path.is_file() => findings.benches.push(Record::read(&path)?),
                 Some(Kind::Bench) => findings.benches.push(Record::read(&path.join(bench::FILE))?),
             }

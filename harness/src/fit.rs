@@ -79,7 +79,7 @@ fn fitted(project: &Project, source: Source, letter: char) -> Result<(Base, Stri
 pub struct Fit {
     /// What its Makefile says it is.
     pub version: String,
-    /// The base that it is like, but for what it carries, has and need not be fixed.
+    /// The base that it is like; what it carries, what it has and which fixes it takes are its own.
     pub base: Base,
 }
 

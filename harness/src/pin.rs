@@ -6,16 +6,15 @@ use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, Key, TableLike, Value};
 
-use crate::base::{self, Base, Package, Source};
+use crate::base::{self, Base, Package, Source, upstream};
 use crate::error::Error;
 use crate::report::Whole;
 
 /// A base that is named after its version, under the name that a newer one has.
 #[must_use]
 pub fn renamed(base: &Base, newer: &Package) -> String {
-    let upstream = |version: &str| version.rsplit_once('-').map_or(version, |(upstream, _)| upstream).to_string();
     match &base.source {
-        Source::Package(package) if upstream(&package.version) == base.name => upstream(&newer.version),
+        Source::Package(package) if upstream(&package.version) == base.name => upstream(&newer.version).to_string(),
         _ => base.name.clone(),
     }
 }

@@ -74,7 +74,10 @@ fn what_is_counted_is_what_was_mounted() {
     let left = format!("target/runs/coverage/{}-level4-um-coverage", base().name);
     let again = vremount(["report", &left]).output().unwrap();
     assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
-    assert!(reuse.text.starts_with(&stdout(&again).trim_end().to_string()), "{}", stdout(&again));
+    let told = stdout(&again);
+    assert!(told.contains("NOT EXECUTED") && reuse.text.starts_with(told.trim_end()), "{told}");
+    let run = vremount(["report", &format!("{left}/results.jsonl")]).output().unwrap();
+    assert!(run.status.success() && stdout(&run).contains("holds        reuse"), "{}", stdout(&run));
     // Of machines side by side, and of kernels before and after a reload of the module, all counts.
     let both = measured(&["reuse", "overlay-reloaded"]);
     assert!(both.executed(WRITTEN) > first);

@@ -238,8 +238,9 @@ fn a_base_has_any_kind_of_source(#[case] source: &str, #[case] expected: Option<
 #[case::newer("0.1.7-1\n0.2-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin`")]
 #[case::other_series(
     "0.2-1\n6.1.4-1\n",
-    "it has none of that series; pin another in ci/bases.toml, there is 0.2-1, 6.1.4-1"
+    "it has no newer one of that series; pin another in ci/bases.toml, there is 0.2-1, 6.1.4-1"
 )]
+#[case::older("0.0.9-1\n", "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1")]
 #[case::itself("0.1-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin`")]
 #[case::nothing_but_itself("0.1-1\n", "pin another in ci/bases.toml")]
 fn a_version_that_is_gone_names_what_there_is(#[case] versions: &str, #[case] expected: &str) {
@@ -269,7 +270,7 @@ fn what_is_not_proved_is_not_pinned() {
     fs::write(toy.path().join("apt-versions"), "0.1-1\n0.0.9-1\n").unwrap();
     let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
     built(&output);
-    assert!(stdout(&output).contains("there is no newer one"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("no newer one is to be had"), "{}", stdout(&output));
 }
 
 #[test]

@@ -66,7 +66,11 @@ impl Feature {
             Feature::SyncErrors => overlayfs("ovl_sync_status("),
             Feature::Userxattr => overlayfs("userxattr"),
             // Of ovl_upper_mnt_userns(), ovl_upper_mnt_idmap() later.
-            Feature::IdmappedLayers => overlayfs("ovl_upper_mnt_"),
+            Feature::IdmappedLayers => Some(Trace {
+                path: "fs/overlayfs",
+                says: "ovl_upper_mnt_",
+                but_not: Some("idmapped layers are currently not supported"),
+            }),
             Feature::FsContext => overlayfs("init_fs_context"),
             Feature::Casefold => overlayfs("->casefold"),
             Feature::FsyncOption => overlayfs("Opt_fsync"),
@@ -75,7 +79,10 @@ impl Feature {
             Feature::QuietReadOnly => {
                 Some(Trace { path: ext4, says: "We don't set SB_RDONLY because", but_not: Some(shut_down) })
             }
-            Feature::ErrorsShutDown => trace(ext4, shut_down),
+            // For a while it became read-only as well; the comment is of how it did.
+            Feature::ErrorsShutDown => {
+                Some(Trace { path: ext4, says: shut_down, but_not: Some("Make sure updated value of") })
+            }
             Feature::DirectErrors => None,
             Feature::Ext2SyncsDirectories => trace("fs/ext2/dir.c", "ext2_handle_dirsync"),
         }

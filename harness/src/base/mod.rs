@@ -164,6 +164,12 @@ impl Table {
     }
 }
 
+/// Of the version of a Debian package, what upstream calls it.
+#[must_use]
+pub fn upstream(version: &str) -> &str {
+    version.rsplit_once('-').map_or(version, |(upstream, _)| upstream)
+}
+
 /// The numbers of a version, up to the first part that is none: to tell which comes first.
 #[must_use]
 pub fn numbers(version: &str) -> Vec<u64> {
@@ -191,6 +197,8 @@ mod tests {
             files.chain(fixes).for_each(|file| assert!(file.is_file(), "{}", file.display()));
         }
         assert!(all.iter().any(|base| base.name == "5.10.13"));
+        let had: BTreeSet<_> = all.iter().flat_map(|base| base.has.iter().copied()).collect();
+        assert_eq!(had, BTreeSet::from(Feature::ALL), "a feature that no tree is asked about, or that no base has");
     }
 
     fn read(source: &str) -> Result<Base, Error> {

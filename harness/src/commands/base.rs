@@ -21,7 +21,7 @@ pub struct Options {
 enum Command {
     /// List the bases of ci/bases.toml: name, series, source, and whether the source can always be had
     List,
-    /// Pin a base to the newest version of its series, once all that the matrix proves on it holds
+    /// Pin a base to the newest version of its series that is to be had, once all that the matrix proves on it holds
     ///
     /// Of a Debian source package, that is the newest of the same suite with the same first two numbers; a base that is named
     /// after its version is renamed. A git commit is pinned to its tree, so that nothing need be fetched to know it.
@@ -56,7 +56,7 @@ fn pin(project: &Project, name: &str) -> Result<Exit, Error> {
     let _cache = project.use_cache()?;
     let old = Base::find(&project.root, Some(name))?;
     let Some(pinned) = newest(project, &old)? else {
-        println!("{name} is pinned to {}, and there is no newer one", old.source);
+        println!("{name} is pinned to {}, and no newer one is to be had", old.source);
         return Ok(Exit::Holds);
     };
     println!("{name}: {} is proved first\n", pinned.source);

@@ -25,7 +25,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         [] => Base::all(&project.root)?,
         names => names.iter().map(|name| Base::find(&project.root, Some(name))).collect::<Result<_, _>>()?,
     };
-    let (mut checks, mut found, mut undecided) = (0, 0, 0);
+    let (mut checks, mut checked, mut found, mut undecided) = (0, 0, 0, 0);
     for base in &bases {
         println!("Linux {}, series {}", base.name, base.series);
         let findings = match check(&project, base) {
@@ -49,8 +49,10 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
             undecided += usize::from(matches!(outcome, Outcome::CannotTell(_)));
         }
         checks += findings.len();
+        checked += 1;
     }
-    println!("\n{checks} checks of {} bases: {found} found something, {undecided} cannot tell", bases.len());
+    let all = bases.len();
+    println!("\n{checks} checks of {checked} of {all} bases: {found} found something, {undecided} cannot tell");
     Ok(match (found, undecided) {
         (0, 0) => Exit::Holds,
         (0, _) => Exit::CannotTell,

@@ -90,7 +90,7 @@ enum Command {
     /// Exit codes: 0 good, every claim holds; 1 bad, one is broken; 125 skip, it cannot be told, for whatever reason. Never
     /// anything else, bad usage and crashes of vremount included.
     Step(step::Options),
-    /// Report on a run, a bisection or a bench, also on one that was interrupted; `-o` makes a page of it
+    /// Report on a run, a coverage, a bisection or a bench, also on one that was interrupted; `-o` makes a page of it
     Report(report::Options),
     /// Show a transcript to people
     Transcript(transcript::Options),

@@ -12,7 +12,7 @@ use crate::bench;
 use crate::bisect;
 use crate::coverage;
 use crate::error::{Error, Exit};
-use crate::findings::{Findings, Kind, meant};
+use crate::findings::{Findings, Kind, folder};
 use crate::report::{self, Tally, Whole};
 use crate::results::{Expected, Outcome, Results};
 
@@ -31,7 +31,7 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Join the results of many: runs on all bases and executors, shards, benches, bisections
+    /// Join the results of many: runs on all bases and executors, shards, coverages, benches, bisections
     ///
     /// A case that is in two of them is refused. What is missing, and what nobody can tell, is told, and exits with 125.
     Merge {
@@ -103,9 +103,9 @@ impl Files {
     fn of_many(&self) -> Result<&MergedFiles, Error> {
         match (&self.ktap, &self.kcidb) {
             (None, None) => Ok(&self.common),
-            _ => {
-                Err(Error::Usage("failed to report as KTAP or KCIDB: that is of one run; name its folder".to_string()))
-            }
+            _ => Err(Error::Usage(
+                "failed to report as KTAP or KCIDB: that is of one run; name its results.jsonl".to_string(),
+            )),
         }
     }
 }
@@ -146,7 +146,7 @@ impl<R> Open<R> {
 pub fn run(options: &Options) -> Result<Exit, Error> {
     match (&options.command, &options.run) {
         (Some(Command::Merge { runs, expect, files }), _) => merge(runs, expect.as_deref(), files),
-        (None, Some(path)) => report_on(meant(path), &options.files),
+        (None, Some(path)) => report_on(path, &options.files),
         // The command line has one or the other.
         (None, None) => Err(Error::Usage("failed to find a run: name its folder".to_string())),
     }
@@ -189,7 +189,9 @@ fn expected(path: &Path) -> Result<Vec<Expected>, Error> {
 
 fn report_on(path: &Path, files: &Files) -> Result<Exit, Error> {
     match Kind::of(path) {
-        Some(Kind::Run) if matches!(Outcome::read(path)?, Outcome::Ran(_)) => report_on_run(path, files),
+        Some(Kind::Run) if matches!(Outcome::read(folder(path))?, Outcome::Ran(_)) => {
+            report_on_run(folder(path), files)
+        }
         // Where there is nothing, it is a run that is missed.
         None if !path.exists() => report_on_run(path, files),
         _ => merge(&[path.to_path_buf()], None, files.of_many()?),

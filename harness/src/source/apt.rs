@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Error, keep};
-use crate::base::{Package, numbers};
+use crate::base::{Package, numbers, upstream};
 use crate::progress;
 use crate::project::Project;
 use crate::tool;
@@ -64,8 +64,7 @@ pub fn versions(project: &Project, package: &Package) -> Result<Vec<String>, Err
 /// # Errors
 /// If it cannot be had.
 pub fn pin(project: &Project, package: &Package) -> Result<Package, Error> {
-    let upstream = package.version.rsplit_once('-').map_or(package.version.as_str(), |(upstream, _)| upstream);
-    let file = format!("{}_{upstream}.orig.tar.xz", package.package);
+    let file = format!("{}_{}.orig.tar.xz", package.package, upstream(&package.version));
     if let Some(sha256) = keep::kept(project, &file) {
         return Ok(Package { file, sha256, ..package.clone() });
     }
@@ -80,19 +79,19 @@ fn kept(project: &Project, package: &Package, fetched: &Path) -> Result<Package,
     Ok(Package { file, sha256, ..package.clone() })
 }
 
-/// Versions that begin with the same two numbers, upstream's stable series: the newest first.
+/// Versions of a tarball that begin with the same two numbers, upstream's stable series, one of each: the newest first.
 fn of_same_series<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
     let series = |version: &str| numbers(version).into_iter().take(2).collect::<Vec<_>>();
     let mut same: Vec<_> = versions.iter().filter(|other| series(other) == series(version)).collect();
-    same.sort_by_key(|version| std::cmp::Reverse(numbers(version)));
-    same.dedup();
+    same.sort_by_key(|version| std::cmp::Reverse(numbers(upstream(version))));
+    same.dedup_by_key(|version| upstream(version));
     same
 }
 
 /// Those of them that are newer than this one.
 fn newer<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
     let mut newer = of_same_series(versions, version);
-    newer.retain(|other| numbers(other) > numbers(version));
+    newer.retain(|other| numbers(upstream(other)) > numbers(upstream(version)));
     newer
 }
 
@@ -158,8 +157,9 @@ impl<'a> PrivateApt<'a> {
         let _progress = progress::start(format!("fetching {name} {version} from {}", self.mirror));
         self.run(version, "apt-get", &["source", "--download-only", "--tar-only", &format!("{name}={version}")])?;
         let entries = fs::read_dir(self.folder).map_err(Error::io("read", self.folder))?;
+        let tarball = format!("_{}.orig.tar", upstream(version));
         let is_tarball =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".orig.tar"));
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(&tarball));
         let tarball = entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_tarball);
         tarball.ok_or_else(|| self.explained(version, "apt-get downloaded no such file".to_string()))
     }
@@ -207,14 +207,16 @@ impl<'a> PrivateApt<'a> {
         let (version, Package { package, suite, .. }) = (version.to_string(), self.package.clone());
         versions.retain(|other| *other != version);
         versions.sort_by_key(|version| numbers(version));
-        let newest = of_same_series(&versions, &version).first().map(|newest| (*newest).clone());
-        let hint = match newest {
+        let hint = match newer(&versions, &version).first() {
             Some(newest) => {
                 format!("the newest of the same series is {newest}: `vremount base pin` pins and proves that")
             }
             None if versions.is_empty() => "pin another in ci/bases.toml".to_string(),
             None => {
-                format!("it has none of that series; pin another in ci/bases.toml, there is {}", versions.join(", "))
+                format!(
+                    "it has no newer one of that series; pin another in ci/bases.toml, there is {}",
+                    versions.join(", ")
+                )
             }
         };
         Error::Gone { package, version, suite, hint, output }
@@ -238,8 +240,9 @@ mod tests {
 
     #[test]
     fn what_is_older_is_not_newer() {
-        let versions = ["6.12.94-1", "6.12.107-1", "6.12.8-1", "6.12.101-1", "7.0.4-1", "6.12.107-1"].map(String::from);
-        assert_eq!(newer(&versions, "6.12.94-1"), ["6.12.107-1", "6.12.101-1"]);
+        let versions = ["6.12.94-1", "6.12.107-1~bpo12+1", "6.12.8-1", "6.12.101-1", "7.0.4-1", "6.12.107-2+deb13u1"];
+        let versions = versions.map(String::from);
+        assert_eq!(newer(&versions, "6.12.94-2"), ["6.12.107-1~bpo12+1", "6.12.101-1"]);
         assert!(newer(&versions, "6.12.107-1").is_empty() && newer(&versions, "6.12.113-1").is_empty());
     }
 }

@@ -82,16 +82,20 @@ impl Theirs {
             Ok::<_, Error>(PathBuf::from(path))
         };
         let head = ask(&["rev-parse", "--verify", "HEAD^{commit}"])?;
-        Ok(Theirs { head, objects: path("objects")?, index: path("index")?, shallow: path("shallow")?, top })
+        let (objects, index, shallow) = (path("objects")?, path("index")?, path("shallow")?);
+        Ok(Theirs { top, head, objects, index, shallow })
     }
 
-    /// What a split index (git-update-index(1)) keeps the most of, beside itself.
+    /// What a split index (git-update-index(1)) keeps the most of, beside itself; perhaps more of them than it needs: git would
+    /// touch the one that it tells.
     fn shared_indexes(&self) -> Result<Vec<PathBuf>, Error> {
         let Some(folder) = self.index.parent() else { return Ok(Vec::new()) };
         let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let is_shared =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sharedindex."));
+        let is_shared = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with("sharedindex.")
+        };
         Ok(paths.filter(is_shared).collect())
     }
 }
@@ -115,8 +119,8 @@ impl<'a> Beside<'a> {
             }
         }
         for shared in theirs.shared_indexes()? {
-            fs::copy(&shared, repository.join(shared.file_name().unwrap_or_default()))
-                .map_err(Error::io("copy", &shared))?;
+            let to = repository.join(shared.file_name().unwrap_or_default());
+            fs::copy(&shared, to).map_err(Error::io("copy", &shared))?;
         }
         Ok(Beside { theirs, repository })
     }
