@@ -9,6 +9,9 @@ use crate::error::{Failure, context};
 
 const PATH: &str = "/dev/kmsg";
 
+/// In place of messages that came faster than they were read.
+pub const LOST: &str = "vremount-guest: messages were lost";
+
 pub struct KernelLog {
     device: File,
 }
@@ -32,7 +35,7 @@ impl KernelLog {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(messages),
                 // Records were overwritten before they were read; the next one is there.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
-                    messages.push("vremount-guest: messages were lost".to_string());
+                    messages.push(LOST.to_string());
                 }
                 Err(error) => return context("read", PATH, Err(error)),
             }
