@@ -59,30 +59,25 @@ impl Feature {
     /// How a tree shows that it has it. None if no words tell.
     #[must_use]
     pub fn trace(self) -> Option<Trace> {
-        let overlayfs = |says| Some(Trace { path: "fs/overlayfs", says, but_not: None });
         let trace = |path, says| Some(Trace { path, says, but_not: None });
+        let but_not = |trace: Option<Trace>, says| Some(Trace { but_not: Some(says), ..trace? });
+        let overlayfs = |says| trace("fs/overlayfs", says);
         let (ext4, shut_down) = ("fs/ext4/super.c", "set_bit(EXT4_FLAGS_SHUTDOWN");
         match self {
             Feature::SyncErrors => overlayfs("ovl_sync_status("),
             Feature::Userxattr => overlayfs("userxattr"),
             // Of ovl_upper_mnt_userns(), ovl_upper_mnt_idmap() later.
-            Feature::IdmappedLayers => Some(Trace {
-                path: "fs/overlayfs",
-                says: "ovl_upper_mnt_",
-                but_not: Some("idmapped layers are currently not supported"),
-            }),
+            Feature::IdmappedLayers => {
+                but_not(overlayfs("ovl_upper_mnt_"), "idmapped layers are currently not supported")
+            }
             Feature::FsContext => overlayfs("init_fs_context"),
             Feature::Casefold => overlayfs("->casefold"),
             Feature::FsyncOption => overlayfs("Opt_fsync"),
             Feature::BufferErrors => trace("fs/buffer.c", "bd_super"),
             // It says why it does not become read-only as a mount does.
-            Feature::QuietReadOnly => {
-                Some(Trace { path: ext4, says: "We don't set SB_RDONLY because", but_not: Some(shut_down) })
-            }
+            Feature::QuietReadOnly => but_not(trace(ext4, "We don't set SB_RDONLY because"), shut_down),
             // For a while it became read-only as well; the comment is of how it did.
-            Feature::ErrorsShutDown => {
-                Some(Trace { path: ext4, says: shut_down, but_not: Some("Make sure updated value of") })
-            }
+            Feature::ErrorsShutDown => but_not(trace(ext4, shut_down), "Make sure updated value of"),
             Feature::DirectErrors => None,
             Feature::Ext2SyncsDirectories => trace("fs/ext2/dir.c", "ext2_handle_dirsync"),
         }

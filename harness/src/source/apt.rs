@@ -20,7 +20,7 @@ pub fn obtain(project: &Project, package: &Package) -> Result<PathBuf, Error> {
     }
     let aside = keep::aside(project)?;
     let apt = PrivateApt::new(aside.path(), package)?;
-    let fetched = apt.fetch(&package.version)?;
+    let fetched = apt.fetch()?;
     keep::verify(&fetched, &package.sha256)?;
     keep::keep(project, &fetched, &package.file)?;
     Ok(place)
@@ -34,7 +34,7 @@ pub fn newest(project: &Project, package: &Package) -> Result<Option<Package>, E
     apt.update()?;
     let versions = apt.versions()?;
     if of_same_series(&versions, &package.version).is_empty() {
-        return Err(apt.gone(&package.version, versions, String::new()));
+        return Err(apt.gone(versions, String::new()));
     }
     for version in newer(&versions, &package.version) {
         match apt.download(version) {
@@ -69,7 +69,7 @@ pub fn pin(project: &Project, package: &Package) -> Result<Package, Error> {
         return Ok(Package { file, sha256, ..package.clone() });
     }
     let aside = keep::aside(project)?;
-    let fetched = PrivateApt::new(aside.path(), package)?.fetch(&package.version)?;
+    let fetched = PrivateApt::new(aside.path(), package)?.fetch()?;
     kept(project, package, &fetched)
 }
 
@@ -137,54 +137,54 @@ impl<'a> PrivateApt<'a> {
         Ok(PrivateApt { folder, package, mirror, config })
     }
 
-    /// The tarball of a version, in the folder.
-    fn fetch(&self, version: &str) -> Result<PathBuf, Error> {
+    /// The tarball, in the folder.
+    fn fetch(&self) -> Result<PathBuf, Error> {
         self.update()?;
-        match self.download(version) {
+        match self.download(&self.package.version) {
             // What there is instead is more help than that it is gone.
-            Err(Error::Gone { output, .. }) => Err(self.gone(version, self.versions().unwrap_or_default(), output)),
+            Err(Error::Gone { output, .. }) => Err(self.gone(self.versions().unwrap_or_default(), output)),
             fetched => fetched,
         }
     }
 
     fn update(&self) -> Result<(), Error> {
         let _progress = progress::start(format!("asking {} for what {} has", self.mirror, self.package.suite));
-        self.run(&self.package.version, "apt-get", &["update", "--error-on=any"]).map(drop)
+        self.run("apt-get", &["update", "--error-on=any"]).map(drop)
     }
 
+    /// The tarball of this version, or of another of the same package, in the folder.
     fn download(&self, version: &str) -> Result<PathBuf, Error> {
         let name = &self.package.package;
         let _progress = progress::start(format!("fetching {name} {version} from {}", self.mirror));
-        self.run(version, "apt-get", &["source", "--download-only", "--tar-only", &format!("{name}={version}")])?;
+        self.run("apt-get", &["source", "--download-only", "--tar-only", &format!("{name}={version}")])?;
         let entries = fs::read_dir(self.folder).map_err(Error::io("read", self.folder))?;
         let tarball = format!("_{}.orig.tar", upstream(version));
         let is_tarball =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(&tarball));
         let tarball = entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_tarball);
-        tarball.ok_or_else(|| self.explained(version, "apt-get downloaded no such file".to_string()))
+        tarball.ok_or_else(|| self.explained("apt-get downloaded no such file".to_string()))
     }
 
     /// All versions that the suite has.
     fn versions(&self) -> Result<Vec<String>, Error> {
-        let lines = self.run(&self.package.version, "apt-cache", &["madison", &self.package.package])?;
+        let lines = self.run("apt-cache", &["madison", &self.package.package])?;
         let version = |line: &str| Some(line.split('|').nth(1)?.trim().to_string());
         Ok(lines.lines().filter_map(version).collect())
     }
 
-    /// What is done for the sake of a version.
-    fn run(&self, version: &str, program: &str, args: &[&str]) -> Result<String, Error> {
+    fn run(&self, program: &str, args: &[&str]) -> Result<String, Error> {
         let mut command = Command::new(program);
         command.args(args).env("APT_CONFIG", &self.config).env("LC_ALL", "C").current_dir(self.folder);
         match tool::run("fetch a kernel source", &mut command) {
             Err(tool::Error::Failed { output, status, .. }) => {
-                Err(self.explained(version, format!("{}{program}: {status}", output.trim_start())))
+                Err(self.explained(format!("{}{program}: {status}", output.trim_start())))
             }
             ran => Ok(ran?),
         }
     }
 
     /// apt has one exit code for all that goes wrong; what it says tells them apart.
-    fn explained(&self, version: &str, output: String) -> Error {
+    fn explained(&self, output: String) -> Error {
         let says = |words: &[&str]| words.iter().any(|word| output.contains(word));
         if says(&["No space left on device", "Write error - write (28"]) {
             Error::DiskFull(self.folder.to_path_buf())
@@ -196,15 +196,15 @@ impl<'a> PrivateApt<'a> {
             "404 ",
             "no longer has a Release file",
         ]) {
-            self.gone(version, Vec::new(), output)
+            self.gone(Vec::new(), output)
         } else {
             Error::Apt { package: self.package.package.clone(), output }
         }
     }
 
     /// The version cannot be had; these are listed, itself perhaps among them.
-    fn gone(&self, version: &str, mut versions: Vec<String>, output: String) -> Error {
-        let (version, Package { package, suite, .. }) = (version.to_string(), self.package.clone());
+    fn gone(&self, mut versions: Vec<String>, output: String) -> Error {
+        let Package { package, version, suite, .. } = self.package.clone();
         versions.retain(|other| *other != version);
         versions.sort_by_key(|version| numbers(version));
         let hint = match newer(&versions, &version).first() {

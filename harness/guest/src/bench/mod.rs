@@ -27,8 +27,9 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
             return turn::turn(*disk, find(disk)?, *way, *files).map(Measured::Turn).map(Outcome::Measured);
         }
         BenchOp::Neighbour { disk, way, seconds, dirty, files } => {
-            let turns = neighbour::Turns { id: *disk, disk: find(disk)?, way: *way, seconds: *seconds, files: *files };
-            let seen = neighbour::beside(&turns, *dirty)?;
+            let (way, seconds, dirty, files) = (*way, *seconds, *dirty, *files);
+            let seen =
+                neighbour::beside(&neighbour::Turns { id: *disk, disk: find(disk)?, way, seconds, dirty, files })?;
             return Ok(Outcome::Measured(Measured::Neighbour(seen)));
         }
         BenchOp::Traced => return trace::take().map(Measured::Calls).map(Outcome::Measured),

@@ -30,18 +30,20 @@ pub struct Turns<'a> {
     pub disk: &'a Disk,
     pub way: Option<Way>,
     pub seconds: u32,
+    /// Bytes that it writes and does not sync, each time.
+    pub dirty: u64,
     /// Of an upper that is rebuilt.
     pub files: u32,
 }
 
-pub fn beside(first: &Turns<'_>, dirty: u64) -> Result<Neighbour, Failure> {
+pub fn beside(first: &Turns<'_>) -> Result<Neighbour, Failure> {
     let spot = Spot::neighbour(first.id).anew()?;
     spot.mount(Mode::Durable)?;
     let before = first.disk.asked()?;
     let stop = AtomicBool::new(false);
     let (turns, latencies) = thread::scope(|scope| {
         let neighbour = scope.spawn(|| work(&spot.at, &stop));
-        let turns = once_a_second(first, dirty);
+        let turns = once_a_second(first);
         stop.store(true, Ordering::Relaxed);
         (turns, neighbour.join().unwrap_or_else(|_| Err(Failure::new("the neighbour panicked"))))
     });
@@ -52,12 +54,12 @@ pub fn beside(first: &Turns<'_>, dirty: u64) -> Result<Neighbour, Failure> {
 }
 
 /// The first container dirties its pages and is stopped and started.
-fn once_a_second(first: &Turns<'_>, dirty: u64) -> Result<Vec<u64>, Failure> {
+fn once_a_second(first: &Turns<'_>) -> Result<Vec<u64>, Failure> {
     let file = Spot::container(first.id).at.join("dirty");
     let mut turns = Vec::new();
     for _ in 0..first.seconds {
         let started = Instant::now();
-        content::dirty(&file, dirty)?;
+        content::dirty(&file, first.dirty)?;
         if let Some(way) = first.way {
             turns.push(turn(first.id, first.disk, way, first.files)?.nanoseconds());
         }
