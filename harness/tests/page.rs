@@ -203,13 +203,20 @@ fn a_folder_of_folders_is_joined(#[case] more: &[&str], #[case] expected: &str) 
 
 /// The page as a browser has it after its scripts, and after what a script of ours did to it.
 fn browsed(reported: &Reported, fragment: &str, size: &str, probe: &str) -> String {
+    browsed_with(&[], reported, fragment, size, probe)
+}
+
+fn browsed_with(more: &[&str], reported: &Reported, fragment: &str, size: &str, probe: &str) -> String {
     let folder = reported.folder.path();
     let page = folder.join("probed.html");
     let script = format!("<script nonce=\"page\">\n{probe}\n</script>\n</body>");
     fs::write(&page, reported.html.replace("</body>", &script)).unwrap();
     let mut browser = Command::new("timeout");
     browser.args(["120", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]);
-    browser.arg(format!("--user-data-dir={}", folder.join("profile").display())).arg(format!("--window-size={size}"));
+    browser
+        .arg(format!("--user-data-dir={}", folder.join("profile").display()))
+        .arg(format!("--window-size={size}"))
+        .args(more);
     let output = browser.arg("--dump-dom").arg(format!("file://{}#{fragment}", page.display())).output().unwrap();
     assert!(output.status.success(), "chromium, a Debian package: {}", stderr(&output));
     stdout(&output)
@@ -268,6 +275,38 @@ fn a_click_shows_the_transcript(#[values("1200,900", "390,844")] size: &str) {
         })();";
     let dom = browsed(&reported, "", size, probe);
     assert_eq!(seen(&dom), "false,true,true,true,false,#5.10.13-uml-level4:reuse,true");
+}
+
+/// Runs, a bisection and a bench with its curves, on a telephone.
+#[rstest]
+#[case::light("1", false)]
+#[case::dark("0", true)]
+fn everything_fits_a_telephone_by_day_and_by_night(#[case] scheme: &str, #[case] dark: bool) {
+    let probe = "const luminance = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).map(Number)
+            .map((part) => part / 255).map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+            .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+        const solid = (colour) => colour !== 'transparent' && !/, 0\\)$/.test(colour);
+        const ground = (one) => {
+            for (; one; one = one.parentElement) {
+                const colour = getComputedStyle(one).backgroundColor;
+                if (solid(colour)) return colour;
+            }
+            return matchMedia('(prefers-color-scheme: dark)').matches ? 'rgb(18, 18, 18)' : 'rgb(255, 255, 255)';
+        };
+        const told = [...document.querySelectorAll('body *')].filter((one) => one.offsetWidth
+            && [...one.childNodes].some((node) => node.nodeType === 3 && /[^\\s■]/.test(node.textContent)));
+        const contrast = told.map((one) => {
+            const [low, high] = [getComputedStyle(one).color, ground(one)].map(luminance).sort((a, b) => a - b);
+            return [(high + 0.05) / (low + 0.05), one.outerHTML.slice(0, 120)];
+        }).sort((a, b) => a[0] - b[0]);
+        const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+        const bad = contrast.filter(([ratio]) => ratio < 4.5).map(([, html]) => html);
+        document.body.dataset.seen = [dark, told.length > 100, document.querySelectorAll('svg').length,
+            document.documentElement.scrollWidth <= innerWidth, ...bad];";
+    let reported = all();
+    let scheme = format!("--blink-settings=preferredColorScheme={scheme}");
+    let dom = browsed_with(&[&scheme], &reported, "", "390,844", probe);
+    assert_eq!(seen(&dom), format!("{dark},true,4,true"));
 }
 
 #[test]
