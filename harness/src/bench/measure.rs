@@ -9,7 +9,7 @@ use std::time::Duration;
 use vremount_wire::{Disk as Id, Event, Measured, Op, Outcome, Program, StepReport, Turn, Way, Work};
 
 use super::plan::{Effort, Label, Plan, Script, TRACED_TURNS};
-use super::record::{self, Beside, Busy, Check, Comparison, Disk, Executor, Record, Samples};
+use super::record::{self, Beside, Busy, Check, Comparison, Disk, Executor, Left, Record, Samples};
 use crate::build::{self, Wish};
 use crate::claims::{describe, describe_outcome};
 use crate::error::Error;
@@ -184,6 +184,8 @@ impl Machines<'_> {
 struct Answers {
     turns: BTreeMap<(usize, Way), Vec<Turn>>,
     quiet: Option<vremount_wire::Io>,
+    /// By whether markers were removed blindly.
+    left: BTreeMap<bool, vremount_wire::Io>,
     neighbours: Vec<Beside>,
     check: Check,
     clock: String,
@@ -218,6 +220,7 @@ impl Answers {
             // The one makes a call happen that is traced, the other warms the machine.
             (None, Outcome::Measured(Measured::Turn(_) | Measured::Neighbour(_))) => {}
             (Some(Label::Quiet), Outcome::Counted(io)) => self.quiet = Some(*io),
+            (Some(Label::Left { blind }), Outcome::Counted(io)) => drop(self.left.insert(blind, *io)),
             (Some(Label::Neighbour { way, seconds, by_itself }), Outcome::Measured(Measured::Neighbour(seen))) => {
                 match self.neighbours.iter_mut().find(|beside| beside.way == way && beside.by_itself == by_itself) {
                     Some(beside) => beside.looks.push(seen.clone()),
@@ -250,7 +253,8 @@ impl Answers {
     }
 
     fn into_record(self, plan: &Plan, record: &mut Record) {
-        let Answers { mut turns, quiet, neighbours, check, clock } = self;
+        let Answers { mut turns, quiet, left, neighbours, check, clock } = self;
+        let left = left.get(&false).zip(left.get(&true)).map(|(reuse, blind)| Left { reuse: *reuse, blind: *blind });
         record.executor.clock = clock;
         for (number, scene) in plan.scenes.iter().enumerate() {
             let ways = scene.ways.iter();
@@ -265,6 +269,7 @@ impl Answers {
                 overlays: scene.overlays,
                 ways: samples.collect(),
                 io: quiet.filter(|_| scene.axis == super::Axis::Quiet),
+                left: left.filter(|_| scene.axis == super::Axis::Quiet),
             });
         }
         record.neighbour.extend(neighbours);
@@ -316,7 +321,7 @@ mod tests {
         let nothing = Io { writes: 0, bytes: 0, flushes: 0 };
         match (label, op) {
             (Some(Label::Turn { .. }), _) => Outcome::Measured(Measured::Turn(TURN)),
-            (Some(Label::Quiet), _) => Outcome::Counted(nothing),
+            (Some(Label::Quiet | Label::Left { .. }), _) => Outcome::Counted(nothing),
             (_, Op::Bench(BenchOp::Neighbour { .. })) => {
                 Outcome::Measured(Measured::Neighbour(vremount_wire::Neighbour {
                     fsync: vec![1],

@@ -4,6 +4,7 @@
 
 mod docs;
 mod figures;
+mod goals;
 mod measure;
 mod plan;
 mod plot;
@@ -13,12 +14,13 @@ mod table;
 
 pub use docs::{facts, write as write_docs};
 pub use figures::axis_in_words;
+pub use goals::in_words as goal_in_words;
 pub use measure::{Bench, measure};
 pub use plan::Effort;
 pub use plot::{Line, lines, svg};
 pub use record::{FILE, Record};
 pub use scene::Axis;
-pub use table::{goal_in_words, table};
+pub use table::table;
 
 /// The configuration fragment: it has the tracer of the kernel.
 pub const FRAGMENT: &str = "bench";

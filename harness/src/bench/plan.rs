@@ -4,7 +4,7 @@
 
 use vremount_wire::{BenchOp, Disk, Mode, Op, Stack, Way};
 
-use super::scene::{Axis, Scene, USUAL_FILES, forget, mount, sync, unmount};
+use super::scene::{Axis, Scene, USUAL_FILES, forget, mount, shuffled, sync, unmount};
 use crate::image::Fs;
 
 const MIB: u64 = 1 << 20;
@@ -82,6 +82,10 @@ pub enum Label {
     },
     /// Reuse and what came of it long after.
     Quiet,
+    /// What was left to the next sync: by reuse, or by who removes markers blindly.
+    Left {
+        blind: bool,
+    },
     Neighbour {
         way: Option<Way>,
         seconds: u32,
@@ -150,7 +154,12 @@ impl Plan {
         let numbered: Vec<_> = self.scenes.iter().enumerate().collect();
         for along in numbered.chunk_by(|(_, one), (_, next)| one.axis == next.axis) {
             for visit in 0..along.iter().map(|(_, scene)| scene.visits).max().unwrap_or_default() {
-                for (number, scene) in along {
+                // There and back: who comes last does not always.
+                let mut along = along.to_vec();
+                if visit % 2 == 1 {
+                    along.reverse();
+                }
+                for (number, scene) in &along {
                     script.0.append(&mut scene.visit(*number, visit, modules).0);
                 }
             }
@@ -184,10 +193,7 @@ impl Plan {
             script.bench(BenchOp::Writeback { by_itself });
             // The first time runs code that nobody has run yet, and is not counted.
             for time in 0..=times {
-                let mut ways = ways.clone();
-                let places = ways.len();
-                ways.rotate_left(time % places);
-                for way in ways {
+                for way in shuffled(ways.clone(), &[time]) {
                     if way == Some(Way::Durable) {
                         script.op(unmount()).op(forget()).op(mount(Mode::Durable));
                     }
@@ -289,6 +295,14 @@ mod tests {
         (0..scene.visits).flat_map(|visit| scene.visit(0, visit, MODULES).0).collect()
     }
 
+    fn turns_of(scene: &Scene) -> Vec<Way> {
+        let way = |label| match label {
+            Some(Label::Turn { way, .. }) => Some(way),
+            _ => None,
+        };
+        visits(scene).into_iter().filter_map(|(_, label)| way(label)).collect()
+    }
+
     fn turns(script: &Script, number: usize, of: Way) -> usize {
         let is =
             |label: &Option<Label>| matches!(label, Some(Label::Turn { scene, way }) if *scene == number && *way == of);
@@ -341,10 +355,37 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_ways_changes() {
-        let scene = Scene::at(Axis::Idle, 0, &[(Way::Reuse, 2), (Way::First, 2)]);
-        let order: Vec<_> = visits(&scene).into_iter().filter_map(|(_, label)| label).collect();
-        let turn = |way| Label::Turn { scene: 0, way };
-        assert_eq!(order, [Way::Reuse, Way::First, Way::First, Way::Reuse].map(turn));
+    fn everybody_comes_after_everybody_else() {
+        let ways = [Way::Reuse, Way::First, Way::Plain, Way::Rebuild, Way::Sync, Way::Durable];
+        let order: Vec<_> = turns_of(&Scene::at(Axis::Idle, 0, &ways.map(|way| (way, 30))));
+        for (one, other) in
+            ways.iter().flat_map(|one| ways.map(|other| (*one, other))).filter(|(one, other)| one != other)
+        {
+            let times = order.windows(2).filter(|pair| **pair == [one, other]).count();
+            assert!((1..15).contains(&times), "{other:?} came {times} times after {one:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_measured_less_often_comes_far_apart() {
+        let order = turns_of(&Scene::at(Axis::Idle, 0, &[(Way::Reuse, 12), (Way::Sync, 3)]));
+        let places: Vec<_> = (0..).zip(&order).filter(|(_, way)| **way == Way::Sync).map(|(place, _)| place).collect();
+        assert!(places.windows(2).all(|pair| (4..=6).contains(&(pair[1] - pair[0]))), "{order:?}");
+    }
+
+    /// What others left is not for those to write who write what is dirty.
+    #[test]
+    fn where_nothing_is_dirty_nothing_is() {
+        let scene =
+            Scene::at(Axis::Overlays, 1, &[(Way::Reuse, 30), (Way::First, 30), (Way::Sync, 5), (Way::Durable, 5)]);
+        let mut clean = false;
+        for (op, label) in visits(&scene) {
+            match (&op, label) {
+                (Op::SyncUpperAfresh { .. }, _) => clean = true,
+                (_, Some(Label::Turn { way: Way::Sync | Way::Durable, .. })) => assert!(clean),
+                (_, Some(Label::Turn { .. })) => clean = false,
+                _ => {}
+            }
+        }
     }
 }

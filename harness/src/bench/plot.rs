@@ -19,10 +19,11 @@ const SIZE: (u32, u32) = (760, 400);
 /// With what keeps it apart from the next.
 const NAME_HEIGHT: i32 = 16;
 /// Those that show how they grow, with a colour that also those see apart who see few.
-const LINES: [(Way, RGBColor); 4] = [
+const LINES: [(Way, RGBColor); 5] = [
     (Way::Reuse, RGBColor(0, 114, 178)),
     (Way::Sync, RGBColor(213, 94, 0)),
     (Way::Durable, RGBColor(0, 158, 115)),
+    (Way::Rebuild, RGBColor(204, 121, 167)),
     (Way::First, RGBColor(110, 110, 110)),
 ];
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use vremount_wire::{Io, Neighbour, Turn, Way};
 
-use super::figures::{self, Goal, Ratio};
+use super::figures::{self, Ratio};
+use super::goals::{self, Goal};
 use super::scene::Axis;
 use crate::error::{Error, Exit};
 use crate::host::Host;
@@ -101,6 +102,17 @@ pub struct Comparison {
     pub ways: Vec<Samples>,
     /// What the disk was asked to do from the first turn until long after the last; where it is only about reuse.
     pub io: Option<Io>,
+    /// What as many turns left to whoever syncs next; in the same place.
+    #[serde(default)]
+    pub left: Option<Left>,
+}
+
+/// What the next sync wrote after turns with nothing dirty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    pub reuse: Io,
+    /// Of who removes the marker, whatever it says, without the series.
+    pub blind: Io,
 }
 
 impl Comparison {
@@ -146,6 +158,15 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// What a round of it cost the disk, bytes and flushes.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn of_a_round(&self) -> [f64; 2] {
+        let rounds: usize = self.looks.iter().map(|look| look.fsync.len()).sum();
+        let sum = |of: fn(&Io) -> u64| self.looks.iter().map(|look| of(&look.io)).sum::<u64>() as f64 / rounds as f64;
+        [sum(|io| io.bytes), sum(|io| io.flushes)]
+    }
+
     /// What it got done.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
@@ -163,13 +184,31 @@ pub struct Check {
     pub patched_reuse: Vec<u64>,
 }
 
+impl Check {
+    /// Each mount and what it took, if it was measured.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn microseconds(&self) -> impl Iterator<Item = (&'static str, Spread)> {
+        let mounts = [
+            ("first volatile, unpatched module", &self.unpatched_first),
+            ("first volatile, with the series", &self.patched_first),
+            ("reuse, with the series", &self.patched_reuse),
+        ];
+        let us = |calls: &Vec<u64>| Spread::of(calls.iter().map(|ns| *ns as f64 / 1000.0));
+        mounts.into_iter().filter_map(move |(name, calls)| Some((name, us(calls)?)))
+    }
+}
+
 impl Record {
     /// # Errors
     /// If it cannot be read or is none.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-        let record: Record = serde_json::from_str(&text)
-            .map_err(|cause| Error::Usage(format!("failed to understand {} as a bench: {cause}", path.display())))?;
+        let record: Record = serde_json::from_str(&text).map_err(|cause| {
+            let path = path.display();
+            Error::Usage(format!(
+                "failed to understand {path} as a bench: {cause}; of a run, name its folder in target/runs"
+            ))
+        })?;
         Ok(record.worked_out())
     }
 
@@ -178,7 +217,7 @@ impl Record {
     pub fn worked_out(mut self) -> Self {
         self.disk.measured_mb_per_s = figures::disk_speed(&self);
         self.ratios = figures::ratios(&self);
-        self.goals = figures::goals(&self);
+        self.goals = goals::of(&self);
         self
     }
 
@@ -192,7 +231,8 @@ impl Record {
     /// What it means for the command as a whole.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if self.goals.iter().all(|goal| goal.met) { Exit::Holds } else { Exit::Broken }
+        let met = self.goals.iter().all(|goal| goal.met) && self.warnings.is_empty();
+        if met { Exit::Holds } else { Exit::Broken }
     }
 
     /// A scene of the filesystem that all was measured on.
@@ -247,6 +287,7 @@ impl Record {
                 .filter_map(|(way, ms)| samples(way, ms))
                 .collect(),
             io: None,
+            left: None,
         };
         let swept = Axis::SWEPT.into_iter().flat_map(|axis| (0..3).map(move |step| (axis, step << 20, step)));
         let compared = [(Axis::Idle, 0, 0), (Axis::Busy, 512 << 20, 199)].into_iter();
@@ -292,6 +333,15 @@ mod tests {
         assert_eq!(Record::read(file.path()).unwrap(), Record::toy());
         fs::write(file.path(), "{}").unwrap();
         assert!(Record::read(file.path()).is_err());
+    }
+
+    #[test]
+    fn what_the_kernel_complains_of_is_no_success() {
+        let mut record = Record::toy();
+        record.goals.retain(|goal| goal.met);
+        assert_eq!(record.exit(), Exit::Holds);
+        record.warnings.push("WARNING: CPU: 0".to_string());
+        assert_eq!(record.exit(), Exit::Broken);
     }
 
     /// Records of before have no such field.

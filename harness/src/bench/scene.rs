@@ -2,7 +2,7 @@
 //! One comparison: a world that stays the same, the ways that are compared in it, and the operations that do so.
 
 use serde::{Deserialize, Serialize};
-use vremount_wire::{BenchOp, Disk, Layers, Mode, Op, Via, Way, Whose};
+use vremount_wire::{BenchOp, Bytes, Disk, Layers, Mode, Op, Via, Way, Whose};
 
 use super::plan::{Label, Script};
 
@@ -95,12 +95,11 @@ impl Scene {
         let part = |rounds: usize| rounds * (visit + 1) / self.visits - rounds * visit / self.visits;
         let rounds = self.ways.iter().map(|(_, rounds)| part(*rounds)).max().unwrap_or_default();
         for round in 0..rounds {
-            // The few that leave nothing dirty come last, and nobody is always first.
-            let is_due = |(_, times): &&(Way, usize)| round + part(*times) >= rounds;
-            let mut ways: Vec<_> = self.ways.iter().filter(is_due).map(|(way, _)| *way).collect();
-            let places = ways.len().max(1);
-            ways.rotate_left((visit + round) % places);
-            for way in ways {
+            // What is measured less often comes as far apart as it can.
+            let until = |round: usize, times: usize| round * part(times) / rounds;
+            let is_due = |(_, times): &&(Way, usize)| until(round + 1, *times) > until(round, *times);
+            let ways = self.ways.iter().filter(is_due).map(|(way, _)| *way).collect();
+            for way in shuffled(ways, &[number, visit, round]) {
                 if way != Way::Plain {
                     self.make_dirty(&mut script, &mut dirty);
                 }
@@ -110,12 +109,20 @@ impl Scene {
         }
         if self.axis == Axis::Quiet {
             script.op(Op::Sleep { ms: SETTLES_MS }).labelled(Op::CountedIo { disk: DISK }, Label::Quiet);
+            self.leave(&mut script, modules);
         }
         if self.overlays > 1 {
             script.bench(BenchOp::UnmountOthers { disk: DISK });
         }
         script.op(sync());
         script
+    }
+
+    /// Where nothing is to be dirty, directories of others are neither.
+    fn settle(&self, script: &mut Script) {
+        if self.own_dirty + self.neighbour_dirty == 0 {
+            script.op(sync());
+        }
     }
 
     fn make_dirty(&self, script: &mut Script, dirty: &mut bool) {
@@ -130,6 +137,28 @@ impl Scene {
         *dirty = true;
     }
 
+    /// As many turns of reuse with nothing dirty, and then as many of who removes the marker, whatever it says, on the module as it
+    /// is without the series: what each leaves to whoever syncs next.
+    fn leave(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
+        let swap = |module: &str| BenchOp::SwapOverlay { module: module.to_string() };
+        let rounds = self.ways.iter().map(|(_, rounds)| *rounds).max().unwrap_or_default();
+        for blind in [false, true] {
+            if blind {
+                script.op(unmount()).bench(swap(unpatched)).op(forget()).op(mount(Mode::Volatile));
+            }
+            script.op(sync()).op(Op::CountIo { disk: DISK });
+            for _ in 0..rounds {
+                script.op(unmount());
+                if blind {
+                    script.op(forget());
+                }
+                script.op(mount(Mode::Volatile));
+            }
+            script.op(sync()).labelled(Op::CountedIo { disk: DISK }, Label::Left { blind });
+        }
+        script.op(unmount()).bench(swap(patched)).op(forget()).op(mount(Mode::Volatile));
+    }
+
     /// One turn, and around it what makes the way possible and takes it back.
     fn turn(&self, script: &mut Script, way: Way, label: Label, [patched, unpatched]: [&str; 2]) {
         let turn = Op::Bench(BenchOp::Turn { disk: DISK, way, files: self.files });
@@ -141,10 +170,14 @@ impl Scene {
                 script.bench(swap(patched)).op(forget()).op(mount(Mode::Volatile));
             }
             Way::Durable => {
+                self.settle(script);
                 script.op(unmount()).op(forget()).op(mount(Mode::Durable)).labelled(turn, label);
                 script.op(unmount()).op(mount(Mode::Volatile));
             }
             Way::Reuse | Way::Sync | Way::Rebuild | Way::First => {
+                if way == Way::Sync {
+                    self.settle(script);
+                }
                 // One that is not timed: a gigabyte that was written leaves the caches of a processor cold, for whoever comes next.
                 script.op(unmount()).op(mount(Mode::Volatile)).labelled(turn, label);
                 if way == Way::Rebuild {
@@ -154,6 +187,15 @@ impl Scene {
             }
         }
     }
+}
+
+/// In an order of its own, the same in every bench, after which nobody always comes first or after the same other.
+pub(super) fn shuffled<T>(ways: Vec<T>, round: &[usize]) -> Vec<T> {
+    let seed = round.iter().fold(0, |seed: u64, part| seed.wrapping_mul(1009).wrapping_add(*part as u64));
+    let mut drawn = Bytes::of(seed);
+    let mut keyed: Vec<_> = ways.into_iter().map(|way| (drawn.word(), way)).collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, way)| way).collect()
 }
 
 pub(super) fn mount(mode: Mode) -> Op {

@@ -3,9 +3,10 @@
 
 use std::fmt::Write;
 
-use vremount_wire::Way;
+use vremount_wire::{Turn, Way};
 
-use super::figures::{Goal, Limit, axis_in_words, latency};
+use super::figures::{axis_in_words, latency};
+use super::goals;
 use super::record::{Comparison, Record};
 use super::scene::Axis;
 
@@ -47,19 +48,38 @@ fn write_table(text: &mut String, record: &Record) -> std::fmt::Result {
         for samples in WAYS.iter().filter_map(|way| scene.of(*way)) {
             let ms = samples.ms;
             let name = way_in_words(samples.way);
-            writeln!(text, "  {name:32} {:9.2} ({:.2} to {:.2}) of {}", ms.median, ms.q1, ms.q3, ms.n)?;
+            let sum = |of: fn(&Turn) -> u64| samples.turns.iter().map(of).sum::<u64>();
+            let (kib, flushes) = (sum(|turn| turn.io.bytes).div_ceil(1024), sum(|turn| turn.io.flushes));
+            write!(text, "  {name:32} {:9.2} ({:.2} to {:.2}) of {}", ms.median, ms.q1, ms.q3, ms.n)?;
+            writeln!(text, "; {kib} KiB, {flushes} flushes")?;
         }
     }
     if !record.neighbour.is_empty() {
-        writeln!(text, "\na neighbour's write and fsync beside it, milliseconds")?;
-        writeln!(text, "  {:32} {:>8} {:>8} {:>8} {:>8}", "", "p50", "p99", "max", "a second")?;
+        writeln!(
+            text,
+            "\na neighbour's write and fsync beside it, milliseconds; its buffered write; what the disk did for a round"
+        )?;
+        writeln!(
+            text,
+            "  {:32} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "", "p50", "p99", "max", "a second", "buffered", "bytes", "flushes"
+        )?;
     }
     for beside in &record.neighbour {
         let name = beside.way.map_or("nobody is stopped", way_in_words);
         let name = if beside.by_itself { format!("{name}, writeback") } else { name.to_string() };
         let at = |percent| latency(beside.looks.iter().map(|look| &look.fsync), percent).unwrap_or(f64::NAN);
         let [p50, p99, max] = [50, 99, 100].map(at);
-        writeln!(text, "  {name:32} {p50:8.2} {p99:8.2} {max:8.2} {:8.0}", beside.fsyncs_per_second())?;
+        let buffered = latency(beside.looks.iter().map(|look| &look.write), 99).unwrap_or(f64::NAN);
+        let ([bytes, flushes], rate) = (beside.of_a_round(), beside.fsyncs_per_second());
+        write!(text, "  {name:32} {p50:8.2} {p99:8.2} {max:8.2} {rate:8.0} ")?;
+        writeln!(text, "{buffered:8.2} {bytes:8.0} {flushes:8.2}")?;
+    }
+    if let Some(check) = &record.check {
+        writeln!(text, "\nthe mount itself, by the kernel's tracer, microseconds")?;
+        for (name, us) in check.microseconds() {
+            writeln!(text, "  {name:32} {:8.1} ({:.1} to {:.1})", us.median, us.q1, us.q3)?;
+        }
     }
     writeln!(text, "\nratios (quartiles)")?;
     for (name, ratio) in &record.ratios {
@@ -67,23 +87,12 @@ fn write_table(text: &mut String, record: &Record) -> std::fmt::Result {
     }
     writeln!(text, "\ngoals")?;
     for goal in &record.goals {
-        writeln!(text, "  {}", goal_in_words(goal))?;
+        writeln!(text, "  {}", goals::in_words(goal, record))?;
     }
     for warning in &record.warnings {
         writeln!(text, "\nthe kernel complained: {warning}")?;
     }
     Ok(())
-}
-
-#[must_use]
-pub fn goal_in_words(goal: &Goal) -> String {
-    let (limit, what) = match goal.limit {
-        Limit::AtMost(limit) => (limit, "at most"),
-        Limit::AtLeast(limit) => (limit, "at least"),
-    };
-    let met = if goal.met { "met   " } else { "MISSED" };
-    let value = goal.value.map_or("not measured".to_string(), |value| format!("{value:.3}"));
-    format!("{met} {}: {value}, {what} {limit}", goal.name)
 }
 
 /// Where it was, and how much of what there was.
@@ -93,10 +102,5 @@ fn title(scene: &Comparison) -> String {
         Axis::Files | Axis::Overlays => format!(": {}", scene.value),
         Axis::Busy | Axis::Quiet | Axis::OwnDirty | Axis::NeighbourDirty => format!(": {} MiB", scene.value >> 20),
     };
-    let what = match scene.axis {
-        Axis::Busy => axis_in_words(Axis::NeighbourDirty),
-        Axis::Quiet => "reuse alone, dirty bytes of a neighbour",
-        axis => axis_in_words(axis),
-    };
-    format!("{}, {what}{value}", scene.fs.name())
+    format!("{}, {}{value}", scene.fs.name(), axis_in_words(scene.axis))
 }

@@ -19,7 +19,8 @@ use crate::report::Whole;
 pub struct Options {
     #[command(flatten)]
     which: Which,
-    /// How often each way is measured side by side
+    /// How often each way is measured side by side; reuse ten times as often where it is to be flat, and with --quick a sixth of it
+    /// where it waits for the disk
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Less of everything, in two minutes: a look, not a proof
@@ -70,7 +71,9 @@ fn measured(options: &Options) -> Result<Record, Error> {
     let _cache = project.use_cache()?;
     let base = which.base(&project)?;
     let kernel = Wish { fragment: which.config.as_deref().or(Some(bench::FRAGMENT)), ..which.kernel(&base) };
-    let lab = Lab::new(&project, &Order::new(kernel, &[], Wanted::Qemu))?;
+    // A look leaves what a whole run measured.
+    let aside = quick.then_some("quick");
+    let lab = Lab::new(&project, &Order { aside, ..Order::new(kernel, &[], Wanted::Qemu) })?;
     let unpatched = Wish { level: Level::DOCUMENTED, ..kernel };
     let effort = Effort { rounds: usize::from(*rounds), quick: *quick };
     let bench = Bench { project: &project, lab: &lab, unpatched, filesystems: &filesystems, effort };

@@ -112,8 +112,9 @@ enum Command {
     /// Measure what a stop-start cycle of a container costs, each way
     ///
     /// In one guest and one run, in turn: reuse of the volatile upper; syncfs and removing the marker; rebuilding the upper; a
-    /// durable mount; and the least that any mount takes. Then how each grows, what a neighbour feels, and what the check
-    /// itself takes. The kernel is of `--config bench` unless another is asked for. The disk does 200 MB/s on every machine.
+    /// durable mount; and mounts that check nothing. Then how each grows, what a neighbour feels, and what the check
+    /// itself takes. The kernel is of `--config bench` unless another is asked for. The disk does 200 MB/s on every machine, but for
+    /// the first 20 MB of a burst.
     ///
     /// Exit codes: 0 every goal is met, 1 one is missed, 2 bad usage, 125 nothing was measured.
     Bench(bench::Options),

@@ -47,7 +47,7 @@ impl View {
             title: format!("Linux {}, series {}, on {}", record.kernel.base, record.kernel.series, record.fs.name()),
             command: record.command.join(" "),
             facts: facts(record),
-            goals: record.goals.iter().map(|goal| Goal { met: goal.met, words: goal_in_words(goal) }).collect(),
+            goals: record.goals.iter().map(|goal| Goal { met: goal.met, words: goal_in_words(goal, record) }).collect(),
             curves: curves.collect::<Result<_, Error>>()?,
             table: table(record),
         })
