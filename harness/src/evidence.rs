@@ -156,4 +156,14 @@ mod tests {
         let run = Run { end, splats, times, ..Run::not_started(String::new()) };
         assert_eq!(complaint(&[run]).as_deref(), expected);
     }
+
+    #[rstest]
+    #[case::cut(End::PowerCut, true)]
+    #[case::not_cut(End::Finished, false)]
+    fn a_power_cut_is_an_end_where_it_is_asked_for(#[case] ended: End, #[case] expected: bool) {
+        let part = Part { ops: vec![Op::WriteBack], ends_in: Some(HostStep::PowerCut) };
+        let events = vec![Event::Booted, ready("k", "m"), step(0), end(1)];
+        let run = Run { end: ended, events, ..Run::not_started(String::new()) };
+        assert_eq!(check(&Kernel::toy(), &[part], &run).is_ok(), expected);
+    }
 }

@@ -132,4 +132,13 @@ mod tests {
         let lane = Lane { executor: Wanted::Uml, filesystems: Vec::new(), claims: vec!["resue".to_string()] };
         assert!(matches!(lane.claims(&base()), Err(Error::UnknownClaim(name)) if name == "resue"));
     }
+
+    #[rstest]
+    #[case("5.10.13", true)]
+    #[case("6.12.107", false)]
+    #[case("be4df0cea", false)]
+    fn only_packages_of_frozen_suites_can_always_be_had(#[case] base: &str, #[case] expected: bool) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        assert_eq!(shipped().is_frozen(&Base::find(&root, Some(base)).unwrap()), expected);
+    }
 }

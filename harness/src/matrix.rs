@@ -125,7 +125,9 @@ fn builders(cores: usize, jobs: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::Lanes;
     use rstest::rstest;
+    use std::path::Path;
 
     #[rstest]
     #[case(1, 10, 1)]
@@ -135,5 +137,18 @@ mod tests {
     #[case(64, 0, 1)]
     fn there_is_always_one_that_builds(#[case] cores: usize, #[case] jobs: usize, #[case] expected: usize) {
         assert_eq!(builders(cores, jobs), expected);
+    }
+
+    #[test]
+    fn every_lane_comes_to_every_base() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let (bases, lanes) = (Base::all(&root).unwrap(), Lanes::read(&root).unwrap().lanes);
+        let jobs = jobs_of(&bases, &lanes);
+        let names: Vec<_> = jobs.iter().map(|job| (job.lane.executor.name(), job.base.name.as_str())).collect();
+        let all = lanes.iter().flat_map(|lane| bases.iter().map(|base| (lane.executor.name(), base.name.as_str())));
+        assert_eq!(names, all.collect::<Vec<_>>());
+        for job in jobs {
+            assert_eq!(job.arch() == Arch::Um, job.lane.executor.name() == "uml");
+        }
     }
 }

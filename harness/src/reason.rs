@@ -160,4 +160,21 @@ mod tests {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
         assert_eq!(Reason::stated_to_context(&log), expected);
     }
+
+    #[test]
+    fn the_tokens_of_the_series_are_reasons_by_name() {
+        let token = |words: &'static str| words.strip_prefix("volatile reuse refused: ")?.strip_suffix(": ");
+        let tokens: Vec<_> = Reason::words().filter_map(|(words, reason)| Some((token(words)?, reason))).collect();
+        assert_eq!(tokens.len(), 7);
+        tokens.iter().for_each(|(token, reason)| assert_eq!(reason.to_string(), *token));
+    }
+
+    #[rstest]
+    #[case::often(&[REFUSED, REFUSED], Some(Reason::OtherBoot))]
+    #[case::another(&[REFUSED, "overlayfs: upper fs is r/o, try multi-lower layers mount"], None)]
+    #[case::none(&[], None)]
+    fn one_reason_may_be_stated_often(#[case] log: &[&str], #[case] expected: Option<Reason>) {
+        let log: Vec<String> = log.iter().map(ToString::to_string).collect();
+        assert_eq!(Reason::only(&log), expected);
+    }
 }

@@ -221,6 +221,11 @@ mod tests {
     const NO_CHECKPOINT: &str = "overlayfs: volatile reuse refused: no-checkpoint: so it is";
     const REMOUNTED: &str = "overlayfs: volatile reuse refused: upper-remounted: so it is";
 
+    const IN_USE: &str = "overlayfs: volatile reuse refused: in-use: so it is";
+    const WRITEBACK: &str = "overlayfs: volatile reuse refused: writeback-error: so it is";
+    const TO_CONTEXT: &str = "fs context: e overlayfs: volatile reuse refused: other-boot: so it is";
+    const ONE_WINS: Want = Want::OneWins { others: 2, reason: Reason::InUse };
+
     fn mount() -> Op {
         Op::MountOverlay {
             disk: Disk::A,
@@ -237,6 +242,18 @@ mod tests {
 
     fn starved(refused: &[(i32, u32)]) -> Outcome {
         Outcome::Starved { mounted: 1, read_only: 0, refused: refused.iter().copied().collect() }
+    }
+
+    fn raced(mounted: u32, errno: i32) -> Outcome {
+        Outcome::Raced { mounted, refused: [(errno, 2)].into() }
+    }
+
+    fn failed(errno: i32) -> Outcome {
+        Outcome::Failed { errno, what: "so".into() }
+    }
+
+    fn io(writes: u64, flushes: u64) -> Outcome {
+        Outcome::Counted(Io { writes, bytes: 0, flushes })
     }
 
     fn mounted(volatile: bool, read_only: bool) -> Outcome {
@@ -268,6 +285,24 @@ mod tests {
     #[case::not_for_that(Want::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 2)]), &[NO_CHECKPOINT, OTHER_BOOT], Verdict::Broken)]
     #[case::still_starved(Want::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 1), (libc::ENOMEM, 1)]), &[NO_CHECKPOINT], Verdict::Broken)]
     #[case::differs(Want::Done, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Broken)]
+    #[case::done(Want::Done, Outcome::Done, &[], Verdict::Holds)]
+    #[case::mounted_read_only(Want::MountedReadOnly, mounted(true, true), &[], Verdict::Holds)]
+    #[case::not_read_only(Want::MountedReadOnly, mounted(true, false), &[], Verdict::Broken)]
+    #[case::no_error_found(Want::MountedOrError, mounted(true, false), &[], Verdict::Holds)]
+    #[case::error_found(Want::MountedOrError, Outcome::Refused { errno: libc::EINVAL }, &[WRITEBACK], Verdict::Holds)]
+    #[case::one_wins(ONE_WINS, raced(1, libc::EINVAL), &[IN_USE, IN_USE], Verdict::Holds)]
+    #[case::one_wins_otherwise(ONE_WINS, raced(1, libc::EBUSY), &[IN_USE, IN_USE], Verdict::Broken)]
+    #[case::one_wins_half_said(ONE_WINS, raced(1, libc::EINVAL), &[IN_USE], Verdict::Broken)]
+    #[case::at_most_one(Want::AtMostOneWins, raced(1, libc::EINVAL), &[], Verdict::Holds)]
+    #[case::two_win(Want::AtMostOneWins, raced(2, libc::EINVAL), &[], Verdict::Broken)]
+    #[case::differs_as_wanted(Want::Differs, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Holds)]
+    #[case::whatever(Want::Whatever, failed(libc::EIO), &[], Verdict::Holds)]
+    #[case::unsaid(Want::RefusedUnsaid(libc::EIO), Outcome::Refused { errno: libc::EIO }, &[], Verdict::Holds)]
+    #[case::said(Want::RefusedUnsaid(libc::EIO), Outcome::Refused { errno: libc::EIO }, &[OTHER_BOOT], Verdict::Broken)]
+    #[case::fails(Want::Fails(libc::EIO), failed(libc::EIO), &[], Verdict::Holds)]
+    #[case::not_written_back(Want::FailsToWriteBack, failed(libc::ENOSPC), &[], Verdict::Holds)]
+    #[case::logged(Want::IoErrors, Outcome::Done, &["I/O error, dev dm-0, sector 8"], Verdict::Holds)]
+    #[case::some_io(Want::SomeIo, io(0, 1), &[], Verdict::Holds)]
     fn a_claim_holds_only_as_claimed(
         #[case] want: Want,
         #[case] outcome: Outcome,
@@ -298,5 +333,34 @@ mod tests {
         let reports = [report(mounted(true, false), &[])];
         assert_eq!(judge(&steps, &reports).verdict, Verdict::CannotTell);
         assert_eq!(judge(&[], &[]).verdict, Verdict::CannotTell);
+    }
+
+    #[rstest]
+    #[case::both(&[OTHER_BOOT, TO_CONTEXT], Verdict::Holds)]
+    #[case::kernel_only(&[OTHER_BOOT], Verdict::Broken)]
+    fn who_mounts_by_context_is_told_too(#[case] log: &[&str], #[case] expected: Verdict) {
+        let op = Op::MountOverlayByContext { disk: Disk::A, mode: Mode::Volatile, options: String::new() };
+        let reports = [report(Outcome::Refused { errno: libc::EINVAL }, log)];
+        assert_eq!(judge(&[Step::Then(op, REFUSED)], &reports).verdict, expected);
+    }
+
+    #[test]
+    fn a_mount_tells_more_than_what_is_checked_around_it() {
+        let reports = [report(mounted(true, false), &[]), report(Outcome::Done, &[])];
+        let check = Step::Then(Op::WriteBack, Want::Done);
+        let told = judge(&[Step::Then(mount(), Want::Mounted), check.clone()], &reports);
+        assert_eq!(told.observed.map(|seen| seen.outcome).as_deref(), Some("mounted"));
+        assert_eq!(judge(&[check], &reports[1..]).verdict, Verdict::Holds);
+        let given = Step::Given(mount(), Want::Mounted);
+        assert_eq!(judge(&[given], &reports[..1]).verdict, Verdict::CannotTell);
+    }
+
+    #[rstest]
+    #[case::said(&[OTHER_BOOT], "observed refused EINVAL: other-boot")]
+    #[case::unsaid(&[], "observed refused EINVAL, and no single reason stated")]
+    fn a_refusal_is_told_with_its_reason(#[case] log: &[&str], #[case] expected: &str) {
+        let reports = [report(Outcome::Refused { errno: libc::EINVAL }, log)];
+        let because = judge(&[Step::Then(mount(), Want::Mounted)], &reports).because.unwrap();
+        assert!(because.ends_with(expected), "{because}");
     }
 }

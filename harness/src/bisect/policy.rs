@@ -168,4 +168,11 @@ mod tests {
         assert_eq!(judge(&[vec![holds("a")], vec![holds("a")]], Rule::Broken).0, Mark::Good);
         assert_eq!(judge(&[], Rule::Broken).0, Mark::Skip);
     }
+
+    #[test]
+    fn what_was_skipped_is_counted() {
+        let records = [vec![skipped("a"), skipped("b"), holds("c")]];
+        assert_eq!(judge(&records, Rule::Broken).1, "1 hold, 2 skipped");
+        assert_eq!(judge(&records, Rule::Differs(&records[0])).1, "1 are as on the good end, 2 skipped");
+    }
 }

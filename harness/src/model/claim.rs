@@ -58,3 +58,18 @@ fn agrees(wanted: Want, foretold: Want) -> bool {
         _ => wanted == foretold,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(Reason::WritebackError, true)]
+    #[case(Reason::UnseenError, true)]
+    #[case(Reason::OtherBoot, false)]
+    fn an_error_may_be_found_or_not(#[case] reason: Reason, #[case] expected: bool) {
+        assert_eq!(agrees(Want::MountedOrError, Want::Refused { errno: libc::EINVAL, reason }), expected);
+        assert!(agrees(Want::MountedOrError, Want::Mounted));
+    }
+}

@@ -57,6 +57,7 @@ pub fn errseq_check_and_advance(eseq: &mut ErrSeq, since: &mut ErrSeq) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     const EIO: i32 = -libc::EIO;
 
@@ -72,6 +73,8 @@ mod tests {
         assert_eq!(errseq_check_and_advance(&mut eseq, &mut other), EIO);
         let late = errseq_sample(&eseq);
         assert_eq!(errseq_check(&eseq, late), 0);
+        errseq_set(&mut eseq, EIO);
+        assert_eq!(errseq_sample(&eseq), ErrSeq(0), "nobody saw the second");
     }
 
     #[test]
@@ -92,5 +95,17 @@ mod tests {
         errseq_set(&mut eseq, EIO);
         errseq_check_and_advance(&mut eseq, &mut cursor);
         assert_eq!(eseq, first, "what is known: as many errors as that, each seen, are not noticed");
+    }
+
+    #[rstest]
+    #[case(EIO, EIO)]
+    #[case(-4095, -4095)]
+    #[case(-4097, 0)]
+    #[case(0, 0)]
+    fn what_is_no_errno_is_no_error(#[case] err: i32, #[case] told: i32) {
+        let mut eseq = ErrSeq::default();
+        errseq_set(&mut eseq, err);
+        assert_eq!(errseq_check(&eseq, ErrSeq::default()), told);
+        assert_eq!(eseq == ErrSeq::default(), told == 0);
     }
 }

@@ -129,3 +129,21 @@ fn looks_written(seed: u64) -> bool {
     vremount_wire::Bytes::of(seed).fill(&mut bytes);
     bytes[6] >> 4 == 4 && bytes[8] >> 6 == 2 && bytes[16..24].iter().any(|byte| *byte != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::as_the_kernel_would(40, true)]
+    #[case::version_alone(24, false)]
+    #[case::variant_alone(8, false)]
+    #[case::neither(5, false)]
+    fn a_checkpoint_begins_with_a_random_uuid(#[case] seed: u64, #[case] expected: bool) {
+        assert_eq!(looks_written(seed), expected);
+        let mut marker = Marker { xattr: Xattr::Spoilt, impostor: false, made: 1, touched: 0 };
+        let forged = marker.forge(Forgery::Random { seed }, BYTES, || Ok(Xattr::Missing));
+        assert_eq!(forged.is_err(), expected);
+    }
+}

@@ -15,6 +15,8 @@ mod world;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unclaimed;
 
 pub use claim::{Foretold, foretell};
 pub use world::World;

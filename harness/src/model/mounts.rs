@@ -147,13 +147,12 @@ impl World {
                 Ok(Want::OneWins { others: mounts - 1, reason: Reason::InUse })
             }
             Op::ForgeMany { disk, .. } => {
-                let reuses = self.kernel.reuses();
                 let upper = self.upper(*disk)?;
                 upper.at_mount()?;
                 let marker = upper.work(Layers::First).marker.as_mut().ok_or(Beyond("there is no marker"))?;
                 match marker.xattr {
                     Xattr::Missing => return Ok(Want::Fails(0)),
-                    Xattr::Written(_) if reuses => {}
+                    Xattr::Written(_) => {}
                     _ => return Err(Beyond("what is forged has to be real")),
                 }
                 marker.touched += 1;

@@ -239,14 +239,13 @@ impl World {
         Ok(Want::Done)
     }
 
-    /// All but the kernel is as it was at the start: filesystems that go are written back like any, and disks are thrown away.
+    /// All is as it was at the start: filesystems that go are written back like any, and disks are thrown away. The kernel goes on
+    /// counting its instances, but nothing is left that could tell.
     fn reset(&mut self) -> Outlook<()> {
         if self.mounted().any(|upper| upper.superblock.as_ref().is_some_and(|superblock| superblock.frozen)) {
             return Err(Beyond("a frozen filesystem is not unmounted"));
         }
-        let epoch = Epoch { load: self.kernel.epoch.load + 1, ..self.kernel.epoch };
-        let kernel = Kernel { epoch, ..self.kernel };
-        *self = World { kernel, next: self.next, ..World::new(self.kernel.level, self.fs) };
+        *self = World::new(self.kernel.level, self.fs);
         Ok(())
     }
 

@@ -70,7 +70,9 @@ fn of_head(line: &str, levels: &BTreeMap<String, Level>) -> Option<(Level, u32)>
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Toy;
     use super::*;
+    use crate::base::Carries;
 
     #[test]
     fn only_lines_of_the_series_are_added() {
@@ -80,5 +82,14 @@ mod tests {
                      a1 9 3\nauthor x\nfilename f.c\n\t\n";
         let line = |number, text: &str, level| Added { file: "f.c".to_string(), number, text: text.to_string(), level };
         assert_eq!(of_file("f.c", lines, &levels), [line(2, "\tnew", Level::FULL), line(3, "", Level::FIRST)]);
+    }
+
+    #[test]
+    fn lines_of_sources_are_of_the_patch_that_made_them() {
+        let toy = Toy::new();
+        let series = Series::read(&toy.patches, &[], Carries::Nothing, None).unwrap();
+        let added = series.added(&toy.pristine).unwrap();
+        let of: Vec<_> = added.iter().map(|line| (line.number, line.text.as_str(), line.level.number())).collect();
+        assert_eq!(of, [(2, "line 1", 1), (3, "line 3", 3), (4, "line 4", 4)]);
     }
 }

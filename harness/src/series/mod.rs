@@ -2,6 +2,8 @@
 //! A tree and a level become a tree with the first patches of the series.
 
 mod added;
+#[cfg(test)]
+mod tests;
 mod trial;
 
 use std::ffi::OsStr;

@@ -130,6 +130,7 @@ impl fmt::Display for Misfit {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Toy;
     use super::*;
     use rstest::rstest;
 
@@ -140,5 +141,24 @@ mod tests {
     #[case("fatal: odd\n", "fatal: odd")]
     fn the_first_hunk_is_told(#[case] output: &str, #[case] expected: &str) {
         assert_eq!(first_hunk(output), expected);
+    }
+
+    #[rstest]
+    #[case("base", Carries::Nothing)]
+    #[case("two", Carries::First(2))]
+    #[case("HEAD", Carries::First(4))]
+    fn a_series_fits_where_all_of_it_can_be_taken_out_and_put_in(#[case] commit: &str, #[case] expected: Carries) {
+        let toy = Toy::new();
+        let (tree, patches) = (toy.with(commit), crate::series::patches(&toy.patches).unwrap());
+        let trial = Trial::of(&tree).unwrap();
+        assert_eq!(trial.fits(&patches).unwrap(), Ok(expected));
+        assert_eq!(trial.applies(&patches[0]).unwrap(), commit == "base");
+        assert!(!trial.carries_its_own().unwrap());
+        // A patch that is missing in the middle.
+        let gap = [patches[0].clone(), patches[3].clone()];
+        let told = trial.fits(&gap).unwrap().map_err(|misfit| misfit.to_string());
+        if commit == "base" {
+            assert_eq!(told, Err("0004-patch-4.patch fails at fs/overlayfs/a.c:1".to_string()));
+        }
     }
 }
