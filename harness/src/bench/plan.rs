@@ -31,11 +31,16 @@ pub struct Effort {
 impl Effort {
     /// How often those are measured that wait for the disk.
     fn slow(self) -> usize {
-        if self.quick { (self.rounds / 6).max(3) } else { self.rounds }
+        if self.quick { (self.rounds / 10).max(3) } else { self.rounds }
+    }
+
+    /// How often the check is, which takes a module that is loaded anew.
+    fn traced(self) -> usize {
+        if self.quick { (self.rounds / 3).max(3) } else { self.rounds }
     }
 
     fn bytes(self) -> &'static [u64] {
-        if self.quick { &[0, 256 * MIB] } else { &[0, 64 * MIB, 256 * MIB, 1024 * MIB] }
+        if self.quick { &[0, 128 * MIB] } else { &[0, 64 * MIB, 256 * MIB, 1024 * MIB] }
     }
 
     fn files(self) -> &'static [u64] {
@@ -55,7 +60,7 @@ impl Effort {
         };
         let each = &[Reuse, Sync, Rebuild, Durable];
         match self.quick {
-            true => vec![looks(each, 1, 4, false)],
+            true => vec![looks(each, 1, 3, false)],
             // Data is written back when it is 30 s old.
             false => vec![looks(each, 12, 6, false), looks(&[Reuse, Sync], 2, 40, true)],
         }
@@ -220,7 +225,7 @@ impl Plan {
             }
             script.labelled(Op::Bench(BenchOp::Traced), label);
         };
-        for round in 0..self.effort.rounds {
+        for round in 0..self.effort.traced() {
             let mut modules = [false, true];
             modules.rotate_left(round % 2);
             for is_patched in modules {
@@ -259,7 +264,11 @@ fn of_first(effort: Effort) -> Vec<Scene> {
             let rebuilt = axis == Axis::Files && *value <= 10_000;
             let more = all(slow, if rebuilt { &[Rebuild] } else { &[] });
             // Files must be made for each visit, which takes longer than all else.
-            let visits = if axis == Axis::Files { 2 } else { 5 };
+            let visits = match axis {
+                _ if effort.quick => 1,
+                Axis::Files => 2,
+                _ => 5,
+            };
             Scene { visits, ..Scene::at(axis, *value, &[swept.as_slice(), more.as_slice()].concat()) }
         }));
     }

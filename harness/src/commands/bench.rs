@@ -19,7 +19,7 @@ use crate::report::Whole;
 pub struct Options {
     #[command(flatten)]
     which: Which,
-    /// How often each way is measured side by side; reuse ten times as often where it is to be flat, and with --quick a sixth of it
+    /// How often each way is measured side by side; reuse ten times as often where it is to be flat, and with --quick a tenth of it
     /// where it waits for the disk
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
