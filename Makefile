@@ -77,7 +77,7 @@ fuzz: ## feed whatever reads logs, tables and arguments with what it is not for,
 check-series: deps ## check the patches of every base as reviewers' tools do
 	@$(CARGO_RUN) check-series $(ARGS)
 
-bench: deps ## measure what a stop-start cycle of a container costs, each way; ARGS=--quick takes two minutes
+bench: deps ## measure what a stop-start cycle of a container costs, each way; ARGS=--quick takes less than two minutes
 	@$(CARGO_RUN) bench $(CHOICE) $(ARGS)
 
 bench-harness: deps ## time the harness itself: boot, verdict, memory

@@ -68,7 +68,12 @@ impl Findings {
                 Some(Kind::Run) | None => runs.push((folder.to_path_buf(), Outcome::read(folder)?)),
                 Some(Kind::Bisection) => findings.bisections.push(Bisection::read(folder)?),
                 Some(Kind::Coverage) => findings.coverages.push(Coverage::read(&folder.join(coverage::FILE))?),
-                Some(Kind::Bench) if path.is_file() => findings.benches.push(Record::read(&path)?),
+                Some(Kind::Bench) if path.is_file() => {
+                    findings.benches.push(Record::read(&path).map_err(|error| match error {
+                        Error::Usage(why) => Error::Usage(format!("{why}; of a run, name its folder in target/runs")),
+                        error => error,
+                    })?)
+                }
                 Some(Kind::Bench) => findings.benches.push(Record::read(&path.join(bench::FILE))?),
             }
         }

@@ -301,12 +301,12 @@ fn everything_fits_a_telephone_by_day_and_by_night(#[case] scheme: &str, #[case]
         }).sort((a, b) => a[0] - b[0]);
         const dark = matchMedia('(prefers-color-scheme: dark)').matches;
         const bad = contrast.filter(([ratio]) => ratio < 4.5).map(([, html]) => html);
-        document.body.dataset.seen = [dark, told.length > 100, document.querySelectorAll('svg').length,
+        document.body.dataset.seen = [innerWidth, dark, told.length > 100, document.querySelectorAll('svg').length,
             document.documentElement.scrollWidth <= innerWidth, ...bad];";
     let reported = all();
     let scheme = format!("--blink-settings=preferredColorScheme={scheme}");
     let dom = browsed_with(&[&scheme], &reported, "", "390,844", probe);
-    assert_eq!(seen(&dom), format!("{dark},true,4,true"));
+    assert_eq!(seen(&dom), format!("390,{dark},true,4,true"));
 }
 
 #[test]

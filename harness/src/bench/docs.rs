@@ -105,11 +105,12 @@ What one stop and start of a container costs, each way. `make bench ARGS=\"--doc
 sample is in `cost.json` beside it, from which `vremount bench --from docs/cost.json --docs docs` makes the page again.
 
 All ways are measured in one guest and one run, in turn, in an order that was shuffled, each after one that is not timed, so that
-none pays for caches of the processor that another left cold. Where nothing is dirty, ways that sync find nothing of the others'.
+none pays for caches of the processor that another left cold. Where nothing is dirty, ways that sync find nothing of the others',
+only what the mount before them changed.
 The kernel's own writeback is off but where a table says otherwise: what is dirty stays so until somebody syncs it, and no neighbour
 feels what would be written later. The machine has one processor, two where there is a neighbour. What is timed is the system calls.
-Times are of that guest; **the ratios are what counts**. Behind each, in brackets, the quartiles of the ratios of each measurement
-to each other.
+Times are of that guest; **the ratios are what counts**. Behind each, in brackets, the quartiles of the ratios of
+every measurement of the one to every measurement of the other.
 
 - reuse: unmount, mount volatile. Needs the series.
 - syncfs, remove marker: unmount, syncfs(2) of the upper's filesystem, remove the marker, mount volatile. Today's safe way.
@@ -132,10 +133,10 @@ an upper makes each of its files again. Bars are quartiles. Places are evenly sp
 
 const LEFT: &str = "## What reaches the disk
 
-A reuse writes nothing and flushes nothing, while it lasts and in the half second after it. But a mount tries out in its workdir what
-the upper filesystem can do, with the series or without it, and what that changes is written by whoever syncs next, or by the kernel
-when it is old. So much did as many reuses leave to a syncfs(2), with nothing else dirty; and so much as many of those who remove the
-marker, whatever it says, without the series.";
+What reuses wrote while they lasted and in the half second after the last. Besides, a mount tries out in its workdir what the upper
+filesystem can do, with the series or without it, and what that changes is written by whoever syncs next, or by the kernel when it is
+old: so much did as many reuses leave to a syncfs(2), with nothing else dirty; and so much as many of those who remove the marker,
+whatever it says, without the series.";
 
 const NEIGHBOUR: &str = "## The neighbour
 
@@ -210,15 +211,19 @@ fn filesystems(text: &mut String, record: &Record) -> std::fmt::Result {
 
 /// What reaches the disk because of reuse, on each filesystem.
 fn left(text: &mut String, record: &Record) -> std::fmt::Result {
+    let scenes = || record.scenes.iter().filter(|scene| scene.axis == Axis::Quiet);
+    if scenes().next().is_none() {
+        return Ok(());
+    }
     writeln!(text, "\n{LEFT}\n")?;
     writeln!(
         text,
         "| upper on | reuses | wrote | left | removing markers left |\n| --- | ---: | ---: | ---: | ---: |"
     )?;
-    for scene in record.scenes.iter().filter(|scene| scene.axis == Axis::Quiet) {
+    for scene in scenes() {
         let bytes =
             |io: Option<Io>| io.map_or("-".to_string(), |io| format!("{} bytes, {} flushes", io.bytes, io.flushes));
-        let kib = |io: Option<Io>| io.map_or("-".to_string(), |io| format!("{} KiB", io.bytes >> 10));
+        let kib = |io: Option<Io>| io.map_or("-".to_string(), |io| format!("{} KiB", io.bytes.div_ceil(1024)));
         let turns = scene.of(Way::Reuse).map_or(0, |samples| samples.turns.len());
         let left = [scene.left.map(|left| left.reuse), scene.left.map(|left| left.blind)].map(kib);
         writeln!(text, "| {} | {turns} | {} | {} |", scene.fs.name(), bytes(scene.io), left.join(" | "))?;
@@ -307,14 +312,10 @@ pub fn facts(record: &Record) -> [String; 4] {
             executor.name, executor.version, executor.why, executor.clock, executor.memory_mib
         ),
         format!(
-            "A disk of {} MB/s, whose flushes cost nothing and which takes what it does in a tenth of a second at once, as QEMU \
-             throttles; in a syncfs(2) of much it did {measured} MB/s. {} on it{}",
+            "A disk of {} MB/s, whose flushes cost nothing and which takes what it does in a tenth of a second at once; in a \
+             syncfs(2) of much it did {measured} MB/s. Mount options: {}",
             disk.mb_per_s,
-            record.fs.name(),
-            match record.fs.filesystem().options.as_str() {
-                "" => String::new(),
-                options => format!(", mounted with {options}"),
-            }
+            if disk.options.is_empty() { "none".to_string() } else { disk.options.join("; ") }
         ),
         format!("{host}; load average {:.1} at the start, {:.1} at the end", load[0], load[1]),
     ]

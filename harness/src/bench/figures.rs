@@ -96,7 +96,7 @@ pub fn of_ways(scene: &Comparison, way: Way, over: Way) -> Option<Ratio> {
     of_samples(scene.of(way)?, scene.of(over)?)
 }
 
-fn of_samples(samples: &Samples, over: &Samples) -> Option<Ratio> {
+pub(super) fn of_samples(samples: &Samples, over: &Samples) -> Option<Ratio> {
     let ms = |samples: &Samples| samples.turns.iter().map(milliseconds).collect::<Vec<_>>();
     of_values(&ms(samples), &ms(over))
 }
@@ -113,11 +113,16 @@ fn of_values(values: &[f64], over: &[f64]) -> Option<Ratio> {
     Some(Ratio { value: median(values)? / median(over)?, low: pairs.q1, high: pairs.q3 })
 }
 
+/// The place of an axis where a way takes longest; its start is none.
+pub(super) fn dearest(record: &Record, axis: Axis, way: Way) -> Option<&Comparison> {
+    let median = |scene: &&Comparison| scene.of(way).map_or(f64::NAN, |samples| samples.ms.median);
+    let others = record.along(axis).filter(|scene| scene.of(way).is_some()).skip(1);
+    others.max_by(|one, other| median(one).total_cmp(&median(other)))
+}
+
 /// The dearest place of an axis over its start: nothing dirty, one file.
 fn growth(record: &Record, axis: Axis, way: Way) -> Option<Ratio> {
-    let mut samples = record.along(axis).filter_map(|scene| scene.of(way));
-    let start = samples.next()?;
-    of_samples(samples.max_by(|one, other| one.ms.median.total_cmp(&other.ms.median))?, start)
+    of_samples(dearest(record, axis, way)?.of(way)?, record.scene(axis)?.of(way)?)
 }
 
 /// Of the latencies of the neighbour's fsync(2) beside a way, over those beside nobody.

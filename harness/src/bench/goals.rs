@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use vremount_wire::Way;
 
-use super::figures::{Ratio, axis_in_words, axis_name};
+use super::figures::{self, Ratio, axis_in_words, axis_name};
 use super::record::{Beside, Record};
 use super::scene::Axis;
 
@@ -97,11 +97,11 @@ fn reason(goal: &Goal, record: &Record) -> String {
     let holds = |ratio: Ratio| [ratio.low, ratio.high].map(|value| goal.limit.holds(value));
     match goal.ratio {
         Some(ratio) if goal.met => if holds(ratio) == [true; 2] { "" } else { ", within its spread" }.to_string(),
+        Some(ratio) if holds(ratio).contains(&true) => {
+            ". Within its spread: at least a quarter of all pairs meets it".to_string()
+        }
         Some(ratio) if grows_as_any_mount(goal, ratio, record) => {
             ". So does a first mount on an empty upper, which checks nothing".to_string()
-        }
-        Some(ratio) if holds(ratio).contains(&true) => {
-            ". Within its spread: a quarter of all pairs meets it".to_string()
         }
         Some(_) if goal.name == P99 => format!(". {}", of_the_disk(record)),
         Some(_) => ". Less than a quarter of all pairs meets it".to_string(),
@@ -121,17 +121,21 @@ fn of_the_disk(record: &Record) -> String {
     )
 }
 
-/// Whether what does not look at the upper at all grows as much along its axis.
+/// Whether what does not look at the upper at all grows as much, at the same place of its axis.
 fn grows_as_any_mount(goal: &Goal, reuse: Ratio, record: &Record) -> bool {
-    let axis = Axis::SWEPT.into_iter().find(|axis| goal.name == growth_of(*axis));
-    let floor = axis.and_then(|axis| record.ratios.get(&format!("floor_growth_{}", axis_name(axis))));
+    let Some(axis) = Axis::SWEPT.into_iter().find(|axis| goal.name == growth_of(*axis)) else { return false };
+    let dearest = figures::dearest(record, axis, Way::Reuse);
+    let floor =
+        dearest.and_then(|scene| figures::of_samples(scene.of(Way::First)?, record.scene(axis)?.of(Way::First)?));
     floor.is_some_and(|floor| floor.value >= reuse.value)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Samples;
     use super::*;
     use rstest::rstest;
+    use vremount_wire::Turn;
 
     #[rstest]
     #[case::below(Limit::AtMost(1.05), 1.04, true)]
@@ -166,14 +170,21 @@ mod tests {
         assert_eq!((bytes.value, bytes.met), (Some(512.0), false));
     }
 
-    #[test]
-    fn what_any_mount_takes_is_not_the_checks() {
+    #[rstest]
+    #[case::there(2, "So does a first mount")]
+    #[case::elsewhere(1, "Less than a quarter")]
+    fn what_any_mount_takes_there_is_not_the_checks(#[case] place: usize, #[case] why: &str) {
         let mut record = Record::toy();
-        let goal = missed(&growth_of(Axis::Overlays), 1.2);
-        for (floor, why) in [(1.3, "So does a first mount"), (1.0, "Less than a quarter")] {
-            record.ratios.insert("floor_growth_overlays".to_string(), Ratio { value: floor, low: floor, high: floor });
-            assert!(reason(&goal, &record).contains(why));
-        }
+        let dearer = |record: &mut Record, place: usize, number: usize, ms: u64| {
+            let scene = record.scenes.iter_mut().filter(|scene| scene.axis == Axis::Overlays).nth(place).unwrap();
+            let turns = vec![Turn { unmount: ms * 1_000_000, ..scene.ways[number].turns[0] }; 3];
+            scene.ways[number] = Samples::new(scene.ways[number].way, turns).unwrap();
+        };
+        dearer(&mut record, 2, 0, 2);
+        dearer(&mut record, place, 1, 3);
+        let record = record.worked_out();
+        let goal = record.goals.iter().find(|goal| goal.name == growth_of(Axis::Overlays)).unwrap();
+        assert!(reason(goal, &record).contains(why), "{}", reason(goal, &record));
     }
 
     #[test]

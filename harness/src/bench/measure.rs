@@ -90,7 +90,12 @@ pub fn measure(bench: &Bench<'_>) -> Result<Record, Error> {
             memory_mib: MEMORY_MIB,
             clock: String::new(),
         },
-        disk: Disk { mb_per_s: DISK_MB_PER_S, mib: DISK_MIB, measured_mb_per_s: None },
+        disk: Disk {
+            mb_per_s: DISK_MB_PER_S,
+            mib: DISK_MIB,
+            options: filesystems.iter().filter_map(|fs| options(*fs)).collect(),
+            measured_mb_per_s: None,
+        },
         fs,
         scenes: Vec::new(),
         neighbour: Vec::new(),
@@ -104,6 +109,12 @@ pub fn measure(bench: &Bench<'_>) -> Result<Record, Error> {
     }
     record.host.ended();
     Ok(record.worked_out())
+}
+
+/// What it is mounted with, if anything.
+fn options(fs: Fs) -> Option<String> {
+    let options = fs.filesystem().options;
+    (!options.is_empty()).then(|| format!("{}: {options}", fs.name()))
 }
 
 struct Machines<'a> {

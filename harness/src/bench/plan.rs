@@ -247,7 +247,7 @@ fn of_first(effort: Effort) -> Vec<Scene> {
     let busy = [all(often, &[Reuse, First]), all(slow, &[Rebuild, Sync, Durable])].concat();
     // Half a millisecond is spread wide by any machine, and is to be told from a tenth more.
     let reuse = if effort.quick { often } else { 10 * often };
-    let swept = [all(reuse, &[Reuse]), all(often, &[First]), all(slow, &[Sync, Durable])].concat();
+    let swept = [all(reuse, &[Reuse, First]), all(slow, &[Sync, Durable])].concat();
     let mut scenes = vec![
         Scene::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
         Scene::at(Axis::Busy, BUSY_BYTES, &busy),

@@ -38,7 +38,7 @@ pub fn file_name(axis: Axis) -> String {
 pub struct Line {
     name: &'static str,
     colour: String,
-    /// Medians at its ends, milliseconds.
+    /// Medians at its ends, milliseconds, and where these are.
     start: String,
     end: String,
 }
@@ -47,11 +47,12 @@ pub struct Line {
 #[must_use]
 pub fn lines(record: &Record, axis: Axis) -> Vec<Line> {
     let line = |(way, RGBColor(red, green, blue)): (Way, RGBColor)| {
-        let mut medians = record.along(axis).filter_map(|scene| Some(scene.of(way)?.ms.median));
-        let start = medians.next()?;
-        let end = medians.last()?;
+        let mut places = record.along(axis).filter_map(|scene| Some((scene, scene.of(way)?.ms.median)));
+        let (from, start) = places.next()?;
+        let (to, end) = places.last()?;
         let colour = format!("rgb({red}, {green}, {blue})");
-        Some(Line { name: way_in_words(way), colour, start: format!("{start:.2}"), end: format!("{end:.2}") })
+        let told = |scene, ms: f64| format!("{ms:.2} ({})", label(scene));
+        Some(Line { name: way_in_words(way), colour, start: told(from, start), end: told(to, end) })
     };
     LINES.into_iter().filter_map(line).collect()
 }

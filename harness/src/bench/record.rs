@@ -85,6 +85,9 @@ pub struct Executor {
 pub struct Disk {
     pub mb_per_s: u64,
     pub mib: u64,
+    /// What filesystems are mounted with that have options, as `ext4: commit=300`.
+    #[serde(default)]
+    pub options: Vec<String>,
     /// What it did in fact, when it was synced: another figure than the stated one says that the machine could not keep up.
     pub measured_mb_per_s: Option<Spread>,
 }
@@ -203,12 +206,8 @@ impl Record {
     /// If it cannot be read or is none.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-        let record: Record = serde_json::from_str(&text).map_err(|cause| {
-            let path = path.display();
-            Error::Usage(format!(
-                "failed to understand {path} as a bench: {cause}; of a run, name its folder in target/runs"
-            ))
-        })?;
+        let record: Record = serde_json::from_str(&text)
+            .map_err(|cause| Error::Usage(format!("failed to understand {} as a bench: {cause}", path.display())))?;
         Ok(record.worked_out())
     }
 
@@ -309,7 +308,7 @@ impl Record {
                 unpatched_module_sha256: nowhere(),
             },
             executor: Executor { name: nowhere(), version: nowhere(), why: nowhere(), memory_mib: 1, clock: nowhere() },
-            disk: Disk { mb_per_s: 200, mib: 1, measured_mb_per_s: None },
+            disk: Disk { mb_per_s: 200, mib: 1, options: Vec::new(), measured_mb_per_s: None },
             fs: Fs::Ext4,
             scenes: compared.chain(swept).map(|(axis, value, step)| scene(axis, value, step)).collect(),
             neighbour: vec![],

@@ -19,11 +19,11 @@ use crate::report::Whole;
 pub struct Options {
     #[command(flatten)]
     which: Which,
-    /// How often each way is measured side by side; reuse ten times as often where it is to be flat, and with --quick a tenth of it
-    /// where it waits for the disk
+    /// How often each way is measured side by side; where reuse is to be flat, ten times as often. With --quick a tenth of it, but
+    /// three, where the disk is waited for
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Less of everything, in two minutes: a look, not a proof
+    /// Less of everything, in less than two minutes: a look, not a proof
     #[arg(long)]
     quick: bool,
     /// Upper filesystem; the first is measured in full, the others are compared; may be given more than once [default: all that

@@ -116,7 +116,7 @@ enum Command {
     /// itself takes. The kernel is of `--config bench` unless another is asked for. The disk does 200 MB/s on every machine, but for
     /// the first 20 MB of a burst.
     ///
-    /// Exit codes: 0 every goal is met, 1 one is missed, 2 bad usage, 125 nothing was measured.
+    /// Exit codes: 0 every goal is met, 1 one is missed or the kernel complained, 2 bad usage, 125 nothing was measured.
     Bench(bench::Options),
     /// Time the harness itself, on every executor
     BenchHarness(bench_harness::Options),

@@ -14,6 +14,8 @@ pub struct View {
     command: String,
     facts: [String; 4],
     goals: Vec<Goal>,
+    /// What the kernel complained of.
+    warnings: Vec<String>,
     curves: Vec<Curve>,
     /// All of it but the samples, as in a terminal.
     table: String,
@@ -48,6 +50,7 @@ impl View {
             command: record.command.join(" "),
             facts: facts(record),
             goals: record.goals.iter().map(|goal| Goal { met: goal.met, words: goal_in_words(goal, record) }).collect(),
+            warnings: record.warnings.clone(),
             curves: curves.collect::<Result<_, Error>>()?,
             table: table(record),
         })
