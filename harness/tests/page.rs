@@ -201,22 +201,35 @@ fn a_folder_of_folders_is_joined(#[case] more: &[&str], #[case] expected: &str) 
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// The page as a browser has it after its scripts, and after what a script of ours did to it.
+const DESK: &str = "1200,900";
+/// Narrower than any window of a browser: a frame in one.
+const TELEPHONE: &str = "390,844";
+
+const FRAME: &str = "<!doctype html><body><iframe width=390 height=844 src=probed.html></iframe><script>
+    addEventListener('message', (event) => { document.body.dataset.seen = event.data; });
+</script></body>";
+
+const TELL: &str = "new MutationObserver(() => parent.postMessage(document.body.dataset.seen, '*'))
+    .observe(document.body, { attributes: true, attributeFilter: ['data-seen'] });";
+
+/// The page as a browser has it after its scripts, and after what a script of ours did to it; of a frame only what that saw.
 fn browsed(reported: &Reported, fragment: &str, size: &str, probe: &str) -> String {
     browsed_with(&[], reported, fragment, size, probe)
 }
 
 fn browsed_with(more: &[&str], reported: &Reported, fragment: &str, size: &str, probe: &str) -> String {
     let folder = reported.folder.path();
-    let page = folder.join("probed.html");
-    let script = format!("<script nonce=\"page\">\n{probe}\n</script>\n</body>");
+    let (mut page, frame) = (folder.join("probed.html"), folder.join("frame.html"));
+    let script = format!("<script nonce=\"page\">\n{TELL}\n{probe}\n</script>\n</body>");
     fs::write(&page, reported.html.replace("</body>", &script)).unwrap();
+    if size == TELEPHONE {
+        fs::write(&frame, FRAME).unwrap();
+        page = frame;
+    }
     let mut browser = Command::new("timeout");
     browser.args(["120", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]);
-    browser
-        .arg(format!("--user-data-dir={}", folder.join("profile").display()))
-        .arg(format!("--window-size={size}"))
-        .args(more);
+    browser.arg(format!("--user-data-dir={}", folder.join("profile").display()));
+    browser.arg(format!("--window-size={size}")).args(more);
     let output = browser.arg("--dump-dom").arg(format!("file://{}#{fragment}", page.display())).output().unwrap();
     assert!(output.status.success(), "chromium, a Debian package: {}", stderr(&output));
     stdout(&output)
@@ -238,7 +251,7 @@ fn seen(dom: &str) -> &str {
 fn the_fragment_filters(#[case] fragment: &str, #[case] expected: &str, #[case] rows: usize) {
     let reported = report(&[], |below| vec![fabricated::run(below, "5.10.13", "uml", &CASES)]);
     let probe = "document.body.dataset.seen = document.querySelectorAll('.run tbody tr:not([hidden])').length;";
-    let dom = browsed(&reported, fragment, "1200,900", probe);
+    let dom = browsed(&reported, fragment, DESK, probe);
     assert!(dom.contains(&format!("<output>{expected}</output>")), "{dom}");
     assert_eq!(seen(&dom), rows.to_string());
 }
@@ -249,7 +262,7 @@ fn a_run_is_chosen_among_many_and_text_is_no_markup() {
     let probe = "const shown = (what) => [...document.querySelectorAll(what)].filter((one) => one.offsetWidth).length;
         document.body.dataset.seen =
             [shown('section.run'), shown('#overview thead th'), document.images.length, document.scripts.length, document.title];";
-    let dom = browsed(&reported, "run=5.10.13-uml-level4", "1200,900", probe);
+    let dom = browsed(&reported, "run=5.10.13-uml-level4", DESK, probe);
     assert!(dom.contains("<output>8 of 14 shown</output>"), "{dom}");
     // The run, it and the one that could not start, no image, the script and the probe.
     assert!(seen(&dom).starts_with("1,2,0,2,vremount: "), "{}", seen(&dom));
@@ -257,7 +270,7 @@ fn a_run_is_chosen_among_many_and_text_is_no_markup() {
 
 /// A click on a cell, a look at what it shows, Escape; on a telephone.
 #[rstest]
-fn a_click_shows_the_transcript(#[values("1200,900", "390,844")] size: &str) {
+fn a_click_shows_the_transcript(#[values(DESK, TELEPHONE)] size: &str) {
     let reported = report(&[], |below| vec![fabricated::run(below, "5.10.13", "uml", &CASES)]);
     let probe = "const panel = document.getElementById('5.10.13-uml-level4:reuse:xfs');
         const look = () => panel.checkVisibility();
@@ -305,7 +318,7 @@ fn everything_fits_a_telephone_by_day_and_by_night(#[case] scheme: &str, #[case]
             document.documentElement.scrollWidth <= innerWidth, ...bad];";
     let reported = all();
     let scheme = format!("--blink-settings=preferredColorScheme={scheme}");
-    let dom = browsed_with(&[&scheme], &reported, "", "390,844", probe);
+    let dom = browsed_with(&[&scheme], &reported, "", TELEPHONE, probe);
     assert_eq!(seen(&dom), format!("390,{dark},true,4,true"));
 }
 
@@ -320,7 +333,7 @@ fn what_is_linked_to_is_shown_whatever_was_asked_for() {
         const seen = [panel.checkVisibility()];
         location.hash = panel.id;
         setTimeout(() => (document.body.dataset.seen = [...seen, panel.checkVisibility()]), 100);";
-    let dom = browsed(&reported, "run=5.10.13-uml-level4", "1200,900", probe);
+    let dom = browsed(&reported, "run=5.10.13-uml-level4", DESK, probe);
     assert_eq!(seen(&dom), "false,true");
     assert!(dom.contains("<output>16 of 16 shown</output>"), "{dom}");
 }
@@ -334,6 +347,6 @@ fn a_filter_can_be_sent() {
         const sent = location.hash;
         form.reset();
         setTimeout(() => (document.body.dataset.seen = [sent, location.hash, form.querySelector('output').textContent]), 100);";
-    let dom = browsed(&reported, "fs=ext4", "1200,900", probe);
+    let dom = browsed(&reported, "fs=ext4", DESK, probe);
     assert_eq!(seen(&dom), "#verdict=cannot-tell&amp;fs=ext4,,8 of 8 shown");
 }
