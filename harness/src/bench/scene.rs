@@ -178,8 +178,7 @@ impl Scene {
                 if way == Way::Sync {
                     self.settle(script);
                 }
-                // One that is not timed: a gigabyte that was written leaves the caches of a processor cold, for whoever comes next.
-                script.op(unmount()).op(mount(Mode::Volatile)).labelled(turn, label);
+                script.bench(BenchOp::WarmUp { disk: DISK }).labelled(turn, label);
                 if way == Way::Rebuild {
                     // The files it made are nobody else's to write.
                     script.op(sync());

@@ -143,6 +143,7 @@ fn bench_in_words(op: &BenchOp) -> String {
         BenchOp::SwapOverlay { module } => format!("load {module} in place of overlay"),
         BenchOp::Trace { function } => format!("trace {function}"),
         BenchOp::Traced => "what was traced".to_string(),
+        BenchOp::WarmUp { disk } => format!("stop and start the container on {disk}, untimed"),
         BenchOp::Clock => "the clock".to_string(),
     }
 }

@@ -11,6 +11,9 @@ use crate::{Disk, Io};
 pub enum BenchOp {
     /// Stops and starts the container one way; the overlay is mounted before and after. Outcome: `measured`, a turn.
     Turn { disk: Disk, way: Way, files: u32 },
+    /// Stops and starts the container, which is volatile, and looks at nothing: what others did, and be it to read a table of two
+    /// hundred mounts, left the caches of the processor cold, and is not for the next turn to pay.
+    WarmUp { disk: Disk },
     /// Makes so many small files in the upperdir, which is not in use.
     Fill { disk: Disk, files: u32 },
     /// Makes pages of the upper filesystem dirty: so many bytes of one file, over what is there.

@@ -37,6 +37,11 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
             let clock = context("read", CLOCK, fs::read_to_string(CLOCK))?;
             return Ok(Outcome::Measured(Measured::Clock(clock.trim().to_string())));
         }
+        BenchOp::WarmUp { disk } => {
+            let container = Spot::container(*disk);
+            container.unmount()?;
+            container.mount(vremount_wire::Mode::Volatile)?;
+        }
         BenchOp::Fill { disk, files } => content::fill(&mounts::upperdir(*disk), *files)?,
         BenchOp::Dirty { disk, whose: Whose::Own, bytes } => {
             content::dirty(&merged(*disk, overlay::CONTAINER).join("dirty"), *bytes)?;

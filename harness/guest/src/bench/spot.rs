@@ -16,6 +16,7 @@ pub struct Spot {
     /// Upper and work are in here; none for the container, whose are where all claims have them.
     folder: Option<PathBuf>,
     pub at: PathBuf,
+    pub workdir: PathBuf,
     volatile: String,
     durable: String,
 }
@@ -24,7 +25,13 @@ impl Spot {
     /// The one that is stopped and started.
     pub fn container(disk: Disk) -> Self {
         let data = |mode| Overlay::of(disk, mode).data("");
-        Spot { folder: None, at: merged(disk, CONTAINER), volatile: data(Mode::Volatile), durable: data(Mode::Durable) }
+        Spot {
+            folder: None,
+            at: merged(disk, CONTAINER),
+            workdir: mounts::workdir(disk),
+            volatile: data(Mode::Volatile),
+            durable: data(Mode::Durable),
+        }
     }
 
     /// One on directories of its own, to compare with.
@@ -46,7 +53,7 @@ impl Spot {
         let folder = filesystem(disk).join(name);
         let durable = format!("lowerdir=/lower,upperdir={0}/upper,workdir={0}/work", folder.display());
         let volatile = format!("{durable},volatile");
-        Spot { at: overlays(disk).join(name), folder: Some(folder), volatile, durable }
+        Spot { at: overlays(disk).join(name), workdir: folder.join("work"), folder: Some(folder), volatile, durable }
     }
 
     /// With nothing in its upper and work directories.
