@@ -28,7 +28,7 @@ fn folder() -> PathBuf {
     checkout().join("patches/mutants").join(base().series)
 }
 
-/// Tries the mutants of a folder with two claims on one filesystem.
+/// Tries the mutants of a folder with two claims on one filesystem; gives all that was said, too.
 fn tried(folder: &std::path::Path) -> (Option<i32>, Vec<(String, String)>, String) {
     let json = folder.join("report.json");
     let mut command = vremount(["mutants", "--base", &base().name, "--sequences", "0", "--jobs", "1", "--from"]);
@@ -39,7 +39,7 @@ fn tried(folder: &std::path::Path) -> (Option<i32>, Vec<(String, String)>, Strin
     let text = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_string();
     let rulings = report["mutants"].as_array().unwrap().iter();
     let rulings = rulings.map(|entry| (text(entry, "name"), text(entry, "ruling"))).collect();
-    (output.status.code(), rulings, stdout(&output))
+    (output.status.code(), rulings, stdout(&output) + &stderr(&output))
 }
 
 /// Something that changes nothing.
