@@ -17,6 +17,8 @@ CLAIM ?= reuse
 FS ?= ext4
 # Of each test of make fuzz.
 CASES ?= 400000
+# The version that is installed where there is none.
+CARGO_MUTANTS ?= 27.1.0
 # More options for vremount, such as ARGS="--claim reuse".
 ARGS ?=
 
@@ -25,10 +27,10 @@ SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
 CHOICE = $(SOURCE) --level $(LEVEL)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore mutants coverage bisect reproduce test test-debug check-series fuzz bench bench-harness claims shell lint clean
+.PHONY: help deps kernel verify matrix explore mutants mutants-harness coverage bisect reproduce test test-debug check-series fuzz bench bench-harness claims shell lint clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo 'Variables: BASE=$(BASE) TREE=$(TREE) BASES=$(BASES) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) GOOD=$(GOOD) BAD=$(BAD) RELEASES=$(RELEASES) CLAIM=$(CLAIM) FS=$(FS) ARGS=$(ARGS)'
 
 deps: ## install the Debian packages that are missing
@@ -49,6 +51,10 @@ explore: deps ## boot it and compare it with the model, over 10,000 sequences of
 mutants: deps ## try wrong versions of the series, each of which a claim must tell from the right one
 	@$(if $(TREE),echo 'error: mutants are of the series of a BASE; TREE has its own' >&2; exit 2)
 	@$(CARGO_RUN) mutants --base '$(BASE)' --executor $(EXECUTOR:auto=uml) $(ARGS)
+
+mutants-harness: deps ## try wrong versions of what decides in the harness, each of which its unit tests must notice
+	@command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants --version '$(CARGO_MUTANTS)'
+	@cargo mutants --output target $(ARGS)
 
 coverage: deps ## prove the claims on a kernel that counts, and see which lines and branches of the series they execute
 	@$(if $(TREE),echo 'error: coverage is of the series of a BASE; TREE has its own' >&2; exit 2)
