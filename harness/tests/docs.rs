@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::vremount;
-use vremount::claims;
+use vremount::claims::{self, Step, Want};
 use vremount::reason::Reason;
 
 fn docs() -> PathBuf {
@@ -48,10 +48,23 @@ fn every_claim_that_a_page_names_is_there() {
     }
 }
 
+/// With which errno, and for which reason, mounts are refused in a claim, or in what it does many times.
+fn refusals(name: &str) -> Vec<(i32, Option<Reason>)> {
+    let claim = claims::all().into_iter().find(|claim| claim.name == name).unwrap();
+    let refusal = |step: &Step| match step {
+        Step::Then(_, Want::Refused { errno, reason }) => Some((*errno, Some(*reason))),
+        Step::Then(_, Want::OneWins { reason, .. }) => Some((libc::EINVAL, Some(*reason))),
+        Step::Then(_, Want::RefusedUnsaid(errno)) => Some((*errno, None)),
+        _ => None,
+    };
+    claim.steps.iter().filter_map(refusal).collect()
+}
+
+/// And each of those claims is refused so, not only named.
 #[test]
 fn a_runtime_author_is_told_every_reason_with_a_claim() {
     let text = fs::read_to_string(docs().join("adopting.md")).unwrap();
-    for reason in [
+    for token in [
         "not-volatile",
         "in-use",
         "no-checkpoint",
@@ -61,10 +74,34 @@ fn a_runtime_author_is_told_every_reason_with_a_claim() {
         "writeback-error",
     ] {
         // A token that the harness does not know is none of the kernel's.
-        let log = [format!("overlayfs: volatile reuse refused: {reason}: words")];
-        assert_eq!(Reason::stated(&log).map(|reason| reason.to_string()).as_deref(), Some(reason));
-        let row = text.lines().find(|line| line.starts_with(&format!("| `{reason}` |")));
-        assert!(!claims_named(row.unwrap_or_default()).is_empty(), "nothing checks what is said of {reason}");
+        let reason = Reason::stated(&[format!("overlayfs: volatile reuse refused: {token}: words")]).unwrap();
+        assert_eq!(reason.to_string(), token);
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{token}` |"))).unwrap_or_default();
+        // When it is told; what is to be done then is about something else.
+        let named = claims_named(row.split('|').nth(2).unwrap_or_default());
+        assert!(!named.is_empty(), "nothing checks what is said of {token}");
+        for name in named {
+            assert!(refusals(&name).contains(&(libc::EINVAL, Some(reason))), "{name} is not refused for {token}");
+        }
+    }
+}
+
+/// What the tree of decisions says of each errno, a claim says, too.
+#[test]
+fn every_errno_has_a_claim() {
+    let text = fs::read_to_string(docs().join("adopting.md")).unwrap();
+    let named = claims_named(&text);
+    for (name, errno) in [
+        ("error-unseen", libc::EIO),
+        ("checkpoint-cannot-be-read", libc::EIO),
+        ("upper-shut-down-f2fs", libc::EIO),
+        ("second-mount-with-index", libc::EBUSY),
+        ("upper-in-an-emergency", libc::EROFS),
+        ("no-space-below-a-journal", libc::EINVAL),
+        ("other-feature", libc::EINVAL),
+    ] {
+        assert!(named.contains(name), "{name} is not named");
+        assert!(refusals(name).iter().any(|refusal| refusal.0 == errno), "{name}: {:?}", refusals(name));
     }
 }
 

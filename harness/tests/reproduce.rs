@@ -100,6 +100,7 @@ fn what_no_script_can_do_is_known() {
             "kernel-kexeced",
             "power-cut",
             "power-cut-while-writing",
+            "marker-lost-to-a-power-cut",
             "ten-thousand-forgeries",
             "mount-without-memory",
             "first-mount-without-memory",

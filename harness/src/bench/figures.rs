@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vremount_wire::{Turn, Way};
+use vremount_wire::{Neighbour, Turn, Way};
 
-use super::record::{Beside, Comparison, Record, Samples, milliseconds};
+use super::growth::Growth;
+use super::record::{Comparison, Record, Samples, milliseconds};
 use super::scene::Axis;
+use crate::image::Fs;
 use crate::spread::{Spread, percentile};
 
 /// One thing over another.
@@ -21,6 +23,7 @@ pub struct Ratio {
 }
 
 #[must_use]
+#[allow(clippy::cast_precision_loss)]
 pub fn ratios(record: &Record) -> BTreeMap<String, Ratio> {
     let mut ratios = BTreeMap::new();
     let mut add = |name: String, ratio: Option<Ratio>| {
@@ -34,13 +37,17 @@ pub fn ratios(record: &Record) -> BTreeMap<String, Ratio> {
         add(format!("{name}_over_reuse"), busy.and_then(|busy| of_ways(busy, way, Way::Reuse)));
         add(format!("{name}_over_reuse_idle"), idle.and_then(|idle| of_ways(idle, way, Way::Reuse)));
     }
+    let growth = |fs, axis, way| Growth::of(record, fs, axis, way)?.ratio();
     for axis in Axis::SWEPT {
         let name = axis_name(axis);
-        add(format!("reuse_growth_{name}"), growth(record, axis, Way::Reuse));
-        add(format!("syncfs_growth_{name}"), growth(record, axis, Way::Sync));
-        add(format!("durable_growth_{name}"), growth(record, axis, Way::Durable));
-        add(format!("rebuild_growth_{name}"), growth(record, axis, Way::Rebuild));
-        add(format!("floor_growth_{name}"), growth(record, axis, Way::First));
+        add(format!("reuse_growth_{name}"), growth(record.fs, axis, Way::Reuse));
+        add(format!("syncfs_growth_{name}"), growth(record.fs, axis, Way::Sync));
+        add(format!("durable_growth_{name}"), growth(record.fs, axis, Way::Durable));
+        add(format!("rebuild_growth_{name}"), growth(record.fs, axis, Way::Rebuild));
+        add(format!("floor_growth_{name}"), growth(record.fs, axis, Way::First));
+        for fs in record.other_filesystems() {
+            add(growth_on(axis, fs), growth(fs, axis, Way::Reuse));
+        }
     }
     for (name, way) in [
         ("neighbour", Way::Reuse),
@@ -48,14 +55,22 @@ pub fn ratios(record: &Record) -> BTreeMap<String, Ratio> {
         ("neighbour_rebuild", Way::Rebuild),
         ("neighbour_durable", Way::Durable),
     ] {
-        add(format!("{name}_p99_over_idle"), neighbour(record, way, 99));
-        add(format!("{name}_p50_over_idle"), neighbour(record, way, 50));
+        add(format!("{name}_p99_over_idle"), latency_beside(record, way, 99));
+        add(format!("{name}_p50_over_idle"), latency_beside(record, way, 50));
+        add(format!("{name}_worst_over_idle"), looks_beside(record, way, |look| latency([&look.fsync], 100)));
+        add(format!("{name}_rounds_over_idle"), looks_beside(record, way, |look| Some(look.fsync.len() as f64)));
     }
     if let Some(check) = &record.check {
         add("check_first_over_unpatched".to_string(), of_calls(&check.patched_first, &check.unpatched_first));
-        add("check_reuse_over_unpatched".to_string(), of_calls(&check.patched_reuse, &check.unpatched_first));
+        add("check_reuse_over_unpatched".to_string(), of_calls(&check.patched_reuse, &check.unpatched_again));
     }
     ratios
+}
+
+/// The ratio of reuse along an axis on another filesystem.
+#[must_use]
+pub fn growth_on(axis: Axis, fs: Fs) -> String {
+    format!("reuse_growth_{}_{}", axis_name(axis), fs.name().replace('-', "_"))
 }
 
 #[must_use]
@@ -113,27 +128,17 @@ fn of_values(values: &[f64], over: &[f64]) -> Option<Ratio> {
     Some(Ratio { value: median(values)? / median(over)?, low: pairs.q1, high: pairs.q3 })
 }
 
-/// The place of an axis where a way takes longest; its start is none.
-pub(super) fn dearest(record: &Record, axis: Axis, way: Way) -> Option<&Comparison> {
-    let median = |scene: &&Comparison| scene.of(way).map_or(f64::NAN, |samples| samples.ms.median);
-    let others = record.along(axis).filter(|scene| scene.of(way).is_some()).skip(1);
-    others.max_by(|one, other| median(one).total_cmp(&median(other)))
+/// Of the latencies of the neighbour's fsync(2) beside a way, over those beside nobody; the spread is of each look's own.
+fn latency_beside(record: &Record, way: Way, percent: usize) -> Option<Ratio> {
+    let of_all = |way| latency(record.beside(way)?.looks.iter().map(|look| &look.fsync), percent);
+    let value = of_all(Some(way))? / of_all(None)?;
+    Some(Ratio { value, ..looks_beside(record, way, |look| latency([&look.fsync], percent))? })
 }
 
-/// The dearest place of an axis over its start: nothing dirty, one file.
-fn growth(record: &Record, axis: Axis, way: Way) -> Option<Ratio> {
-    of_samples(dearest(record, axis, way)?.of(way)?, record.scene(axis)?.of(way)?)
-}
-
-/// Of the latencies of the neighbour's fsync(2) beside a way, over those beside nobody.
-fn neighbour(record: &Record, way: Way, percent: usize) -> Option<Ratio> {
-    let of = |way: Option<Way>| record.neighbour.iter().find(|beside| beside.way == way && !beside.by_itself);
-    let (beside, idle) = (of(Some(way))?, of(None)?);
-    let of_each = |beside: &Beside| -> Vec<f64> {
-        beside.looks.iter().filter_map(|look| latency([&look.fsync], percent)).collect()
-    };
-    let of_all = |beside: &Beside| latency(beside.looks.iter().map(|look| &look.fsync), percent);
-    Some(Ratio { value: of_all(beside)? / of_all(idle)?, ..of_values(&of_each(beside), &of_each(idle))? })
+/// Of what each look comes to, beside a way over beside nobody.
+fn looks_beside(record: &Record, way: Way, of: impl Fn(&Neighbour) -> Option<f64>) -> Option<Ratio> {
+    let of_each = |way| Some(record.beside(way)?.looks.iter().filter_map(&of).collect::<Vec<_>>());
+    of_values(&of_each(Some(way))?, &of_each(None)?)
 }
 
 /// A percentile of latencies, milliseconds.
@@ -146,6 +151,7 @@ pub fn latency<'a>(looks: impl IntoIterator<Item = &'a Vec<u32>>, percent: usize
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Beside;
     use super::*;
 
     #[test]
@@ -153,18 +159,6 @@ mod tests {
         let ratio = of_values(&[10.0, 20.0, 90.0], &[10.0, 10.0, 30.0]).unwrap();
         assert_eq!(ratio, Ratio { value: 2.0, low: 1.0, high: 3.0 });
         assert_eq!(of_values(&[], &[]), None);
-    }
-
-    #[test]
-    fn a_cost_that_grows_and_shrinks_again_grew() {
-        let mut record = Record::toy();
-        let middle = record.scenes.iter_mut().filter(|scene| scene.axis == Axis::Files).nth(1).unwrap();
-        let turns = vec![Turn { unmount: 4_000_000, ..middle.ways[0].turns[0] }; 3];
-        middle.ways[0] = Samples::new(Way::Reuse, turns).unwrap();
-        let ratios = ratios(&record);
-        assert_eq!(ratios["reuse_growth_files"].value, 4.0);
-        assert_eq!(ratios["syncfs_growth_files"].value, 3.0);
-        assert_eq!(ratios["reuse_growth_overlays"].value, 1.0);
     }
 
     #[test]
@@ -184,6 +178,21 @@ mod tests {
         let record = Record { neighbour, ..Record::toy() }.worked_out();
         assert_eq!(record.ratios["neighbour_p99_over_idle"].value, 2.0);
         assert_eq!(record.ratios["neighbour_p50_over_idle"].value, 2.0);
+    }
+
+    /// One stall in a hundred and more rounds is in no p99.
+    #[test]
+    fn what_happens_once_a_second_is_in_the_worst_and_in_the_rounds() {
+        let io = vremount_wire::Io { writes: 0, bytes: 0, flushes: 0 };
+        let beside = |way, rounds: usize, worst| {
+            let fsync = [vec![1000; rounds - 1], vec![worst]].concat();
+            let look = Neighbour { fsync, write: Vec::new(), turns: Vec::new(), io };
+            Beside { way, by_itself: false, seconds: 1, looks: vec![look; 3] }
+        };
+        let neighbour = vec![beside(None, 300, 1000), beside(Some(Way::Sync), 210, 280_000)];
+        let ratios = Record { neighbour, ..Record::toy() }.worked_out().ratios;
+        let value = |name: &str| ratios[&format!("neighbour_syncfs_{name}_over_idle")].value;
+        assert_eq!(["p99", "worst", "rounds"].map(value), [1.0, 280.0, 0.7]);
     }
 
     #[test]

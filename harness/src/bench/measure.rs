@@ -43,9 +43,11 @@ pub struct Bench<'a> {
     pub effort: Effort,
 }
 
+/// Gives what there is to `keep` after each machine: so much of it is not lost with the next.
+///
 /// # Errors
-/// If a machine cannot be made or does not come to its end, or something in it is not as it must be.
-pub fn measure(bench: &Bench<'_>) -> Result<Record, Error> {
+/// If a machine cannot be made or does not come to its end, or something in it is not as it must be; or it cannot be kept.
+pub fn measure(bench: &Bench<'_>, keep: impl Fn(&Record) -> Result<(), Error>) -> Result<Record, Error> {
     let Bench { project, lab, filesystems, effort, .. } = bench;
     let kernel = &lab.kernel;
     let unpatched = build::kernel(project, &bench.unpatched, lab.executor.arch())?;
@@ -106,9 +108,11 @@ pub fn measure(bench: &Bench<'_>) -> Result<Record, Error> {
     };
     for plan in Plan::all(filesystems, *effort, config.lines().any(|line| line == TRACER)) {
         machines.measure(&plan, &mut record)?;
+        record.host.ended();
+        record = record.worked_out();
+        keep(&record)?;
     }
-    record.host.ended();
-    Ok(record.worked_out())
+    Ok(record)
 }
 
 /// What it is mounted with, if anything.
@@ -245,7 +249,8 @@ impl Answers {
                     return None;
                 }
                 let calls = match (patched, reuse) {
-                    (false, _) => &mut self.check.unpatched_first,
+                    (false, false) => &mut self.check.unpatched_first,
+                    (false, true) => &mut self.check.unpatched_again,
                     (true, false) => &mut self.check.patched_first,
                     (true, true) => &mut self.check.patched_reuse,
                 };

@@ -5,14 +5,16 @@
 mod docs;
 mod figures;
 mod goals;
+mod growth;
 mod measure;
 mod plan;
 mod plot;
 mod record;
 mod scene;
+mod scenes;
 mod table;
 
-pub use docs::{facts, write as write_docs};
+pub use docs::{PAGE, facts, write as write_docs};
 pub use figures::axis_in_words;
 pub use goals::in_words as goal_in_words;
 pub use measure::{Bench, measure};

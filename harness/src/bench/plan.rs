@@ -4,17 +4,13 @@
 
 use vremount_wire::{BenchOp, Disk, Mode, Op, Stack, Way};
 
-use super::scene::{Axis, Scene, USUAL_FILES, forget, mount, shuffled, sync, unmount};
+use super::scene::{Scene, USUAL_FILES, again, forget, mount, shuffled, sync, unmount};
+use super::scenes::{of_first, of_others};
 use crate::image::Fs;
 
-const MIB: u64 = 1 << 20;
 const DISK: Disk = Disk::A;
-/// What a neighbour has dirty where ways are compared.
-const BUSY_BYTES: u64 = 512 * MIB;
-/// The same where filesystems are.
-const BUSY_BYTES_OF_OTHERS: u64 = 128 * MIB;
 /// What the container writes before each stop beside the neighbour.
-const BESIDE_BYTES: u64 = 64 * MIB;
+const BESIDE_BYTES: u64 = 64 << 20;
 /// Turns of which the last is looked at: the first after a load of a module runs code that nobody has run yet.
 pub const TRACED_TURNS: usize = 3;
 /// The function that mounts an overlay, in every base.
@@ -30,7 +26,7 @@ pub struct Effort {
 
 impl Effort {
     /// How often those are measured that wait for the disk.
-    fn slow(self) -> usize {
+    pub(super) fn slow(self) -> usize {
         if self.quick { (self.rounds / 10).max(3) } else { self.rounds }
     }
 
@@ -39,16 +35,9 @@ impl Effort {
         if self.quick { (self.rounds / 3).max(3) } else { self.rounds }
     }
 
-    fn bytes(self) -> &'static [u64] {
-        if self.quick { &[0, 128 * MIB] } else { &[0, 64 * MIB, 256 * MIB, 1024 * MIB] }
-    }
-
-    fn files(self) -> &'static [u64] {
-        if self.quick { &[1, 1000] } else { &[1, 100, 1000, 10_000, 100_000] }
-    }
-
-    fn overlays(self) -> &'static [u64] {
-        if self.quick { &[1, 20] } else { &[1, 10, 50, 200] }
+    /// So many times as often, if there is time.
+    pub(super) fn times(self, more: usize) -> usize {
+        if self.quick { self.rounds } else { more * self.rounds }
     }
 
     /// How the neighbour is looked at.
@@ -96,7 +85,7 @@ pub enum Label {
         seconds: u32,
         by_itself: bool,
     },
-    /// Calls of [`TRACED`].
+    /// Calls of [`TRACED`], by the first mount of directories or by one that follows.
     Calls {
         patched: bool,
         reuse: bool,
@@ -215,82 +204,37 @@ impl Plan {
         }
     }
 
-    /// The first mount with the unpatched module, and with the patched one and then a reuse; which module comes first changes.
+    /// With each module a first mount, and then one of the same directories: reuse, or, where there is none, without the marker.
+    /// Which module comes first changes.
     fn trace(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
         let swap = |module: &str| BenchOp::SwapOverlay { module: module.to_string() };
-        let traced = |script: &mut Script, way, label| {
+        let traced = |script: &mut Script, is_patched: bool, reuse: bool| {
             script.bench(BenchOp::Trace { function: TRACED.to_string() });
             for _ in 0..TRACED_TURNS {
-                script.bench(BenchOp::Turn { disk: DISK, way, files: 0 });
+                if reuse {
+                    again(script, !is_patched);
+                } else {
+                    script.bench(BenchOp::Turn { disk: DISK, way: Way::First, files: 0 });
+                }
             }
-            script.labelled(Op::Bench(BenchOp::Traced), label);
+            script.labelled(Op::Bench(BenchOp::Traced), Label::Calls { patched: is_patched, reuse });
         };
         for round in 0..self.effort.traced() {
             let mut modules = [false, true];
             modules.rotate_left(round % 2);
             for is_patched in modules {
                 script.op(unmount()).bench(swap(if is_patched { patched } else { unpatched }));
-                traced(script, Way::First, Label::Calls { patched: is_patched, reuse: false });
+                traced(script, is_patched, false);
                 script.op(forget()).op(mount(Mode::Volatile));
-                if is_patched {
-                    traced(script, Way::Reuse, Label::Calls { patched: true, reuse: true });
-                }
+                traced(script, is_patched, true);
             }
         }
     }
 }
 
-fn of_first(effort: Effort) -> Vec<Scene> {
-    use Way::{Durable, First, Plain, Rebuild, Reuse, Sync};
-    let (often, slow) = (effort.rounds, effort.slow());
-    let all = |rounds: usize, ways: &[Way]| ways.iter().map(|way| (*way, rounds)).collect::<Vec<_>>();
-    let busy = [all(often, &[Reuse, First]), all(slow, &[Rebuild, Sync, Durable])].concat();
-    // Half a millisecond is spread wide by any machine, and is to be told from a tenth more.
-    let reuse = if effort.quick { often } else { 10 * often };
-    let swept = [all(reuse, &[Reuse, First]), all(slow, &[Sync, Durable])].concat();
-    let mut scenes = vec![
-        Scene::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
-        Scene::at(Axis::Busy, BUSY_BYTES, &busy),
-        Scene::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &all(often, &[Reuse])),
-    ];
-    for (axis, values) in [
-        (Axis::NeighbourDirty, effort.bytes()),
-        (Axis::OwnDirty, effort.bytes()),
-        (Axis::Files, effort.files()),
-        (Axis::Overlays, effort.overlays()),
-    ] {
-        scenes.extend(values.iter().map(|value| {
-            // Making the files of an upper again is what grows with them; the last step would only take long.
-            let rebuilt = axis == Axis::Files && *value <= 10_000;
-            let more = all(slow, if rebuilt { &[Rebuild] } else { &[] });
-            // Files must be made for each visit, which takes longer than all else.
-            let visits = match axis {
-                _ if effort.quick => 1,
-                Axis::Files => 2,
-                _ => 5,
-            };
-            Scene { visits, ..Scene::at(axis, *value, &[swept.as_slice(), more.as_slice()].concat()) }
-        }));
-    }
-    scenes
-}
-
-fn of_others(effort: Effort) -> Vec<Scene> {
-    use Way::{Durable, First, Plain, Rebuild, Reuse, Sync};
-    let slow = effort.slow();
-    vec![
-        Scene::at(Axis::Idle, 0, &[(Reuse, effort.rounds), (First, effort.rounds), (Plain, slow), (Rebuild, slow)]),
-        Scene::at(
-            Axis::Busy,
-            BUSY_BYTES_OF_OTHERS,
-            &[(Reuse, effort.rounds), (First, effort.rounds), (Sync, slow), (Durable, slow)],
-        ),
-        Scene::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &[(Reuse, effort.rounds)]),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::scene::Axis;
     use super::*;
     use rstest::rstest;
 

@@ -47,7 +47,7 @@ pub struct Line {
 #[must_use]
 pub fn lines(record: &Record, axis: Axis) -> Vec<Line> {
     let line = |(way, RGBColor(red, green, blue)): (Way, RGBColor)| {
-        let mut places = record.along(axis).filter_map(|scene| Some((scene, scene.of(way)?.ms.median)));
+        let mut places = record.along(record.fs, axis).filter_map(|scene| Some((scene, scene.of(way)?.ms.median)));
         let (from, start) = places.next()?;
         let (to, end) = places.last()?;
         let colour = format!("rgb({red}, {green}, {blue})");
@@ -62,7 +62,7 @@ pub fn lines(record: &Record, axis: Axis) -> Vec<Line> {
 /// # Errors
 /// If it cannot be drawn.
 pub fn svg(record: &Record, axis: Axis) -> Result<String, Error> {
-    let scenes: Vec<_> = record.along(axis).collect();
+    let scenes: Vec<_> = record.along(record.fs, axis).collect();
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();

@@ -138,8 +138,12 @@ impl Samples {
     /// None of nothing.
     #[must_use]
     pub fn new(way: Way, turns: Vec<Turn>) -> Option<Self> {
-        Some(Samples { way, ms: Spread::of(turns.iter().map(milliseconds))?, turns })
+        Some(Samples { way, ms: spread(&turns)?, turns })
     }
+}
+
+fn spread(turns: &[Turn]) -> Option<Spread> {
+    Spread::of(turns.iter().map(milliseconds))
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -183,6 +187,9 @@ impl Beside {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     pub unpatched_first: Vec<u64>,
+    /// Of directories that were mounted before, without their marker.
+    #[serde(default)]
+    pub unpatched_again: Vec<u64>,
     pub patched_first: Vec<u64>,
     pub patched_reuse: Vec<u64>,
 }
@@ -194,6 +201,7 @@ impl Check {
         let mounts = [
             ("first volatile, unpatched module", &self.unpatched_first),
             ("first volatile, with the series", &self.patched_first),
+            ("again, marker removed, unpatched", &self.unpatched_again),
             ("reuse, with the series", &self.patched_reuse),
         ];
         let us = |calls: &Vec<u64>| Spread::of(calls.iter().map(|ns| *ns as f64 / 1000.0));
@@ -208,12 +216,21 @@ impl Record {
         let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
         let record: Record = serde_json::from_str(&text)
             .map_err(|cause| Error::Usage(format!("failed to understand {} as a bench: {cause}", path.display())))?;
-        Ok(record.worked_out())
+        match record.schema {
+            SCHEMA => Ok(record.worked_out()),
+            other => Err(Error::Usage(format!(
+                "failed to understand {} as a bench: its schema is {other}, and {SCHEMA} is what is known here",
+                path.display()
+            ))),
+        }
     }
 
     /// With what its samples come to.
     #[must_use]
     pub fn worked_out(mut self) -> Self {
+        for samples in self.scenes.iter_mut().flat_map(|scene| &mut scene.ways) {
+            samples.ms = spread(&samples.turns).unwrap_or(samples.ms);
+        }
         self.disk.measured_mb_per_s = figures::disk_speed(&self);
         self.ratios = figures::ratios(&self);
         self.goals = goals::of(&self);
@@ -237,11 +254,23 @@ impl Record {
     /// A scene of the filesystem that all was measured on.
     #[must_use]
     pub fn scene(&self, axis: Axis) -> Option<&Comparison> {
-        self.along(axis).next()
+        self.along(self.fs, axis).next()
     }
 
-    pub fn along(&self, axis: Axis) -> impl Iterator<Item = &Comparison> {
-        self.scenes.iter().filter(move |scene| scene.fs == self.fs && scene.axis == axis)
+    pub fn along(&self, fs: Fs, axis: Axis) -> impl Iterator<Item = &Comparison> {
+        self.scenes.iter().filter(move |scene| scene.fs == fs && scene.axis == axis)
+    }
+
+    /// Those that are compared with it.
+    pub fn other_filesystems(&self) -> impl Iterator<Item = Fs> {
+        let has = |fs: &Fs| *fs != self.fs && self.scenes.iter().any(|scene| scene.fs == *fs);
+        Fs::ALL.into_iter().filter(has)
+    }
+
+    /// The neighbour beside a way, or beside nobody, without the kernel's own writeback.
+    #[must_use]
+    pub fn beside(&self, way: Option<Way>) -> Option<&Beside> {
+        self.neighbour.iter().find(|beside| beside.way == way && !beside.by_itself)
     }
 }
 
@@ -332,6 +361,16 @@ mod tests {
         assert_eq!(Record::read(file.path()).unwrap(), Record::toy());
         fs::write(file.path(), "{}").unwrap();
         assert!(Record::read(file.path()).is_err());
+        fs::write(file.path(), Record { schema: SCHEMA + 1, ..Record::toy() }.json()).unwrap();
+        assert!(Record::read(file.path()).unwrap_err().to_string().contains("its schema is 2"));
+    }
+
+    /// Samples count, whatever a file says that they come to.
+    #[test]
+    fn what_samples_come_to_is_worked_out_from_them() {
+        let mut record = Record::toy();
+        record.scenes[0].ways[0].ms.median = 0.5;
+        assert_eq!(record.worked_out(), Record::toy());
     }
 
     #[test]

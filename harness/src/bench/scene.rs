@@ -147,13 +147,7 @@ impl Scene {
                 script.op(unmount()).bench(swap(unpatched)).op(forget()).op(mount(Mode::Volatile));
             }
             script.op(sync()).op(Op::CountIo { disk: DISK });
-            for _ in 0..rounds {
-                script.op(unmount());
-                if blind {
-                    script.op(forget());
-                }
-                script.op(mount(Mode::Volatile));
-            }
+            (0..rounds).for_each(|_| again(script, blind));
             script.op(sync()).labelled(Op::CountedIo { disk: DISK }, Label::Left { blind });
         }
         script.op(unmount()).bench(swap(patched)).op(forget()).op(mount(Mode::Volatile));
@@ -208,6 +202,15 @@ pub(super) fn unmount() -> Op {
 /// A marker that another module left, or that a durable mount would refuse.
 pub(super) fn forget() -> Op {
     Op::RemoveMarker { disk: DISK }
+}
+
+/// The same directories once more; blind: without the marker, whatever it says.
+pub(super) fn again(script: &mut Script, blind: bool) {
+    script.op(unmount());
+    if blind {
+        script.op(forget());
+    }
+    script.op(mount(Mode::Volatile));
 }
 
 pub(super) fn sync() -> Op {

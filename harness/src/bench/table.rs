@@ -53,6 +53,10 @@ fn write_table(text: &mut String, record: &Record) -> std::fmt::Result {
             write!(text, "  {name:32} {:9.2} ({:.2} to {:.2}) of {}", ms.median, ms.q1, ms.q3, ms.n)?;
             writeln!(text, "; {kib} KiB, {flushes} flushes")?;
         }
+        if let Some(left) = scene.left {
+            let kib = [left.reuse, left.blind].map(|io| io.bytes.div_ceil(1024));
+            writeln!(text, "  left to the next sync: {} KiB, by who removes the marker {} KiB", kib[0], kib[1])?;
+        }
     }
     if !record.neighbour.is_empty() {
         writeln!(

@@ -5,8 +5,8 @@ use libc::EINVAL;
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Layers, Op, Scope, Via};
 
-use super::sentence::{BOOT_ID, OURS_IN_USE, REMOUNTED};
-use super::step::{HostStep, Script, Want, overlay, overlay_of, overlay_on, unmount};
+use super::sentence::{BOOT_ID, CHECKPOINT, OURS_IN_USE, REMOUNTED};
+use super::step::{HostStep, SECOND_SEED, SYNC, Script, Want, compare, overlay, overlay_of, overlay_on, unmount};
 use super::{Claim, claim};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -83,29 +83,38 @@ pub fn claims() -> Vec<Claim> {
             "Refused after the upper filesystem was unmounted and mounted again",
             REMOUNTED,
             3,
-            Script::on_upper().after_volatile().unmount_upper().mount_upper().refuses(
-                Volatile,
-                EINVAL,
-                Reason::UpperRemounted,
-            ),
+            Script::on_upper()
+                .after_volatile()
+                .run(SYNC)
+                .unmount_upper()
+                .mount_upper()
+                .refuses(Volatile, EINVAL, Reason::UpperRemounted)
+                .kept_by_hand(),
         ),
         claim(
             "overlay-reloaded",
             "Refused after the overlay module was unloaded and loaded again",
             BOOT_ID,
             3,
-            Script::on_upper().after_volatile().run(Op::ReloadOverlay).refuses(Volatile, EINVAL, Reason::OtherBoot),
+            Script::on_upper()
+                .after_volatile()
+                .run(Op::ReloadOverlay)
+                .refuses(Volatile, EINVAL, Reason::OtherBoot)
+                .kept_by_hand(),
         ),
         claim(
             "machine-rebooted",
             "Refused after a clean reboot, though superblocks are numbered from 1 again",
             BOOT_ID,
             3,
-            Script::on_upper().after_volatile().unmount_upper().host(HostStep::Reboot).attach(Disk::A).refuses(
-                Volatile,
-                EINVAL,
-                Reason::OtherBoot,
-            ),
+            Script::on_upper()
+                .after_volatile()
+                .run(SYNC)
+                .unmount_upper()
+                .host(HostStep::Reboot)
+                .attach(Disk::A)
+                .refuses(Volatile, EINVAL, Reason::OtherBoot)
+                .kept_by_hand(),
         ),
         claim(
             "kernel-kexeced",
@@ -155,6 +164,23 @@ pub fn claims() -> Vec<Claim> {
                     Want::Refused { errno: EINVAL, reason: Reason::NotVolatile },
                 )
                 .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Marker }, Want::Done),
+        ),
+        claim(
+            "marker-lost-to-a-power-cut",
+            "A marker that the power cut took refuses nothing: an older state is mounted",
+            CHECKPOINT,
+            0,
+            Script::on_upper()
+                .mounted(Durable)
+                .write()
+                .unmount()
+                .run(SYNC)
+                .mounted(Volatile)
+                .write_again()
+                .host(HostStep::PowerCut)
+                .attach(Disk::A)
+                .mounts(Volatile)
+                .then(compare(Layers::First, SECOND_SEED), Want::Differs),
         ),
     ]
 }

@@ -34,7 +34,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write what was found, with plots, to this folder: cost.md
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "quick")]
     docs: Option<PathBuf>,
     /// Measure nothing: take what an earlier run wrote with --json
     #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "tree", "level", "config", "rounds", "quick", "fs", "json"])]
@@ -42,6 +42,10 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
+    if let Some(folder) = &options.docs {
+        // Nobody is to wait for an hour to be told that there is no such folder.
+        Whole::new(&folder.join(bench::PAGE)).map(drop)?;
+    }
     let record = match &options.from {
         Some(path) => Record::read(path)?,
         None => measured(options)?,
@@ -56,13 +60,11 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 fn measured(options: &Options) -> Result<Record, Error> {
     let Options { which, rounds, quick, fs, json, .. } = options;
     let file = json.as_deref().map(Whole::new).transpose()?;
-    let filesystems = match fs.as_slice() {
+    let filesystems: Vec<_> = match fs.as_slice() {
         [] if *quick => vec![Fs::Ext4],
-        asked => asked.to_vec(),
-    };
-    let filesystems: Vec<_> = match filesystems.is_empty() {
-        true => Fs::ALL.into_iter().filter(|fs| fs.on_disk()).collect(),
-        false => filesystems,
+        [] => Fs::ALL.into_iter().filter(|fs| fs.on_disk()).collect(),
+        // In the order in which they were asked for, each once.
+        asked => (0..asked.len()).filter(|at| !asked[..*at].contains(&asked[*at])).map(|at| asked[at]).collect(),
     };
     if let Some(fs) = filesystems.iter().find(|fs| !fs.on_disk()) {
         return Err(Error::Usage(format!("failed to measure on {}: it has no disk to wait for", fs.name())));
@@ -77,8 +79,7 @@ fn measured(options: &Options) -> Result<Record, Error> {
     let unpatched = Wish { level: Level::DOCUMENTED, ..kernel };
     let effort = Effort { rounds: usize::from(*rounds), quick: *quick };
     let bench = Bench { project: &project, lab: &lab, unpatched, filesystems: &filesystems, effort };
-    let record = measure(&bench)?;
-    Whole::new(&lab.logs.join(bench::FILE))?.write(&record.json())?;
+    let record = measure(&bench, |record| Whole::new(&lab.logs.join(bench::FILE))?.write(&record.json()))?;
     file.map_or(Ok(()), |file| file.write(&record.json()))?;
     Ok(record)
 }

@@ -15,7 +15,7 @@ fn levels() -> impl Iterator<Item = Level> {
 
 /// What is not promised, or not to be foretold, and so cannot be agreed on, on which filesystems where not on all. It grows only
 /// by a change of this list.
-const BEYOND: [(&str, &[Fs], &str); 22] = [
+const BEYOND: [(&str, &[Fs], &str); 23] = [
     ("checkpoint-cannot-be-read", &[], METADATA),
     ("checkpoint-without-instance", &[], "what was cut off and filled up may be whole again"),
     ("dirty-file-is-made-again", &[], "there is no such file"),
@@ -24,6 +24,7 @@ const BEYOND: [(&str, &[Fs], &str); 22] = [
     ("error-while-mounts-race", &[], THREADS),
     ("first-mount-of-a-work-directory-in-use", &[], OPTIONS),
     ("first-mount-without-memory", &[], "nothing is promised to who is short of memory"),
+    ("marker-lost-to-a-power-cut", &[], POWER),
     ("metadata-error", &[], UNWRITTEN),
     ("mount-without-memory", &[], "nothing is promised to who is short of memory"),
     ("no-space-below", &[Fs::F2fs], STOPPED),
@@ -42,6 +43,7 @@ const BEYOND: [(&str, &[Fs], &str); 22] = [
 const METADATA: &str = "what of the metadata must be read from the disk is the filesystem's business";
 const OPTIONS: &str = "the model knows no other options";
 const UNWRITTEN: &str = "what a filesystem does that cannot write its metadata is its own business";
+const POWER: &str = "what of the metadata reached the disk before the power was cut is open";
 const STOPPED: &str = "f2fs stops over a disk without room, and fails whatever is asked of it";
 const THREADS: &str = "which of two threads is first is open";
 const SHUT_DOWN: &str = "what a filesystem that was shut down still answers is its own business";

@@ -39,7 +39,7 @@ impl View {
     /// # Errors
     /// If a plot cannot be drawn.
     pub fn of((place, record): (usize, &Record)) -> Result<Self, Error> {
-        let curves = Axis::SWEPT.into_iter().filter(|axis| record.along(*axis).count() > 1).map(|axis| {
+        let curves = Axis::SWEPT.into_iter().filter(|axis| record.along(record.fs, *axis).count() > 1).map(|axis| {
             // Of this program's own words and numbers, nothing else.
             let svg = Value::from_safe_string(svg(record, axis)?);
             Ok(Curve { words: axis_in_words(axis), svg, lines: lines(record, axis) })
