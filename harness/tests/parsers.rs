@@ -10,12 +10,11 @@ use proptest::prelude::*;
 use vremount::base::{Base, Level, Spec};
 use vremount::bisect::Versions;
 use vremount::image::Fs;
-use vremount::machine::classify;
 use vremount::mutants::Mutant;
 use vremount::reason::Reason;
 use vremount::results::{FILE, Outcome};
 use vremount::shard::Shard;
-use vremount_wire::{Event, Outcome as Came, StepReport, decode, encode, extents};
+use vremount_wire::{Event, Outcome as Came, StepReport, classify, decode, encode, extents};
 
 /// Something that a text becomes when it is cut, mixed or hit by a cosmic ray.
 fn damaged(text: String) -> impl Strategy<Value = String> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use vremount_wire::{Bytes, Disk, Field, Mode, Outcome};
+use vremount_wire::{Bytes, Disk, Field, Mode, Outcome, classify};
 
 use crate::error::{Failure, context};
 use crate::kernel_log::{self, KernelLog};
@@ -85,8 +85,7 @@ fn siege(
 /// Others may log at any time, that the clock was switched, say; but what the kernel complains of is nowhere else, for the console
 /// is quiet.
 fn is_of_the_mount(line: &str) -> bool {
-    ["overlay", kernel_log::LOST].iter().any(|start| line.starts_with(start))
-        || ["WARNING: ", "BUG", "INFO: ", "VFS: ", "pagealloc: "].iter().any(|sign| line.contains(sign))
+    ["overlay", kernel_log::LOST].iter().any(|start| line.starts_with(start)) || classify(line).is_some()
 }
 
 /// Why a forgery is refused: the first thing that is wrong with it.

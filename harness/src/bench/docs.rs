@@ -118,8 +118,8 @@ const HEAD: &str = "
 What one stop and start of a container costs, each way. `make bench ARGS=\"--docs docs\"` measures it and writes this page; every
 sample is in `cost.json` beside it, from which `vremount bench --from docs/cost.json --docs docs` makes the page again.
 
-Each comparison is made in one guest and one run: all ways in turn, in an order that was shuffled, each after a reuse that is not
-timed, so that none pays for caches of the processor that another left cold. Where nothing is dirty, ways that sync find nothing of the others',
+Each comparison is made in one guest and one run: all ways in turn, in an order that was shuffled, each after an unmount
+and a mount that are not timed, so that none pays for caches of the processor that another left cold. Where nothing is dirty, ways that sync find nothing of the others',
 only what the mount before them changed.
 The kernel's own writeback is off but where a table says otherwise: what is dirty stays so until somebody syncs it, and no neighbour
 feels what would be written later. The machine has one processor, two where there is a neighbour. What is timed is the system calls.
@@ -148,7 +148,7 @@ an upper makes each of its files again. Bars are quartiles. Places are evenly sp
 const LEFT: &str = "## What reaches the disk
 
 What reuses wrote while they lasted and in the half second after the last, with the kernel's own writeback off and commits put off
-where a filesystem has an option for that: nobody but a reuse was there to write. Besides, a mount tries out in its workdir what the upper
+as far as each filesystem lets them be. Besides, a mount tries out in its workdir what the upper
 filesystem can do, with the series or without it, and what that changes is written by whoever syncs next, or by the kernel when it is
 old: so much did as many reuses leave to a syncfs(2), with nothing else dirty; and so much as many of those who remove the marker,
 whatever it says, without the series.";
@@ -197,7 +197,7 @@ fn in_words(Ratio { value, low, high }: &Ratio) -> String {
 
 /// The others, if they were measured.
 fn filesystems(text: &mut String, record: &Record) -> std::fmt::Result {
-    let Some(first) = record.other_filesystems().find_map(|fs| record.along(fs, Axis::Busy).next()) else {
+    let Some(first) = record.other_filesystems.iter().find_map(|fs| record.along(*fs, Axis::Busy).next()) else {
         return Ok(());
     };
     writeln!(
@@ -216,17 +216,19 @@ fn filesystems(text: &mut String, record: &Record) -> std::fmt::Result {
     ];
     writeln!(text, "| upper on | {} |", columns.map(|(.., name)| name).join(" | "))?;
     writeln!(text, "| --- |{}", " ---: |".repeat(columns.len()))?;
-    for fs in record.other_filesystems() {
+    for fs in record.other_filesystems.iter().copied() {
         let median = |(axis, way, _)| {
             let samples = record.along(fs, axis).next().and_then(|scene| scene.of(way));
             samples.map_or("-".to_string(), |samples| format!("{:.2}", samples.ms.median))
         };
         writeln!(text, "| {} | {} |", fs.name(), columns.map(median).join(" | "))?;
     }
-    writeln!(text, "\nHow reuse grows there, the dearer of two places over the first.\n")?;
-    writeln!(text, "| upper on | {} |", Axis::SWEPT.map(axis_in_words).join(" | "))?;
+    writeln!(text, "\nHow reuse grows there, the second of two places over the first.\n")?;
+    let places = |axis| record.along(first.fs, axis).map(plot::label).collect::<Vec<_>>().join(" to ");
+    let columns = Axis::SWEPT.map(|axis| format!("{}: {}", axis_in_words(axis), places(axis)));
+    writeln!(text, "| upper on | {} |", columns.join(" | "))?;
     writeln!(text, "| --- |{}", " --- |".repeat(Axis::SWEPT.len()))?;
-    for fs in record.other_filesystems() {
+    for fs in record.other_filesystems.iter().copied() {
         let growth = |axis| record.ratios.get(&growth_on(axis, fs)).map_or("-".to_string(), in_words);
         writeln!(text, "| {} | {} |", fs.name(), Axis::SWEPT.map(growth).join(" | "))?;
     }
@@ -305,8 +307,8 @@ fn check_itself(text: &mut String, record: &Record) -> std::fmt::Result {
         text,
         record,
         "check_reuse_over_unpatched",
-        "Checking it makes a mount of the same directories take",
-        "times as long as where the marker was removed and nothing is checked",
+        "A reuse, which checks all of it and makes nothing, takes",
+        "times as long as a mount after the marker was removed, which checks nothing and makes it again",
     )
 }
 

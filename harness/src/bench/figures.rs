@@ -45,7 +45,7 @@ pub fn ratios(record: &Record) -> BTreeMap<String, Ratio> {
         add(format!("durable_growth_{name}"), growth(record.fs, axis, Way::Durable));
         add(format!("rebuild_growth_{name}"), growth(record.fs, axis, Way::Rebuild));
         add(format!("floor_growth_{name}"), growth(record.fs, axis, Way::First));
-        for fs in record.other_filesystems() {
+        for fs in record.other_filesystems.iter().copied() {
             add(growth_on(axis, fs), growth(fs, axis, Way::Reuse));
         }
     }

@@ -66,7 +66,7 @@ pub fn measure(bench: &Bench<'_>, keep: impl Fn(&Record) -> Result<(), Error>) -
     );
     let machines =
         Machines { bench, qemu, initramfs: Initramfs::new(&lab.guest, &kernel.module.path, None, vec![entry])? };
-    let Some(&fs) = filesystems.first() else {
+    let Some((&fs, others)) = filesystems.split_first() else {
         return Err(Error::Usage("failed to measure on no filesystem".to_string()));
     };
     let mut record = Record {
@@ -99,6 +99,7 @@ pub fn measure(bench: &Bench<'_>, keep: impl Fn(&Record) -> Result<(), Error>) -
             measured_mb_per_s: None,
         },
         fs,
+        other_filesystems: others.to_vec(),
         scenes: Vec::new(),
         neighbour: Vec::new(),
         check: None,

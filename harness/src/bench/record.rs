@@ -35,6 +35,8 @@ pub struct Record {
     pub disk: Disk,
     /// What everything below is of, unless it says otherwise.
     pub fs: Fs,
+    /// Those that are compared with it, measured yet or not.
+    pub other_filesystems: Vec<Fs>,
     pub scenes: Vec<Comparison>,
     pub neighbour: Vec<Beside>,
     /// None where the kernel has no tracer.
@@ -261,12 +263,6 @@ impl Record {
         self.scenes.iter().filter(move |scene| scene.fs == fs && scene.axis == axis)
     }
 
-    /// Those that are compared with it.
-    pub fn other_filesystems(&self) -> impl Iterator<Item = Fs> {
-        let has = |fs: &Fs| *fs != self.fs && self.scenes.iter().any(|scene| scene.fs == *fs);
-        Fs::ALL.into_iter().filter(has)
-    }
-
     /// The neighbour beside a way, or beside nobody, without the kernel's own writeback.
     #[must_use]
     pub fn beside(&self, way: Option<Way>) -> Option<&Beside> {
@@ -339,6 +335,7 @@ impl Record {
             executor: Executor { name: nowhere(), version: nowhere(), why: nowhere(), memory_mib: 1, clock: nowhere() },
             disk: Disk { mb_per_s: 200, mib: 1, options: Vec::new(), measured_mb_per_s: None },
             fs: Fs::Ext4,
+            other_filesystems: Vec::new(),
             scenes: compared.chain(swept).map(|(axis, value, step)| scene(axis, value, step)).collect(),
             neighbour: vec![],
             check: None,

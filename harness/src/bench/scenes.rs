@@ -76,8 +76,10 @@ pub fn of_others(effort: Effort) -> Vec<Scene> {
     ];
     for axis in Axis::SWEPT {
         scenes.extend(places(axis, true).iter().map(|value| {
-            let ways = all(effort.times(5), &[Reuse, First]);
-            Scene { visits: visits(axis, effort), ..Scene::at(axis, *value, &ways) }
+            let visits = visits(axis, effort);
+            // Each visit has one who waits for the disk, and so shows what there was to wait for.
+            let ways = [all(effort.times(5), &[Reuse, First]), all(visits, &[Sync])].concat();
+            Scene { visits, ..Scene::at(axis, *value, &ways) }
         }));
     }
     scenes

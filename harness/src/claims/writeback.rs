@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reuse that is refused because the upper filesystem could not write data back. Patch 4 alone makes these hold.
 
-use libc::EIO;
+use libc::{EINVAL, EIO};
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Fault, Layers, Op};
 
@@ -165,6 +165,20 @@ pub fn claims() -> Vec<Claim> {
                 .run(Op::DropCaches)
                 .mounts(Volatile)
                 .then(compare(Layers::First, SECOND_SEED), Want::Differs),
+        ),
+        claim(
+            "error-told-before-a-reload",
+            "After a reload of the module an error that somebody was told of is told to who had the upper open all the time, and to no other",
+            BY_HAND,
+            3,
+            Script::on_upper()
+                .doomed()
+                .unmount()
+                .fails_seen_by(Op::SyncUpperAfresh { disk: Disk::A })
+                .run(Op::ReloadOverlay)
+                .refuses(Volatile, EINVAL, Reason::OtherBoot)
+                .then(Op::SyncUpperAfresh { disk: Disk::A }, Want::Done)
+                .then(SYNC, Want::Fails(EIO)),
         ),
         claim(
             "error-is-told-by-sync",

@@ -2,7 +2,6 @@
 //! A kernel and an initramfs become a running machine with a channel, which is gone for sure afterwards.
 
 mod accel;
-mod console;
 mod executor;
 mod limits;
 mod qemu;
@@ -11,7 +10,6 @@ mod tsc;
 mod uml;
 
 pub use accel::{ACCEL_FILE, Accel, Choice, choose};
-pub use console::{Class, Sign, classify};
 pub use executor::{Boot, Error, Executor};
 pub use limits::Limits;
 pub use qemu::Qemu;

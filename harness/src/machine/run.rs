@@ -8,10 +8,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vremount_wire::{Event, decode};
+use vremount_wire::{Class, Event, Sign, classify, decode};
 
 use super::Boot;
-use super::console::{Class, Sign, classify};
 use super::limits::{Limits, slower_by_others};
 use crate::process::Group;
 

@@ -2,11 +2,13 @@
 //! What the harness and its guest say to each other.
 //!
 //! The harness writes one [`Program`] into the initramfs before the machine starts. The guest works it off alone and
-//! answers with [`Event`]s, one [`frame`] a line, over a channel of its own. Nothing travels towards a running guest.
+//! answers with [`Event`]s, one [`frame`] a line, over a channel of its own. Nothing travels towards a running guest. What
+//! the kernel says meanwhile both take for the same.
 
 mod about;
 mod bench;
 mod bytes;
+mod console;
 mod event;
 pub mod extents;
 mod frame;
@@ -17,6 +19,7 @@ mod term;
 
 pub use bench::{BenchOp, Measured, Neighbour, Turn, Way, Whose};
 pub use bytes::Bytes;
+pub use console::{Class, Sign, classify};
 pub use event::{Event, FS_CONTEXT, Io, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};
 pub use harm::{Elsewhere, Fault, Field, Forgery, Impostor};

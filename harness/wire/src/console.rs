@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a line of the kernel's console says about the health of the machine.
+//! What a line of the kernel says about the health of the machine.
 
 /// What kind of trouble a line announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
