@@ -2,7 +2,7 @@
 # Each target is complete by itself: it installs what is missing, builds what it needs, and does nothing twice.
 
 # A name of ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL; TREE is a kernel's git work tree, in its place.
-BASE ?= 5.10.13
+BASE ?= $(shell sed -n 's/^default = "\([^"]*\)".*/\1/p' ci/bases.toml)
 TREE ?=
 # For the matrix; none: all.
 BASES ?=

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,6 +33,8 @@ pub enum Check {
     BuiltIn,
     /// That with sparse, which a distribution may have too old a version of for a kernel.
     Sparse,
+    /// A kernel with overlay built in, to the end.
+    Links,
     /// kernel-doc of all that the series touches.
     KernelDoc,
     /// The documentation, as reStructuredText.
@@ -47,6 +50,7 @@ impl fmt::Display for Check {
             Check::Style => "checkpatch",
             Check::Module => "W=1",
             Check::BuiltIn => "W=1, built in",
+            Check::Links => "built in",
             Check::Sparse => "sparse",
             Check::KernelDoc => "kernel-doc",
             Check::Rst => "rst",
@@ -77,8 +81,14 @@ impl From<Vec<String>> for Outcome {
     }
 }
 
+/// The configuration fragment that has overlay so.
+const BUILT_IN: &str = "overlay-built-in";
+
 /// What the kernel's make says when it goes on without sparse, for it lacks what this kernel uses.
 const NO_SPARSE: &str = "is not available or not up to date";
+
+/// How tools in Python tell that they failed.
+const CRASHES: [&str; 2] = ["Traceback (most recent call last)", "Exiting due to error"];
 
 /// Messages and how often each came, without the lines they came from: those move.
 type Messages = BTreeMap<String, usize>;
@@ -98,9 +108,14 @@ pub fn check(project: &Project, base: &Base) -> Result<Vec<Finding>, build::Erro
     let checker =
         Checker { project, base, pristine: &pristine, series: &series, tree: &tree, objects: &objects, log: &log };
     let mut findings = checker.applies()?;
-    if findings.iter().all(|finding| finding.outcome == Outcome::Clean) {
+    let applies = |finding: &Finding| finding.check == Check::CoverLetter || finding.outcome == Outcome::Clean;
+    if findings.iter().all(applies) {
         findings.extend(checker.compiles()?);
         findings.extend(checker.reads()?);
+    }
+    // What has to be mended first need not be built for minutes.
+    if findings.iter().all(|finding| !matches!(finding.outcome, Outcome::Found(_))) {
+        findings.push(checker.links());
     }
     Ok(findings)
 }
@@ -139,20 +154,58 @@ impl Checker<'_> {
     fn compiles(&self) -> Result<Vec<Finding>, build::Error> {
         let make = Make::new(self.base, Arch::Um, self.tree, self.objects, self.log.to_path_buf());
         let mut findings = Vec::new();
-        let built_in = Some("overlay-built-in");
-        for (check, further) in [(Check::Module, None), (Check::BuiltIn, built_in), (Check::Sparse, built_in)] {
+        for (check, further) in
+            [(Check::Module, None), (Check::BuiltIn, Some(BUILT_IN)), (Check::Sparse, Some(BUILT_IN))]
+        {
             let _progress = progress::start(format!("compiling overlayfs of Linux {}, {check}", self.base.name));
             let fragments = build::fragments(&self.project.root, Arch::Um, &self.base.config, further)?;
             self.series.check_out(self.pristine, self.tree, Level::PRISTINE)?;
             build::configure(&make, &fragments)?;
             make.run("what modules need", &["modules_prepare"])?;
             findings.extend(self.new_at_each_level(check, || {
+                self.forget()?;
                 let sparse = if check == Check::Sparse { "C=2" } else { "C=0" };
                 make.run("overlayfs", &["W=1", sparse, "fs/overlayfs/", "fs/super.o"])?;
                 fs::read_to_string(self.log).map_err(build::Error::io("read", self.log))
             })?);
         }
         Ok(findings)
+    }
+
+    /// A warning about what make would not compile again is one of this level, too.
+    fn forget(&self) -> Result<(), build::Error> {
+        let (folder, object) = (self.objects.join("fs/overlayfs"), self.objects.join("fs/super.o"));
+        for (path, removed) in [(&folder, fs::remove_dir_all(&folder)), (&object, fs::remove_file(&object))] {
+            if let Err(cause) = removed
+                && cause.kind() != ErrorKind::NotFound
+            {
+                return Err(build::Error::io("remove", path)(cause));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a kernel with all of the series and overlay built in builds, as one without does.
+    fn links(&self) -> Finding {
+        let _progress = progress::start(format!("building Linux {} with overlay built in", self.base.name));
+        let outcome = match self.link(Level::FULL) {
+            Ok(()) => Outcome::Clean,
+            Err(error) if !error.is_of_the_kernel() => Outcome::CannotTell(error.to_string()),
+            Err(error) => match self.link(Level::PRISTINE) {
+                Ok(()) => Outcome::Found(vec![error.to_string()]),
+                Err(too) => Outcome::CannotTell(too.to_string()),
+            },
+        };
+        Finding { level: Level::FULL, check: Check::Links, outcome }
+    }
+
+    fn link(&self, level: Level) -> Result<(), build::Error> {
+        tool::need_room("build a kernel", self.objects, build::ROOM_MIB)?;
+        let make = Make::new(self.base, Arch::Um, self.tree, self.objects, self.log.to_path_buf());
+        let fragments = build::fragments(&self.project.root, Arch::Um, &self.base.config, Some(BUILT_IN))?;
+        self.series.check_out(self.pristine, self.tree, level)?;
+        build::configure(&make, &fragments)?;
+        make.run("Linux with overlay built in", &[Arch::Um.image_target()])
     }
 
     /// What only reads the patches and the tree.
@@ -169,14 +222,14 @@ impl Checker<'_> {
             touched.lines().map(PathBuf::from).partition(|path| path.extension().is_none_or(|ending| ending != "rst"));
         findings.extend(self.new_at_each_level(Check::KernelDoc, || {
             let mut command = Command::new(self.tree.join("scripts/kernel-doc"));
-            Ok(tool::hear(command.arg("-none").args(&sources).current_dir(self.tree))?)
+            Ok(heard(command.arg("-none").args(&sources).current_dir(self.tree))?)
         })?);
         findings.extend(self.new_at_each_level(Check::Rst, || {
             let mut all = String::new();
             for document in &documents {
                 let mut command = Command::new("rst2html");
                 command.args(["--report=info", "--halt=none"]).arg(document).arg("/dev/null");
-                all += &tool::hear(command.current_dir(self.tree))?;
+                all += &heard(command.current_dir(self.tree))?;
             }
             Ok(all)
         })?);
@@ -197,6 +250,10 @@ impl Checker<'_> {
                 Ok(text) => {
                     let here = messages(&text);
                     (text, here)
+                }
+                Err(build::Error::Tool(error)) => {
+                    findings.push(Finding { level, check, outcome: Outcome::CannotTell(error.to_string()) });
+                    break;
                 }
                 // In the pristine tree it is nobody's fault, and nothing can be compared.
                 Err(build::Error::Build { first, .. }) if level != Level::PRISTINE => {
@@ -233,6 +290,17 @@ fn found(applied: Result<(), series::Error>) -> Result<Vec<String>, build::Error
     }
 }
 
+/// What a tool says that may end badly because it has something to say; one that does and has nothing did not do its work.
+fn heard(command: &mut Command) -> Result<String, tool::Error> {
+    let (status, output) = tool::hear(command)?;
+    let crashed = status.code().is_none() || CRASHES.iter().any(|words| output.contains(words));
+    if status.success() || !crashed && !messages(&output).is_empty() {
+        return Ok(output);
+    }
+    let program = command.get_program().to_string_lossy().into_owned();
+    Err(tool::Error::Failed { what: "check a tree".to_string(), program, status, output })
+}
+
 /// What a tool that fails when it has something to say says.
 fn complaints(command: &mut Command) -> Result<Vec<String>, tool::Error> {
     match tool::run("check a patch", command) {
@@ -264,6 +332,18 @@ fn added(below: &Messages, here: &Messages) -> Vec<String> {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    /// To say nothing is to have found nothing only for who does not fail.
+    #[rstest]
+    #[case::clean("true", true)]
+    #[case::warning("echo 'a.c:1: warning: x'; exit 1", true)]
+    #[case::failed("exit 3", false)]
+    #[case::killed("kill -9 $$", false)]
+    #[case::warned_and_killed("echo 'a.c:1: warning: x'; kill -9 $$", false)]
+    #[case::crashed("echo 'a.rst:1: (WARNING/2) x'; echo 'Exiting due to error.'; exit 1", false)]
+    fn a_tool_that_failed_is_not_content(#[case] script: &str, #[case] expected: bool) {
+        assert_eq!(heard(Command::new("sh").args(["-c", script])).is_ok(), expected);
+    }
 
     #[test]
     fn a_letter_counts_every_line() {

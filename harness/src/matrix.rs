@@ -59,6 +59,8 @@ pub fn jobs_of<'a>(bases: &'a [Base], lanes: &'a [Lane]) -> Vec<Job<'a>> {
 /// # Errors
 /// If the harness itself cannot go on: a lane that names no claim, results that cannot be joined.
 pub fn run(project: &Project, all: &[Job<'_>], asked: Option<u16>, watch: &mut impl Watch) -> Result<Merged, Error> {
+    // Before a kernel is built for nothing.
+    all.iter().try_for_each(|job| job.lane.claims(job.base).map(drop))?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let queue = Mutex::new(all.iter());
     let (sender, receiver) = mpsc::channel();
@@ -72,7 +74,9 @@ pub fn run(project: &Project, all: &[Job<'_>], asked: Option<u16>, watch: &mut i
                 while let Some(job) = next() {
                     prepare(project, job);
                     // Nobody listens any more if the harness cannot go on.
-                    let _ = sender.send(job);
+                    if sender.send(job).is_err() {
+                        break;
+                    }
                 }
             });
         }

@@ -26,10 +26,10 @@ pub enum Error {
 ///
 /// # Errors
 /// If it cannot be run.
-pub fn hear(command: &mut Command) -> Result<String, Error> {
+pub fn hear(command: &mut Command) -> Result<(ExitStatus, String), Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = process::output(command).map_err(|cause| Error::NotRun { program, cause })?;
-    Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    Ok((output.status, String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()))
 }
 
 /// Runs a program to its end; `what` is what it is run for. Gives what it wrote to its standard output.

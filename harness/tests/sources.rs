@@ -235,13 +235,13 @@ fn a_base_has_any_kind_of_source(#[case] source: &str, #[case] expected: Option<
 }
 
 #[rstest]
-#[case::newer("0.1.7-1\n0.2-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin`")]
+#[case::newer("0.1.7-1\n0.2-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin NAME`")]
 #[case::other_series(
     "0.2-1\n6.1.4-1\n",
     "it has no newer one of that series; pin another in ci/bases.toml, there is 0.2-1, 6.1.4-1"
 )]
 #[case::older("0.0.9-1\n", "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1")]
-#[case::itself("0.1-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin`")]
+#[case::itself("0.1-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin NAME`")]
 #[case::nothing_but_itself("0.1-1\n", "pin another in ci/bases.toml")]
 fn a_version_that_is_gone_names_what_there_is(#[case] versions: &str, #[case] expected: &str) {
     let toy = Toy::new();

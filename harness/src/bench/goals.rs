@@ -144,11 +144,11 @@ fn reason(goal: &Goal, record: &Record) -> String {
     let holds = |ratio: Ratio| [ratio.low, ratio.high].map(|value| goal.limit.holds(value));
     match goal.ratio {
         Some(ratio) if goal.met => if holds(ratio) == [true; 2] { "" } else { ", within its spread" }.to_string(),
-        Some(ratio) if holds(ratio).contains(&true) => {
-            ". Within its spread: at least a quarter of all pairs meets it".to_string()
-        }
         Some(ratio) if grows_as_any_mount(goal, ratio, record) => {
             ". So does a first mount on an empty upper, by the same module".to_string()
+        }
+        Some(ratio) if holds(ratio).contains(&true) => {
+            ". Within its spread: at least a quarter of all pairs meets it".to_string()
         }
         Some(_) if [P99, ROUNDS].contains(&goal.name.as_str()) => format!(". {}", of_the_disk(record)),
         Some(_) => ". Less than a quarter of all pairs meets it".to_string(),

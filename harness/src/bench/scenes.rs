@@ -24,12 +24,13 @@ fn places(axis: Axis, few: bool) -> &'static [u64] {
     }
 }
 
-/// How often a place is come back to. Files must be made for each visit, which takes longer than all else.
+/// How often a place is come back to: a host that is slow for a while is so in many places then, and not in one. Files must be
+/// made for each visit, which takes longer than all else.
 fn visits(axis: Axis, effort: Effort) -> usize {
     match axis {
         _ if effort.quick => 1,
-        Axis::Files => 2,
-        _ => 5,
+        Axis::Files => 5,
+        _ => 15,
     }
 }
 

@@ -23,7 +23,7 @@ impl Arch {
         }
     }
 
-    pub(super) fn image_target(self) -> &'static str {
+    pub(crate) fn image_target(self) -> &'static str {
         match self {
             Arch::X86_64 => "bzImage",
             Arch::Um => "linux",

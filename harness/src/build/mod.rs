@@ -30,7 +30,7 @@ use crate::source::{self, Tree};
 use crate::{progress, tool};
 
 /// Object files and a work tree, MiB.
-const ROOM_MIB: u64 = 3000;
+pub(crate) const ROOM_MIB: u64 = 3000;
 
 /// A kernel that was built.
 #[derive(Debug, Clone)]

@@ -25,6 +25,12 @@ pub struct Inputs<'a> {
     pub fragments: &'a [PathBuf],
 }
 
+/// What turns source into a kernel.
+const TOOLS: [&str; 3] = ["gcc", "as", "ld"];
+
+/// Changes with what make is told and how it is configured, so that nothing is kept that would be built otherwise now.
+const RECIPE: &str = "1";
+
 /// The folder that a kernel is compiled in.
 pub const OBJECTS: &str = "objects";
 
@@ -45,7 +51,6 @@ pub struct Store {
 
 impl Store {
     pub fn new(cache: &Path, inputs: &Inputs<'_>) -> Result<Self, Error> {
-        let compiler = tool::run("ask for the compiler's version", Command::new("gcc").arg("--version"))?;
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
             hash.update((part.len() as u64).to_le_bytes());
@@ -54,7 +59,11 @@ impl Store {
         add(inputs.source.as_bytes());
         add(inputs.arch.name().as_bytes());
         add(inputs.image_state.as_bytes());
-        add(compiler.lines().next().unwrap_or_default().as_bytes());
+        for program in TOOLS {
+            let version = tool::run("ask for a tool's version", Command::new(program).arg("--version"))?;
+            add(version.lines().next().unwrap_or_default().as_bytes());
+        }
+        add(RECIPE.as_bytes());
         inputs.wish.base.make.iter().for_each(|flag| add(flag.as_bytes()));
         for fragment in inputs.fragments {
             add(&fs::read(fragment).map_err(Error::io("read", fragment))?);

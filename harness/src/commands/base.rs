@@ -59,6 +59,10 @@ fn pin(project: &Project, name: &str) -> Result<Exit, Error> {
         println!("{name} is pinned to {}, and no newer one is to be had", old.source);
         return Ok(Exit::Holds);
     };
+    if pinned.name != name && Base::all(&project.root)?.iter().any(|base| base.name == pinned.name) {
+        let why = format!("that is a base of its own, {}; take one of the two out of ci/bases.toml", pinned.name);
+        return Err(Error::Usage(format!("failed to pin {name} to {}: {why}", pinned.source)));
+    }
     println!("{name}: {} is proved first\n", pinned.source);
     let lanes = Lanes::read(&project.root)?.lanes;
     let bases = [pinned];

@@ -18,6 +18,9 @@ use crate::project::Project;
 /// From a configured tree to a kernel that is kept: what a bare make does, and what the harness does around it.
 const AROUND_MAKE: [&str; 3] = [build::KEY, build::MAKE, build::KEEP];
 
+/// How much longer that may take, percent.
+const MOST_OVERHEAD: f64 = 5.0;
+
 #[derive(Serialize)]
 pub struct Stages {
     arch: &'static str,
@@ -55,6 +58,11 @@ impl Stages {
         // Its links are into the cache that goes now.
         build::kernel(project, wish, arch)?;
         Ok(Stages::of(arch, &cold, &warm, bare))
+    }
+
+    /// Whether the harness adds no more than it may.
+    pub fn are_as_they_should(&self) -> bool {
+        self.overhead_percent <= MOST_OVERHEAD
     }
 
     fn of(arch: Arch, cold: &Times, warm: &Times, bare: Duration) -> Self {
@@ -97,8 +105,9 @@ impl fmt::Display for Stages {
         writeln!(f, "  {:<26} {:>7.2} s", "make alone", self.bare_make_s)?;
         writeln!(
             f,
-            "  from a configured tree to a kernel that is kept: {:+.1} % on make alone",
-            self.overhead_percent
+            "  from a configured tree to a kernel that is kept: {:+.1} % on make alone, at most {MOST_OVERHEAD} %: {}",
+            self.overhead_percent,
+            if self.are_as_they_should() { "met" } else { "MISSED" }
         )?;
         writeln!(f, "  what of that is no make: {:.2} %", self.own_percent)
     }
@@ -125,6 +134,9 @@ mod tests {
         let stages = Stages::of(Arch::Um, &cold, &seconds(&[(build::KEY, 1)]), Duration::from_secs(204));
         assert!((stages.own_percent - 2.0).abs() < 1e-9, "{}", stages.own_percent);
         assert!(stages.overhead_percent.abs() < 1e-9, "{}", stages.overhead_percent);
-        assert_eq!(stages.stages.iter().filter(|stage| stage.warm_s.is_some()).count(), 1);
+        assert!(stages.are_as_they_should() && stages.to_string().contains("at most 5 %: met"), "{stages}");
+        let slow = Stages { overhead_percent: 5.1, ..stages };
+        assert!(!slow.are_as_they_should() && slow.to_string().contains("MISSED"), "{slow}");
+        assert_eq!(slow.stages.iter().filter(|stage| stage.warm_s.is_some()).count(), 1);
     }
 }

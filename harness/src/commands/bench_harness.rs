@@ -116,7 +116,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         let text = serde_json::to_string_pretty(&bench).unwrap_or_default() + "\n";
         Whole::new(path)?.write(&text)?;
     }
-    Ok(Exit::Holds)
+    let met = bench.build.as_ref().is_none_or(Stages::are_as_they_should);
+    Ok(if met { Exit::Holds } else { Exit::Broken })
 }
 
 /// All claims, again and again.

@@ -9,7 +9,7 @@ use crate::error::{Error, Exit};
 use crate::project::Project;
 
 /// At every level: applies by `git am`; checkpatch --strict; sparse, W=1, kernel-doc and rst without a warning that the
-/// level below has not; overlay as a module and built in. The documentation patch applies alone, too, and the cover letter
+/// level below has not; overlay as a module and built in, and a kernel with it built in. The documentation patch applies alone, too, and the cover letter
 /// counts the lines right.
 #[derive(Args)]
 pub struct Options {

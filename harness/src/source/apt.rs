@@ -209,7 +209,9 @@ impl<'a> PrivateApt<'a> {
         versions.sort_by_key(|version| numbers(version));
         let hint = match newer(&versions, &version).first() {
             Some(newest) => {
-                format!("the newest of the same series is {newest}: `vremount base pin` pins and proves that")
+                format!(
+                    "the newest of the same series is {newest}: `vremount base pin NAME`, with the base's name, proves and pins that"
+                )
             }
             None if versions.is_empty() => "pin another in ci/bases.toml".to_string(),
             None => {
