@@ -178,6 +178,7 @@ fn what_held_before_the_series_is_known() {
             "overlay-as-upper",
             "volatile-without-upper",
             "second-mount-with-index",
+            "marker-lost-to-a-power-cut",
             "marker-in-upper-case",
             "no-feature",
             "other-feature",
