@@ -96,13 +96,9 @@ fn write_page(text: &mut String, record: &Record) -> std::fmt::Result {
             writeln!(text, "\n{heading}\n")?;
             neighbours(text, &looked)?;
         }
-    }
-    writeln!(text)?;
-    for (who, name) in [("reuse", "neighbour"), ("syncfs", "neighbour_syncfs")] {
-        let [worst, rounds] = ["worst", "rounds"].map(|what| format!("{name}_{what}_over_idle"));
-        let before = format!("Beside {who} the worst fsync(2) of a look takes");
-        said(text, record, &worst, &before, "times as long as beside nobody")?;
-        said(text, record, &rounds, "There are", "times as many rounds")?;
+        if !by_itself {
+            once_a_second(text, record)?;
+        }
     }
     check_itself(text, record)?;
     writeln!(text, "\n## Goals\n")?;
@@ -278,6 +274,18 @@ fn neighbours(text: &mut String, neighbours: &[&Beside]) -> std::fmt::Result {
         let looks = format!("{} of {} s", beside.looks.len(), beside.seconds);
         write!(text, "| {name} | {cycle} | {looks} | {p50:.2} | {p99:.2} | {max:.2} | {buffered:.2} | {most:.2} ")?;
         writeln!(text, "| {rate:.0} | {mib} | {flushes} |")?;
+    }
+    Ok(())
+}
+
+/// What a p99 does not see.
+fn once_a_second(text: &mut String, record: &Record) -> std::fmt::Result {
+    writeln!(text)?;
+    for (who, name) in [("reuse", "neighbour"), ("syncfs", "neighbour_syncfs")] {
+        let [worst, rounds] = ["worst", "rounds"].map(|what| format!("{name}_{what}_over_idle"));
+        let before = format!("Beside {who} the worst fsync(2) of a look takes");
+        said(text, record, &worst, &before, "times as long as beside nobody")?;
+        said(text, record, &rounds, "There are", "times as many rounds")?;
     }
     Ok(())
 }
