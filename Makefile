@@ -77,8 +77,9 @@ test-debug: deps ## prove the claims on a kernel that watches itself: lockdep, k
 	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor uml $(ARGS)
 	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor qemu --fs ext4 $(ARGS)
 
-fuzz: ## feed whatever reads logs, tables and arguments with what it is not for, for ten minutes
+fuzz: ## feed whatever reads logs, tables and arguments with what it is not for, some ten minutes
 	@PROPTEST_CASES=$(CASES) cargo test --locked --release --package vremount --test parsers $(ARGS)
+	@PROPTEST_CASES=$(CASES) cargo test --locked --release --package vremount-guest $(ARGS)
 
 check-series: deps ## check the patches of every base as reviewers' tools do
 	@$(CARGO_RUN) check-series $(ARGS)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::base::{Base, Carries, Feature, Package, Source, Spec, Trace, numbers};
+use crate::build::Arch;
 use crate::error::Error;
 use crate::project::Project;
 use crate::series::{self, Trial};
@@ -68,8 +69,9 @@ fn fitted(project: &Project, source: Source, letter: char) -> Result<(Base, Stri
     };
     let short: String = id.chars().take(SHORT).collect();
     let tree = source::obtain(project, &source)?;
-    let Fit { version, base } = of(project, &tree, &from)?;
-    let words = format!("{from} is Linux {version}, built like base {}; {}", base.name, in_words(&base));
+    let Fit { version, base, left_out } = of(project, &tree, &from)?;
+    let left_out = left_out.iter().map(|name| format!("; {name} does not apply and is left out")).collect::<String>();
+    let words = format!("{from} is Linux {version}, built like base {}; {}{left_out}", base.name, in_words(&base));
     let name = format!("{version}-{letter}{short}");
     let series = if base.carries == Carries::ItsOwn { "in-tree".to_string() } else { base.series.clone() };
     Ok((Base { name, series, source, ..base }, words))
@@ -81,6 +83,8 @@ pub struct Fit {
     pub version: String,
     /// The base that it is like; what it carries, what it has and which fixes it takes are its own.
     pub base: Base,
+    /// Fixes that machines of that base need, and that neither apply to it nor are in it.
+    pub left_out: Vec<String>,
 }
 
 /// # Errors
@@ -89,12 +93,15 @@ pub fn of(project: &Project, tree: &Tree, from: &str) -> Result<Fit, Error> {
     let version = version(tree).ok_or_else(|| Error::NoKernel(from.to_string()))?;
     let trial = Trial::of(tree)?;
     let Choice { like, carries } = choose(project, &trial, &version, from)?;
-    let (has, fixes) = (features(tree, &like)?, fixes_that_apply(project, &trial, &like)?);
-    Ok(Fit { version, base: Base { has, fixes, carries, ..like } })
+    let (has, (fixes, left_out)) = (features(tree, &like)?, fixes_that_apply(project, &trial, &like)?);
+    Ok(Fit { version, base: Base { has, fixes, carries, ..like }, left_out })
 }
 
 /// What it has of what claims rely on: as its source says, and where that is silent as the base has that it is like.
-fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, Error> {
+///
+/// # Errors
+/// If git fails.
+pub fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, source::Error> {
     let mut has = BTreeSet::new();
     for feature in Feature::ALL {
         let there = match feature.trace() {
@@ -108,6 +115,9 @@ fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, Error> {
     }
     Ok(has)
 }
+
+/// Names of fixes, by architecture or configuration fragment.
+type Fixes = BTreeMap<String, Vec<String>>;
 
 struct Choice {
     like: Base,
@@ -150,20 +160,24 @@ fn upstream_version(base: &Base) -> String {
     }
 }
 
-/// A fix that does not apply is in the tree already, or was not needed yet.
-fn fixes_that_apply(project: &Project, trial: &Trial<'_>, like: &Base) -> Result<BTreeMap<String, Vec<String>>, Error> {
-    let mut fixes = like.fixes.clone();
-    for names in fixes.values_mut() {
+/// By what they are for, and which of an architecture do not apply. Such a fix is in the tree already, or is not needed there, or is
+/// missed; those of a further configuration fragment make no machine that does not start.
+fn fixes_that_apply(project: &Project, trial: &Trial<'_>, like: &Base) -> Result<(Fixes, Vec<String>), Error> {
+    let (mut fixes, mut left_out) = (like.fixes.clone(), Vec::new());
+    for (whose, names) in &mut fixes {
+        let is_of_arch = Arch::ALL.iter().any(|arch| arch.name() == whose);
         let mut apply = Vec::new();
         for name in names.drain(..) {
             let path: PathBuf = project.root.join("vm-images/fixes").join(&name);
             if trial.applies(&path)? {
                 apply.push(name);
+            } else if is_of_arch && !trial.carries(&path)? {
+                left_out.push(name);
             }
         }
         *names = apply;
     }
-    Ok(fixes)
+    Ok((fixes, left_out))
 }
 
 fn in_words(Base { carries, series, .. }: &Base) -> String {

@@ -45,7 +45,7 @@ pub fn command() -> Vec<String> {
 }
 
 /// `https://user:token@host/path` without what is before the host.
-fn without_user(arg: &str) -> String {
+pub(crate) fn without_user(arg: &str) -> String {
     let Some((scheme, rest)) = arg.split_once("://") else { return arg.to_string() };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);

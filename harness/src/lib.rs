@@ -50,6 +50,6 @@ pub mod spread;
 pub mod tables;
 mod together;
 pub mod tool;
-mod transcript;
+pub mod transcript;
 pub mod verdict;
 pub mod verify;

@@ -15,7 +15,7 @@ use crate::project::Project;
 use crate::prove::Proof;
 use crate::results::{How, Merged, Outcome, Results};
 use crate::select;
-use crate::session::Session;
+use crate::session::{Session, not_run};
 use crate::verify::jobs;
 
 /// From this many cores on, another kernel is built at a time: make of a small kernel keeps no more of them busy.
@@ -72,17 +72,17 @@ pub fn run(project: &Project, all: &[Job<'_>], asked: Option<u16>, watch: &mut i
                 // Nobody panics while holding it.
                 let next = || queue.lock().map_or(None, |mut queue| queue.next().copied());
                 while let Some(job) = next() {
-                    prepare(project, job);
+                    let prepared = prepare(project, job);
                     // Nobody listens any more if the harness cannot go on.
-                    if sender.send(job).is_err() {
+                    if sender.send((job, prepared)).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        for job in receiver {
-            let outcome = prove(project, job, asked, watch)?;
+        for (job, prepared) in receiver {
+            let outcome = prove(project, job, prepared, asked, watch)?;
             watch.done(job, &outcome);
             outcomes.push((PathBuf::from(job.base.name.clone()), into_outcome(job, outcome)));
         }
@@ -91,15 +91,16 @@ pub fn run(project: &Project, all: &[Job<'_>], asked: Option<u16>, watch: &mut i
     Merged::of(outcomes)
 }
 
-/// Builds what the job will ask for. What goes wrong goes wrong again, and is told, when it does.
-fn prepare(project: &Project, job: Job<'_>) {
-    let _ = build::kernel(project, &job.kernel(), job.arch());
+/// Builds what the job will ask for.
+fn prepare(project: &Project, job: Job<'_>) -> Result<(), build::Error> {
+    build::kernel(project, &job.kernel(), job.arch()).map(drop)
 }
 
 /// The inner error is why nothing can be told of this job.
 fn prove(
     project: &Project,
     job: Job<'_>,
+    prepared: Result<(), build::Error>,
     asked: Option<u16>,
     watch: &mut impl Watch,
 ) -> Result<Result<Results, Error>, Error> {
@@ -107,7 +108,8 @@ fn prove(
     let cases = select::cases(&claims, &filesystems);
     let order = Order::new(job.kernel(), &filesystems, job.lane.executor);
     let how = How { faults: true, twice: false, fresh: false };
-    let proved = Session::start(project, &order, how, &cases).and_then(|mut session| {
+    let prepared = prepared.map_err(|error| not_run(project, &order, error.into()));
+    let proved = prepared.and_then(|()| Session::start(project, &order, how, &cases)).and_then(|mut session| {
         let jobs = jobs(asked, session.lab.kernel.memory_mib());
         session.prove(jobs, |proof| watch.proof(job, proof))?;
         Ok(session.log.results().clone())

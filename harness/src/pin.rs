@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Another pin in `ci/bases.toml`; comments and all else stay.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -34,19 +35,25 @@ pub fn write(root: &Path, name: &str, pinned: &Base) -> Result<(), Error> {
 /// The text with base `name` pinned as `pinned` is. The error says what is not there.
 fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
-    let source = document
-        .get_mut("bases")
-        .and_then(|bases| bases.get_mut(name))
-        .and_then(|base| base.get_mut("source"))
+    let base = document.get_mut("bases").and_then(|bases| bases.get_mut(name)).and_then(Item::as_table_like_mut);
+    let base = base.ok_or_else(|| format!("it has no base {name:?}"))?;
+    let names: Vec<_> = pinned.has.iter().map(ToString::to_string).collect();
+    let named = base.get("has").and_then(Item::as_array).map(|has| has.iter().filter_map(Value::as_str).collect());
+    let named: BTreeSet<_> = named.unwrap_or_default();
+    if named != names.iter().map(String::as_str).collect() {
+        set(base, "has", names.into_iter().collect::<Value>());
+    }
+    let source = base
+        .get_mut("source")
         .and_then(Item::as_table_like_mut)
         .ok_or_else(|| format!("it has no source of base {name:?}"))?;
     match &pinned.source {
         Source::Package(Package { version, file, sha256, .. }) => {
             let values = [("version", version), ("file", file), ("sha256", sha256)];
-            values.into_iter().for_each(|(key, value)| set(source, key, value));
+            values.into_iter().for_each(|(key, value)| set(source, key, value.as_str()));
         }
-        Source::Git(git) => git.tree.iter().for_each(|tree| set(source, "tree", tree)),
-        Source::Tarball(tarball) => set(source, "sha256", &tarball.sha256),
+        Source::Git(git) => git.tree.iter().for_each(|tree| set(source, "tree", tree.as_str())),
+        Source::Tarball(tarball) => set(source, "sha256", tarball.sha256.as_str()),
     }
     if pinned.name != name {
         let bases = document.get_mut("bases").and_then(Item::as_table_mut);
@@ -55,15 +62,15 @@ fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
             bases.insert_formatted(&Key::new(&pinned.name), base);
         }
         if document.get("default").and_then(Item::as_str) == Some(name) {
-            set(document.as_table_mut(), "default", &pinned.name);
+            set(document.as_table_mut(), "default", pinned.name.as_str());
         }
     }
     Ok(document.to_string())
 }
 
 /// A value in the place of another, with the comment behind it.
-fn set(table: &mut dyn TableLike, key: &str, value: &str) {
-    let mut value = Value::from(value);
+fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
+    let mut value = value.into();
     match table.get_mut(key).and_then(Item::as_value_mut) {
         // In its place, so that the comments of its key stay too.
         Some(old) => {
@@ -77,7 +84,7 @@ fn set(table: &mut dyn TableLike, key: &str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Carries, Git};
+    use crate::base::{Carries, Feature, Git};
 
     const TEXT: &str = r#"# The kernels.
 default = "6.12.8" # the one
@@ -142,6 +149,18 @@ commit = "c"
     }
 
     #[test]
+    fn what_a_newer_one_has_besides_is_named() {
+        let text = TEXT.replace("series = \"6.12\"\n", "series = \"6.12\"\nhas = [\"userxattr\"] # so far\n");
+        let newer = Source::Package(package("6.12.8-2", "old"));
+        let has =
+            |features: &[Feature]| Base { has: features.iter().copied().collect(), ..base("6.12.8", newer.clone()) };
+        let same = repinned(&text, "6.12.8", &has(&[Feature::Userxattr])).unwrap();
+        assert!(same.contains("\nhas = [\"userxattr\"] # so far\n"), "{same}");
+        let more = repinned(&text, "6.12.8", &has(&[Feature::Userxattr, Feature::FsContext])).unwrap();
+        assert!(more.contains("\nhas = [\"userxattr\", \"fs-context\"] # so far\n"), "{more}");
+    }
+
+    #[test]
     fn a_name_that_is_no_version_stays() {
         let living = base("trixie", Source::Package(package("6.12.8-1", "old")));
         assert_eq!(renamed(&living, &package("6.12.107-1", "new")), "trixie");
@@ -157,6 +176,6 @@ commit = "c"
     #[test]
     fn what_is_not_there_is_not_pinned() {
         let error = repinned(TEXT, "7.3.4", &base("7.3.4", Source::Package(package("7.3.5-1", "")))).unwrap_err();
-        assert_eq!(error, "it has no source of base \"7.3.4\"");
+        assert_eq!(error, "it has no base \"7.3.4\"");
     }
 }

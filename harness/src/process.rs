@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A child that cannot outlive us, and whose own children cannot outlive it.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -10,31 +11,24 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getppid};
+use rustix::io::fcntl_dupfd_cloexec;
 
 /// A program that leads a process group, killed when this is dropped, and by a guard if we end in any other way.
 pub struct Group {
     child: Child,
-    guard: Guard,
+    _guard: Guard,
 }
 
 impl Group {
-    /// Starts the command. The thread that calls this must live as long as the group.
+    /// Starts the command, which is not to be started again. The thread that calls this must live as long as the group.
     ///
     /// # Errors
     /// If the program cannot be started.
     pub fn start(command: &mut Command) -> io::Result<Self> {
         // A leader cannot leave its group, as User Mode Linux would.
         command.process_group(0);
-        die_with_parent(command);
-        let mut child = command.spawn()?;
-        match Guard::over(&child) {
-            Ok(guard) => Ok(Group { child, guard }),
-            Err(cause) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(cause)
-            }
-        }
+        let guard = Guard::over(command)?;
+        Ok(Group { child: command.spawn()?, _guard: guard })
     }
 
     /// How the program ends.
@@ -75,8 +69,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.guard.dismiss();
-        let _ = killpg(id(&self.child), Signal::SIGKILL);
+        // The kernel's own limit is 2^22.
+        let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
         // It cannot have left; but to wait for one that has would be to wait for ever.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -90,12 +84,8 @@ impl Drop for Group {
 pub fn output(command: &mut Command) -> io::Result<Output> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0);
-    die_with_parent(command);
-    let child = command.spawn()?;
-    let mut guard = Guard::over(&child)?;
-    let output = child.wait_with_output();
-    guard.dismiss();
-    output
+    let _guard = Guard::over(command)?;
+    command.spawn()?.wait_with_output()
 }
 
 /// Runs the command on our terminal until it ends. It stays in our process group, which is the one that may read there.
@@ -103,49 +93,51 @@ pub fn output(command: &mut Command) -> io::Result<Output> {
 /// # Errors
 /// If the program cannot be started.
 pub fn run_in_foreground(command: &mut Command) -> io::Result<ExitStatus> {
-    die_with_parent(command);
-    let mut child = command.spawn()?;
-    let mut guard = Guard::over(&child)?;
-    let ended = child.wait();
-    guard.dismiss();
-    ended
+    let _guard = Guard::over(command)?;
+    command.spawn()?.wait()
 }
 
 /// Kills a program, and the group it leads or comes to lead, when we are gone, also by SIGKILL: it reads from a pipe whose
 /// other end is ours. That the program dies with us is not enough: what it traces, and what it cloned, would live on.
+/// Dropped, it kills nobody.
 struct Guard(Child);
 
-/// Waits for the end of its standard input.
-const GUARD: &str = "read -r _; kill -KILL -$0 $0";
+/// Is told who it guards, then waits for the end of its standard input.
+const GUARD: &str = "read -r id || exit; read -r _; kill -KILL -$id $id";
+/// Above those that a command may map, so that it is still the guard's when the command is about to run.
+const GUARD_FD: i32 = 64;
 
 impl Guard {
-    fn over(child: &Child) -> io::Result<Self> {
+    /// Starts it ahead of the command, which tells it of itself and is for once: nobody can be killed between two and leave the third.
+    fn over(command: &mut Command) -> io::Result<Self> {
         let mut guard = Command::new("/bin/sh");
-        guard.args(["-c", GUARD, &child.id().to_string()]).process_group(0);
+        guard.args(["-c", GUARD]).process_group(0);
         guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        guard.spawn().map(Guard)
+        let guard = Guard(guard.spawn()?);
+        let pipe = guard.0.stdin.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        die_with_parent(command, fcntl_dupfd_cloexec(pipe, GUARD_FD)?.into());
+        Ok(guard)
     }
+}
 
-    /// From here on it kills nobody.
-    fn dismiss(&mut self) {
+impl Drop for Guard {
+    fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-fn id(child: &Child) -> Pid {
-    // The kernel's own limit is 2^22.
-    Pid::from_raw(child.id().cast_signed())
-}
-
-/// Asks the kernel to kill the child when our thread ends, even by SIGKILL, and to write no core.
-fn die_with_parent(command: &mut Command) {
+/// Asks the kernel to kill the child when our thread ends, even by SIGKILL, and to write no core. Tells the guard.
+fn die_with_parent(command: &mut Command, guard: File) {
     let parent = Pid::this();
     let prepare = move || {
         set_pdeathsig(Signal::SIGKILL)?;
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
         // The parent may have died before the request was made.
-        if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        if getppid() != parent {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        writeln!(&guard, "{}", Pid::this())
     };
     // SAFETY: between fork and exec only system calls are made; none allocates or locks.
     unsafe { command.pre_exec(prepare) };
@@ -178,12 +170,44 @@ mod tests {
         io::BufRead::read_line(&mut output, &mut line).unwrap();
         let grandchild: u32 = line.trim().parse().unwrap();
         drop(group);
-        // Its parent is gone, so it is reaped by someone else, a moment later.
+        await_death(grandchild);
+    }
+
+    /// Its parent is gone, so it is reaped by someone else, a moment later.
+    fn await_death(id: u32) {
         let deadline = Instant::now() + Duration::from_secs(5);
-        while alive(grandchild) && !zombie(grandchild) && Instant::now() < deadline {
+        while alive(id) && !zombie(id) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(!alive(grandchild) || zombie(grandchild));
+        assert!(!alive(id) || zombie(id), "{id} is left");
+    }
+
+    /// Tells this binary, started again, to be a harness, and where its program writes down the child it made.
+    const INSIDE: &str = "VREMOUNT_TEST_GUARD";
+
+    /// The program makes a child and kills its harness: before or after it is known there that it runs.
+    #[test]
+    fn nothing_outlives_a_harness_that_has_only_just_started_it() {
+        if let Some(file) = std::env::var_os(INSIDE) {
+            let mut command = Command::new("sh");
+            command.args(["-c", "sleep 600 & echo $! >\"$0\"; kill -KILL $PPID; wait"]).arg(file);
+            let _group = Group::start(&mut command);
+            std::thread::sleep(Duration::from_secs(600));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..100 {
+            let file = folder.path().join(number.to_string());
+            let harness = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "process::tests::nothing_outlives_a_harness_that_has_only_just_started_it"])
+                .env(INSIDE, &file)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
+            assert!(!harness.success());
+            let child = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+            await_death(child);
+        }
     }
 
     fn zombie(id: u32) -> bool {

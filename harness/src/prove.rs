@@ -98,14 +98,18 @@ impl Prover<'_> {
 
     /// Proves a claim on machines of its own.
     pub(crate) fn prove_alone(&self, case: &Case<'_>) -> Proof {
+        self.prove_steps(case, &self.steps(case.claim))
+    }
+
+    /// The same by other steps than are its own.
+    pub(crate) fn prove_steps(&self, case: &Case<'_>, steps: &[Step]) -> Proof {
         let started = Instant::now();
-        let steps = self.steps(case.claim);
-        let (judgement, runs) = self.work_off(&case.name(), case.fs, &steps);
+        let (judgement, runs) = self.work_off(&case.name(), case.fs, steps);
         let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(Run::lives).map(reports).collect();
         let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
         let machines = runs.iter().map(|run| run.times).collect();
-        let early_crash = crashed_early(&steps, &runs);
-        let proof = self.proof(case, &steps, &parts, judgement, started.elapsed(), machines);
+        let early_crash = crashed_early(steps, &runs);
+        let proof = self.proof(case, steps, &parts, judgement, started.elapsed(), machines);
         Proof { early_crash, peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(), ..proof }
     }
 

@@ -60,7 +60,7 @@ const STATED: [(&str, Reason); 19] = [
     ("failed to resolve '", Reason::Unreadable),
     ("upper fs is r/o", Reason::UpperReadOnly),
     // The same since 6.8, from the parser of options.
-    ("/upper is read-only", Reason::UpperReadOnly),
+    (" is read-only", Reason::UpperReadOnly),
     ("workdir and upperdir must reside under the same mount", Reason::TwoMounts),
     (" not supported as upperdir", Reason::NotAnUpper),
     ("of another mount, mount with '-o index=off' to override", Reason::Busy),
@@ -142,6 +142,7 @@ mod tests {
     #[case::among_others(&["loop0: detected", REFUSED, "EXT4-fs (dm-0): mounted"], Some(Reason::OtherBoot))]
     #[case::pristine(&["overlayfs: overlay with incompat feature 'volatile' cannot be mounted"], Some(Reason::Incompat))]
     #[case::option(&["overlay: filesystem on /mnt/a/upper is read-only"], Some(Reason::UpperReadOnly))]
+    #[case::another_upper(&["overlay: filesystem on /mnt/a/upper-other is read-only"], Some(Reason::UpperReadOnly))]
     #[case::nothing(&[], None)]
     #[case::twice(&[REFUSED, REFUSED], None)]
     #[case::unknown_token(&["overlayfs: volatile reuse refused: tuesday: never on a Tuesday"], None)]

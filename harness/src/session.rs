@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
 }
 
 /// Leaves word in the place of the log, for those who join the results of many runs.
-fn not_run(project: &Project, order: &Order<'_>, error: Error) -> Error {
+pub(crate) fn not_run(project: &Project, order: &Order<'_>, error: Error) -> Error {
     // What an earlier run has proved is worth more.
     if order.resume {
         return error;

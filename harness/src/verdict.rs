@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vremount_wire::{Op, Outcome, StepReport};
+use vremount_wire::{LOST, Op, Outcome, StepReport};
 
 use crate::claims::{Step, Want, describe, describe_outcome, errno_name};
 use crate::reason::Reason;
@@ -50,6 +50,12 @@ impl Judgement {
         Judgement { verdict: Verdict::Broken, expected: None, observed: None, because: Some(because) }
     }
 
+    /// Whether the kernel was not well.
+    #[must_use]
+    pub fn is_complaint(&self) -> bool {
+        self.verdict == Verdict::Broken && self.expected.is_none()
+    }
+
     /// The claim says nothing about this filesystem.
     #[must_use]
     pub fn skipped(because: impl Into<String>) -> Self {
@@ -74,7 +80,13 @@ pub fn judge(steps: &[Step], reports: &[StepReport]) -> Judgement {
         let Some(report) = reports.next() else {
             return Judgement::cannot_tell(format!("the guest did not get to: {}", describe(op)));
         };
-        if !meets(op, want, report) {
+        let meets = meets(op, want, report);
+        // What a mount led to may say enough without the log.
+        let is_up_to_the_log = || meets || Seen::wanted(want).is_but_for_the_reason(&Seen::of(report));
+        if report.log.iter().any(|line| line == LOST) && is_up_to_the_log() {
+            return Judgement::cannot_tell(format!("{}: some of what the kernel said is lost", describe(op)));
+        }
+        if !meets {
             // Where the kernel was not to blame, it says nothing about the claim.
             let ours = matches!(report.outcome, Outcome::Failed { errno: 0, .. });
             let verdict = if claimed && !ours { Verdict::Broken } else { Verdict::CannotTell };
@@ -116,10 +128,11 @@ fn meets(op: &Op, want: Want, report: &StepReport) -> bool {
             (*errno, Reason::stated(&report.log)),
             (libc::EINVAL, Some(Reason::WritebackError)) | (libc::EIO, Some(Reason::UnseenError))
         ),
-        (Want::OneWins { others, reason }, Outcome::Raced { mounted: 1, refused }) => {
+        (Want::OneWins { others, reason }, Outcome::Raced { mounted: mounted @ 0..=1, refused }) => {
             let lines = Reason::all(&report.log);
-            *refused == BTreeMap::from([(libc::EINVAL, others)])
-                && lines.len() == others as usize
+            let losers = others + 1 - mounted;
+            *refused == BTreeMap::from([(libc::EINVAL, losers)])
+                && lines.len() == losers as usize
                 && lines.iter().all(|stated| *stated == reason)
         }
         (Want::AtMostOneWins, Outcome::Raced { mounted, .. }) => *mounted <= 1,
@@ -173,6 +186,10 @@ fn in_words(report: &StepReport) -> String {
 }
 
 impl Seen {
+    fn is_but_for_the_reason(&self, other: &Self) -> bool {
+        (&self.outcome, &self.errno) == (&other.outcome, &other.errno)
+    }
+
     /// What is seen where all is as wanted.
     #[must_use]
     pub fn wanted(want: Want) -> Self {
@@ -244,8 +261,8 @@ mod tests {
         Outcome::Starved { mounted: 1, read_only: 0, refused: refused.iter().copied().collect() }
     }
 
-    fn raced(mounted: u32, errno: i32) -> Outcome {
-        Outcome::Raced { mounted, refused: [(errno, 2)].into() }
+    fn raced(mounted: u32, errno: i32, refused: u32) -> Outcome {
+        Outcome::Raced { mounted, refused: [(errno, refused)].into() }
     }
 
     fn failed(errno: i32) -> Outcome {
@@ -290,11 +307,15 @@ mod tests {
     #[case::not_read_only(Want::MountedReadOnly, mounted(true, false), &[], Verdict::Broken)]
     #[case::no_error_found(Want::MountedOrError, mounted(true, false), &[], Verdict::Holds)]
     #[case::error_found(Want::MountedOrError, Outcome::Refused { errno: libc::EINVAL }, &[WRITEBACK], Verdict::Holds)]
-    #[case::one_wins(ONE_WINS, raced(1, libc::EINVAL), &[IN_USE, IN_USE], Verdict::Holds)]
-    #[case::one_wins_otherwise(ONE_WINS, raced(1, libc::EBUSY), &[IN_USE, IN_USE], Verdict::Broken)]
-    #[case::one_wins_half_said(ONE_WINS, raced(1, libc::EINVAL), &[IN_USE], Verdict::Broken)]
-    #[case::at_most_one(Want::AtMostOneWins, raced(1, libc::EINVAL), &[], Verdict::Holds)]
-    #[case::two_win(Want::AtMostOneWins, raced(2, libc::EINVAL), &[], Verdict::Broken)]
+    #[case::one_wins(ONE_WINS, raced(1, libc::EINVAL, 2), &[IN_USE, IN_USE], Verdict::Holds)]
+    #[case::one_wins_otherwise(ONE_WINS, raced(1, libc::EBUSY, 2), &[IN_USE, IN_USE], Verdict::Broken)]
+    #[case::one_wins_half_said(ONE_WINS, raced(1, libc::EINVAL, 2), &[IN_USE], Verdict::Broken)]
+    #[case::none_wins(ONE_WINS, raced(0, libc::EINVAL, 3), &[IN_USE, IN_USE, IN_USE], Verdict::Holds)]
+    #[case::none_wins_half_said(ONE_WINS, raced(0, libc::EINVAL, 3), &[IN_USE, IN_USE], Verdict::Broken)]
+    #[case::none_wins_and_one_is_lost(ONE_WINS, raced(0, libc::EINVAL, 2), &[IN_USE, IN_USE], Verdict::Broken)]
+    #[case::two_of_three_win(ONE_WINS, raced(2, libc::EINVAL, 2), &[IN_USE, IN_USE], Verdict::Broken)]
+    #[case::at_most_one(Want::AtMostOneWins, raced(1, libc::EINVAL, 2), &[], Verdict::Holds)]
+    #[case::two_win(Want::AtMostOneWins, raced(2, libc::EINVAL, 2), &[], Verdict::Broken)]
     #[case::differs_as_wanted(Want::Differs, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Holds)]
     #[case::whatever(Want::Whatever, failed(libc::EIO), &[], Verdict::Holds)]
     #[case::unsaid(Want::RefusedUnsaid(libc::EIO), Outcome::Refused { errno: libc::EIO }, &[], Verdict::Holds)]
@@ -303,6 +324,9 @@ mod tests {
     #[case::not_written_back(Want::FailsToWriteBack, failed(libc::ENOSPC), &[], Verdict::Holds)]
     #[case::logged(Want::IoErrors, Outcome::Done, &["I/O error, dev dm-0, sector 8"], Verdict::Holds)]
     #[case::some_io(Want::SomeIo, io(0, 1), &[], Verdict::Holds)]
+    #[case::reason_lost(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[LOST], Verdict::CannotTell)]
+    #[case::accepted_whatever_was_said(REFUSED, mounted(true, false), &[LOST], Verdict::Broken)]
+    #[case::more_was_said(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[OTHER_BOOT, LOST], Verdict::CannotTell)]
     fn a_claim_holds_only_as_claimed(
         #[case] want: Want,
         #[case] outcome: Outcome,
@@ -312,6 +336,14 @@ mod tests {
         let judgement = judge(&[Step::Then(mount(), want)], &[report(outcome, log)]);
         assert_eq!(judgement.verdict, expected, "{:?}", judgement.because);
         assert_eq!(judgement.because.is_none(), expected == Verdict::Holds);
+    }
+
+    #[test]
+    fn a_kernel_that_was_not_well_is_no_claim_that_broke() {
+        assert!(Judgement::complained("the kernel warned".to_string()).is_complaint());
+        assert!(!Judgement::cannot_tell("the machine hung").is_complaint());
+        let broken = judge(&[Step::Then(mount(), REFUSED)], &[report(mounted(true, false), &[])]);
+        assert!(broken.verdict == Verdict::Broken && !broken.is_complaint());
     }
 
     #[rstest]

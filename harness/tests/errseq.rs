@@ -9,10 +9,9 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::checkout;
+use common::{base, checkout};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use vremount::base::Base;
 use vremount::model::errseq::{
     ERRSEQ_CTR_INC, ERRSEQ_SEEN, ErrSeq, MAX_ERRNO, errseq_check, errseq_check_and_advance, errseq_sample, errseq_set,
 };
@@ -81,8 +80,7 @@ fn calls(seed: u8) -> Vec<Call> {
 fn program(folder: &Path) -> std::path::PathBuf {
     let project = Project::find().unwrap();
     let _cache = project.use_cache().unwrap();
-    let base = Base::find(&project.root, None).unwrap();
-    let tree = source::obtain(&project, &base.source).unwrap();
+    let tree = source::obtain(&project, &base().source).unwrap();
     let shown = source::git(&tree.repository, ["show", &format!("{}:lib/errseq.c", tree.commit)]).output().unwrap();
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
     let (source, program) = (folder.join("errseq.c"), folder.join("errseq"));

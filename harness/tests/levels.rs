@@ -93,7 +93,7 @@ fn assert_broken_as_foretold(report: &Value, level: u8) {
     for entry in &broken {
         let claim = claims.iter().find(|claim| entry["claim"] == claim.name).unwrap();
         let fs = Fs::ALL.into_iter().find(|fs| entry["fs"] == fs.name()).unwrap();
-        let Ok(foretold) = model::foretell(claim, fs, level) else { continue };
+        let Ok(foretold) = model::foretell(&base(), claim, fs, level) else { continue };
         let Foretold { step, want, .. } = foretold.unwrap();
         let op = step.op().unwrap();
         let because = entry["because"].as_str().unwrap();

@@ -8,13 +8,15 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 use vremount::base::{Base, Level, Spec};
-use vremount::bisect::Versions;
+use vremount::bisect::{self, Bisection, Versions};
+use vremount::coverage::Coverage;
 use vremount::image::Fs;
 use vremount::mutants::Mutant;
 use vremount::reason::Reason;
 use vremount::results::{FILE, Outcome};
 use vremount::shard::Shard;
-use vremount_wire::{Event, Outcome as Came, StepReport, classify, decode, encode, extents};
+use vremount::transcript::{acts, in_words};
+use vremount_wire::{Event, Outcome as Came, SIGNS, StepReport, classify, decode, encode, extents};
 
 /// Something that a text becomes when it is cut, mixed or hit by a cosmic ray.
 fn damaged(text: String) -> impl Strategy<Value = String> {
@@ -39,6 +41,11 @@ fn argument() -> impl Strategy<Value = String> {
     prop::sample::select(meant.to_vec()).prop_flat_map(|text| damaged(text.to_string()))
 }
 
+/// What a kernel announces trouble with, or nothing.
+fn sign() -> impl Strategy<Value = Option<&'static str>> {
+    prop::option::of(prop::sample::select(SIGNS.map(|(sign, _)| sign).to_vec()))
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let report = (0..9_usize, any::<i32>(), ".*", prop::collection::vec(".*", 0..3), any::<u64>());
     let report = report.prop_map(|(index, errno, what, log, us)| {
@@ -59,7 +66,32 @@ const RESULTS: &str = concat!(
     "\n"
 );
 
-const MUTANT: &str = include_str!("../../patches/mutants/be4df0cea/id-is-zero-at-first.patch");
+/// A transcript of two steps.
+const TRANSCRIPT: &str = concat!(
+    r#"{"claim":"reuse","title":"t","sentence":"s","fs":"ext4","base":"5.10.13","level":4}"#,
+    "\n",
+    r#"{"step":"write back","act":{"guest":"write-back"},"kind":"evidence","expected":"done","outcome":"done","us":1,"log":[]}"#,
+    "\n",
+    r#"{"step":"reboot","act":{"host":"reboot"},"kind":"host","expected":null,"outcome":null,"us":null,"log":[]}"#,
+    "\n",
+    r#"{"verdict":"holds","because":null}"#,
+    "\n"
+);
+
+/// A bisection that found the commit.
+const BISECTION: &str = concat!(
+    r#"{"of":"/linux","good":["a"],"bad":"b","reason_changed":false,"claims":[],"tags":[],"faults":[],"filesystems":[],"executor":"uml","config":null,"repeat":1}"#,
+    "\n",
+    r#"{"id":"b","title":"t","mark":"bad","why":"w","kernel":"k","ms":7,"records":[]}"#,
+    "\n",
+    r#"{"found":{"good":"a","bad":"b"}}"#,
+    "\n"
+);
+
+/// What claims executed of a patch of one line.
+const COVERAGE: &str = r#"{"schema":2,"base":"b","series":"s","executor":"uml","tally":{"holds":1,"broken":0,"cannot_tell":0,"skipped":0,"missing":0},"patches":[],"in_vain":[]}"#;
+
+const MUTANT: &str = include_str!("../../patches/be4df0cea/mutants/id-is-zero-at-first.patch");
 
 /// What is read from the folder of a run that left this log.
 fn results(text: &str) -> Option<usize> {
@@ -71,9 +103,26 @@ fn results(text: &str) -> Option<usize> {
     }
 }
 
+/// What is read from the folder of a bisection that left this log.
+fn bisection(text: &str) -> Option<Bisection> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(bisect::FILE), text).unwrap();
+    Bisection::read(folder.path()).ok()
+}
+
+fn coverage(text: &str) -> Option<Coverage> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    Coverage::read(file.path()).ok()
+}
+
 #[test]
 fn what_is_damaged_here_was_whole() {
+    let whole = bisection(BISECTION).unwrap();
+    assert!(whole.steps.len() == 1 && whole.end.is_some());
+    assert!(coverage(COVERAGE).is_some());
     assert_eq!(results(RESULTS), Some(1));
+    assert_eq!(acts(TRANSCRIPT).unwrap().1.len(), 2);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.patch"), MUTANT).unwrap();
     assert!(Mutant::all(folder.path()).unwrap()[0].argument.is_some());
@@ -94,9 +143,26 @@ proptest! {
     }
 
     #[test]
-    fn no_line_of_a_console_is_too_much(line in ".*") {
-        prop_assert!(classify(&line).is_none_or(|sign| line.contains(&sign.title)));
+    fn a_line_of_a_console_is_trouble_where_it_says_so(
+        time in r"(\[ {0,4}[0-9]{1,5}\.[0-9]{6}\] |)", before in "[a-z:/]*", sign in sign(), after in "[!-~].*"
+    ) {
+        let line = format!("{time}{before}{}{after}", sign.unwrap_or_default());
+        let seen = classify(&line);
+        // What stands around it may be the sign of something worse, or one where there was none.
+        prop_assert_eq!(seen.is_some(), SIGNS.iter().any(|(sign, _)| line.contains(sign)));
+        prop_assert!(seen.is_some() || sign.is_none());
+        prop_assert!(seen.is_none_or(|seen| line.trim_end().ends_with(&seen.title)));
         prop_assert!(decode(&line).is_err());
+    }
+
+    #[test]
+    fn a_transcript_is_done_again_as_it_is_or_not_at_all(text in damaged(TRANSCRIPT.to_string())) {
+        if let Ok((_, acts)) = acts(&text) {
+            prop_assert!(acts.len() <= 2);
+        }
+        for line in text.lines() {
+            let _ = in_words(line);
+        }
     }
 
     #[test]
@@ -150,6 +216,16 @@ proptest! {
     #[test]
     fn no_file_of_results_is_too_much(text in prop_oneof![".*".prop_map(String::from), damaged(RESULTS.to_string())]) {
         prop_assert!(results(&text).is_none_or(|count| count <= 1));
+    }
+
+    #[test]
+    fn a_bisection_is_read_as_far_as_it_is_whole(text in damaged(BISECTION.to_string())) {
+        prop_assert!(bisection(&text).is_none_or(|bisection| bisection.steps.len() <= 1));
+    }
+
+    #[test]
+    fn what_was_executed_is_read_as_it_is_or_not_at_all(text in damaged(COVERAGE.to_string())) {
+        prop_assert!(coverage(&text).is_none_or(|coverage| coverage.patches.is_empty()));
     }
 
     #[test]

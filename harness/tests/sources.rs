@@ -242,6 +242,7 @@ fn a_base_has_any_kind_of_source(#[case] source: &str, #[case] expected: Option<
 )]
 #[case::older("0.0.9-1\n", "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1")]
 #[case::itself("0.1-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin NAME`")]
+#[case::same_tarball("0.1-2\n", "the newest of the same series is 0.1-2: `vremount base pin NAME`")]
 #[case::nothing_but_itself("0.1-1\n", "pin another in ci/bases.toml")]
 fn a_version_that_is_gone_names_what_there_is(#[case] versions: &str, #[case] expected: &str) {
     let toy = Toy::new();
@@ -271,6 +272,10 @@ fn what_is_not_proved_is_not_pinned() {
     let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
     built(&output);
     assert!(stdout(&output).contains("no newer one is to be had"), "{}", stdout(&output));
+    // What is pinned is gone, and what there is is older.
+    fs::write(toy.path().join("apt-versions"), "0.0.9-1\n").unwrap();
+    let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
+    refused(&output, "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1");
 }
 
 #[test]

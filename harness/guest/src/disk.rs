@@ -165,17 +165,11 @@ impl Disk {
 
     /// Takes the devices down, and removes an image that was unpacked for them.
     pub fn detach(self) -> Result<(), Failure> {
+        let folder = self.folder().ok().map(Path::to_path_buf);
         dm::remove(&self.name)?;
-        if let Some(thin) = &self.thin {
-            thin.remove()?;
-        }
-        if let Some(looped) = &self.looped {
-            looped.detach()?;
-        }
-        match self.folder() {
-            Ok(folder) => mounts::unmount_at(folder),
-            Err(_) => Ok(()),
-        }
+        self.thin.map_or(Ok(()), Thin::remove)?;
+        self.looped.map_or(Ok(()), Loop::detach)?;
+        folder.map_or(Ok(()), |folder| mounts::unmount_at(&folder))
     }
 
     /// Writes to the disk are in the page cache of what the loop device is over until somebody syncs that.
@@ -208,8 +202,8 @@ pub fn since(now: Io, then: Io) -> Io {
 
 /// Documentation/block/stat.rst: the fifth number counts writes, the seventh sectors written, the sixteenth flushes.
 fn io_of(stat: &str) -> Option<Io> {
-    let number = |at| stat.split_whitespace().nth(at)?.parse().ok();
-    Some(Io { writes: number(4)?, bytes: number(6)? * 512, flushes: number(15)? })
+    let number = |at| stat.split_whitespace().nth(at)?.parse::<u64>().ok();
+    Some(Io { writes: number(4)?, bytes: number(6)?.checked_mul(512)?, flushes: number(15)? })
 }
 
 fn unpack(id: Id, packed: &str) -> Result<PathBuf, Failure> {
@@ -244,5 +238,6 @@ mod tests {
         let stat = "  11 0 88 1  22 3 176 4  0 5 6  0 0 0 0  33 7\n";
         assert_eq!(io_of(stat), Some(Io { writes: 22, bytes: 176 * 512, flushes: 33 }));
         assert_eq!(io_of("1 2 3"), None);
+        assert_eq!(io_of(&"18446744073709551615 ".repeat(17)), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use devicemapper::{DM, DevId, DmFlags, DmName, DmOptions};
+use devicemapper::{DM, DevId, DmError, DmFlags, DmName, DmOptions, errors};
 
 use crate::error::Failure;
 use crate::fault::Line;
@@ -62,5 +62,12 @@ pub fn message(name: &str, text: &str) -> Result<(), Failure> {
 
 pub fn remove(name: &str) -> Result<(), Failure> {
     let removed = control()?.device_remove(&DevId::Name(dm_name(name)?), DmOptions::default());
-    removed.map(drop).map_err(|error| Failure::new(format!("failed to remove device {name}: {error}")))
+    removed.map(drop).map_err(|error| {
+        // What still uses it may be something that the kernel should have let go of.
+        let errno = match &error {
+            DmError::Core(errors::Error::Ioctl(_, _, _, errno)) => **errno as i32,
+            _ => 0,
+        };
+        Failure { errno, what: format!("failed to remove device {name}: {error}") }
+    })
 }

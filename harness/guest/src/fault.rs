@@ -115,6 +115,7 @@ pub fn data(sectors: u64, below: &str, extents: &[Extent], read_ms: u32) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     const SECTORS: u64 = 1000;
@@ -148,6 +149,30 @@ mod tests {
     #[case::overlapping(vec![extent(8, 16), extent(16, 8)])]
     fn refuses_what_it_cannot_break(#[case] extents: Vec<Extent>) {
         assert!(data(SECTORS, "7:0", &extents, 0).is_err());
+    }
+
+    proptest! {
+        /// Whatever extents a filesystem says that a file has: these sectors fail, and no others; or none do.
+        #[test]
+        fn a_table_breaks_what_it_is_to_break(
+            extents in prop::collection::vec((0..1200_u64, 0..80_u64, prop::sample::select(vec![0x1, 0x1, 0x1, 0x4])), 0..6),
+            read_ms in 0..2_u32,
+        ) {
+            let extents: Vec<_> =
+                extents.into_iter().map(|(start, length, flags)| Extent { flags, ..extent(start, length) }).collect();
+            let Ok(lines) = data(SECTORS, "7:0", &extents, read_ms) else { return Ok(()) };
+            let is_of = |sector: u64| {
+                let place = sector * SECTOR;
+                extents.iter().any(|extent| (extent.start..extent.start + extent.length).contains(&place))
+            };
+            let mut at = 0;
+            for line in &lines {
+                prop_assert_eq!(line.start, at);
+                at += line.length;
+                prop_assert!((line.start..at).all(|sector| is_of(sector) == (line.target == "error")));
+            }
+            prop_assert_eq!(at, SECTORS);
+        }
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use vremount_wire::{Bytes, Disk, Field, Mode, Outcome, classify};
+use vremount_wire::{Bytes, Disk, Field, LOST, Mode, Outcome, classify};
 
 use crate::error::{Failure, context};
-use crate::kernel_log::{self, KernelLog};
+use crate::kernel_log::KernelLog;
 use crate::overlay::Overlay;
 use crate::{leaks, marker, mounts, system};
 
@@ -85,7 +85,7 @@ fn siege(
 /// Others may log at any time, that the clock was switched, say; but what the kernel complains of is nowhere else, for the console
 /// is quiet.
 fn is_of_the_mount(line: &str) -> bool {
-    ["overlay", kernel_log::LOST].iter().any(|start| line.starts_with(start)) || classify(line).is_some()
+    ["overlay", LOST].iter().any(|start| line.starts_with(start)) || classify(line).is_some()
 }
 
 /// Why a forgery is refused: the first thing that is wrong with it.
@@ -185,7 +185,7 @@ mod tests {
 
     #[rstest]
     #[case::refusal("overlayfs: volatile reuse refused: other-boot: so it is", true)]
-    #[case::lost(kernel_log::LOST, true)]
+    #[case::lost(LOST, true)]
     #[case::splat("WARNING: CPU: 0 PID: 1 at fs/overlayfs/super.c:1 ovl_fill_super+0x1/0x2 [overlay]", true)]
     #[case::slab("BUG kmalloc-64 (Not tainted): Poison overwritten", true)]
     #[case::clock("clocksource: Switched to clocksource tsc", false)]

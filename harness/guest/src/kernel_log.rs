@@ -5,12 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
+use vremount_wire::LOST;
+
 use crate::error::{Failure, context};
 
 const PATH: &str = "/dev/kmsg";
-
-/// In place of messages that came faster than they were read.
-pub const LOST: &str = "vremount-guest: messages were lost";
 
 pub struct KernelLog {
     device: File,
@@ -52,6 +51,7 @@ fn message(record: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     #[rstest]
@@ -61,5 +61,16 @@ mod tests {
     #[case::not_a_record("text", None)]
     fn keeps_the_text(#[case] record: &str, #[case] expected: Option<&str>) {
         assert_eq!(message(record).as_deref().filter(|text| !text.is_empty()), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn of_a_record_the_text_alone_is_kept(
+            (head, text) in ("[0-9]{1,3},[0-9]{1,9},[0-9]{1,9},[c-]", "[^\\r\\n]+"), fields in "( [A-Z]+=.*\n){0,2}", record in ".*"
+        ) {
+            prop_assert_eq!(message(&format!("{head};{text}\n{fields}")), Some(text));
+            let is_kept = |text: String| record.contains(&[";", &text].concat());
+            prop_assert!(message(&record).is_none_or(is_kept));
+        }
     }
 }

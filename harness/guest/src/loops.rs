@@ -29,7 +29,8 @@ impl Loop {
         }
     }
 
-    pub fn detach(&self) -> Result<(), Failure> {
+    /// Since Linux 6.11 it lets go of what it is over when the last who has it open closes it.
+    pub fn detach(self) -> Result<(), Failure> {
         context("detach", &self.path, self.device.detach())
     }
 }

@@ -177,6 +177,7 @@ fn options_of<'a>(mountinfo: &'a str, at: &Path) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     const TABLE: &str = "\
@@ -193,5 +194,18 @@ mod tests {
     #[case::not_mounted("/merged", None)]
     fn reads_mountinfo(#[case] at: &str, #[case] expected: Option<&str>) {
         assert_eq!(options_of(TABLE, Path::new(at)), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn of_a_table_the_last_mount_is_seen(
+            before in "(.*\n)*", tags in "( (shared|master):[0-9]+){0,2}", options in "[a-z,=/:+]+", after in "(.*\n)*"
+        ) {
+            let line = format!("99 1 0:9 / /merged/a rw{tags} - overlay overlay {options}");
+            let table = format!("{before}{line}\n");
+            prop_assert_eq!(options_of(&table, Path::new("/merged/a")), Some(options.as_str()));
+            let table = format!("{line}\n{after}");
+            prop_assert!(options_of(&table, Path::new("/merged/a")).is_none_or(|options| table.contains(options)));
+        }
     }
 }

@@ -71,11 +71,11 @@ impl Thin {
         filled
     }
 
-    pub fn remove(&self) -> Result<(), Failure> {
+    pub fn remove(self) -> Result<(), Failure> {
         for part in ["thin", "pool"] {
             dm::remove(&format!("{}-{part}", self.name))?;
         }
-        self.parts.iter().try_for_each(Loop::detach)
+        self.parts.into_iter().try_for_each(Loop::detach)
     }
 }
 

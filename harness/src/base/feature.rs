@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a base has that not all have: its overlayfs, and what upper filesystems rely on.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// What claims may ask of a base, so that none of them compares versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
     /// A volatile overlay tells writeback errors to those who sync, and is not mounted over one that nobody has seen (5.10.15).
@@ -39,6 +41,13 @@ pub struct Trace {
     pub says: &'static str,
     /// What it says where it is something else after all.
     pub but_not: Option<&'static str>,
+}
+
+/// As ci/bases.toml names it.
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl Feature {

@@ -2,6 +2,7 @@
 //! What `--base` and `--tree` take: a base that has a name, or a source that has none.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -39,6 +40,19 @@ impl FromStr for Spec {
     }
 }
 
+/// As it is given to `--base`; a tree is given otherwise.
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Spec::Named(name) => f.write_str(name),
+            Spec::Git { url, commit } => write!(f, "git:{url}#{commit}"),
+            Spec::Tarball { from, sha256: None } => write!(f, "tarball:{from}"),
+            Spec::Tarball { from, sha256: Some(sha256) } => write!(f, "tarball:{from}#{sha256}"),
+            Spec::Tree(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +76,7 @@ mod tests {
     #[case("tarball:linux.tar.xz", tarball("linux.tar.xz", None))]
     #[case("tarball:https://a.example/l.tar#50d1", tarball("https://a.example/l.tar", Some("50d1")))]
     fn sources_have_a_prefix(#[case] text: &str, #[case] expected: Spec) {
-        assert_eq!(text.parse(), Ok(expected));
+        assert_eq!(text.parse(), Ok(expected.clone()));
+        assert_eq!(expected.to_string().parse(), Ok(expected));
     }
 }

@@ -115,8 +115,8 @@ What one stop and start of a container costs, each way. `make bench ARGS=\"--doc
 sample is in `cost.json` beside it, from which `vremount bench --from docs/cost.json --docs docs` makes the page again.
 
 Each comparison is made in one guest and one run: all ways in turn, in an order that was shuffled, each after an unmount
-and a mount that are not timed, so that none pays for caches of the processor that another left cold. Where nothing is dirty, ways that sync find nothing of the others',
-only what the mount before them changed.
+and a mount that are not timed, so that none pays for caches of the processor that another left cold. Where nothing is
+dirty, ways that sync find nothing of the others', only what the mount before them changed.
 The kernel's own writeback is off but where a table says otherwise: what is dirty stays so until somebody syncs it, and no neighbour
 feels what would be written later. The machine has one processor, two where there is a neighbour. What is timed is the system calls.
 Times are of that guest; **the ratios are what counts**. Behind each, in brackets, the quartiles of the ratios of
@@ -156,8 +156,8 @@ round of it. The first one writes 64 MiB each second and is then stopped and sta
 of which one cycle can hold up few: **a p99 does not see that**, the worst round of each look and the number of rounds do.";
 
 const WRITEBACK: &str =
-    "The same with the kernel's own writeback, as hosts have it: what nobody syncs is written when it is 30 s
-old, however often it was written over until then. Commits are still put off.";
+    "The same with the kernel's own writeback, as hosts have it: what nobody syncs is written when it is 30 s old, however often
+it was written over until then. Commits are still put off.";
 
 fn ways(text: &mut String, scene: &Comparison) -> std::fmt::Result {
     writeln!(

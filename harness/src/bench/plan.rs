@@ -2,13 +2,12 @@
 //! What is measured on a machine: scenes, then the neighbour, then the check itself, as one list of operations; and
 //! what the answer to each stands for.
 
-use vremount_wire::{BenchOp, Disk, Mode, Op, Stack, Way};
+use vremount_wire::{BenchOp, Mode, Op, Stack, Way};
 
-use super::scene::{Scene, USUAL_FILES, again, forget, mount, shuffled, sync, unmount};
+use super::scene::{DISK, Scene, USUAL_FILES, again, forget, mount, shuffled, swap, sync, unmount};
 use super::scenes::{of_first, of_others};
 use crate::image::Fs;
 
-const DISK: Disk = Disk::A;
 /// What the container writes before each stop beside the neighbour.
 const BESIDE_BYTES: u64 = 64 << 20;
 /// Turns of which the last is looked at: the first after a load of a module runs code that nobody has run yet.
@@ -207,7 +206,6 @@ impl Plan {
     /// With each module a first mount, and then one of the same directories: reuse, or, where there is none, without the marker.
     /// Which module comes first changes.
     fn trace(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
-        let swap = |module: &str| BenchOp::SwapOverlay { module: module.to_string() };
         let traced = |script: &mut Script, is_patched: bool, reuse: bool| {
             script.bench(BenchOp::Trace { function: TRACED.to_string() });
             for _ in 0..TRACED_TURNS {

@@ -6,7 +6,8 @@ use vremount_wire::{BenchOp, Bytes, Disk, Layers, Mode, Op, Via, Way, Whose};
 
 use super::plan::{Label, Script};
 
-const DISK: Disk = Disk::A;
+/// Where the upper is.
+pub(super) const DISK: Disk = Disk::A;
 /// How long after the last turn something may still reach the disk because of it.
 const SETTLES_MS: u64 = 500;
 
@@ -140,7 +141,6 @@ impl Scene {
     /// As many turns of reuse with nothing dirty, and then as many of who removes the marker, whatever it says, on the module as it
     /// is without the series: what each leaves to whoever syncs next.
     fn leave(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
-        let swap = |module: &str| BenchOp::SwapOverlay { module: module.to_string() };
         let rounds = self.ways.iter().map(|(_, rounds)| *rounds).max().unwrap_or_default();
         for blind in [false, true] {
             if blind {
@@ -156,7 +156,6 @@ impl Scene {
     /// One turn, and around it what makes the way possible and takes it back.
     fn turn(&self, script: &mut Script, way: Way, label: Label, [patched, unpatched]: [&str; 2]) {
         let turn = Op::Bench(BenchOp::Turn { disk: DISK, way, files: self.files });
-        let swap = |module: &str| BenchOp::SwapOverlay { module: module.to_string() };
         match way {
             Way::Plain => {
                 // Its unmount syncs, and is to find nothing of the others'.
@@ -202,6 +201,11 @@ pub(super) fn unmount() -> Op {
 /// A marker that another module left, or that a durable mount would refuse.
 pub(super) fn forget() -> Op {
     Op::RemoveMarker { disk: DISK }
+}
+
+/// The module in the place of another.
+pub(super) fn swap(module: &str) -> BenchOp {
+    BenchOp::SwapOverlay { module: module.to_string() }
 }
 
 /// The same directories once more; blind: without the marker, whatever it says.

@@ -5,8 +5,8 @@ use libc::{EINVAL, ENOENT};
 use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Layers, Op, Place, Scope, Via};
 
-use super::sentence::{ALLOWS_VOLATILE, BY_HAND, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, UNDERLYING};
-use super::step::{FIRST_SEED, Script, Want, overlay, write};
+use super::sentence::{ALLOWS_VOLATILE, BY_HAND, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, SUBSET, UNDERLYING};
+use super::step::{FIRST_SEED, Script, Want, overlay, overlay_on, unmount, write};
 use super::{Claim, claim};
 use crate::base::Feature;
 use crate::image::Fs;
@@ -41,6 +41,21 @@ fn reuse() -> Vec<Claim> {
             ALLOWS_VOLATILE,
             3,
             Script::on_upper().after_volatile().mounts(Volatile).intact(),
+        ),
+        claim(
+            "reuse-beside-a-durable-mount",
+            "Of two durable mounts of one upper the first has the lock; when it has gone nothing keeps others from reuse",
+            SUBSET,
+            3,
+            // To share directories is undefined already, and so is what files come to.
+            Script::on_upper()
+                .mounted(Durable)
+                .given(overlay_on(Layers::Second, Durable), Want::Mounted)
+                .unmount()
+                .mounted(Volatile)
+                .unmount()
+                .mounts(Volatile)
+                .run(unmount(Layers::Second)),
         ),
         claim(
             "reuse-without-sync",

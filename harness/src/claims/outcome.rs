@@ -50,7 +50,9 @@ impl fmt::Display for Want {
             Want::MountedOrError => f.write_str("mounted, or refused for a writeback error"),
             Want::Differs => f.write_str("differs"),
             Want::Whatever => f.write_str("whatever"),
-            Want::OneWins { others, reason } => write!(f, "one mounted, {others} refused EINVAL {reason}"),
+            Want::OneWins { others, reason } => {
+                write!(f, "one mounted or none, {others} others refused EINVAL {reason}")
+            }
             Want::AtMostOneWins => f.write_str("at most one mounted"),
             Want::RefusedUntilFed => f.write_str("some refused ENOMEM"),
             Want::AcceptedOrUnchecked => f.write_str("some mounted, others refused EINVAL no-checkpoint"),

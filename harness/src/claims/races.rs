@@ -30,8 +30,8 @@ pub fn claims() -> Vec<Claim> {
         claim(name, title, OURS_IN_USE, 3, script.mounts(Volatile).intact()).only(READS_IN_MOUNTS, NO_READS)
     };
     vec![
-        raced("two-mounts-race", "Of two mounts at the same time one wins, and the upper can be reused after it", 2),
-        raced("sixteen-mounts-race", "Of sixteen mounts at the same time one wins", 16),
+        raced("two-mounts-race", "Of two mounts at the same time at most one wins, and the upper can be reused after it", 2),
+        raced("sixteen-mounts-race", "Of sixteen mounts at the same time at most one wins, and the upper can be reused after it", 16),
         claim(
             "error-while-mounts-race",
             "An error while mounts race is found by the next mount at the latest",

@@ -3,11 +3,12 @@
 
 use libc::{EINVAL, ENOENT};
 use vremount_wire::Mode::{Durable, Volatile};
-use vremount_wire::{Disk, Layers, Op, Scope, Via};
+use vremount_wire::{Disk, Forgery, Layers, Op, Scope, Via};
 
 use super::sentence::{BOOT_ID, CHECKPOINT, OURS_IN_USE, REMOUNTED};
 use super::step::{HostStep, SYNC, Script, Want, overlay, overlay_of, overlay_on, unmount};
 use super::{Claim, claim};
+use crate::base::Feature;
 use crate::image::Fs;
 use crate::reason::Reason;
 
@@ -39,6 +40,19 @@ pub fn claims() -> Vec<Claim> {
                 .unmount()
                 // Nor does it keep the upper from being reused.
                 .then(Op::Cycle { disk: Disk::A, times: 1 }, Want::Done),
+        ),
+        claim(
+            "second-mount-of-what-is-not-reused",
+            "That it is in use is told before what is wrong with its checkpoint, but after that it is volatile",
+            OURS_IN_USE,
+            3,
+            Script::on_upper()
+                .mounted(Volatile)
+                .forge(Forgery::Remove)
+                .then(overlay_on(Layers::Second, Volatile), Want::Refused { errno: EINVAL, reason: Reason::InUse })
+                .then(overlay_on(Layers::Second, Durable), Want::Refused { errno: EINVAL, reason: Reason::NotVolatile })
+                .unmount()
+                .refuses(Volatile, EINVAL, Reason::NoCheckpoint),
         ),
         claim(
             "second-mount-of-a-work-directory",
@@ -89,7 +103,12 @@ pub fn claims() -> Vec<Claim> {
                 .unmount_upper()
                 .mount_upper()
                 .refuses(Volatile, EINVAL, Reason::UpperRemounted)
-                .kept_by_hand(),
+                .kept_by_hand()
+                // Once more, for no number comes again.
+                .unmount()
+                .unmount_upper()
+                .mount_upper()
+                .refuses(Volatile, EINVAL, Reason::UpperRemounted),
         ),
         claim(
             "overlay-reloaded",
@@ -182,6 +201,8 @@ pub fn claims() -> Vec<Claim> {
                 .given(Op::RemoveMarker { disk: Disk::A }, Want::Fails(ENOENT))
                 .mounts(Volatile)
                 .intact(),
-        ),
+        )
+        // What names a file is on the disk then, and the file is not.
+        .but(&[Fs::Ext2], Feature::Ext2SyncsDirectories),
     ]
 }

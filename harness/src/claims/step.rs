@@ -88,7 +88,8 @@ pub enum Want {
     MountedOrError,
     /// Nothing at all: for what only some of the runs of a step have to take back.
     Whatever,
-    /// One of mounts at the same time wins, so many others are refused with EINVAL, all for this reason.
+    /// One of mounts at the same time wins, so many others are refused with EINVAL, all for this reason. Or none wins and that one
+    /// is refused, too: of two that have one lock each, each is in the other's way.
     OneWins {
         others: u32,
         reason: Reason,

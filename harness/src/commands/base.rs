@@ -9,7 +9,7 @@ use crate::error::{Error, Exit};
 use crate::lanes::Lanes;
 use crate::project::Project;
 use crate::report::{self, Tally};
-use crate::{matrix, pin, source};
+use crate::{fit, matrix, pin, source};
 
 #[derive(Args)]
 pub struct Options {
@@ -84,9 +84,11 @@ fn pin(project: &Project, name: &str) -> Result<Exit, Error> {
 fn newest(project: &Project, old: &Base) -> Result<Option<Base>, Error> {
     Ok(match &old.source {
         Source::Package(package) => {
-            let based =
-                |newest| Base { name: pin::renamed(old, &newest), source: Source::Package(newest), ..old.clone() };
-            source::newest(project, package)?.map(based)
+            let Some(newest) = source::newest(project, package)? else { return Ok(None) };
+            let (name, source) = (pin::renamed(old, &newest), Source::Package(newest));
+            // What it has may be more.
+            let has = fit::features(&source::obtain(project, &source)?, old)?;
+            Some(Base { name, source, has, ..old.clone() })
         }
         Source::Git(Git { tree: Some(_), .. }) => None,
         Source::Git(git) => {

@@ -37,6 +37,9 @@ pub struct Options {
     /// How often each executor proves the claim
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
+    /// Time this one alone [default: both, side by side]
+    #[arg(long, value_enum)]
+    executor: Option<Wanted>,
     /// Build the kernel for this too, in a cache of its own, and again by make alone: time per stage, cold and warm
     #[arg(long, value_name = "ARCH", value_enum)]
     build: Option<Arch>,
@@ -65,7 +68,7 @@ struct Figures {
     /// What the harness itself needs for a claim.
     overhead: Spread,
     peak_memory_kib: u64,
-    /// How long a number of verdicts take, with as many machines side by side as there are cores; the fast executor only.
+    /// How long a number of verdicts take, with as many machines side by side as there are cores; the first executor only.
     #[serde(skip_serializing_if = "Option::is_none")]
     many: Option<Many>,
 }
@@ -84,10 +87,11 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let filesystems = &[Fs::Ext4];
     let kernel = options.which.kernel(&base);
     let order = |wanted| Order::new(kernel, filesystems, wanted);
-    let labs = [Lab::new(&project, &order(Wanted::Uml))?, Lab::new(&project, &order(Wanted::Qemu))?];
+    let wanted = options.executor.map_or(vec![Wanted::Uml, Wanted::Qemu], |wanted| vec![wanted]);
+    let labs: Vec<_> = wanted.into_iter().map(|wanted| Lab::new(&project, &order(wanted))).collect::<Result<_, _>>()?;
     let claim = claims::all().into_iter().find(|claim| claim.name == CLAIM);
     let claim = claim.ok_or_else(|| Error::Usage(format!("failed to find claim {CLAIM:?}")))?;
-    let mut proofs: [Vec<Proof>; 2] = Default::default();
+    let mut proofs: Vec<Vec<Proof>> = labs.iter().map(|_| Vec::new()).collect();
     let bar = progress::count("timing", usize::from(options.rounds));
     for _ in 0..options.rounds {
         for (lab, proofs) in labs.iter().zip(&mut proofs) {
@@ -106,7 +110,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let executors = labs.iter().zip(&proofs).map(figures).collect::<Result<_, _>>()?;
     let mut bench =
         Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors, build: None };
-    bench.executors[0].many = Some(many(&labs[0], &base));
+    if let (Some(fast), Some(lab)) = (bench.executors.first_mut(), labs.first()) {
+        fast.many = Some(many(lab, &base));
+    }
     if let Some(arch) = options.build {
         bench.build = Some(Stages::time(&project, &kernel, arch)?);
     }
@@ -171,9 +177,10 @@ impl fmt::Display for Bench {
                 writeln!(f, "  {verdicts} verdicts           {seconds:.1} s, {jobs} machines side by side")?;
             }
         }
-        let [fast, slow] = self.executors.as_slice() else { return Ok(()) };
-        let ratio = slow.exec_to_verdict.median / fast.exec_to_verdict.median;
-        writeln!(f, "\n{} takes {ratio:.1} times as long to a verdict as {}", slow.executor, fast.executor)?;
+        if let [fast, slow] = self.executors.as_slice() {
+            let ratio = slow.exec_to_verdict.median / fast.exec_to_verdict.median;
+            writeln!(f, "\n{} takes {ratio:.1} times as long to a verdict as {}", slow.executor, fast.executor)?;
+        }
         self.build.as_ref().map_or(Ok(()), |build| write!(f, "\n{build}"))
     }
 }

@@ -8,9 +8,10 @@ use crate::check::{Finding, Outcome, check};
 use crate::error::{Error, Exit};
 use crate::project::Project;
 
-/// At every level: applies by `git am`; checkpatch --strict; sparse, W=1, kernel-doc and rst without a warning that the
-/// level below has not; overlay as a module and built in, and a kernel with it built in. The documentation patch applies alone, too, and the cover letter
-/// counts the lines right.
+/// At every level: applies by `git am`; checkpatch --strict; sparse and W=1, with overlay as a module and built in, kernel-doc and
+/// rst, without a warning that the level below has not. The documentation patch applies alone, too, the cover letter counts the lines
+/// right, the mutants apply, and a User Mode Linux with all of the series and overlay built in is built to its end. `has` of
+/// ci/bases.toml is what the source has.
 #[derive(Args)]
 pub struct Options {
     /// Kernel base, from ci/bases.toml; may be given more than once [default: all]

@@ -8,6 +8,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::Which;
+use crate::claims::Act;
 use crate::error::{Error, Exit};
 use crate::explore::{self, Difference, EVERY, Found, Plan, Report, Tally};
 use crate::image::Fs;
@@ -76,12 +77,16 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         lab.title(),
         lab.why
     );
-    if let Some((fs, acts)) = replayed {
-        return one(&lab, fs, 0, &acts);
+    let on = format!("{} --executor {}", options.which, lab.executor.name());
+    if let (Some((fs, acts)), Some(path)) = (replayed, &options.replay) {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        // Of one that was done again already it is the same.
+        let name = format!("again-{}", stem.trim_start_matches("again-"));
+        return one(&lab, &Plan::to_replay(fs).on(on), &name, 0, &acts);
     }
-    let plan = Plan::new(options.fs, options.sequences, usize::from(options.steps), options.seed, options.every);
+    let plan = Plan::new(options.fs, options.sequences, usize::from(options.steps), options.seed, options.every).on(on);
     if let Some(number) = options.case {
-        return one(&lab, plan.fs, number, &plan.acts(number));
+        return one(&lab, &plan, &format!("again-explore-{number}"), number, &plan.acts(number));
     }
     all(&lab, &plan, options, json)
 }
@@ -127,12 +132,13 @@ fn all(lab: &Lab, plan: &Plan, options: &Options, json: Option<Whole>) -> Result
 }
 
 /// One sequence, told step by step.
-fn one(lab: &Lab, fs: Fs, number: u64, acts: &[crate::claims::Act]) -> Result<Exit, Error> {
+fn one(lab: &Lab, plan: &Plan, name: &str, number: u64, acts: &[Act]) -> Result<Exit, Error> {
+    let fs = plan.fs;
     let steps = explore::foretell(fs, acts).map_err(|beyond| {
         let until = (1..=acts.len()).find(|until| explore::foretell(fs, &acts[..*until]).is_err());
         Error::Usage(format!("failed to foretell step {}: {beyond}", until.unwrap_or_default()))
     })?;
-    let found: Found = explore::replay(&lab.prover(), fs, number, steps);
+    let found: Found = explore::again(&lab.prover(), plan, name, number, steps);
     let mut tally = Tally::default();
     tally.add(&found);
     match found.judgement.verdict {
@@ -145,7 +151,7 @@ fn one(lab: &Lab, fs: Fs, number: u64, acts: &[crate::claims::Act]) -> Result<Ex
     Ok(tally.exit())
 }
 
-fn read(path: &Path) -> Result<(Fs, Vec<crate::claims::Act>), Error> {
+fn read(path: &Path) -> Result<(Fs, Vec<Act>), Error> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     transcript::acts(&text).map_err(|why| Error::Results { path: path.to_path_buf(), why: why.to_string() })
 }

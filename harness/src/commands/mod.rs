@@ -21,6 +21,7 @@ pub mod step;
 mod transcript;
 mod verify;
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +30,7 @@ use crate::base::{Base, Level, Spec};
 use crate::build::Wish;
 use crate::error::{Error, Exit};
 use crate::fit;
+use crate::host::without_user;
 use crate::project::Project;
 
 /// Proves, claim by claim, when overlayfs may reuse a volatile upper.
@@ -181,5 +183,16 @@ impl Which {
 
     fn kernel<'a>(&'a self, base: &'a Base) -> Wish<'a> {
         Wish { base, level: self.level, fragment: self.config.as_deref(), workspace: None, mutant: None }
+    }
+}
+
+/// As it is asked for on a command line.
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Which { base, tree, level, config } = self;
+        base.iter().try_for_each(|base| write!(f, "--base '{}' ", without_user(&base.to_string())))?;
+        tree.iter().try_for_each(|tree| write!(f, "--tree '{}' ", tree.display()))?;
+        config.iter().try_for_each(|config| write!(f, "--config {config} "))?;
+        write!(f, "--level {}", level.number())
     }
 }

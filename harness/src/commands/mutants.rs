@@ -22,7 +22,7 @@ pub struct Options {
     /// Kernel base, from ci/bases.toml [default: the one named there]
     #[arg(long, value_name = "NAME")]
     base: Option<String>,
-    /// Folder with the mutants, a diff on top of the series each [default: patches/mutants/ and the name of the series]
+    /// Folder with the mutants, a diff on top of the series each [default: mutants/ in the folder of the series]
     #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let project = Project::find()?;
     let base = Base::find(&project.root, options.base.as_deref())?;
-    let folder = options.from.clone().unwrap_or_else(|| project.root.join("patches/mutants").join(&base.series));
+    let folder = options.from.clone().unwrap_or_else(|| mutants::folder(&project.root, &base.series));
     let mutants = chosen(Mutant::all(&folder)?, &options.names)?;
     if options.list {
         mutants.iter().for_each(|mutant| println!("{:<34} {}", mutant.name, mutant.what));

@@ -83,7 +83,7 @@ pub struct Coverage {
     /// What came of the claims.
     pub tally: Tally,
     pub patches: Vec<Patch>,
-    /// Those that are about lines of this series, of which none is unexecuted the way they say.
+    /// Those that are about lines of this series, of which not one, or more than one, is unexecuted the way they say.
     pub in_vain: Vec<Argument>,
 }
 
@@ -100,7 +100,8 @@ impl Coverage {
     /// If the series cannot be read, or gcov does not understand what machines told.
     pub fn of(project: &Project, kernel: &Wish<'_>, session: &Session<'_>) -> Result<Self, Error> {
         let (base, lab) = (kernel.base, &session.lab);
-        let arguments = Argument::all(&project.root)?;
+        let mut arguments = Argument::all(&project.root)?;
+        arguments.retain(|argument| argument.is_of(&base.series));
         let _progress = progress::start("adding up what was counted");
         let counts = arcs::sum(&lab.logs, &lab.kernel.module.notes)?;
         let pristine = source::obtain(project, &base.source)?;
@@ -133,8 +134,14 @@ impl Coverage {
     /// If it cannot be read or is none.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-        let why = |cause| format!("failed to understand {} as what claims executed: {cause}", path.display());
-        serde_json::from_str(&text).map_err(|cause| Error::Usage(why(cause)))
+        let not_understood = |why: String| {
+            Error::Usage(format!("failed to understand {} as what claims executed: {why}", path.display()))
+        };
+        let coverage: Coverage = serde_json::from_str(&text).map_err(|cause| not_understood(cause.to_string()))?;
+        match coverage.schema {
+            SCHEMA => Ok(coverage),
+            other => Err(not_understood(format!("it has schema {other}, and this program knows {SCHEMA} alone"))),
+        }
     }
 
     #[must_use]
@@ -211,7 +218,7 @@ fn in_vain(patches: &[Patch], arguments: &[Argument]) -> Vec<Argument> {
     let lines = || patches.iter().flat_map(|patch| &patch.lines);
     let is_in_vain = |argument: &&Argument| {
         lines().any(|line| argument.is_about(&line.function, &line.text))
-            && !lines().any(|line| line.is_argued(argument))
+            && lines().filter(|line| line.is_argued(argument)).count() != 1
     };
     arguments.iter().filter(is_in_vain).cloned().collect()
 }
@@ -254,7 +261,7 @@ pub mod tests {
 
     fn argument(function: &str, branches: Option<usize>) -> Argument {
         let (function, line) = (function.to_string(), TEXT.trim().to_string());
-        Argument { function, line, branches, because: "so".to_string() }
+        Argument { series: None, function, line, branches, because: "so".to_string() }
     }
 
     #[rstest]
@@ -282,5 +289,12 @@ pub mod tests {
         assert_eq!(line.ruling, expected);
         let patch = Patch::new(Level::FULL, String::new(), vec![line]);
         assert_eq!(in_vain(&[patch], &arguments).len(), usize::from(vain));
+    }
+
+    #[test]
+    fn one_argument_is_for_one_line() {
+        let arguments = [argument("f", None)];
+        let twice = vec![line(0, &[0, 0], &arguments), line(0, &[0, 0], &arguments)];
+        assert_eq!(in_vain(&[Patch::new(Level::FULL, String::new(), twice)], &arguments), arguments);
     }
 }

@@ -94,7 +94,11 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
         write!(text, "\nNOT EXECUTED: {}", line.words())?;
     }
     for Argument { function, line, .. } in &coverage.in_vain {
-        write!(text, "\nARGUED IN VAIN: {function}: `{line}`: that is not what is left; correct {}", super::ARGUMENTS)?;
+        write!(
+            text,
+            "\nARGUED IN VAIN: {function}: `{line}`: that is not what is left of one line; correct {}",
+            super::ARGUMENTS
+        )?;
     }
     writeln!(text)
 }
@@ -144,7 +148,13 @@ mod tests {
     }
 
     fn argument() -> Argument {
-        Argument { function: "f".to_string(), line: "x;".to_string(), branches: None, because: "so".to_string() }
+        Argument {
+            series: None,
+            function: "f".to_string(),
+            line: "x;".to_string(),
+            branches: None,
+            because: "so".to_string(),
+        }
     }
 
     #[test]
@@ -168,7 +178,7 @@ mod tests {
                 "argued: fs/a.c:7: f: `if (err)`",
                 "Nobody calls it.",
                 "NOT EXECUTED: fs/a.c:7: f: 1 of 2 branches of `if (err)`",
-                "ARGUED IN VAIN: f: `x;`: that is not what is left; correct patches/unexecuted.toml",
+                "ARGUED IN VAIN: f: `x;`: that is not what is left of one line; correct patches/unexecuted.toml",
             ]
         );
     }

@@ -42,6 +42,11 @@ fn write(disk: Disk, layers: Layers, seed: u64) -> Op {
     Op::Write { disk, layers, place: Place::Overlay, file: FILE.to_string(), bytes: BYTES, seed }
 }
 
+/// Other data in the upper itself, mounted or not.
+fn write_again(disk: Disk) -> Op {
+    Op::Write { disk, layers: Layers::First, place: Place::Upper, file: FILE.to_string(), bytes: BYTES, seed: 2 }
+}
+
 pub fn compare(disk: Disk, layers: Layers, seed: u64) -> Op {
     Op::Compare { disk, layers, file: FILE.to_string(), bytes: BYTES, seed }
 }
@@ -86,7 +91,7 @@ pub static SMALL: LazyLock<Vec<Move>> = LazyLock::new(|| {
         mount(disk, Layers::Second, Mode::Volatile),
         mount(disk, Layers::Other, Mode::Volatile),
         unmount(disk, first),
-        write(disk, first, 2),
+        write_again(disk),
         Op::SyncUpper { disk },
         Op::WriteBack,
         break_data(disk),
@@ -125,7 +130,6 @@ pub static LARGE: LazyLock<Vec<Move>> = LazyLock::new(|| {
 /// Data that is lost, with who is told of it: what takes many steps and matters most.
 fn failures(disk: Disk) -> Vec<Move> {
     let file = || FILE.to_string();
-    let again = Op::Write { disk, layers: Layers::First, place: Place::Upper, file: file(), bytes: BYTES, seed: 2 };
     let written_back = [
         Op::WriteBack,
         Op::WriteBackData { disk, file: file() },
@@ -134,7 +138,7 @@ fn failures(disk: Disk) -> Vec<Move> {
         Op::SyncUpperAfresh { disk },
         unmount_upper(disk),
     ];
-    written_back.map(|op| guest([break_data(disk), again.clone(), op, Op::Heal { disk }])).into()
+    written_back.map(|op| guest([break_data(disk), write_again(disk), op, Op::Heal { disk }])).into()
 }
 
 /// Disk A outlives its machine if what is on it was told before.
@@ -149,6 +153,9 @@ fn of_disk(disk: Disk) -> Vec<(usize, Op)> {
     let remount = |options: &str| Op::RemountUpper { disk, options: options.to_string() };
     let through_bind =
         Op::MountOverlay { disk, layers: first, mode: Mode::Volatile, via: Via::Bind, options: String::new() };
+    // On disk B it is another's, and is not foretold.
+    let options = "workdir=/mnt/a/work".to_string();
+    let borrowing = Op::MountOverlay { disk, layers: other, mode: Mode::Volatile, via: Via::Mount, options };
     vec![
         (6, mount(disk, first, Mode::Volatile)),
         (2, mount(disk, first, Mode::Durable)),
@@ -157,6 +164,7 @@ fn of_disk(disk: Disk) -> Vec<(usize, Op)> {
         (3, mount(disk, other, Mode::Volatile)),
         (1, mount(disk, other, Mode::Durable)),
         (1, through_bind),
+        (1, borrowing),
         (6, unmount(disk, first)),
         (2, unmount(disk, second)),
         (3, unmount(disk, other)),

@@ -8,15 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vremount_wire::{Op, StepReport};
 
-use super::report::again;
 use super::{Found, Kept, Plan, foretell};
 use crate::claims::{Act, Step};
 use crate::evidence::reports;
-use crate::image::Fs;
 use crate::machine::Run;
 use crate::prove::Prover;
 use crate::reproduce;
-use crate::together;
+use crate::together::{self, Company};
 use crate::transcript::{self, Title};
 use crate::verdict::{Judgement, Verdict};
 
@@ -51,19 +49,29 @@ impl Explorer<'_> {
         }
         let scripts: Vec<Vec<Step>> = company.iter().map(|(_, steps)| steps.clone()).collect();
         let name = format!("explore-{start}-and-more");
-        let told = together::run(self.prover, &name, self.plan.fs, &scripts);
-        // What is looked into has consoles of its own.
-        let _ = std::fs::remove_file(self.prover.logs.join(format!("{name}.0.console")));
-        let mut told = told.map(|(told, _)| told).unwrap_or_default().into_iter();
+        let Company { told, amiss, .. } = together::run(self.prover, &name, self.plan.fs, &scripts);
+        if amiss.is_none() {
+            // What is looked into has consoles of its own.
+            let _ = std::fs::remove_file(self.prover.logs.join(format!("{name}.0.console")));
+        }
+        let mut told = told.into_iter();
+        let mut beside = Vec::new();
         for (place, (number, steps)) in company.into_iter().enumerate().take_while(|_| !self.has_enough()) {
-            found.push(match told.next() {
+            beside.push(match told.next() {
                 Some((_, judgement)) if judgement.verdict == Verdict::Holds => agreed(number, steps, judgement),
                 Some((_, judgement)) if judgement.verdict == Verdict::Broken => {
-                    self.after_others(number, &scripts[..=place], judgement)
+                    let by_itself = self.look_into(number, steps);
+                    let seen = judgement.because.unwrap_or_default();
+                    self.after_others(by_itself, &scripts[..=place], &seen)
                 }
                 _ => self.look_into(number, steps),
             });
         }
+        if let Some(amiss) = amiss {
+            let doubt = |place: usize, found, why: &str| self.after_others(found, &scripts[..=place], why);
+            amiss.blame(&mut beside, |found| &found.judgement, doubt);
+        }
+        found.extend(beside);
         found
     }
 
@@ -73,7 +81,7 @@ impl Explorer<'_> {
 
     /// By itself, and smaller if it does not agree.
     fn look_into(&self, number: u64, steps: Vec<Step>) -> Found {
-        let found = alone(self.prover, self.plan.fs, number, steps);
+        let found = alone(self.prover, self.plan, number, steps);
         if found.judgement.verdict != Verdict::Broken {
             return found;
         }
@@ -81,57 +89,93 @@ impl Explorer<'_> {
         self.shrink(found)
     }
 
-    /// The last of these scripts did not agree after the others.
-    fn after_others(&self, number: u64, scripts: &[Vec<Step>], seen: Judgement) -> Found {
-        let by_itself = self.look_into(number, scripts.last().cloned().unwrap_or_default());
+    /// The last of these scripts agrees by itself, and did not after the others: they are what it takes, or some of them.
+    fn after_others(&self, by_itself: Found, scripts: &[Vec<Step>], seen: &str) -> Found {
         if by_itself.judgement.verdict != Verdict::Holds {
             return by_itself;
         }
-        let reset = vec![Act::Guest(Op::Reset)];
-        let acts: Vec<Vec<Act>> = scripts.iter().map(|steps| steps.iter().map(Step::act).collect()).collect();
-        let found = match foretell(self.plan.fs, &acts.join(reset.as_slice())) {
-            Ok(steps) => alone(self.prover, self.plan.fs, number, steps),
-            Err(beyond) => undecided(number, Vec::new(), &beyond.to_string()),
-        };
+        let number = by_itself.number;
+        let mut needed: Vec<&[Step]> = scripts.iter().map(Vec::as_slice).collect();
+        let found = self.one_after_the_other(number, &needed);
         match found.judgement.verdict {
-            Verdict::Holds => {
-                let because = seen.because.unwrap_or_default();
-                undecided(number, found.steps, &format!("it differed once, and not again: {because}"))
+            Verdict::Holds => return undecided(number, found.steps, &format!("{ONCE}: {seen}")),
+            Verdict::Broken => self.differences.fetch_add(1, Ordering::Relaxed),
+            _ => return found,
+        };
+        for place in (0..scripts.len() - 1).rev() {
+            let fewer = [&needed[..place], &needed[place + 1..]].concat();
+            if self.one_after_the_other(number, &fewer).judgement.verdict == Verdict::Broken {
+                needed = fewer;
             }
-            _ => found,
+        }
+        confirmed(self.one_after_the_other(number, &needed), &found)
+    }
+
+    /// On one machine, and all is taken down after each.
+    fn one_after_the_other(&self, number: u64, scripts: &[&[Step]]) -> Found {
+        let acts = scripts.iter().flat_map(|steps| steps.iter().map(Step::act).chain([Act::Guest(Op::Reset)]));
+        match foretell(self.plan.fs, &acts.collect::<Vec<_>>()) {
+            Ok(steps) => alone(self.prover, self.plan, number, steps),
+            Err(beyond) => undecided(number, Vec::new(), &beyond.to_string()),
         }
     }
 }
 
+/// What is said of what nobody can show again.
+const ONCE: &str = "it differed once, and not again";
+
+/// What was found once more, of something that did not agree before.
+pub(super) fn confirmed(again: Found, before: &Found) -> Found {
+    match again.judgement.verdict {
+        Verdict::Holds => {
+            let because = before.judgement.because.as_deref().unwrap_or_default();
+            undecided(again.number, again.steps, &format!("{ONCE}: {because}"))
+        }
+        _ => again,
+    }
+}
+
 /// On machines of its own. A transcript is kept of what does not agree.
-pub(super) fn alone(prover: &Prover<'_>, fs: Fs, number: u64, steps: Vec<Step>) -> Found {
-    let name = format!("explore-{number}");
-    let (judgement, runs) = prover.work_off(&name, fs, &steps);
+pub(super) fn alone(prover: &Prover<'_>, plan: &Plan, number: u64, steps: Vec<Step>) -> Found {
+    named(prover, plan, &format!("explore-{number}"), number, steps)
+}
+
+/// The same, under another name: what was found keeps its own.
+pub(super) fn named(prover: &Prover<'_>, plan: &Plan, name: &str, number: u64, steps: Vec<Step>) -> Found {
+    let fs = plan.fs;
+    let (judgement, runs) = prover.work_off(name, fs, &steps);
     if judgement.verdict == Verdict::Holds {
         return agreed(number, steps, judgement);
     }
     let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(Run::lives).map(reports).collect();
     let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
-    let title = Title { claim: &name, title: "kernel and model agree", sentence: "", fs };
+    let title = Title { claim: name, title: "kernel and model agree", sentence: "", fs };
     let path = prover.logs.join(format!("{name}.jsonl"));
     match transcript::write(&path, prover.kernel, title, &steps, &parts, &judgement) {
         Ok(()) => {
-            let kept = Some(keep_script(path, title, &steps));
+            let again = plan.on.as_ref().map(|on| format!("vremount explore {on} --replay {}", path.display()));
+            let kept = Some(keep_script(path, again, title, &steps));
             Found { number, steps, judgement, kept }
         }
-        Err(cause) => undecided(number, steps, &format!("failed to write {}: {cause}", path.display())),
+        Err(cause) => {
+            let because = judgement.because.unwrap_or_default();
+            let because = Some(format!("{because} (failed to write {}: {cause})", path.display()));
+            Found { number, steps, judgement: Judgement { because, ..judgement }, kept: None }
+        }
     }
 }
 
 /// A script beside the transcript, where a shell can do what was done.
-fn keep_script(transcript: PathBuf, title: Title<'_>, steps: &[Step]) -> Kept {
+fn keep_script(transcript: PathBuf, again: Option<String>, title: Title<'_>, steps: &[Step]) -> Kept {
     let path = transcript.with_extension("sh");
-    let written = reproduce::script(title, steps, &again(&transcript)).map_err(str::to_string).and_then(|script| {
-        std::fs::write(&path, script).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
-    });
+    let written = reproduce::script(title, steps, again.as_deref().unwrap_or("vremount mutants"))
+        .map_err(str::to_string)
+        .and_then(|script| {
+            std::fs::write(&path, script).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
+        });
     match written {
-        Ok(()) => Kept { transcript, script: Some(path), no_script: None },
-        Err(why) => Kept { transcript, script: None, no_script: Some(why) },
+        Ok(()) => Kept { transcript, again, script: Some(path), no_script: None },
+        Err(why) => Kept { transcript, again, script: None, no_script: Some(why) },
     }
 }
 
@@ -141,4 +185,29 @@ fn agreed(number: u64, steps: Vec<Step>, judgement: Judgement) -> Found {
 
 fn undecided(number: u64, steps: Vec<Step>, because: &str) -> Found {
     Found { number, steps, judgement: Judgement::cannot_tell(because), kept: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn found(verdict: Verdict) -> Found {
+        let because = Some("this".to_string());
+        let judgement = Judgement { verdict, expected: None, observed: None, because };
+        Found { number: 7, steps: Vec::new(), judgement, kept: None }
+    }
+
+    #[rstest]
+    #[case::again(Verdict::Broken, Verdict::Broken, "this")]
+    #[case::not_again(Verdict::Holds, Verdict::CannotTell, "it differed once, and not again: this")]
+    #[case::hung(Verdict::CannotTell, Verdict::CannotTell, "this")]
+    fn what_is_seen_once_is_not_told_as_a_difference(
+        #[case] again: Verdict,
+        #[case] expected: Verdict,
+        #[case] because: &str,
+    ) {
+        let told = confirmed(found(again), &found(Verdict::Broken)).judgement;
+        assert_eq!((told.verdict, told.because.as_deref()), (expected, Some(because)));
+    }
 }

@@ -43,6 +43,8 @@ pub struct Found {
 #[derive(Debug, Clone, Serialize)]
 pub struct Kept {
     pub transcript: PathBuf,
+    /// The command that does again what that says, where there is one.
+    pub again: Option<String>,
     /// The same for a shell.
     pub script: Option<PathBuf>,
     /// Why there is none.
@@ -81,8 +83,8 @@ pub fn explore(prover: &Prover<'_>, plan: &Plan, jobs: usize, each: impl FnMut(V
     side_by_side(jobs, &starts, |start| explorer.run(range(start)), each);
 }
 
-/// Works off one sequence of a plan, or other acts, on machines of their own.
+/// Works off one sequence of a plan, or other acts, on machines of their own. What comes of it is kept under that name.
 #[must_use]
-pub fn replay(prover: &Prover<'_>, fs: Fs, number: u64, steps: Vec<Step>) -> Found {
-    company::alone(prover, fs, number, steps)
+pub fn again(prover: &Prover<'_>, plan: &Plan, name: &str, number: u64, steps: Vec<Step>) -> Found {
+    company::named(prover, plan, name, number, steps)
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -129,19 +128,14 @@ impl fmt::Display for Difference {
         let word = if self.verdict == Verdict::Broken { "differs" } else { "cannot tell" };
         writeln!(f, "sequence {}: {word}: {}", self.number, self.because)?;
         self.steps.iter().try_for_each(|step| writeln!(f, "    {step}"))?;
-        let Some(Kept { transcript, script, no_script }) = &self.kept else { return Ok(()) };
-        write!(f, "  again: {}", again(transcript))?;
+        let Some(Kept { again, script, no_script, .. }) = &self.kept else { return Ok(()) };
+        again.iter().try_for_each(|again| writeln!(f, "  again: {again}"))?;
         match (script, no_script) {
-            (Some(path), _) => write!(f, "\n  without vremount, as root: sh {}", path.display()),
-            (None, Some(why)) => write!(f, "\n  no script: {why}"),
+            (Some(path), _) => write!(f, "  without vremount, as root: sh {}", path.display()),
+            (None, Some(why)) => write!(f, "  no script: {why}"),
             (None, None) => Ok(()),
         }
     }
-}
-
-/// The command that works off again what a transcript says.
-pub(super) fn again(transcript: &Path) -> String {
-    format!("vremount explore --replay {}", transcript.display())
 }
 
 impl fmt::Display for Tally {

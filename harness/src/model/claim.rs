@@ -2,7 +2,7 @@
 //! A claim as the model sees it.
 
 use super::{Beyond, World};
-use crate::base::{Feature, Level};
+use crate::base::{Base, Feature, Level};
 use crate::claims::{Claim, Step, Want};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -21,15 +21,15 @@ pub struct Foretold<'a> {
 /// What filesystems of other bases do with an error.
 const OF_OTHER_BASES: [Feature; 3] = [Feature::QuietReadOnly, Feature::ErrorsShutDown, Feature::DirectErrors];
 
-/// What becomes of a claim at a level; nothing: it holds.
+/// What becomes of a claim at a level of a base; nothing: it holds.
 ///
 /// # Errors
 /// If a step is beyond the model.
-pub fn foretell(claim: &Claim, fs: Fs, level: Level) -> Result<Option<Foretold<'_>>, Beyond> {
+pub fn foretell<'a>(base: &Base, claim: &'a Claim, fs: Fs, level: Level) -> Result<Option<Foretold<'a>>, Beyond> {
     if claim.needs.iter().any(|feature| OF_OTHER_BASES.contains(feature)) {
         return Err(Beyond("filesystems are as in the default base"));
     }
-    let mut world = World::new(level, fs);
+    let mut world = World::new(level, fs).of(base);
     for step in &claim.steps {
         match step {
             Step::Host(host) => world = world.host(*host)?,

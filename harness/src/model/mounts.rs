@@ -117,7 +117,7 @@ impl World {
     pub(super) fn on_overlay(&mut self, op: &Op) -> Outlook<Want> {
         match op {
             Op::MountOverlay { disk, layers, mode, via, options } => {
-                self.mount_overlay(*disk, asked(*layers, *mode, options)?, *via)
+                self.mount_overlay(*disk, asked(*disk, *layers, *mode, options)?, *via)
             }
             Op::UnmountOverlay { disk, layers, lazy } => self.unmount_overlay(*disk, *layers, *lazy),
             Op::RemountOverlay { disk, options } => {
@@ -169,7 +169,7 @@ impl World {
             return Err(Beyond("there is an overlay already where it would be mounted"));
         }
         let kernel = self.kernel;
-        let others = self.overlays_of(disk, asked.layers);
+        let shared = self.every_overlay_on(disk).any(|overlay| overlay.shares_with(asked));
         let upper = self.upper(disk)?;
         if matches!(upper.fault, Some(Fault::Everything | Fault::Writes)) {
             return Err(Beyond("whether a mount must ask the disk for anything is the filesystem's business"));
@@ -177,10 +177,11 @@ impl World {
         let outcome = overlay::outcome(kernel, upper, asked, via)?;
         if matches!(outcome, Want::Mounted | Want::MountedReadOnly) {
             let mut overlay = overlay::mount(kernel, upper, asked, number)?;
-            if others > 0 {
+            if shared {
                 overlay.shared = true;
-                let same = |(on, layers): &(Disk, Layers)| *on == disk && overlay.has_directories_of(*layers);
-                self.overlays.iter_mut().filter(|(key, _)| same(key)).for_each(|(_, other)| other.shared = true);
+                let others =
+                    self.overlays.iter_mut().filter(|((on, _), other)| *on == disk && other.shares_with(asked));
+                others.for_each(|(_, other)| other.shared = true);
             }
             self.overlays.insert((disk, asked.layers), overlay);
         }
@@ -209,20 +210,22 @@ impl World {
 }
 
 fn volatile(layers: Layers) -> Asked {
-    Asked { layers, mode: Mode::Volatile, index: false, read_only: false }
+    Asked { layers, work: layers, mode: Mode::Volatile, index: false, read_only: false }
 }
 
 /// Options that have a say in whether an overlay is mounted.
-fn asked(layers: Layers, mode: Mode, options: &str) -> Outlook<Asked> {
+fn asked(disk: Disk, layers: Layers, mode: Mode, options: &str) -> Outlook<Asked> {
     const NO_MATTER: [&str; 5] = ["", "nfs_export=on", "metacopy=on", "redirect_dir=on", "xino=on"];
     if layers == Layers::LowerOnly {
         return Err(Beyond("there is nothing to reuse without an upper"));
     }
-    let mut asked = Asked { layers, mode, index: false, read_only: false };
+    let mut asked = Asked { layers, work: layers, mode, index: false, read_only: false };
     for option in options.split(',') {
         match option {
             "index=on" => asked.index = true,
             "ro" => asked.read_only = true,
+            // What is left in the index would be another's.
+            "workdir=/mnt/a/work" if disk == Disk::A && !options.contains("index") => asked.work = Layers::First,
             _ if NO_MATTER.contains(&option) || option.starts_with("lowerdir=") => {}
             _ => return Err(Beyond("the model knows no other options")),
         }

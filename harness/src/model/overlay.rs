@@ -21,11 +21,17 @@ const ERRSEQ: u8 = 4;
 pub(super) struct Kernel {
     pub level: Level,
     pub epoch: Epoch,
+    /// A volatile overlay of this base tells syncs of errors: it looks for those that nobody was told of without the series.
+    pub tells_errors: bool,
 }
 
 impl Kernel {
     pub fn reuses(self) -> bool {
         self.level.number() >= REUSE
+    }
+
+    pub fn looks_for_unseen_errors(self) -> bool {
+        self.tells_errors || self.checks_errors()
     }
 
     pub fn checks_errors(self) -> bool {
@@ -37,6 +43,8 @@ impl Kernel {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub layers: Layers,
+    /// Whose work directory it uses.
+    pub work: Layers,
     pub mode: Mode,
     pub index: bool,
     pub read_only: bool,
@@ -48,6 +56,7 @@ pub(super) struct Overlay {
     /// Which of all that were ever mounted.
     pub number: u64,
     pub layers: Layers,
+    pub work: Layers,
     pub mode: Mode,
     pub index: bool,
     pub read_only: bool,
@@ -78,15 +87,16 @@ pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via)
         return Ok(refused(libc::ENOENT, Reason::Unreadable));
     }
     let &mut Superblock { instance, wb_err, read_only, .. } = upper.superblock()?;
-    let work = upper.work(asked.layers);
+    let in_use = upper.work(asked.layers).upper_lock.is_some() || upper.work(asked.work).lock.is_some();
+    let work = upper.work(asked.work);
     let volatile = asked.mode == Mode::Volatile;
     if read_only {
         return Ok(refused(libc::EINVAL, Reason::UpperReadOnly));
     }
-    if asked.index && work.lock.is_some() {
+    if asked.index && in_use {
         return Ok(refused(libc::EBUSY, Reason::Busy));
     }
-    if volatile && kernel.checks_errors() && unseen(&wb_err) {
+    if volatile && kernel.looks_for_unseen_errors() && unseen(&wb_err) {
         return Ok(refused(libc::EIO, Reason::UnseenError));
     }
     // A kernel without reuse does not know the marker either.
@@ -96,7 +106,7 @@ pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via)
     if let Some(marker) = &work.marker {
         let reason = if !volatile {
             Some(Reason::NotVolatile)
-        } else if work.lock.is_some() {
+        } else if in_use {
             Some(Reason::InUse)
         } else {
             marker.refuses(&checkpoint(kernel, instance, &wb_err), kernel.checks_errors())?
@@ -113,9 +123,10 @@ pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via)
 pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64) -> Outlook<Overlay> {
     let has_xattrs = upper.fs.has_xattrs();
     let &mut Superblock { instance, wb_err, .. } = upper.superblock()?;
-    let work = upper.work(asked.layers);
-    let alone = work.lock.is_none();
-    work.lock.get_or_insert(number);
+    let has_upper = *upper.work(asked.layers).upper_lock.get_or_insert(number) == number;
+    let work = upper.work(asked.work);
+    let has_work = *work.lock.get_or_insert(number) == number;
+    let alone = has_upper && has_work;
     if asked.mode == Mode::Volatile && work.marker.is_none() && !work.left_behind {
         // "The first volatile mount stores a checkpoint", unless "another overlay used the directories".
         let xattr = match kernel.reuses() && has_xattrs && alone {
@@ -128,9 +139,9 @@ pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64
     if asked.index {
         upper.files.retain(|(_, path), _| !path.starts_with(LEFT_IN_INDEX));
     }
-    let Asked { layers, mode, index, .. } = asked;
-    let read_only = asked.read_only || upper.work(layers).left_behind;
-    Ok(Overlay { number, layers, mode, index, read_only, shared: false })
+    let Asked { layers, work, mode, index, .. } = asked;
+    let read_only = asked.read_only || upper.work(work).left_behind;
+    Ok(Overlay { number, layers, work, mode, index, read_only, shared: false })
 }
 
 /// The overlay has gone: a durable one syncs the upper filesystem first, a volatile one asks the disk for nothing.
@@ -138,14 +149,18 @@ pub(super) fn unmount(upper: &mut Upper, overlay: Overlay) -> Outlook<()> {
     if overlay.mode == Mode::Durable && !overlay.read_only {
         upper.write_back()?;
     }
-    let work = upper.work(overlay.layers);
-    if work.lock == Some(overlay.number) {
-        work.lock = None;
-    }
+    let own = |number: &mut u64| *number == overlay.number;
+    upper.work(overlay.layers).upper_lock.take_if(own);
+    upper.work(overlay.work).lock.take_if(own);
     Ok(())
 }
 
 impl Overlay {
+    /// One of its directories would be the other's, too.
+    pub fn shares_with(&self, asked: Asked) -> bool {
+        self.has_directories_of(asked.layers) || directories(self.work) == directories(asked.work)
+    }
+
     pub fn has_directories_of(&self, layers: Layers) -> bool {
         directories(self.layers) == directories(layers)
     }

@@ -5,7 +5,7 @@ use rstest::rstest;
 use vremount_wire::{Disk, Fault, Field, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via};
 
 use super::{Beyond, World};
-use crate::base::Level;
+use crate::base::{Base, Feature, Level};
 use crate::claims::{FILE, HostStep, Want};
 use crate::image::Fs;
 use crate::reason::Reason;
@@ -250,4 +250,18 @@ fn markers_of_two_boots_are_two() {
     let world = world.host(HostStep::Reboot).unwrap();
     let again = [attach(A), mount_upper(A), look(Scope::Marker), Op::RemoveMarker { disk: A }, mount()];
     assert_eq!(after(world, &again).op(&same(Scope::Marker)).map(|(_, want)| want), Err(Beyond(ANOTHER)));
+}
+
+/// Its overlayfs looks for errors that nobody has seen without the series.
+#[test]
+fn the_kernel_outlives_a_reset() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let base = Base::all(&root).unwrap().into_iter().find(|base| base.has.contains(&Feature::SyncErrors)).unwrap();
+    let start = World::new(Level::PRISTINE, Fs::Ext4).of(&base);
+    let lose = [write_to(A, Layers::First, Place::Upper, FILE, 2), Op::WriteBack];
+    let used = [mount(), write(1), sync(), unmount(false), Op::RemoveMarker { disk: A }, break_with(data())];
+    let ops = [vec![Op::Reset, attach(A), mount_upper(A)], used.into(), lose.into()].concat();
+    let world = ops.iter().fold(start, |world, op| world.op(op).unwrap().0);
+    let refused = Want::Refused { errno: libc::EIO, reason: Reason::UnseenError };
+    assert_eq!(world.op(&mount()).map(|(_, want)| want), Ok(refused));
 }

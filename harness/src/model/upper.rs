@@ -21,7 +21,7 @@ pub(super) struct Superblock {
     pub frozen: bool,
 }
 
-/// The work directory of an overlay's layers.
+/// The work directory of an overlay's layers, and whose the upper beside it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Work {
     pub marker: Option<Marker>,
@@ -29,8 +29,10 @@ pub(super) struct Work {
     pub features: BTreeSet<String>,
     /// Something that no overlay can clean.
     pub left_behind: bool,
-    /// The overlay that has the in-use lock of upper and work directory, by its number.
+    /// The overlay that has the in-use lock of the work directory, by its number.
     pub lock: Option<u64>,
+    /// The one that has that of the upper beside it.
+    pub upper_lock: Option<u64>,
 }
 
 /// Whether a disk was asked for anything since somebody began to count.

@@ -10,7 +10,7 @@ use super::marker::{Epoch, Xattr};
 use super::overlay::{self, Kernel, Overlay};
 use super::upper::{Io, Upper};
 use super::{Beyond, Outlook};
-use crate::base::Level;
+use crate::base::{Base, Feature, Level};
 use crate::claims::{HostStep, Want};
 use crate::image::Fs;
 
@@ -60,7 +60,7 @@ impl World {
     #[must_use]
     pub fn new(level: Level, fs: Fs) -> Self {
         World {
-            kernel: Kernel { level, epoch: Epoch::default() },
+            kernel: Kernel { level, epoch: Epoch::default(), tells_errors: false },
             fs,
             next: 0,
             uppers: BTreeMap::new(),
@@ -73,6 +73,13 @@ impl World {
             markers: BTreeMap::new(),
             paused: false,
         }
+    }
+
+    /// The same with the kernel of a base.
+    #[must_use]
+    pub fn of(self, base: &Base) -> Self {
+        let kernel = Kernel { tells_errors: base.has.contains(&Feature::SyncErrors), ..self.kernel };
+        World { kernel, ..self }
     }
 
     /// The world after an operation, and what that must lead to.
@@ -99,7 +106,7 @@ impl World {
         let mut kept = next.uppers.remove(&Disk::A).filter(|_| self.fs.on_disk());
         if let Some(upper) = &mut kept {
             upper.lost_power()?;
-            upper.works.values_mut().for_each(|work| work.lock = None);
+            upper.works.values_mut().for_each(|work| (work.lock, work.upper_lock) = (None, None));
         }
         let epoch = Epoch { boot: self.kernel.epoch.boot + 1, load: 0 };
         let kernel = Kernel { epoch, ..self.kernel };
@@ -239,13 +246,13 @@ impl World {
         Ok(Want::Done)
     }
 
-    /// All is as it was at the start: filesystems that go are written back like any, and disks are thrown away. The kernel goes on
-    /// counting its instances, but nothing is left that could tell.
+    /// All but the kernel is as it was at the start: filesystems that go are written back like any, and disks are thrown away. It is
+    /// of another load of the module and goes on counting its instances, but nothing is left that could tell.
     fn reset(&mut self) -> Outlook<()> {
         if self.mounted().any(|upper| upper.superblock.as_ref().is_some_and(|superblock| superblock.frozen)) {
             return Err(Beyond("a frozen filesystem is not unmounted"));
         }
-        *self = World::new(self.kernel.level, self.fs);
+        *self = World { kernel: self.kernel, ..World::new(self.kernel.level, self.fs) };
         Ok(())
     }
 
@@ -284,9 +291,14 @@ impl World {
 
     /// Overlays of these directories, those that are on their way out included.
     pub(super) fn overlays_of(&self, disk: Disk, layers: Layers) -> usize {
+        self.every_overlay_on(disk).filter(|overlay| overlay.has_directories_of(layers)).count()
+    }
+
+    /// Mounted, or on its way out.
+    pub(super) fn every_overlay_on(&self, disk: Disk) -> impl Iterator<Item = &Overlay> {
         let mounted = self.overlays.iter().map(|((on, _), overlay)| (on, overlay));
         let detached = self.detached.iter().map(|(on, overlay)| (on, overlay));
-        mounted.chain(detached).filter(|(on, overlay)| **on == disk && overlay.has_directories_of(layers)).count()
+        mounted.chain(detached).filter(move |(on, _)| **on == disk).map(|(_, overlay)| overlay)
     }
 
     /// All overlays on a disk.

@@ -68,6 +68,13 @@ impl Fate {
         }
     }
 
+    /// A claim that was broken, and was not when it was proved again.
+    pub fn add_doubted(&mut self, record: &Record) {
+        let because = record.because.as_deref().unwrap_or_default();
+        let why = || format!("{} on {} broke once, and not again: {because}", record.claim, record.fs.name());
+        self.cannot_tell.get_or_insert_with(why);
+    }
+
     pub fn add_sequence(&mut self, found: &Found) {
         let because = found.judgement.because.clone().unwrap_or_default();
         let name = format!("sequence {}", found.number);
@@ -106,6 +113,8 @@ impl Fate {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::results::tests::record;
+    use crate::verdict::Judgement;
     use rstest::rstest;
 
     pub fn fate(name: &str, killers: &[&str], argument: Option<&str>, cannot_tell: Option<&str>, hold: usize) -> Fate {
@@ -118,6 +127,15 @@ pub mod tests {
             cannot_tell: cannot_tell.map(str::to_string),
             hold,
         }
+    }
+
+    /// What breaks once is no killer, and its mutant has not survived.
+    #[test]
+    fn who_is_doubted_kills_nobody() {
+        let mut fate = fate("m", &[], None, None, 3);
+        fate.add_doubted(&record("races", Fs::Ext4, Judgement::complained("so".to_string())));
+        assert_eq!((fate.ruling(), fate.killed_by.len()), (Ruling::CannotTell, 0));
+        assert!(fate.cannot_tell.is_some_and(|why| why.starts_with("races on ext4 broke once, and not again")));
     }
 
     #[rstest]

@@ -7,18 +7,22 @@ mod fate;
 mod report;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Base, Level};
-use crate::build::Wish;
+use crate::build::{self, Wish};
 use crate::error::Error;
-use crate::explore::{self, EVERY};
+use crate::explore;
 use crate::image::Fs;
 use crate::lab::{Order, Wanted};
 use crate::project::Project;
 use crate::results::How;
 use crate::select::{self, Filters};
+use crate::series::{self, Series};
 use crate::session::Session;
+use crate::source::Tree;
+use crate::verdict::Verdict;
 use crate::verify::jobs;
 
 pub use fate::{Fate, Killer, Ruling};
@@ -30,6 +34,8 @@ const ARGUMENT: &str = "Nobody can tell: ";
 const DIFF: &str = "diff --git ";
 /// Random sequences have at most that many steps.
 const STEPS: usize = 12;
+/// Those of up to so many letters are all tried: few enough of all that most are random.
+const EVERY: u32 = 2;
 
 /// A diff on top of the series.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,14 +61,10 @@ impl Mutant {
             let next = "name another with --from (patches/README.md says what is in it)";
             return Err(Error::Usage(format!("failed to find mutants: there is no {}; {next}", folder.display())));
         }
-        for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-            let patch = entry.map_err(Error::io("read", folder))?.path();
-            if patch.extension().is_some_and(|end| end == "patch") {
-                let text = fs::read_to_string(&patch).map_err(Error::io("read", &patch))?;
-                mutants.push(Mutant::read(&patch, &text)?);
-            }
+        for patch in files(folder).map_err(Error::io("read", folder))? {
+            let text = fs::read_to_string(&patch).map_err(Error::io("read", &patch))?;
+            mutants.push(Mutant::read(&patch, &text)?);
         }
-        mutants.sort_by(|one, other| one.name.cmp(&other.name));
         match mutants.is_empty() {
             true => Err(Error::Usage(format!("failed to find a mutant: there is no .patch in {}", folder.display()))),
             false => Ok(mutants),
@@ -84,6 +86,41 @@ impl Mutant {
         let name = patch.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Mutant { name, what, argument, patch: patch.to_path_buf(), shows_in_image })
     }
+}
+
+/// Where the mutants of a series are, if it has any.
+#[must_use]
+pub fn folder(root: &Path, series: &str) -> PathBuf {
+    root.join("patches").join(series).join("mutants")
+}
+
+/// The files of a folder of mutants, by name.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut files: Vec<_> =
+        paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == "patch")).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// The files of a folder of mutants that do not apply to the series.
+///
+/// # Errors
+/// If the folder cannot be read, or the series does not apply itself.
+pub fn unfit(folder: &Path, series: &Series, pristine: &Tree) -> Result<Vec<PathBuf>, build::Error> {
+    let commit = series.reach(pristine, Level::FULL)?;
+    let tree = Tree { repository: pristine.repository.clone(), commit };
+    let trial = series::Trial::of(&tree)?;
+    let mut unfit = Vec::new();
+    for patch in files(folder).map_err(build::Error::io("read", folder))? {
+        if !trial.applies(&patch)? {
+            unfit.push(patch);
+        }
+    }
+    Ok(unfit)
 }
 
 /// What all mutants of a base go through.
@@ -164,10 +201,19 @@ impl Trial<'_> {
         let mut session = Session::start(self.project, &order, how, &cases)?;
         let jobs = jobs(self.jobs, session.lab.kernel.memory_mib());
         session.prove(jobs, |_| ())?;
-        session.log.results().cases().filter_map(|(_, record)| record).for_each(|record| fate.add(record));
+        let prover = session.lab.prover();
+        for case in &cases {
+            let Some(record) = session.log.results().of(case.claim.name, case.fs) else { continue };
+            // One killer must be sure: what the host did to a machine kills no mutant.
+            let is_first = record.verdict == Verdict::Broken && fate.killed_by.is_empty();
+            match is_first && prover.prove_alone(case).judgement.verdict != Verdict::Broken {
+                true => fate.add_doubted(record),
+                false => fate.add(record),
+            }
+        }
         if fate.killed_by.is_empty() && stage.filesystems.contains(&Fs::Ext4) && self.sequences > 0 {
-            let plan = explore::Plan::new(Fs::Ext4, self.sequences, STEPS, 1, EVERY);
-            explore::explore(&session.lab.prover(), &plan, jobs, |found| {
+            let plan = plan(self.sequences);
+            explore::explore(&prover, &plan, jobs, |found| {
                 found.iter().for_each(|found| fate.add_sequence(found));
             });
         }
@@ -175,8 +221,25 @@ impl Trial<'_> {
     }
 }
 
+/// What a mutant is explored with.
+fn plan(sequences: u64) -> explore::Plan {
+    explore::Plan::new(Fs::Ext4, sequences, STEPS, 1, EVERY)
+}
+
 /// Filesystems that are proved together.
 struct Stage {
     name: &'static str,
     filesystems: Vec<Fs>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What takes two disks, a failure or a reboot is in none of the short ones.
+    #[test]
+    fn most_sequences_are_random() {
+        let plan = plan(1000);
+        assert!(plan.every() > 100 && plan.every() < plan.sequences / 2, "{}", plan.every());
+    }
 }

@@ -9,7 +9,7 @@ mod trial;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -261,7 +261,7 @@ impl Step {
                 Ok(())
             }
             (Ok(_), None) => Ok(()),
-            (Err(tool::Error::Failed { output, .. }), _) => {
+            (Err(tool::Error::Failed { output, status, .. }), _) if self.does_not_apply(status, &output) => {
                 if self.how == How::Apply {
                     tool::run("give up a patch", &mut in_tree(tree, ["am", "--abort"]))?;
                 }
@@ -270,6 +270,22 @@ impl Step {
             (Err(error), _) => Err(error.into()),
         }
     }
+
+    /// Whether that is why git failed. `git am` has words for it.
+    fn does_not_apply(&self, status: ExitStatus, output: &str) -> bool {
+        match self.how {
+            How::Apply => {
+                let says = |words| output.contains(words);
+                status.code().is_some() && says("Patch failed at ") && !says("No space left on device")
+            }
+            How::TakeOut | How::OnTop => apply_says_no(status),
+        }
+    }
+}
+
+/// `git apply` has a code of its own for a patch that does not apply; with another it could not try.
+fn apply_says_no(status: ExitStatus) -> bool {
+    status.code() == Some(1)
 }
 
 fn is_tagged(repository: &Path, tag: &str) -> bool {
@@ -302,9 +318,13 @@ fn forget_work_trees_that_are_gone(repository: &Path) -> Result<(), Error> {
 /// If git fails.
 pub fn work_tree(pristine: &Tree, tree: &Path) -> Result<(), Error> {
     let Tree { repository, commit } = pristine;
-    if !tree.join(".git").exists() {
+    if !is_whole(tree) {
+        if tree.exists() {
+            fs::remove_dir_all(tree).map_err(unreadable(tree))?;
+        }
         forget_work_trees_that_are_gone(repository)?;
-        let mut add = git(repository, ["worktree", "add", "--quiet", "--force", "--detach"]);
+        // Once for one that is gone, twice for one that git was killed over.
+        let mut add = git(repository, ["worktree", "add", "--quiet", "--force", "--force", "--detach"]);
         tool::run("make a work tree", add.arg(tree).arg(commit))?;
     }
     let git_dir = tool::run("find a work tree", &mut in_tree(tree, ["rev-parse", "--absolute-git-dir"]))?;
@@ -312,6 +332,13 @@ pub fn work_tree(pristine: &Tree, tree: &Path) -> Result<(), Error> {
     let _ = fs::remove_file(Path::new(git_dir.trim()).join("index.lock"));
     let _ = fs::remove_dir_all(Path::new(git_dir.trim()).join("rebase-apply"));
     Ok(())
+}
+
+/// Whether it was made to its end: git locks a work tree until all its files are there.
+fn is_whole(tree: &Path) -> bool {
+    let Ok(text) = fs::read_to_string(tree.join(".git")) else { return false };
+    let folder = text.strip_prefix("gitdir: ").map(|path| Path::new(path.trim_end()));
+    folder.is_some_and(|folder| folder.is_dir() && !folder.join("locked").exists())
 }
 
 /// Removes what git does not know from a work tree: whoever wrote it was killed.

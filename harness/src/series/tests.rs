@@ -21,7 +21,7 @@ pub(crate) fn level(number: u8) -> Level {
 }
 
 impl Toy {
-    /// Tags `base`, and `two` with two patches of the series.
+    /// Tags `base`, `two` with two patches of the series, and `own` with one of somebody else.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [bare, tree, patches] = ["bare", "tree", "patches"].map(|name| folder.path().join(name));
@@ -49,6 +49,10 @@ impl Toy {
         commit("patch 4");
         in_tree(&["format-patch", "--quiet", "--output-directory", patches.to_str().unwrap(), "base"]);
         fs::write(patches.join(COVER_LETTER), "words\n").unwrap();
+        fs::write(tree.join(FILE), "\"volatile reuse refused: so it is\"\n").unwrap();
+        commit("somebody else's");
+        in_tree(&["tag", "own"]);
+        in_tree(&["update-ref", "HEAD", "HEAD~1"]);
         Toy { pristine: Tree { repository: bare, commit: "base".to_string() }, patches, folder }
     }
 
@@ -123,6 +127,29 @@ fn a_series_tells_what_it_is_and_what_it_changes() {
     assert!(series.stat(&toy.pristine).unwrap().contains("2 files changed, 4 insertions(+)"));
     let first = fs::read(&patches(&toy.patches).unwrap()[0]).unwrap();
     assert_eq!(series.state(Level::FIRST), digest::short(Sha256::new_with_prefix(first)));
+}
+
+#[test]
+fn a_work_tree_that_git_was_killed_over_is_made_again() {
+    let toy = Toy::new();
+    let (series, tree) = (toy.series(Carries::Nothing, None), toy.folder.path().join(&toy.pristine.commit));
+    work_tree(&toy.pristine, &tree).unwrap();
+    // One that is whole is left as it is.
+    fs::write(tree.join("mine"), "").unwrap();
+    work_tree(&toy.pristine, &tree).unwrap();
+    assert!(tree.join("mine").exists());
+    let entry = tool::run("ask", &mut in_tree(&tree, ["rev-parse", "--absolute-git-dir"])).unwrap();
+    let lock = Path::new(entry.trim()).join("locked");
+    // Killed while it wrote files, and killed so that it still took away what it had written.
+    for was_taken_away in [false, true] {
+        fs::write(&lock, "initializing").unwrap();
+        fs::remove_file(Path::new(entry.trim()).join("HEAD")).unwrap();
+        if was_taken_away {
+            fs::remove_dir_all(&tree).unwrap();
+        }
+        assert_eq!(toy.at(&series, &toy.pristine, 3), (text(&[0, 1, 3]), true));
+        assert!(!lock.exists());
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::Error;
+use super::{Error, apply_says_no};
 use crate::base::{Carries, Level};
 use crate::source::{Tree, git, says};
 use crate::tool;
@@ -68,6 +68,15 @@ impl<'a> Trial<'a> {
         Ok(self.apply(patch, false)?.is_none())
     }
 
+    /// Whether the tree has a patch already.
+    ///
+    /// # Errors
+    /// If git fails for another reason.
+    pub fn carries(&self, patch: &Path) -> Result<bool, Error> {
+        self.reset()?;
+        Ok(self.apply(patch, true)?.is_none())
+    }
+
     /// Whether the tree has a series already, in whatever form.
     ///
     /// # Errors
@@ -108,7 +117,9 @@ impl<'a> Trial<'a> {
         }
         match tool::run("try a patch", apply.arg(patch)) {
             Ok(_) => Ok(None),
-            Err(tool::Error::Failed { output, .. }) => Ok(Some(first_hunk(&output).to_string())),
+            Err(tool::Error::Failed { output, status, .. }) if apply_says_no(status) => {
+                Ok(Some(first_hunk(&output).to_string()))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -153,7 +164,16 @@ mod tests {
         let trial = Trial::of(&tree).unwrap();
         assert_eq!(trial.fits(&patches).unwrap(), Ok(expected));
         assert_eq!(trial.applies(&patches[0]).unwrap(), commit == "base");
+        // With others on top of it, it cannot be taken out by itself.
+        assert_eq!(trial.carries(&patches[0]).unwrap(), commit == "two");
+        // One that is not there is not tried.
+        assert!(trial.applies(Path::new("no.patch")).is_err() && trial.carries(Path::new("no.patch")).is_err());
         assert!(!trial.carries_its_own().unwrap());
+    }
+
+    #[test]
+    fn a_series_of_somebody_else_is_known_by_its_words() {
+        assert!(Trial::of(&Toy::new().with("own")).unwrap().carries_its_own().unwrap());
     }
 
     #[test]

@@ -26,17 +26,18 @@ pub fn obtain(project: &Project, package: &Package) -> Result<PathBuf, Error> {
     Ok(place)
 }
 
-/// The newest version of the same series in the same suite that is to be had, its tarball in the cache; none if nothing is
-/// newer. A mirror may list what it has not.
+/// The newest version of the same series in the same suite that is to be had, its tarball in the cache; none if this one is there
+/// and nothing is newer. A mirror may list what it has not.
 pub fn newest(project: &Project, package: &Package) -> Result<Option<Package>, Error> {
     let aside = keep::aside(project)?;
     let apt = PrivateApt::new(aside.path(), package)?;
     apt.update()?;
     let versions = apt.versions()?;
-    if of_same_series(&versions, &package.version).is_empty() {
+    let instead = instead(&versions, &package.version);
+    if instead.is_empty() && !versions.contains(&package.version) {
         return Err(apt.gone(versions, String::new()));
     }
-    for version in newer(&versions, &package.version) {
+    for version in instead {
         match apt.download(version) {
             Ok(fetched) => {
                 return kept(project, &Package { version: version.clone(), ..package.clone() }, &fetched).map(Some);
@@ -88,11 +89,13 @@ fn of_same_series<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> 
     same
 }
 
-/// Those of them that are newer than this one.
-fn newer<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
-    let mut newer = of_same_series(versions, version);
-    newer.retain(|other| numbers(upstream(other)) > numbers(upstream(version)));
-    newer
+/// Those of them that are newer than this one; where this one is gone, also another revision of the same tarball.
+fn instead<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
+    let is_gone = versions.iter().all(|other| other != version);
+    let mut instead = of_same_series(versions, version);
+    let newer = |other: &str| numbers(upstream(other)) > numbers(upstream(version));
+    instead.retain(|other| newer(other) || is_gone && upstream(other) == upstream(version));
+    instead
 }
 
 /// The mirror that the machine itself is installed from.
@@ -205,9 +208,10 @@ impl<'a> PrivateApt<'a> {
     /// The version cannot be had; these are listed, itself perhaps among them.
     fn gone(&self, mut versions: Vec<String>, output: String) -> Error {
         let Package { package, version, suite, .. } = self.package.clone();
+        let instead = instead(&versions, &version).first().map(ToString::to_string);
         versions.retain(|other| *other != version);
         versions.sort_by_key(|version| numbers(version));
-        let hint = match newer(&versions, &version).first() {
+        let hint = match instead {
             Some(newest) => {
                 format!(
                     "the newest of the same series is {newest}: `vremount base pin NAME`, with the base's name, proves and pins that"
@@ -241,10 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_is_not_newer() {
+    fn what_is_older_is_nothing_instead() {
         let versions = ["6.12.94-1", "6.12.107-1~bpo12+1", "6.12.8-1", "6.12.101-1", "7.0.4-1", "6.12.107-2+deb13u1"];
         let versions = versions.map(String::from);
-        assert_eq!(newer(&versions, "6.12.94-2"), ["6.12.107-1~bpo12+1", "6.12.101-1"]);
-        assert!(newer(&versions, "6.12.107-1").is_empty() && newer(&versions, "6.12.113-1").is_empty());
+        assert_eq!(instead(&versions, "6.12.94-1"), ["6.12.107-1~bpo12+1", "6.12.101-1"]);
+        // Of one that is gone the tarball may be there.
+        assert_eq!(instead(&versions, "6.12.101-2"), ["6.12.107-1~bpo12+1", "6.12.101-1"]);
+        assert_eq!(instead(&versions, "6.12.107-1"), ["6.12.107-1~bpo12+1"]);
+        assert!(instead(&versions, "6.12.107-2+deb13u1").is_empty() && instead(&versions, "6.12.113-1").is_empty());
     }
 }

@@ -41,8 +41,10 @@ pub fn keep(project: &Project, fetched: &Path, file: &str) -> Result<String, Err
 /// The hash of a tarball of that name, if there is one.
 pub fn kept(project: &Project, file: &str) -> Option<String> {
     let folders = fs::read_dir(project.cache.join("source")).ok()?.flatten();
-    let found = folders.into_iter().find(|folder| folder.path().join(file).exists())?;
-    Some(found.file_name().to_string_lossy().into_owned())
+    let is_hash = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Where something is being fetched to is none.
+    let found = folders.into_iter().filter(|folder| folder.path().join(file).exists());
+    found.map(|folder| folder.file_name().to_string_lossy().into_owned()).find(|name| is_hash(name))
 }
 
 /// Whether it is what it should be.
@@ -57,4 +59,25 @@ pub fn verify(path: &Path, expected: &str) -> Result<(), Error> {
 
 pub fn sha256(path: &Path) -> Result<String, Error> {
     digest::of_file(path).map_err(Error::io("read", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_fetched_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = Project { root: PathBuf::new(), cache: folder.path().to_path_buf() };
+        for name in [".tmpAb12cd", "finished"] {
+            let half = place(&project, name, "a.tar");
+            fs::create_dir_all(half.parent().unwrap()).unwrap();
+            fs::write(half, "a").unwrap();
+        }
+        assert_eq!(kept(&project, "a.tar"), None);
+        let fetched = aside(&project).unwrap();
+        fs::write(fetched.path().join("a.tar"), "all of it").unwrap();
+        let sha256 = keep(&project, &fetched.path().join("a.tar"), "a.tar").unwrap();
+        assert_eq!(kept(&project, "a.tar"), Some(sha256));
+    }
 }

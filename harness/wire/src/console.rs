@@ -25,7 +25,7 @@ pub struct Sign {
 
 /// How each kind of trouble is announced, most telling first. Errors of disks and filesystems are none of it: faults are
 /// what claims are made of.
-const SIGNS: [(&str, Class); 27] = [
+pub const SIGNS: [(&str, Class); 27] = [
     ("BUG: KASAN: ", Class::Oops),
     ("BUG: unable to handle ", Class::Oops),
     ("BUG: kernel NULL pointer dereference", Class::Oops),

@@ -47,6 +47,9 @@ pub enum Event {
 /// Before each line of a report's log that is from the log of an fs context and not from the kernel's.
 pub const FS_CONTEXT: &str = "fs context: ";
 
+/// In a report's log, in place of what the kernel said faster than the guest read it.
+pub const LOST: &str = "vremount-guest: messages were lost";
+
 /// What came of one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepReport {

@@ -21,7 +21,7 @@ pub enum FrameError {
 /// If the event has no JSON form.
 pub fn encode(event: &Event) -> Result<String, FrameError> {
     let json = serde_json::to_string(event)?;
-    Ok(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())))
+    Ok(format!("{} {json}\n", checksum(crc32fast::hash(json.as_bytes()))))
 }
 
 /// The event a line stands for; the newline may be there or not.
@@ -31,16 +31,19 @@ pub fn encode(event: &Event) -> Result<String, FrameError> {
 pub fn decode(line: &str) -> Result<Event, FrameError> {
     let line = line.trim_end_matches(['\r', '\n']);
     let no_checksum = || FrameError::NoChecksum(line.chars().take(40).collect());
-    let (stated, json) = line.split_once(' ').ok_or_else(no_checksum)?;
-    if stated.len() != 8 {
-        return Err(no_checksum());
-    }
-    let stated = u32::from_str_radix(stated, 16).map_err(|_| no_checksum())?;
+    let (words, json) = line.split_once(' ').ok_or_else(no_checksum)?;
+    // As it is written: not in capitals, nor with a sign.
+    let stated = u32::from_str_radix(words, 16).ok().filter(|crc| words == checksum(*crc)).ok_or_else(no_checksum)?;
     let found = crc32fast::hash(json.as_bytes());
     if stated != found {
         return Err(FrameError::WrongChecksum { stated, found });
     }
     Ok(serde_json::from_str(json)?)
+}
+
+/// As it stands in front of a text.
+fn checksum(crc: u32) -> String {
+    format!("{crc:08x}")
 }
 
 #[cfg(test)]
@@ -62,6 +65,7 @@ mod tests {
     #[case::console_noise("[    0.1] random: crng init done")]
     #[case::cut_short(&encode(&end()).unwrap()[..20])]
     #[case::one_byte_off(&encode(&end()).unwrap().replace('3', "4"))]
+    #[case::capitals(&encode(&end()).unwrap().replace("63167cf3", "63167CF3"))]
     #[case::wrong_kind(&format!("{:08x} {{}}", crc32fast::hash(b"{}")))]
     fn anything_else_is_refused(#[case] line: &str) {
         assert!(decode(line).is_err());

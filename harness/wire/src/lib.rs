@@ -19,8 +19,8 @@ mod term;
 
 pub use bench::{BenchOp, Measured, Neighbour, Turn, Way, Whose};
 pub use bytes::Bytes;
-pub use console::{Class, Sign, classify};
-pub use event::{Event, FS_CONTEXT, Io, Outcome, StepReport};
+pub use console::{Class, SIGNS, Sign, classify};
+pub use event::{Event, FS_CONTEXT, Io, LOST, Outcome, StepReport};
 pub use frame::{FrameError, decode, encode};
 pub use harm::{Elsewhere, Fault, Field, Forgery, Impostor};
 pub use op::Op;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a reviewer's tools say of a series, level by level: of warnings only those count that the level below has not.
 
-use std::collections::BTreeMap;
+mod said;
+
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
@@ -10,21 +11,27 @@ use std::process::Command;
 
 use crate::base::{Base, Level};
 use crate::build::{self, Arch, Make, Wish};
+use crate::mutants;
 use crate::progress;
 use crate::project::Project;
 use crate::series::{self, Series};
 use crate::source::{self, Tree};
-use crate::tool;
+use crate::{fit, tool};
+use said::{Messages, added, checkpatch, heard, messages, unsaid};
 
 /// What is checked at each level of the series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
+    /// What ci/bases.toml says that the tree has.
+    Has,
     /// `git am`, which knows no fuzz.
     Applies,
     /// The second patch to the pristine tree.
     AppliesAlone,
     /// The lines that the cover letter says the series changes.
     CoverLetter,
+    /// The wrong versions of the series, each a diff on top of it.
+    Mutants,
     /// checkpatch --strict
     Style,
     /// gcc with W=1, and kernel-doc of sources; overlay as a module.
@@ -44,9 +51,11 @@ pub enum Check {
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Check::Has => "ci/bases.toml",
             Check::Applies => "git am",
             Check::AppliesAlone => "git am, alone",
             Check::CoverLetter => "cover letter",
+            Check::Mutants => "mutants",
             Check::Style => "checkpatch",
             Check::Module => "W=1",
             Check::BuiltIn => "W=1, built in",
@@ -84,14 +93,20 @@ impl From<Vec<String>> for Outcome {
 /// The configuration fragment that has overlay so.
 const BUILT_IN: &str = "overlay-built-in";
 
+/// What only a series that applies can be asked.
+const LATER: [Check; 8] = [
+    Check::CoverLetter,
+    Check::Mutants,
+    Check::Module,
+    Check::BuiltIn,
+    Check::Sparse,
+    Check::Style,
+    Check::KernelDoc,
+    Check::Rst,
+];
+
 /// What the kernel's make says when it goes on without sparse, for it lacks what this kernel uses.
 const NO_SPARSE: &str = "is not available or not up to date";
-
-/// How tools in Python tell that they failed.
-const CRASHES: [&str; 2] = ["Traceback (most recent call last)", "Exiting due to error"];
-
-/// Messages and how often each came, without the lines they came from: those move.
-type Messages = BTreeMap<String, usize>;
 
 /// Checks the series of a base at every level.
 ///
@@ -108,16 +123,36 @@ pub fn check(project: &Project, base: &Base) -> Result<Vec<Finding>, build::Erro
     let checker =
         Checker { project, base, pristine: &pristine, series: &series, tree: &tree, objects: &objects, log: &log };
     let mut findings = checker.applies()?;
-    let applies = |finding: &Finding| finding.check == Check::CoverLetter || finding.outcome == Outcome::Clean;
+    let beside = |check| matches!(check, Check::CoverLetter | Check::Mutants);
+    let applies = |finding: &Finding| beside(finding.check) || finding.outcome == Outcome::Clean;
+    let not_yet = |checks: &[Check], why: &str| {
+        let outcome = || Outcome::CannotTell(format!("not looked at: {why}"));
+        checks.iter().map(|check| Finding { level: Level::FULL, check: *check, outcome: outcome() }).collect::<Vec<_>>()
+    };
     if findings.iter().all(applies) {
         findings.extend(checker.compiles()?);
         findings.extend(checker.reads()?);
+    } else {
+        findings.extend(not_yet(&LATER, "the series has to apply first"));
     }
-    // What has to be mended first need not be built for minutes.
-    if findings.iter().all(|finding| !matches!(finding.outcome, Outcome::Found(_))) {
+    findings.push(checker.has()?);
+    if findings.iter().any(|finding| matches!(finding.outcome, Outcome::Found(_))) {
+        findings.extend(not_yet(&[Check::Links], "what has to be mended first need not be built for minutes"));
+    } else {
         findings.push(checker.links());
     }
     Ok(findings)
+}
+
+/// What git says of a patch that does not apply.
+fn applied(applied: Result<(), series::Error>) -> Outcome {
+    match applied {
+        Ok(()) => Outcome::Clean,
+        Err(series::Error::DoesNotApply { output, .. }) => {
+            Outcome::Found(output.lines().map(ToString::to_string).collect())
+        }
+        Err(error) => Outcome::CannotTell(error.to_string()),
+    }
 }
 
 struct Checker<'a> {
@@ -134,11 +169,11 @@ impl Checker<'_> {
     fn applies(&self) -> Result<Vec<Finding>, build::Error> {
         let mut findings = Vec::new();
         for level in Level::patched() {
-            let applied = found(self.series.check_out(self.pristine, self.tree, level))?;
-            findings.push(Finding { level, check: Check::Applies, outcome: applied.into() });
+            let outcome = applied(self.series.check_out(self.pristine, self.tree, level));
+            findings.push(Finding { level, check: Check::Applies, outcome });
         }
-        let alone = found(self.series.check_out_alone(self.pristine, self.tree, Level::DOCUMENTED))?;
-        findings.push(Finding { level: Level::DOCUMENTED, check: Check::AppliesAlone, outcome: alone.into() });
+        let outcome = applied(self.series.check_out_alone(self.pristine, self.tree, Level::DOCUMENTED));
+        findings.push(Finding { level: Level::DOCUMENTED, check: Check::AppliesAlone, outcome });
         if findings.iter().all(|finding| finding.outcome == Outcome::Clean) {
             let path = self.project.root.join("patches").join(&self.base.series).join(series::COVER_LETTER);
             let wrong = match fs::read_to_string(&path) {
@@ -146,21 +181,34 @@ impl Checker<'_> {
                 Err(error) => vec![format!("{}: {error}", path.display())],
             };
             findings.push(Finding { level: Level::FULL, check: Check::CoverLetter, outcome: wrong.into() });
+            let folder = mutants::folder(&self.project.root, &self.base.series);
+            // Not every series has some.
+            if folder.is_dir() {
+                let unfit = mutants::unfit(&folder, self.series, self.pristine)?;
+                let unfit: Vec<_> = unfit.iter().map(|patch| format!("{} does not apply", patch.display())).collect();
+                findings.push(Finding { level: Level::FULL, check: Check::Mutants, outcome: unfit.into() });
+            }
         }
         Ok(findings)
     }
 
+    /// What claims rely on: a feature that is not named skips them, and nobody is told.
+    fn has(&self) -> Result<Finding, build::Error> {
+        let there = fit::features(self.pristine, self.base)?;
+        let differ = there.symmetric_difference(&self.base.has);
+        let said = |feature| if there.contains(feature) { "there, and not named" } else { "named, and not there" };
+        let lines: Vec<_> = differ.map(|feature| format!("has: {feature} is {}", said(feature))).collect();
+        Ok(Finding { level: Level::PRISTINE, check: Check::Has, outcome: lines.into() })
+    }
+
     /// All that the series changes is compiled at each level, as a module and built in.
     fn compiles(&self) -> Result<Vec<Finding>, build::Error> {
-        let make = Make::new(self.base, Arch::Um, self.tree, self.objects, self.log.to_path_buf());
         let mut findings = Vec::new();
         for (check, further) in
             [(Check::Module, None), (Check::BuiltIn, Some(BUILT_IN)), (Check::Sparse, Some(BUILT_IN))]
         {
             let _progress = progress::start(format!("compiling overlayfs of Linux {}, {check}", self.base.name));
-            let fragments = build::fragments(&self.project.root, Arch::Um, &self.base.config, further)?;
-            self.series.check_out(self.pristine, self.tree, Level::PRISTINE)?;
-            build::configure(&make, &fragments)?;
+            let make = self.configured(Level::PRISTINE, further)?;
             make.run("what modules need", &["modules_prepare"])?;
             findings.extend(self.new_at_each_level(check, || {
                 self.forget()?;
@@ -201,21 +249,27 @@ impl Checker<'_> {
 
     fn link(&self, level: Level) -> Result<(), build::Error> {
         tool::need_room("build a kernel", self.objects, build::ROOM_MIB)?;
+        let make = self.configured(level, Some(BUILT_IN))?;
+        make.run("Linux with overlay built in", &[Arch::Um.image_target()])
+    }
+
+    /// The tree at a level, ready to be made.
+    fn configured(&self, level: Level, further: Option<&str>) -> Result<Make<'_>, build::Error> {
         let make = Make::new(self.base, Arch::Um, self.tree, self.objects, self.log.to_path_buf());
-        let fragments = build::fragments(&self.project.root, Arch::Um, &self.base.config, Some(BUILT_IN))?;
+        let fragments = build::fragments(&self.project.root, Arch::Um, &self.base.config, further)?;
         self.series.check_out(self.pristine, self.tree, level)?;
         build::configure(&make, &fragments)?;
-        make.run("Linux with overlay built in", &[Arch::Um.image_target()])
+        Ok(make)
     }
 
     /// What only reads the patches and the tree.
     fn reads(&self) -> Result<Vec<Finding>, build::Error> {
         let mut findings = Vec::new();
         for level in Level::patched() {
-            let mut checkpatch = Command::new(self.tree.join("scripts/checkpatch.pl"));
-            checkpatch.args(["--strict", "--terse", "--no-summary"]).args(self.series.patch(level));
-            let lines = complaints(checkpatch.current_dir(self.tree))?;
-            findings.push(Finding { level, check: Check::Style, outcome: lines.into() });
+            let mut command = Command::new(self.tree.join("scripts/checkpatch.pl"));
+            command.args(["--strict", "--terse", "--no-summary"]).args(self.series.patch(level));
+            let outcome = checkpatch(command.current_dir(self.tree));
+            findings.push(Finding { level, check: Check::Style, outcome });
         }
         let touched = self.series.changes(self.pristine)?;
         let (sources, documents): (Vec<_>, Vec<_>) =
@@ -251,8 +305,12 @@ impl Checker<'_> {
                     let here = messages(&text);
                     (text, here)
                 }
+                // Of the levels above, too: there is nothing to compare them with.
                 Err(build::Error::Tool(error)) => {
-                    findings.push(Finding { level, check, outcome: Outcome::CannotTell(error.to_string()) });
+                    let from = level.max(Level::FIRST);
+                    let rest = Level::patched().filter(|level| *level >= from);
+                    let outcome = || Outcome::CannotTell(format!("level {level}: {error}"));
+                    findings.extend(rest.map(|level| Finding { level, check, outcome: outcome() }));
                     break;
                 }
                 // In the pristine tree it is nobody's fault, and nothing can be compared.
@@ -272,97 +330,5 @@ impl Checker<'_> {
             below = Some(here);
         }
         Ok(findings)
-    }
-}
-
-/// Lines of a diffstat that a letter has not.
-fn unsaid(letter: &str, stat: &str) -> Vec<String> {
-    let said: Vec<_> = letter.lines().map(str::trim).collect();
-    stat.lines().map(str::trim).filter(|line| !said.contains(line)).map(ToString::to_string).collect()
-}
-
-/// What git says of a patch that does not apply.
-fn found(applied: Result<(), series::Error>) -> Result<Vec<String>, build::Error> {
-    match applied {
-        Ok(()) => Ok(Vec::new()),
-        Err(series::Error::DoesNotApply { output, .. }) => Ok(output.lines().map(ToString::to_string).collect()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// What a tool says that may end badly because it has something to say; one that does and has nothing did not do its work.
-fn heard(command: &mut Command) -> Result<String, tool::Error> {
-    let (status, output) = tool::hear(command)?;
-    let crashed = status.code().is_none() || CRASHES.iter().any(|words| output.contains(words));
-    if status.success() || !crashed && !messages(&output).is_empty() {
-        return Ok(output);
-    }
-    let program = command.get_program().to_string_lossy().into_owned();
-    Err(tool::Error::Failed { what: "check a tree".to_string(), program, status, output })
-}
-
-/// What a tool that fails when it has something to say says.
-fn complaints(command: &mut Command) -> Result<Vec<String>, tool::Error> {
-    match tool::run("check a patch", command) {
-        Ok(_) => Ok(Vec::new()),
-        Err(tool::Error::Failed { output, .. }) => Ok(output.lines().map(ToString::to_string).collect()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Warnings and errors of compilers, sparse, kernel-doc and docutils: `path:line[:column]: kind: text`.
-fn messages(text: &str) -> Messages {
-    let mut messages = Messages::new();
-    for line in text.lines() {
-        let kinds = [" warning: ", " error: ", "Warning: ", "(INFO/1)", "(WARNING/2)", "(ERROR/3)", "(SEVERE/4)"];
-        if kinds.iter().any(|kind| line.contains(kind)) {
-            let steady: Vec<_> = line.split(':').filter(|part| part.parse::<u32>().is_err()).collect();
-            *messages.entry(steady.join(":")).or_default() += 1;
-        }
-    }
-    messages
-}
-
-fn added(below: &Messages, here: &Messages) -> Vec<String> {
-    let more = here.iter().filter(|(message, count)| below.get(*message).is_none_or(|before| before < *count));
-    more.map(|(message, _)| message.clone()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    /// To say nothing is to have found nothing only for who does not fail.
-    #[rstest]
-    #[case::clean("true", true)]
-    #[case::warning("echo 'a.c:1: warning: x'; exit 1", true)]
-    #[case::failed("exit 3", false)]
-    #[case::killed("kill -9 $$", false)]
-    #[case::warned_and_killed("echo 'a.c:1: warning: x'; kill -9 $$", false)]
-    #[case::crashed("echo 'a.rst:1: (WARNING/2) x'; echo 'Exiting due to error.'; exit 1", false)]
-    fn a_tool_that_failed_is_not_content(#[case] script: &str, #[case] expected: bool) {
-        assert_eq!(heard(Command::new("sh").args(["-c", script])).is_ok(), expected);
-    }
-
-    #[test]
-    fn a_letter_counts_every_line() {
-        let stat = " fs/a.c | 10 ++++++++--\n 1 file changed, 8 insertions(+), 2 deletions(-)\n";
-        assert!(unsaid(&format!("Words.\n\n{stat}\nbase-commit: x\n"), stat).is_empty());
-        assert_eq!(unsaid(" fs/a.c |  9 +++++++--\n", stat).len(), 2);
-    }
-
-    #[rstest]
-    #[case::same("a.c:1:2: warning: x\n", "a.c:1:2: warning: x\n", &[])]
-    #[case::moved("a.c:1:2: warning: x\n", "a.c:9:2: warning: x\n", &[])]
-    #[case::new("", "a.c:1:2: warning: x\n", &["a.c: warning: x"])]
-    #[case::once_more("a.c:1: warning: x\n", "a.c:1: warning: x\na.c:2: warning: x\n", &["a.c: warning: x"])]
-    #[case::gone("a.c:1:2: warning: x\n", "", &[])]
-    #[case::sparse("", "a.c:3:4: error: undefined identifier 'y'\n", &["a.c: error: undefined identifier 'y'"])]
-    #[case::document("", "a.rst:5: (WARNING/2) Title underline too short.\n", &["a.rst: (WARNING/2) Title underline too short."])]
-    #[case::kernel_doc("", "a.h:7: Warning: no description\n", &["a.h: Warning: no description"])]
-    #[case::progress("", "  CC      a.o\n", &[])]
-    fn only_what_is_new_counts(#[case] below: &str, #[case] here: &str, #[case] expected: &[&str]) {
-        assert_eq!(added(&messages(below), &messages(here)), expected);
     }
 }
