@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getppid};
 use rustix::io::fcntl_dupfd_cloexec;
 
@@ -70,7 +71,14 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // The kernel's own limit is 2^22.
-        let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
+        let leader = Pid::from_raw(self.child.id().cast_signed());
+        // The kernel kills the youngest of a group first, and User Mode Linux would take the death of a process of its guest
+        // for a crash. Nor may the leader die first: what it traces would go on, on the host. Who has ended is not stopped.
+        if let Ok(None) = self.child.try_wait() {
+            let _ = kill(leader, Signal::SIGSTOP);
+            let _ = waitid(Id::Pid(leader), WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        }
+        let _ = killpg(leader, Signal::SIGKILL);
         // It cannot have left; but to wait for one that has would be to wait for ever.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -171,6 +179,21 @@ mod tests {
         let grandchild: u32 = line.trim().parse().unwrap();
         drop(group);
         await_death(grandchild);
+    }
+
+    /// As User Mode Linux would, the leader tells when a child of its has died: the youngest of many, which the kernel kills first.
+    #[test]
+    fn a_leader_does_not_see_its_children_killed() {
+        let program = "for n in $(seq 100); do sleep 600 & done; echo ready; wait $!; echo seen";
+        for _ in 0..20 {
+            let mut command = Command::new("sh");
+            command.args(["-c", program]).stdout(Stdio::piped());
+            let mut group = Group::start(&mut command).unwrap();
+            let mut output = io::BufReader::new(group.child.stdout.take().unwrap());
+            io::BufRead::read_line(&mut output, &mut String::new()).unwrap();
+            drop(group);
+            assert_eq!(io::read_to_string(output).unwrap(), "");
+        }
     }
 
     /// Its parent is gone, so it is reaped by someone else, a moment later.
