@@ -224,6 +224,14 @@ pub fn bare(project: &Project, wish: &Wish<'_>, arch: Arch, kernel: &Kernel) -> 
     Ok(started.elapsed())
 }
 
+/// Takes over the kernels of another cache on the same filesystem, which is to go.
+///
+/// # Errors
+/// If they cannot be moved.
+pub fn take_over(project: &Project, other: &Project) -> Result<(), Error> {
+    Store::take_over(&project.cache, &other.cache)
+}
+
 /// Stages of [`timed`].
 pub const KEY: &str = "key";
 pub const SOURCE: &str = "source";

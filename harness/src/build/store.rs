@@ -31,6 +31,9 @@ const TOOLS: [&str; 3] = ["gcc", "as", "ld"];
 /// Changes with what make is told and how it is configured, so that nothing is kept that would be built otherwise now.
 const RECIPE: &str = "1";
 
+/// The folder of a cache that kernels are kept in.
+const KERNELS: &str = "kernel";
+
 /// The folder that a kernel is compiled in.
 pub const OBJECTS: &str = "objects";
 
@@ -74,10 +77,21 @@ impl Store {
         let key = format!("{}-{digest}", of_arch(workspace.unwrap_or(&base.name)));
         let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
         let workspace = workspace.map_or_else(|| key.clone(), |name| of_arch(name) + &fragment);
-        let (kept, scratch) = (cache.join("kernel").join(&key), cache.join("build").join(&workspace));
+        let (kept, scratch) = (cache.join(KERNELS).join(&key), cache.join("build").join(&workspace));
         let logs = cache.join("log");
         fs::create_dir_all(&logs).map_err(Error::io("create", &logs))?;
         Ok(Store { log: logs.join(format!("{key}.log")), key, kept, workspace, scratch })
+    }
+
+    /// Moves what one cache keeps to another, where that is not there yet.
+    pub fn take_over(cache: &Path, from: &Path) -> Result<(), Error> {
+        let (kept, others) = (cache.join(KERNELS), from.join(KERNELS));
+        fs::create_dir_all(&kept).map_err(Error::io("create", &kept))?;
+        for entry in fs::read_dir(&others).map_err(Error::io("read", &others))? {
+            let entry = entry.map_err(Error::io("read", &others))?;
+            tool::put(&entry.path(), &kept.join(entry.file_name())).map_err(Error::io("move", &entry.path()))?;
+        }
+        Ok(())
     }
 
     pub fn workspace(&self) -> &str {

@@ -3,7 +3,6 @@
 //! same kernel by make alone.
 
 use std::fmt;
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::build::{self, Arch, Clock, Wish};
 use crate::error::Error;
 use crate::image::{self, Fs, Medium};
 use crate::project::Project;
+use crate::source;
 
 /// From a configured tree to a kernel that is kept: what a bare make does, and what the harness does around it.
 const AROUND_MAKE: [&str; 3] = [build::KEY, build::MAKE, build::KEEP];
@@ -44,19 +44,19 @@ struct Stage {
 }
 
 impl Stages {
-    /// In a cache of its own, which is gone afterwards; only what was downloaded is shared.
+    /// In a cache of its own, which is gone afterwards; what was downloaded is shared, and the kernel is kept for all.
     pub fn time(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Self, Error> {
         let cache = tempfile::tempdir_in(&project.cache).map_err(Error::io("create a folder in", &project.cache))?;
         let shared = if matches!(wish.base.source, Source::Git(_)) { "tree" } else { "source" };
-        // It is there: the same base was timed booting before.
+        source::obtain(project, &wish.base.source)?;
         let link = cache.path().join(shared);
-        fs::create_dir_all(project.cache.join(shared)).map_err(Error::io("create", project.cache.join(shared)))?;
         symlink(project.cache.join(shared), &link).map_err(Error::io("link", &link))?;
         let apart = Project { cache: cache.path().to_path_buf(), ..project.clone() };
         let cold = pass(&apart, wish, arch)?;
         let warm = pass(&apart, wish, arch)?;
         let kernel = build::kernel(&apart, wish, arch)?;
         let bare = build::bare(&apart, wish, arch, &kernel)?;
+        build::take_over(project, &apart)?;
         // Its links are into the cache that goes now.
         build::kernel(project, wish, arch)?;
         Ok(Stages::of(arch, &cold, &warm, bare))

@@ -86,6 +86,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let base = options.which.base(&project)?;
     let filesystems = &[Fs::Ext4];
     let kernel = options.which.kernel(&base);
+    // First: the machines boot what that builds.
+    let build = options.build.map(|arch| Stages::time(&project, &kernel, arch)).transpose()?;
     let order = |wanted| Order::new(kernel, filesystems, wanted);
     let wanted = options.executor.map_or(vec![Wanted::Uml, Wanted::Qemu], |wanted| vec![wanted]);
     let labs: Vec<_> = wanted.into_iter().map(|wanted| Lab::new(&project, &order(wanted))).collect::<Result<_, _>>()?;
@@ -109,12 +111,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     };
     let executors = labs.iter().zip(&proofs).map(figures).collect::<Result<_, _>>()?;
     let mut bench =
-        Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors, build: None };
+        Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors, build };
     if let (Some(fast), Some(lab)) = (bench.executors.first_mut(), labs.first()) {
         fast.many = Some(many(lab, &base));
-    }
-    if let Some(arch) = options.build {
-        bench.build = Some(Stages::time(&project, &kernel, arch)?);
     }
     print!("{bench}");
     if let Some(path) = &options.json {
