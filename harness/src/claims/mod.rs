@@ -17,7 +17,7 @@ mod writeback;
 
 pub use describe::describe;
 pub use outcome::{describe_outcome, errno_name};
-pub use step::{Act, FILE, HostStep, Step, Want};
+pub use step::{Act, BORROWED_WORK, FILE, HostStep, Step, Want};
 
 use std::collections::BTreeSet;
 use std::time::Duration;

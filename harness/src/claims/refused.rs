@@ -6,7 +6,7 @@ use vremount_wire::Mode::{Durable, Volatile};
 use vremount_wire::{Disk, Forgery, Layers, Op, Scope, Via};
 
 use super::sentence::{BOOT_ID, CHECKPOINT, OURS_IN_USE, REMOUNTED};
-use super::step::{HostStep, SYNC, Script, Want, overlay, overlay_of, overlay_on, unmount};
+use super::step::{BORROWED_WORK, HostStep, SYNC, Script, Want, overlay, overlay_of, overlay_on, unmount};
 use super::{Claim, claim};
 use crate::base::Feature;
 use crate::image::Fs;
@@ -62,7 +62,7 @@ pub fn claims() -> Vec<Claim> {
             Script::on_upper()
                 .after_volatile()
                 // With another upper: undefined, but a checkpoint does not identify the upper.
-                .then(overlay_of(Layers::Other, Volatile, "workdir=/mnt/a/work"), Want::Mounted)
+                .then(overlay_of(Layers::Other, Volatile, BORROWED_WORK), Want::Mounted)
                 .refuses(Volatile, EINVAL, Reason::InUse)
                 .run(unmount(Layers::Other))
                 .mounts(Volatile)
@@ -86,7 +86,7 @@ pub fn claims() -> Vec<Claim> {
             OURS_IN_USE,
             3,
             Script::on_upper()
-                .given(overlay_of(Layers::Other, Durable, "workdir=/mnt/a/work"), Want::Mounted)
+                .given(overlay_of(Layers::Other, Durable, BORROWED_WORK), Want::Mounted)
                 .mounted(Volatile)
                 .unmount()
                 .run(unmount(Layers::Other))

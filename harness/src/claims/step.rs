@@ -292,6 +292,9 @@ pub fn overlay_on(layers: Layers, mode: Mode) -> Op {
     overlay_of(layers, mode, "")
 }
 
+/// An option of an overlay that borrows the work directory of [`Layers::First`] on disk A.
+pub const BORROWED_WORK: &str = "workdir=/mnt/a/work";
+
 pub fn overlay_of(layers: Layers, mode: Mode, options: &str) -> Op {
     Op::MountOverlay { disk: Disk::A, layers, mode, via: Via::Mount, options: options.to_string() }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use vremount_wire::{Disk, Fault, Field, Forgery, Layers, Mode, Op, Place, Scope, Stack, Via};
 
-use crate::claims::{Act, FILE, HostStep};
+use crate::claims::{Act, BORROWED_WORK, FILE, HostStep};
 
 /// What is always done together.
 pub type Move = Vec<Act>;
@@ -154,7 +154,7 @@ fn of_disk(disk: Disk) -> Vec<(usize, Op)> {
     let through_bind =
         Op::MountOverlay { disk, layers: first, mode: Mode::Volatile, via: Via::Bind, options: String::new() };
     // On disk B it is another's, and is not foretold.
-    let options = "workdir=/mnt/a/work".to_string();
+    let options = BORROWED_WORK.to_string();
     let borrowing = Op::MountOverlay { disk, layers: other, mode: Mode::Volatile, via: Via::Mount, options };
     vec![
         (6, mount(disk, first, Mode::Volatile)),

@@ -9,7 +9,7 @@ use super::overlay::{self, Asked};
 use super::upper::Superblock;
 use super::world::World;
 use super::{Beyond, Outlook};
-use crate::claims::Want;
+use crate::claims::{BORROWED_WORK, Want};
 use crate::image::Fs;
 use crate::reason::Reason;
 
@@ -225,7 +225,7 @@ fn asked(disk: Disk, layers: Layers, mode: Mode, options: &str) -> Outlook<Asked
             "index=on" => asked.index = true,
             "ro" => asked.read_only = true,
             // What is left in the index would be another's.
-            "workdir=/mnt/a/work" if disk == Disk::A && !options.contains("index") => asked.work = Layers::First,
+            BORROWED_WORK if disk == Disk::A && !options.contains("index") => asked.work = Layers::First,
             _ if NO_MATTER.contains(&option) || option.starts_with("lowerdir=") => {}
             _ => return Err(Beyond("the model knows no other options")),
         }
