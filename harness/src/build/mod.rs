@@ -18,10 +18,10 @@ pub use arch::Arch;
 pub use clock::Clock;
 pub(crate) use config::{configure, fragments};
 pub(crate) use make::Make;
+pub(crate) use objects::Objects;
 pub use store::{OBJECTS, Store};
 
 use content::Content;
-use objects::Objects;
 
 use crate::base::{Base, Carries, Level};
 use crate::project::{self, Project};

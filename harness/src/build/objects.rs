@@ -35,10 +35,11 @@ struct Note {
 impl Objects {
     /// The objects of a place that the caller has locked, without what cannot be trusted.
     pub fn open(store: &Store) -> Result<Self, Error> {
-        Objects::open_in(store.scratch(), &[store.objects(), store.source()])
+        Objects::open_in(store.scratch(), [&store.objects(), &store.source()])
     }
 
-    fn open_in(scratch: &Path, [objects, source]: &[PathBuf; 2]) -> Result<Self, Error> {
+    /// Objects and work tree; what is noted of them is kept in a folder.
+    pub fn open_in(scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
         let boot = fs::read_to_string(BOOT_ID).map_err(Error::io("read", Path::new(BOOT_ID)))?.trim().to_string();
         let note = scratch.join("objects.json");
         let found: Note = match fs::read(&note) {
@@ -137,7 +138,8 @@ mod tests {
         }
 
         fn open(&self) -> Objects {
-            Objects::open_in(self.0.path(), &self.folders()).unwrap()
+            let [objects, source] = self.folders();
+            Objects::open_in(self.0.path(), [&objects, &source]).unwrap()
         }
 
         fn file(&self, name: &str) -> PathBuf {

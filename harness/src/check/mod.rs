@@ -2,6 +2,7 @@
 //! What a reviewer's tools say of a series, level by level: of warnings only those count that the level below has not.
 
 mod said;
+mod sparse;
 
 use std::fmt;
 use std::fs;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::base::{Base, Level};
-use crate::build::{self, Arch, Make, Wish};
+use crate::build::{self, Arch, Make, Objects, Wish};
 use crate::mutants;
 use crate::progress;
 use crate::project::Project;
@@ -38,7 +39,7 @@ pub enum Check {
     Module,
     /// The same with overlay built in.
     BuiltIn,
-    /// That with sparse, which a distribution may have too old a version of for a kernel.
+    /// That with sparse.
     Sparse,
     /// A kernel with overlay built in, to the end.
     Links,
@@ -74,6 +75,13 @@ pub struct Finding {
     pub outcome: Outcome,
 }
 
+impl Finding {
+    /// It was not looked at, or by a tool that did not do its work.
+    fn untold(level: Level, check: Check, why: &str) -> Self {
+        Finding { level, check, outcome: Outcome::CannotTell(why.to_string()) }
+    }
+}
+
 /// What came of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -105,9 +113,6 @@ const LATER: [Check; 8] = [
     Check::Rst,
 ];
 
-/// What the kernel's make says when it goes on without sparse, for it lacks what this kernel uses.
-const NO_SPARSE: &str = "is not available or not up to date";
-
 /// Checks the series of a base at every level.
 ///
 /// # Errors
@@ -116,9 +121,14 @@ pub fn check(project: &Project, base: &Base) -> Result<Vec<Finding>, build::Erro
     let _lock = project.lock(&format!("check-{}", base.name))?;
     let scratch = project.cache.join("build").join(format!("check-{}", base.name));
     let (tree, objects, log) = (scratch.join("source"), scratch.join("objects"), scratch.join("log"));
-    fs::create_dir_all(&objects).map_err(build::Error::io("create", &objects))?;
     let pristine = source::obtain(project, &base.source)?;
+    fs::create_dir_all(&scratch).map_err(build::Error::io("create", &scratch))?;
+    let made = Objects::open_in(&scratch, [&objects, &tree])?;
     series::work_tree(&pristine, &tree)?;
+    if made.were_left_alone() {
+        series::remove_untracked(&tree)?;
+    }
+    made.begin()?;
     let series = build::series(project, &Wish::of(base), Arch::Um)?;
     let checker =
         Checker { project, base, pristine: &pristine, series: &series, tree: &tree, objects: &objects, log: &log };
@@ -126,21 +136,24 @@ pub fn check(project: &Project, base: &Base) -> Result<Vec<Finding>, build::Erro
     let beside = |check| matches!(check, Check::CoverLetter | Check::Mutants);
     let applies = |finding: &Finding| beside(finding.check) || finding.outcome == Outcome::Clean;
     let not_yet = |checks: &[Check], why: &str| {
-        let outcome = || Outcome::CannotTell(format!("not looked at: {why}"));
-        checks.iter().map(|check| Finding { level: Level::FULL, check: *check, outcome: outcome() }).collect::<Vec<_>>()
+        checks.iter().map(|check| Finding::untold(Level::FULL, *check, why)).collect::<Vec<_>>()
     };
     if findings.iter().all(applies) {
         findings.extend(checker.compiles()?);
         findings.extend(checker.reads()?);
     } else {
-        findings.extend(not_yet(&LATER, "the series has to apply first"));
+        findings.extend(not_yet(&LATER, "not looked at: the series has to apply first"));
     }
     findings.push(checker.has()?);
     if findings.iter().any(|finding| matches!(finding.outcome, Outcome::Found(_))) {
-        findings.extend(not_yet(&[Check::Links], "what has to be mended first need not be built for minutes"));
+        findings.extend(not_yet(
+            &[Check::Links],
+            "not looked at: what has to be mended first need not be built for minutes",
+        ));
     } else {
         findings.push(checker.links());
     }
+    made.end(None)?;
     Ok(findings)
 }
 
@@ -207,13 +220,21 @@ impl Checker<'_> {
         for (check, further) in
             [(Check::Module, None), (Check::BuiltIn, Some(BUILT_IN)), (Check::Sparse, Some(BUILT_IN))]
         {
-            let _progress = progress::start(format!("compiling overlayfs of Linux {}, {check}", self.base.name));
             let make = self.configured(Level::PRISTINE, further)?;
+            let sparse = (check == Check::Sparse).then(|| sparse::fit(self.project, self.tree)).transpose();
+            let sparse = match sparse {
+                Ok(sparse) => sparse.map(|path| format!("CHECK={}", path.display())),
+                Err(why) => {
+                    findings.extend(Level::patched().map(|level| Finding::untold(level, check, &why)));
+                    continue;
+                }
+            };
+            let checker = sparse.as_deref().map_or(vec!["C=0"], |check| vec![check, "C=2"]);
+            let _progress = progress::start(format!("compiling overlayfs of Linux {}, {check}", self.base.name));
             make.run("what modules need", &["modules_prepare"])?;
             findings.extend(self.new_at_each_level(check, || {
                 self.forget()?;
-                let sparse = if check == Check::Sparse { "C=2" } else { "C=0" };
-                make.run("overlayfs", &["W=1", sparse, "fs/overlayfs/", "fs/super.o"])?;
+                make.run("overlayfs", &[&checker[..], &["W=1", "fs/overlayfs/", "fs/super.o"]].concat())?;
                 fs::read_to_string(self.log).map_err(build::Error::io("read", self.log))
             })?);
         }
@@ -300,32 +321,22 @@ impl Checker<'_> {
         let mut findings = Vec::new();
         for level in [Level::PRISTINE].into_iter().chain(Level::patched()) {
             self.series.check_out(self.pristine, self.tree, level)?;
-            let (text, here) = match say() {
-                Ok(text) => {
-                    let here = messages(&text);
-                    (text, here)
-                }
+            let here = match say() {
+                Ok(text) => messages(&text),
                 // Of the levels above, too: there is nothing to compare them with.
                 Err(build::Error::Tool(error)) => {
                     let from = level.max(Level::FIRST);
                     let rest = Level::patched().filter(|level| *level >= from);
-                    let outcome = || Outcome::CannotTell(format!("level {level}: {error}"));
-                    findings.extend(rest.map(|level| Finding { level, check, outcome: outcome() }));
+                    let why = format!("level {level}: {error}");
+                    findings.extend(rest.map(|level| Finding::untold(level, check, &why)));
                     break;
                 }
                 // In the pristine tree it is nobody's fault, and nothing can be compared.
-                Err(build::Error::Build { first, .. }) if level != Level::PRISTINE => {
-                    (String::new(), Messages::from([(first, 1)]))
-                }
+                Err(build::Error::Build { first, .. }) if level != Level::PRISTINE => Messages::from([(first, 1)]),
                 Err(error) => return Err(error),
             };
             if let Some(below) = &below {
-                let outcome = match (added(below, &here), text.lines().find(|line| line.ends_with(NO_SPARSE))) {
-                    (lines, None) => lines.into(),
-                    (lines, Some(_)) if !lines.is_empty() => Outcome::Found(lines),
-                    (_, Some(why)) => Outcome::CannotTell(why.to_string()),
-                };
-                findings.push(Finding { level, check, outcome });
+                findings.push(Finding { level, check, outcome: added(below, &here).into() });
             }
             below = Some(here);
         }
