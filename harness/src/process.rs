@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getppid};
 use rustix::io::fcntl_dupfd_cloexec;
 
@@ -73,15 +73,24 @@ impl Drop for Group {
         // The kernel's own limit is 2^22.
         let leader = Pid::from_raw(self.child.id().cast_signed());
         // The kernel kills the youngest of a group first, and User Mode Linux would take the death of a process of its guest
-        // for a crash. Nor may the leader die first: what it traces would go on, on the host. Who has ended is not stopped.
+        // for a crash. Nor may the leader die first: what it traces would go on, on the host.
         if let Ok(None) = self.child.try_wait() {
-            let _ = kill(leader, Signal::SIGSTOP);
-            let _ = waitid(Id::Pid(leader), WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+            stop(leader);
         }
         let _ = killpg(leader, Signal::SIGKILL);
         // It cannot have left; but to wait for one that has would be to wait for ever.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Stops a child of ours, and waits until it stands still or has ended; for a moment only, as some stops are not taken.
+fn stop(child: Pid) {
+    let _ = kill(child, Signal::SIGSTOP);
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while waitid(Id::Pid(child), flags) == Ok(WaitStatus::StillAlive) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(50));
     }
 }
 

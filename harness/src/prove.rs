@@ -184,7 +184,7 @@ impl Prover<'_> {
         let initramfs = self.file(name, &format!("{number}.initramfs"));
         self.write_initramfs(fs, parts, disk, &initramfs)?;
         let ops: Vec<&Op> = parts.iter().flat_map(|part| &part.ops).collect();
-        let sleeps = ops.iter().map(|op| op.sleeps()).sum();
+        let silent = ops.iter().map(|op| op.may_be_silent()).sum();
         let boot = Boot {
             image: &self.kernel.image,
             initramfs: &initramfs,
@@ -192,7 +192,7 @@ impl Prover<'_> {
             memory_mib: self.kernel.memory_mib(),
             processors: if ops.iter().any(|op| op.is_race()) { 2 } else { 1 },
             console_log: &self.file(name, &format!("{number}.console")),
-            limits: self.executor.limits().times(self.kernel.slower()).and_sleeping(sleeps),
+            limits: self.executor.limits().times(self.kernel.slower()).and_sleeping(silent),
             kernels: parts.len(),
             power_cut: ends_in(parts) == Some(HostStep::PowerCut),
         };

@@ -231,7 +231,7 @@ fn what_was_interrupted_is_resumed() {
     killpg(Pid::from_raw(first.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
     first.wait().unwrap();
     let before = steps(&linux);
-    assert_eq!(before.len(), 3);
+    assert!(before.len() >= 3);
     let mut torn = fs::File::options().append(true).open(log(&linux)).unwrap();
     torn.write_all(b"{\"id\":\"torn").unwrap();
     drop(torn);
@@ -240,8 +240,8 @@ fn what_was_interrupted_is_resumed() {
     assert!(stderr(&other).contains("is another, its \"bad\" differs"), "{}", stderr(&other));
     let resumed = bisect(&linux, &pristine, "main", &["--resume"]).output().unwrap();
     assert_found(&linux, &resumed);
-    assert_eq!(stdout(&resumed).matches(", known\n").count(), 3);
-    assert_eq!(&steps(&linux)[..3], before.as_slice());
+    assert_eq!(stdout(&resumed).matches(", known\n").count(), before.len());
+    assert!(steps(&linux).starts_with(&before));
 }
 
 /// As a developer does who has scripts of their own: `git bisect run`, in a tree with a few folders checked out.
@@ -303,13 +303,15 @@ fn a_step_that_is_killed_skips_the_commit() {
     assert!(stderr(&output).contains("the step ended otherwise than it should (signal: 9"), "{}", stderr(&output));
 }
 
-/// The process of vremount's that another has started.
+/// The process of vremount's that another has started. So far, its guard may look like one, too.
 fn child_of(parent: u32) -> Option<i32> {
     let is_child = |process: &PathBuf| {
         let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
         let ppid = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).map(str::to_string);
         let is_ours = fs::read_link(process.join("exe")).is_ok_and(|exe| exe.ends_with("vremount"));
-        is_ours && ppid == Some(parent.to_string())
+        let is_step = fs::read(process.join("environ"))
+            .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == b"VREMOUNT_STEP=1"));
+        is_ours && is_step && ppid == Some(parent.to_string())
     };
     let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     processes.filter(is_child).find_map(|process| process.file_name()?.to_str()?.parse().ok())

@@ -92,7 +92,7 @@ const PANIC: &str = "echo '[    1.0] Kernel panic - not syncing: Attempted to ki
 #[rstest]
 #[case::prints_nothing("sleep 60", "hung: nothing was heard for")]
 #[case::starts_and_stops_answering("cat $READY >&3; echo booted; sleep 60", "hung: nothing was heard for")]
-#[case::floods_the_console("yes", "hung: its console said more than 16 MiB")]
+#[case::floods_the_console("yes \"$(seq -s, 300)\"", "hung: its console said more than 16 MiB")]
 #[case::runs_out_of_memory(
     "cat $READY >&3; echo 'Out of memory: Killed process 77'; sleep 0.2; cat $END >&3",
     "ran out of memory"

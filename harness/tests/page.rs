@@ -228,6 +228,8 @@ fn browsed_with(more: &[&str], reported: &Reported, fragment: &str, size: &str, 
     }
     let mut browser = Command::new("timeout");
     browser.args(["120", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]);
+    // A container has little room in /dev/shm.
+    browser.args(["--disable-dev-shm-usage", "--no-first-run"]);
     browser.arg(format!("--user-data-dir={}", folder.join("profile").display()));
     browser.arg(format!("--window-size={size}")).args(more);
     let output = browser.arg("--dump-dom").arg(format!("file://{}#{fragment}", page.display())).output().unwrap();

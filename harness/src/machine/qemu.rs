@@ -13,9 +13,10 @@ use super::limits::Limits;
 use super::tsc;
 use crate::build::Arch;
 
+/// `no_timer_check`: under emulation on a busy host the check of the timer fails now and then, and that is a panic.
 /// `reboot=t`: a microvm has neither keyboard controller nor ACPI, only a triple fault resets it. `panic=-1` and
 /// `-no-reboot` make that the end of the process.
-const KERNEL_ARGS: &str = "console=ttyS0 reboot=t panic=-1 oops=panic";
+const KERNEL_ARGS: &str = "console=ttyS0 reboot=t panic=-1 oops=panic no_timer_check";
 
 /// QEMU with a way of running guest code.
 #[derive(Debug, Clone)]

@@ -18,6 +18,8 @@ use crate::process::Group;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a kernel that is dying may go on printing.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// A turn of the watch that takes longer was not its own.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
 /// How much a machine may say on its console, and on its channel: a hundred times what a claim makes it say.
 const MOST_BYTES: u64 = 16 << 20;
 /// How many chunks wait to be read before the machine has to.
@@ -209,19 +211,20 @@ struct Watch {
 
 impl Watch {
     fn until_the_end(&mut self, heard: &Receiver<Heard>, group: &mut Group, started: Instant, limits: Limits) -> End {
-        let mut last_heard = Instant::now();
+        let (mut silent, mut whole) = (Duration::ZERO, Duration::ZERO);
+        let mut turn = Instant::now();
         let mut channel_open = true;
         loop {
             match heard.recv_timeout(Duration::from_millis(20)) {
                 Ok(Heard::Console(bytes)) => {
-                    last_heard = Instant::now();
+                    silent = Duration::ZERO;
                     if self.console_bytes == 0 {
                         self.run.times.exec = started.elapsed();
                     }
                     self.console(&bytes);
                 }
                 Ok(Heard::Event(line)) => {
-                    last_heard = Instant::now();
+                    silent = Duration::ZERO;
                     if let Some(end) = self.event(&line, started) {
                         return end;
                     }
@@ -242,7 +245,9 @@ impl Watch {
             if self.console_bytes > MOST_BYTES {
                 return End::Hung(format!("its console said more than {} MiB", MOST_BYTES >> 20));
             }
-            let (silent, whole) = (last_heard.elapsed(), started.elapsed());
+            // Where all of the host stood still, so did the machine.
+            let passed = turn.elapsed().min(LONGEST_TURN);
+            (silent, whole, turn) = (silent + passed, whole + passed, Instant::now());
             if silent > limits.silence && silent > limits.silence.mul_f64(slower_by_others()) {
                 return End::Hung(format!("nothing was heard for {} s", silent.as_secs()));
             }

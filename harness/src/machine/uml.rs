@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::sys::personality::{self, Persona};
@@ -107,13 +108,17 @@ fn repeatable(command: &mut Command) {
 }
 
 /// Where the file that is the machine's memory is made; it has no name from the start. A container's /dev/shm can be too
-/// small for it, and a machine that finds out when it uses its memory is killed.
-fn memory_folder(memory_mib: u32) -> PathBuf {
-    let shared = Path::new("/dev/shm");
-    match tool::need_room("run a machine", shared, MACHINES * u64::from(memory_mib)) {
-        Ok(()) if may_execute(shared) => shared.to_path_buf(),
-        _ => env::temp_dir(),
-    }
+/// small for it, and a machine that finds out when it uses its memory is killed. The machine says where it is, so it is the same
+/// for all, however much the others take by then.
+fn memory_folder(memory_mib: u32) -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let shared = Path::new("/dev/shm");
+        match tool::need_room("run a machine", shared, MACHINES * u64::from(memory_mib)) {
+            Ok(()) if may_execute(shared) => shared.to_path_buf(),
+            _ => env::temp_dir(),
+        }
+    })
 }
 
 fn may_execute(folder: &Path) -> bool {

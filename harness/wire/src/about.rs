@@ -15,6 +15,15 @@ impl Op {
         }
     }
 
+    /// How long it may say nothing: what it sleeps, and what it waits for the kernel's memory to settle.
+    #[must_use]
+    pub fn may_be_silent(&self) -> Duration {
+        match self {
+            Op::ForgeMany { .. } => Duration::from_secs(30),
+            _ => self.sleeps(),
+        }
+    }
+
     /// What it breaks on purpose, by name.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
