@@ -37,10 +37,10 @@ pub fn fit(project: &Project, tree: &Path) -> Result<PathBuf, String> {
     ))
 }
 
-/// Whether a kernel's script does. It says nothing.
+/// Whether a kernel's script does: it says 1, and ends with 0 all the same, unless there is no such program.
 fn takes(judge: &Path, sparse: &Path) -> Result<bool, String> {
-    let (status, _) = tool::hear(Command::new("sh").arg(judge).arg(sparse)).map_err(|error| error.to_string())?;
-    status.code().map(|code| code == 0).ok_or_else(|| format!("{}: {status}", judge.display()))
+    let (status, said) = tool::hear(Command::new("sh").arg(judge).arg(sparse)).map_err(|error| error.to_string())?;
+    status.code().map(|_| said.trim() == "1").ok_or_else(|| format!("{}: {status}", judge.display()))
 }
 
 fn built(project: &Project, pinned: &Package) -> Result<PathBuf, build::Error> {
@@ -88,14 +88,15 @@ mod tests {
 
     #[rstest]
     #[case::nobody_judges(None, "sparse")]
-    #[case::takes_any(Some("exit 0"), "sparse")]
-    #[case::takes_newer(Some("[ \"$1\" != sparse ]"), "cache/tool/sparse-abc")]
+    #[case::takes_any(Some("echo 1"), "sparse")]
+    #[case::takes_newer(Some("[ \"$1\" = sparse ] && echo 0 || echo 1"), "cache/tool/sparse-abc")]
+    #[case::finds_none(Some("[ \"$1\" = sparse ] && exit 1; echo 1"), "cache/tool/sparse-abc")]
     fn the_machines_own_is_used_where_it_is_taken(#[case] judge: Option<&str>, #[case] expected: &str) {
         assert_eq!(fit_for(judge).as_deref(), Ok(expected));
     }
 
     #[rstest]
-    #[case::takes_none("exit 1", "turns down this machine's sparse and sparse 1-1 of ci/sparse.toml")]
+    #[case::takes_none("echo 0", "turns down this machine's sparse and sparse 1-1 of ci/sparse.toml")]
     #[case::is_killed("kill -KILL $$", "signal: 9")]
     fn none_is_an_error_that_says_why(#[case] judge: &str, #[case] expected: &str) {
         let why = fit_for(Some(judge)).unwrap_err();
