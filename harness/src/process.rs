@@ -74,9 +74,7 @@ impl Drop for Group {
         let leader = Pid::from_raw(self.child.id().cast_signed());
         // The kernel kills the youngest of a group first, and User Mode Linux would take the death of a process of its guest
         // for a crash. Nor may the leader die first: what it traces would go on, on the host.
-        if let Ok(None) = self.child.try_wait() {
-            stop(leader);
-        }
+        stop(leader);
         let _ = killpg(leader, Signal::SIGKILL);
         // It cannot have left; but to wait for one that has would be to wait for ever.
         let _ = self.child.kill();
@@ -84,12 +82,17 @@ impl Drop for Group {
     }
 }
 
-/// Stops a child of ours, and waits until it stands still or has ended; for a moment only, as some stops are not taken.
+/// Stops a child of ours that has not ended, and waits until it stands still; for a moment only, as some stops are not taken.
+/// It stays waited for: till then its id is nobody else's.
 fn stop(child: Pid) {
-    let _ = kill(child, Signal::SIGSTOP);
     let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+    let runs = || waitid(Id::Pid(child), flags) == Ok(WaitStatus::StillAlive);
+    if !runs() {
+        return;
+    }
+    let _ = kill(child, Signal::SIGSTOP);
     let deadline = Instant::now() + Duration::from_secs(2);
-    while waitid(Id::Pid(child), flags) == Ok(WaitStatus::StillAlive) && Instant::now() < deadline {
+    while runs() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_micros(50));
     }
 }

@@ -192,7 +192,7 @@ impl Prover<'_> {
             memory_mib: self.kernel.memory_mib(),
             processors: if ops.iter().any(|op| op.is_race()) { 2 } else { 1 },
             console_log: &self.file(name, &format!("{number}.console")),
-            limits: self.executor.limits().times(self.kernel.slower()).and_sleeping(silent),
+            limits: self.executor.limits().times(self.kernel.slower()).and_silent(silent),
             kernels: parts.len(),
             power_cut: ends_in(parts) == Some(HostStep::PowerCut),
         };

@@ -171,6 +171,16 @@ fn kernel_kib() -> Result<u64, Failure> {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use vremount_wire::Op;
+
+    /// The harness waits for that long.
+    #[test]
+    fn it_rests_no_longer_than_it_may_be_silent() {
+        let times = 10_000_u32;
+        let rests = times.div_ceil(RESTS) * REST + (1 + LOOKS) * GRACE;
+        let op = Op::ForgeMany { disk: Disk::A, seed: 0, times };
+        assert!(rests <= op.may_be_silent(), "{rests:?}");
+    }
 
     #[test]
     fn forgeries_are_many_and_never_real() {

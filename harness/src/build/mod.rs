@@ -224,7 +224,7 @@ pub fn bare(project: &Project, wish: &Wish<'_>, arch: Arch, kernel: &Kernel) -> 
     Ok(started.elapsed())
 }
 
-/// Takes over the kernels of another cache on the same filesystem, which is to go.
+/// Takes over the kernels of another cache on the same filesystem, which is to go, but for what is there already.
 ///
 /// # Errors
 /// If they cannot be moved.
@@ -334,16 +334,12 @@ impl<'a> Plan<'a> {
         tool::need_room("build a kernel", &project.cache, ROOM_MIB)?;
         let pristine = source::obtain(project, &self.wish.base.source)?;
         clock.was(SOURCE);
-        let objects = Objects::open(&self.store)?;
-        series::work_tree(&pristine, &self.store.source())?;
-        if objects.were_left_alone() {
-            series::remove_untracked(&self.store.source())?;
-        }
+        let (tree, place) = (self.store.source(), self.store.objects());
+        let objects = Objects::open(&pristine, self.store.scratch(), [&place, &tree])?;
         if self.levels.len() > 1 {
             self.check_levels_share(&pristine)?;
         }
         objects.begin()?;
-        let (tree, place) = (self.store.source(), self.store.objects());
         let make = make::Make::new(self.wish.base, self.arch, &tree, &place, self.store.log());
         let mut has_image = false;
         let made = self.make_image(&pristine, &objects, &make, clock).and_then(|()| {

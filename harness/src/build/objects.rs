@@ -10,7 +10,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{Error, Store};
+use super::Error;
+use crate::series;
+use crate::source::Tree;
 
 /// Changes when what was written last may not have reached the disk.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -33,13 +35,18 @@ struct Note {
 }
 
 impl Objects {
-    /// The objects of a place that the caller has locked, without what cannot be trusted.
-    pub fn open(store: &Store) -> Result<Self, Error> {
-        Objects::open_in(store.scratch(), [&store.objects(), &store.source()])
+    /// The objects of a place that the caller has locked and its work tree, made if need be, without what cannot be trusted. What is
+    /// noted of them is in a folder of its own.
+    pub fn open(pristine: &Tree, scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
+        let found = Objects::open_in(scratch, [objects, source])?;
+        series::work_tree(pristine, source)?;
+        if found.were_left_alone() {
+            series::remove_untracked(source)?;
+        }
+        Ok(found)
     }
 
-    /// Objects and work tree; what is noted of them is kept in a folder.
-    pub fn open_in(scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
+    fn open_in(scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
         let boot = fs::read_to_string(BOOT_ID).map_err(Error::io("read", Path::new(BOOT_ID)))?.trim().to_string();
         let note = scratch.join("objects.json");
         let found: Note = match fs::read(&note) {
@@ -65,7 +72,7 @@ impl Objects {
     }
 
     /// Whether an earlier build was interrupted.
-    pub fn were_left_alone(&self) -> bool {
+    fn were_left_alone(&self) -> bool {
         self.found.busy && self.found.boot == self.boot
     }
 

@@ -87,9 +87,19 @@ impl Store {
     pub fn take_over(cache: &Path, from: &Path) -> Result<(), Error> {
         let (kept, others) = (cache.join(KERNELS), from.join(KERNELS));
         fs::create_dir_all(&kept).map_err(Error::io("create", &kept))?;
-        for entry in fs::read_dir(&others).map_err(Error::io("read", &others))? {
-            let entry = entry.map_err(Error::io("read", &others))?;
-            tool::put(&entry.path(), &kept.join(entry.file_name())).map_err(Error::io("move", &entry.path()))?;
+        for other in entries(&others)? {
+            let place = kept.join(other.file_name().unwrap_or_default());
+            if !place.exists() {
+                tool::put(&other, &place).map_err(Error::io("move", &other))?;
+                continue;
+            }
+            // The image is the same, and further modules are of another series: each after its notes.
+            for module in entries(&other)?.iter().rev() {
+                let place = place.join(module.file_name().unwrap_or_default());
+                if !place.exists() {
+                    tool::put(module, &place).map_err(Error::io("move", module))?;
+                }
+            }
         }
         Ok(())
     }
@@ -190,6 +200,14 @@ impl Store {
     }
 }
 
+/// What is in a folder, by name.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let mut paths: Vec<_> = entries.map_err(Error::io("read", folder))?.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    Ok(paths)
+}
+
 /// Copies a file, so that it is whole before it is renamed, also after a loss of power.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
@@ -221,5 +239,30 @@ fn build_id(vmlinux: &Path) -> Result<String, Error> {
         Ok(Some(id)) => Ok(digest::hex(id)),
         Ok(None) => Err(failed("it has none".to_string())),
         Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_another_cache_what_is_lacking_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        file("mine/kernel/both/linux", "mine");
+        for name in ["both/linux", "both/overlay-4-b.ko", "both/overlay-4-b.ko.notes/fs/a.gcno", "other/linux"] {
+            file(&format!("others/kernel/{name}"), "other");
+        }
+        Store::take_over(&folder.path().join("mine"), &folder.path().join("others")).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join("mine/kernel").join(name)).unwrap();
+        assert_eq!(read("both/linux"), "mine");
+        for name in ["both/overlay-4-b.ko", "both/overlay-4-b.ko.notes/fs/a.gcno", "other/linux"] {
+            assert_eq!(read(name), "other");
+        }
     }
 }

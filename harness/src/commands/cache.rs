@@ -27,11 +27,12 @@ enum Command {
 }
 
 /// What the cache holds, and whether it is needed only to build.
-const PARTS: [(&str, &str, bool); 6] = [
+const PARTS: [(&str, &str, bool); 7] = [
     ("source", "tarballs", false),
     ("tree", "pristine trees, as git repositories", false),
     ("kernel", "kernels and modules", false),
     ("image", "upper filesystems", false),
+    ("tool", "programs that were built here", false),
     ("build", "work trees and object files", true),
     ("log", "output of make", true),
 ];

@@ -25,9 +25,9 @@ impl Limits {
         Limits { silence: self.silence * slower, total: self.total * slower }
     }
 
-    /// For a guest that also sleeps for so long, which may cost no time at all.
+    /// For a guest that may be silent for so long besides, which may cost no time at all.
     #[must_use]
-    pub fn and_sleeping(self, time: Duration) -> Self {
+    pub fn and_silent(self, time: Duration) -> Self {
         Limits { silence: self.silence + time, total: self.total + time }
     }
 }

@@ -259,8 +259,8 @@ impl Watch {
 
     /// The process has ended: what it said last may still be on its way.
     fn gone(&mut self, heard: &Receiver<Heard>, started: Instant, status: &str) -> End {
-        let deadline = Instant::now() + LAST_WORDS;
-        while let Ok(word) = heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        let mut left = LAST_WORDS;
+        while let Some(word) = next_within(&mut left, heard) {
             match word {
                 Heard::Console(bytes) => self.console(&bytes),
                 Heard::Event(line) => {
@@ -347,13 +347,28 @@ impl Watch {
     /// Takes what is still on its way: the machine is gone, so both streams end, unless a process that is none of ours
     /// holds them.
     fn drain(&mut self, heard: &Receiver<Heard>) {
-        let deadline = Instant::now() + LAST_WORDS;
-        while let Ok(word) = heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        let mut left = LAST_WORDS;
+        while let Some(word) = next_within(&mut left, heard) {
             if let Heard::Console(bytes) = word {
                 self.console(&bytes);
             }
         }
     }
+}
+
+/// What is heard next, in what is left of some time; of a turn that was not its own only as much as of the longest counts.
+fn next_within(left: &mut Duration, heard: &Receiver<Heard>) -> Option<Heard> {
+    while !left.is_zero() {
+        let turn = Instant::now();
+        let next = heard.recv_timeout(LONGEST_TURN.min(*left));
+        *left = left.saturating_sub(turn.elapsed().min(LONGEST_TURN));
+        match next {
+            Ok(word) => return Some(word),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    None
 }
 
 impl From<Sign> for End {

@@ -26,6 +26,8 @@ const KERNEL_ARGS: [&str; 5] = ["panic=-1", "oops=panic", "con=null", "ssl=null"
 
 /// Room for this many machines' memory is room for all that run side by side: few use all of theirs.
 const MACHINES: u64 = 4;
+/// Of a kernel that watches itself.
+const MOST_MEMORY_MIB: u64 = 512;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Uml;
@@ -46,7 +48,7 @@ impl Executor for Uml {
         if let Some((folder, id)) = id_folder(boot) {
             command.arg(format!("uml_dir={}/", folder.display())).arg(format!("umid={}", id.display()));
         }
-        command.env("TMPDIR", memory_folder(boot.memory_mib));
+        command.env("TMPDIR", memory_folder());
         repeatable(&mut command);
         command
     }
@@ -110,11 +112,11 @@ fn repeatable(command: &mut Command) {
 /// Where the file that is the machine's memory is made; it has no name from the start. A container's /dev/shm can be too
 /// small for it, and a machine that finds out when it uses its memory is killed. The machine says where it is, so it is the same
 /// for all, however much the others take by then.
-fn memory_folder(memory_mib: u32) -> &'static Path {
+fn memory_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let shared = Path::new("/dev/shm");
-        match tool::need_room("run a machine", shared, MACHINES * u64::from(memory_mib)) {
+        match tool::need_room("run a machine", shared, MACHINES * MOST_MEMORY_MIB) {
             Ok(()) if may_execute(shared) => shared.to_path_buf(),
             _ => env::temp_dir(),
         }

@@ -65,7 +65,7 @@ impl<'a> Checker<'a> {
             memory_mib: kernel.memory_mib(),
             processors: 1,
             console_log: &logs.join(format!("{name}.script.console")),
-            limits: executor.limits().times(PATIENCE).and_sleeping(asleep),
+            limits: executor.limits().times(PATIENCE).and_silent(asleep),
             kernels: 1,
             power_cut: false,
         });
