@@ -63,6 +63,16 @@ pub fn need_room(what: &str, folder: &Path, needed_mib: u64) -> Result<(), Error
     Ok(())
 }
 
+/// What is in a folder, by name.
+///
+/// # Errors
+/// If it cannot be read, all of it.
+pub fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
 /// Puts a finished file or folder in its place. What stands there already was finished by another and is as good.
 ///
 /// # Errors

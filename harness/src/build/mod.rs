@@ -32,6 +32,9 @@ use crate::{progress, tool};
 /// Object files and a work tree, MiB.
 pub(crate) const ROOM_MIB: u64 = 3000;
 
+/// Of a machine whose kernel watches itself.
+pub(crate) const MOST_MEMORY_MIB: u32 = 512;
+
 /// A kernel that was built.
 #[derive(Debug, Clone)]
 pub struct Kernel {
@@ -60,7 +63,7 @@ impl Kernel {
     /// watch over it.
     #[must_use]
     pub fn memory_mib(&self) -> u32 {
-        if self.fragment.is_some() { 512 } else { 256 }
+        if self.fragment.is_some() { MOST_MEMORY_MIB } else { 256 }
     }
 }
 
@@ -222,14 +225,6 @@ pub fn bare(project: &Project, wish: &Wish<'_>, arch: Arch, kernel: &Kernel) -> 
     let started = Instant::now();
     make.run("the same kernel by make alone", &[arch.image_target(), "modules"])?;
     Ok(started.elapsed())
-}
-
-/// Takes over the kernels of another cache on the same filesystem, which is to go, but for what is there already.
-///
-/// # Errors
-/// If they cannot be moved.
-pub fn take_over(project: &Project, other: &Project) -> Result<(), Error> {
-    Store::take_over(&project.cache, &other.cache)
 }
 
 /// Stages of [`timed`].

@@ -83,18 +83,21 @@ impl Store {
         Ok(Store { log: logs.join(format!("{key}.log")), key, kept, workspace, scratch })
     }
 
-    /// Moves what one cache keeps to another, where that is not there yet.
+    /// Moves what one cache keeps to another on the same filesystem, where that is not there yet.
+    ///
+    /// # Errors
+    /// If it cannot be moved.
     pub fn take_over(cache: &Path, from: &Path) -> Result<(), Error> {
         let (kept, others) = (cache.join(KERNELS), from.join(KERNELS));
         fs::create_dir_all(&kept).map_err(Error::io("create", &kept))?;
-        for other in entries(&others)? {
+        for other in tool::entries(&others).map_err(Error::io("read", &others))? {
             let place = kept.join(other.file_name().unwrap_or_default());
             if !place.exists() {
                 tool::put(&other, &place).map_err(Error::io("move", &other))?;
                 continue;
             }
             // The image is the same, and further modules are of another series: each after its notes.
-            for module in entries(&other)?.iter().rev() {
+            for module in tool::entries(&other).map_err(Error::io("read", &other))?.iter().rev() {
                 let place = place.join(module.file_name().unwrap_or_default());
                 if !place.exists() {
                     tool::put(module, &place).map_err(Error::io("move", module))?;
@@ -198,14 +201,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// What is in a folder, by name.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
-    let mut paths: Vec<_> = entries.map_err(Error::io("read", folder))?.iter().map(fs::DirEntry::path).collect();
-    paths.sort();
-    Ok(paths)
 }
 
 /// Copies a file, so that it is whole before it is renamed, also after a loss of power.

@@ -89,7 +89,8 @@ pub fn looked_at(log: &str) -> Result<(), tool::Error> {
 }
 
 fn built(project: &Project, pinned: &Package) -> Result<PathBuf, build::Error> {
-    let place = project.cache.join("tool").join(format!("sparse-{}", pinned.sha256));
+    let folder = project.cache.join("tool");
+    let place = folder.join(format!("sparse-{}", pinned.sha256));
     let _lock = project.lock("sparse")?;
     // One of an older system may not run any more.
     if finds(&place) == Ok(true) {
@@ -97,7 +98,6 @@ fn built(project: &Project, pinned: &Package) -> Result<PathBuf, build::Error> {
     }
     let pristine = source::obtain(project, &Source::Package(pinned.clone()))?;
     let _progress = progress::start(format!("building sparse {}", pinned.version));
-    let folder = project.cache.join("tool");
     fs::create_dir_all(&folder).map_err(build::Error::io("create", &folder))?;
     let aside = tempfile::tempdir_in(&folder).map_err(build::Error::io("create a folder in", &folder))?;
     let tree = aside.path().join("sparse");

@@ -56,7 +56,7 @@ impl Stages {
         let warm = pass(&apart, wish, arch)?;
         let kernel = build::kernel(&apart, wish, arch)?;
         let bare = build::bare(&apart, wish, arch, &kernel)?;
-        build::take_over(project, &apart)?;
+        build::Store::take_over(&project.cache, &apart.cache)?;
         // Its links are into the cache that goes now.
         build::kernel(project, wish, arch)?;
         Ok(Stages::of(arch, &cold, &warm, bare))

@@ -246,7 +246,7 @@ impl Watch {
                 return End::Hung(format!("its console said more than {} MiB", MOST_BYTES >> 20));
             }
             // Where all of the host stood still, so did the machine.
-            let passed = turn.elapsed().min(LONGEST_TURN);
+            let passed = passed(turn);
             (silent, whole, turn) = (silent + passed, whole + passed, Instant::now());
             if silent > limits.silence && silent > limits.silence.mul_f64(slower_by_others()) {
                 return End::Hung(format!("nothing was heard for {} s", silent.as_secs()));
@@ -356,12 +356,17 @@ impl Watch {
     }
 }
 
-/// What is heard next, in what is left of some time; of a turn that was not its own only as much as of the longest counts.
+/// How much of a turn of the watch counts.
+fn passed(turn: Instant) -> Duration {
+    turn.elapsed().min(LONGEST_TURN)
+}
+
+/// What is heard next, in what is left of some time.
 fn next_within(left: &mut Duration, heard: &Receiver<Heard>) -> Option<Heard> {
     while !left.is_zero() {
         let turn = Instant::now();
         let next = heard.recv_timeout(LONGEST_TURN.min(*left));
-        *left = left.saturating_sub(turn.elapsed().min(LONGEST_TURN));
+        *left = left.saturating_sub(passed(turn));
         match next {
             Ok(word) => return Some(word),
             Err(RecvTimeoutError::Timeout) => {}

@@ -17,7 +17,7 @@ use vremount_wire::{Backing, Shutdown};
 
 use super::executor::{Boot, CHANNEL_FD, Executor};
 use super::limits::Limits;
-use crate::build::Arch;
+use crate::build::{Arch, MOST_MEMORY_MIB};
 use crate::tool;
 
 /// Without random addresses the guest's programs take the same pages each time: when memory is short, that is seen in what its
@@ -26,8 +26,6 @@ const KERNEL_ARGS: [&str; 5] = ["panic=-1", "oops=panic", "con=null", "ssl=null"
 
 /// Room for this many machines' memory is room for all that run side by side: few use all of theirs.
 const MACHINES: u64 = 4;
-/// Of a kernel that watches itself.
-const MOST_MEMORY_MIB: u64 = 512;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Uml;
@@ -116,7 +114,7 @@ fn memory_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let shared = Path::new("/dev/shm");
-        match tool::need_room("run a machine", shared, MACHINES * MOST_MEMORY_MIB) {
+        match tool::need_room("run a machine", shared, MACHINES * u64::from(MOST_MEMORY_MIB)) {
             Ok(()) if may_execute(shared) => shared.to_path_buf(),
             _ => env::temp_dir(),
         }

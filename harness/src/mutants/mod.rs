@@ -22,6 +22,7 @@ use crate::select::{self, Filters};
 use crate::series::{self, Series};
 use crate::session::Session;
 use crate::source::Tree;
+use crate::tool;
 use crate::verdict::Verdict;
 use crate::verify::jobs;
 
@@ -99,11 +100,8 @@ pub fn folder(root: &Path, series: &str) -> PathBuf {
 /// # Errors
 /// If it cannot be read.
 pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    let mut files: Vec<_> =
-        paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == "patch")).collect();
-    files.sort();
-    Ok(files)
+    let is_patch = |path: &PathBuf| path.extension().is_some_and(|end| end == "patch");
+    Ok(tool::entries(folder)?.into_iter().filter(is_patch).collect())
 }
 
 /// The files of a folder of mutants that do not apply to the series.

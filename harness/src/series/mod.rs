@@ -225,9 +225,8 @@ pub fn patches(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         name.ends_with(".patch") && !name.starts_with("0000-")
     };
-    let entries = fs::read_dir(folder).map_err(unreadable(folder))?;
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_patch).collect();
-    paths.sort();
+    let entries = tool::entries(folder).map_err(unreadable(folder))?;
+    let paths: Vec<_> = entries.into_iter().filter(is_patch).collect();
     let expected = Level::FULL.number();
     match paths.len() == usize::from(expected) {
         true => Ok(paths),
