@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use vremount_wire::Event;
+use vremount_protocol::Event;
 
 use crate::channel::Channel;
 use crate::error::{Failure, context};

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use vremount_wire::{Event, encode};
+use vremount_protocol::{Event, encode};
 
 use crate::error::{Failure, context};
 

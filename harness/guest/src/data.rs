@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use nix::unistd::syncfs;
-use vremount_wire::{Bytes, Outcome};
+use vremount_protocol::{Bytes, Outcome};
 
 use crate::error::{Failure, context};
 
@@ -118,8 +118,9 @@ fn compare_with(mut file: File, path: &Path, bytes: u64, seed: u64) -> Result<Ou
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
+
+    use super::*;
 
     #[rstest]
     #[case::nothing(0)]

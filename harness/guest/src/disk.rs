@@ -7,13 +7,12 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use sys_mount::Mount;
-use vremount_wire::{Backing, Disk as Id, Fault, Io, Stack, extents};
+use vremount_protocol::{Backing, Disk as Id, Fault, Io, Stack, extents};
 
 use crate::error::{Failure, context};
-use crate::fault;
 use crate::loops::Loop;
 use crate::thin::Thin;
-use crate::{dm, ioctl, marker, mounts};
+use crate::{dm, fault, ioctl, marker, mounts};
 
 /// Each image is on a tmpfs of its own, which can be filled up.
 const IMAGES: &str = "/images";

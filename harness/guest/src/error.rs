@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What failed, on what, with which errno.
 
-use std::fmt;
-use std::io;
 use std::path::Path;
+use std::{fmt, io};
 
-use vremount_wire::Outcome;
+use vremount_protocol::Outcome;
 
 /// Something that failed.
 #[derive(Debug)]

@@ -114,9 +114,10 @@ pub fn data(sectors: u64, below: &str, extents: &[Extent], read_ms: u32) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
     use rstest::rstest;
+
+    use super::*;
 
     const SECTORS: u64 = 1000;
 

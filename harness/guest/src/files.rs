@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use vremount_wire::Outcome;
+use vremount_protocol::Outcome;
 
 use crate::error::{Failure, context};
 

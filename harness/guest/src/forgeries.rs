@@ -5,7 +5,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use vremount_wire::{Bytes, Disk, Field, LOST, Mode, Outcome, classify};
+use vremount_protocol::{Bytes, Disk, Field, LOST, Mode, Outcome, classify};
 
 use crate::error::{Failure, context};
 use crate::kernel_log::KernelLog;
@@ -169,9 +169,10 @@ fn kernel_kib() -> Result<u64, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
-    use vremount_wire::Op;
+    use vremount_protocol::Op;
+
+    use super::*;
 
     /// The harness waits for that long.
     #[test]

@@ -11,7 +11,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
     fsmount, fsopen, move_mount,
 };
-use vremount_wire::{FS_CONTEXT, Outcome};
+use vremount_protocol::{FS_CONTEXT, Outcome};
 
 use crate::error::{Failure, context};
 use crate::overlay;

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
-use vremount_wire::LOST;
+use vremount_protocol::LOST;
 
 use crate::error::{Failure, context};
 
@@ -50,9 +50,10 @@ fn message(record: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
     use rstest::rstest;
+
+    use super::*;
 
     #[rstest]
     #[case::plain("6,339,5140900,-;NET: Registered protocol family 10\n", Some("NET: Registered protocol family 10"))]

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 
-use vremount_wire::{NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH};
+use vremount_protocol::{NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH};
 
 use crate::error::{Failure, context};
 

@@ -35,10 +35,9 @@ mod thin;
 
 use std::panic;
 
-use vremount_wire::{Event, PROGRAM_PATH, Program, Shutdown, Work};
-
 use channel::Channel;
 use error::{Failure, context};
+use vremount_protocol::{Event, PROGRAM_PATH, Program, Shutdown, Work};
 
 fn main() {
     if std::process::id() != 1 {

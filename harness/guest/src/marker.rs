@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, SFlag, mknod};
-use vremount_wire::{Bytes, Elsewhere, Field, Forgery, Impostor};
+use vremount_protocol::{Bytes, Elsewhere, Field, Forgery, Impostor};
 
 use crate::error::{Failure, context};
 use crate::mounts;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{IFlags, ioctl_setflags};
 use sys_mount::{Mount, MountFlags, UnmountFlags, unmount};
-use vremount_wire::{Disk, Filesystem, Layers, Via};
+use vremount_protocol::{Disk, Filesystem, Layers, Via};
 
 use crate::error::{Failure, context};
 use crate::{ioctl, namespace, overlay};
@@ -176,9 +176,10 @@ fn options_of<'a>(mountinfo: &'a str, at: &Path) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
     use rstest::rstest;
+
+    use super::*;
 
     const TABLE: &str = "\
 22 1 0:2 / /mnt/a rw,relatime - ext4 /dev/dm-0 rw

@@ -15,7 +15,7 @@ use nix::sys::prctl::set_dumpable;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::fs::CWD;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
-use vremount_wire::{Disk, Mode, Outcome};
+use vremount_protocol::{Disk, Mode, Outcome};
 
 use crate::error::{Failure, context};
 use crate::overlay::{self, Overlay};

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Overlays: where they are, how they are mounted, what became of it.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use sys_mount::{Mount, MountFlags};
-use vremount_wire::{Disk, Layers, Mode, Outcome, Via};
+use vremount_protocol::{Disk, Layers, Mode, Outcome, Via};
 
 use crate::error::{Failure, context};
 use crate::mounts::{self, upper_filesystem};
@@ -150,8 +149,9 @@ fn outcome_of(options: &[String]) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
+
+    use super::*;
 
     #[rstest]
     #[case::volatile("rw,lowerdir=/lower,upperdir=/mnt/a/upper,volatile", true, false)]

@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::unistd::{sync, syncfs};
-use vremount_wire::{Disk as Id, Layers, Mode, Op, Outcome, Place, Via};
+use vremount_protocol::{Disk as Id, Layers, Mode, Op, Outcome, Place, Via};
 
 use crate::error::{Failure, context};
 use crate::overlay::{self, Overlay, merged};

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use nix::unistd::syncfs;
-use vremount_wire::{Backing, Disk as Id, Layers, Op, Outcome, Program, Scope, StepReport, Via};
+use vremount_protocol::{Backing, Disk as Id, Layers, Op, Outcome, Program, Scope, StepReport, Via};
 
 use crate::disk::Disk;
 use crate::error::{Failure, context};

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use vremount_wire::{Event, Program, SCRIPT_PATH};
+use vremount_protocol::{Event, Program, SCRIPT_PATH};
 
 use crate::channel::Channel;
 use crate::error::{Failure, context};

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::sys::wait::wait;
 use nix::unistd::{Pid, setsid};
-use vremount_wire::{Disk, Layers, Mode, Op, Outcome, Program, SCRIPT_PATH, Stack};
+use vremount_protocol::{Disk, Layers, Mode, Op, Outcome, Program, SCRIPT_PATH, Stack};
 
 use crate::error::{Failure, context};
 use crate::overlay::{Overlay, merged};

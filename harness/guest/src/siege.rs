@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use nix::mount::{MsFlags, mount};
-use vremount_wire::{Disk, Mode, Outcome};
+use vremount_protocol::{Disk, Mode, Outcome};
 
 use crate::error::{Failure, context};
 use crate::overlay::{self, Overlay, merged};
@@ -91,7 +91,7 @@ pub fn starve(disk: Disk, first: bool) -> Result<Outcome, Failure> {
     // As many as a mount makes, by far.
     const MOST: u32 = 5000;
     set_up_failslab()?;
-    let at = merged(disk, vremount_wire::Layers::First);
+    let at = merged(disk, vremount_protocol::Layers::First);
     context("create", &at, fs::create_dir_all(&at))?;
     let allocations = Allocations::of_this_thread()?;
     let mut tally = Tally::default();
@@ -180,8 +180,9 @@ impl Allocations {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
+
+    use super::*;
 
     #[rstest]
     #[case::nothing(&[], false)]

@@ -99,9 +99,11 @@ fn content(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use rstest::rstest;
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use rstest::rstest;
+
+    use super::*;
 
     fn tree() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime, clock_settime};
 use sys_mount::Mount;
-use vremount_wire::Shutdown;
+use vremount_protocol::Shutdown;
 
 use crate::error::{Failure, context};
 
@@ -112,8 +112,9 @@ pub fn stop(shutdown: Shutdown) -> ! {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
+
+    use super::*;
 
     fn note(name: &[u8], kind: u32, content: &[u8]) -> Vec<u8> {
         let mut note = Vec::new();

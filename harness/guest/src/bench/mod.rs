@@ -10,13 +10,13 @@ mod turn;
 use std::collections::BTreeMap;
 use std::fs;
 
-use vremount_wire::{BenchOp, Disk as Id, Measured, Outcome, Whose};
+use spot::Spot;
+use vremount_protocol::{BenchOp, Disk as Id, Measured, Outcome, Whose};
 
 use crate::disk::Disk;
 use crate::error::{Failure, context};
 use crate::overlay::{self, merged};
 use crate::{module, mounts, system};
-use spot::Spot;
 
 const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 
@@ -40,7 +40,7 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
         BenchOp::WarmUp { disk } => {
             let container = Spot::container(*disk);
             container.unmount()?;
-            container.mount(vremount_wire::Mode::Volatile)?;
+            container.mount(vremount_protocol::Mode::Volatile)?;
         }
         BenchOp::Fill { disk, files } => content::fill(&mounts::upperdir(*disk), *files)?,
         BenchOp::Dirty { disk, whose: Whose::Own, bytes } => {
@@ -51,7 +51,7 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
         }
         BenchOp::MountOthers { disk, count } => {
             for number in 1..=*count {
-                Spot::other(*disk, number).anew()?.mount(vremount_wire::Mode::Volatile)?;
+                Spot::other(*disk, number).anew()?.mount(vremount_protocol::Mode::Volatile)?;
             }
         }
         BenchOp::UnmountOthers { disk } => {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vremount_wire::{Disk as Id, Mode, Neighbour, Way};
+use vremount_protocol::{Disk as Id, Mode, Neighbour, Way};
 
 use super::content;
 use super::spot::Spot;

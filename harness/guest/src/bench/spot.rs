@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sys_mount::Mount;
-use vremount_wire::{Disk, Mode, Via};
+use vremount_protocol::{Disk, Mode, Via};
 
 use crate::error::{Failure, context};
 use crate::mounts;

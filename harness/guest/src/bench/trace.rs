@@ -41,8 +41,9 @@ fn nanoseconds(line: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rstest::rstest;
+
+    use super::*;
 
     #[rstest]
     #[case::leaf(" 0)   1.234 us    |  ovl_fill_super [overlay]();", Some(1234))]

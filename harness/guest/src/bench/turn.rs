@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::syncfs;
-use vremount_wire::{Disk as Id, Mode, Turn, Way};
+use vremount_protocol::{Disk as Id, Mode, Turn, Way};
 
 use super::content;
 use super::spot::{Spot, filesystem};

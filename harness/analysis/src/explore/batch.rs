@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sequences that share a machine. One that does not agree is worked off again by itself, and if it agrees then, with all
+//! that came before it.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vremount_claims::verdict::{Judgement, Verdict};
+use vremount_claims::{Act, Step};
+use vremount_machine::Run;
+use vremount_protocol::{Op, StepReport};
+use vremount_runner::batch::Company;
+use vremount_runner::case_runner::Prover;
+use vremount_runner::transcript::Title;
+use vremount_runner::validate::reports;
+use vremount_runner::{batch, transcript};
+
+use crate::explore::{Found, Kept, Plan, foretell};
+use crate::reproduce;
+
+/// Differences after which no more are looked for: the kernel is another than the model speaks of.
+const ENOUGH: u64 = 8;
+
+/// What an exploration has at hand.
+pub(super) struct Explorer<'a> {
+    pub prover: &'a Prover<'a>,
+    pub plan: &'a Plan,
+    pub differences: AtomicU64,
+}
+
+impl Explorer<'_> {
+    /// Works off sequences of the plan; those in which something happens to the machine have one of their own.
+    pub fn run(&self, numbers: Range<u64>) -> Vec<Found> {
+        let start = numbers.start;
+        let mut found = Vec::new();
+        let mut company = Vec::new();
+        for number in numbers.take_while(|_| !self.has_enough()) {
+            let acts = self.plan.acts(number);
+            match foretell(self.plan.fs, &acts) {
+                Ok(steps) if acts.iter().any(|act| matches!(act, Act::Host(_))) => {
+                    found.push(self.look_into(number, steps));
+                }
+                Ok(steps) => company.push((number, steps)),
+                Err(beyond) => found.push(undecided(number, Vec::new(), &beyond.to_string())),
+            }
+        }
+        if company.is_empty() {
+            return found;
+        }
+        let scripts: Vec<Vec<Step>> = company.iter().map(|(_, steps)| steps.clone()).collect();
+        let name = format!("explore-{start}-and-more");
+        let Company { told, amiss, .. } = batch::run(self.prover, &name, self.plan.fs, &scripts);
+        if amiss.is_none() {
+            // What is looked into has consoles of its own.
+            let _ = std::fs::remove_file(self.prover.logs.join(format!("{name}.0.console")));
+        }
+        let mut told = told.into_iter();
+        let mut beside = Vec::new();
+        for (place, (number, steps)) in company.into_iter().enumerate().take_while(|_| !self.has_enough()) {
+            beside.push(match told.next() {
+                Some((_, judgement)) if judgement.verdict == Verdict::Holds => agreed(number, steps, judgement),
+                Some((_, judgement)) if judgement.verdict == Verdict::Broken => {
+                    let by_itself = self.look_into(number, steps);
+                    let seen = judgement.because.unwrap_or_default();
+                    self.after_others(by_itself, &scripts[..=place], &seen)
+                }
+                _ => self.look_into(number, steps),
+            });
+        }
+        if let Some(amiss) = amiss {
+            let doubt = |place: usize, found, why: &str| self.after_others(found, &scripts[..=place], why);
+            amiss.blame(&mut beside, |found| &found.judgement, doubt);
+        }
+        found.extend(beside);
+        found
+    }
+
+    fn has_enough(&self) -> bool {
+        self.differences.load(Ordering::Relaxed) >= ENOUGH
+    }
+
+    /// By itself, and smaller if it does not agree.
+    fn look_into(&self, number: u64, steps: Vec<Step>) -> Found {
+        let found = alone(self.prover, self.plan, number, steps);
+        if found.judgement.verdict != Verdict::Broken {
+            return found;
+        }
+        self.differences.fetch_add(1, Ordering::Relaxed);
+        self.shrink(found)
+    }
+
+    /// The last of these scripts agrees by itself, and did not after the others: they are what it takes, or some of them.
+    fn after_others(&self, by_itself: Found, scripts: &[Vec<Step>], seen: &str) -> Found {
+        if by_itself.judgement.verdict != Verdict::Holds {
+            return by_itself;
+        }
+        let number = by_itself.number;
+        let mut needed: Vec<&[Step]> = scripts.iter().map(Vec::as_slice).collect();
+        let found = self.one_after_the_other(number, &needed);
+        match found.judgement.verdict {
+            Verdict::Holds => return undecided(number, found.steps, &format!("{ONCE}: {seen}")),
+            Verdict::Broken => self.differences.fetch_add(1, Ordering::Relaxed),
+            _ => return found,
+        };
+        for place in (0..scripts.len() - 1).rev() {
+            let fewer = [&needed[..place], &needed[place + 1..]].concat();
+            if self.one_after_the_other(number, &fewer).judgement.verdict == Verdict::Broken {
+                needed = fewer;
+            }
+        }
+        confirmed(self.one_after_the_other(number, &needed), &found)
+    }
+
+    /// On one machine, and all is taken down after each.
+    fn one_after_the_other(&self, number: u64, scripts: &[&[Step]]) -> Found {
+        let acts = scripts.iter().flat_map(|steps| steps.iter().map(Step::act).chain([Act::Guest(Op::Reset)]));
+        match foretell(self.plan.fs, &acts.collect::<Vec<_>>()) {
+            Ok(steps) => alone(self.prover, self.plan, number, steps),
+            Err(beyond) => undecided(number, Vec::new(), &beyond.to_string()),
+        }
+    }
+}
+
+/// What is said of what nobody can show again.
+const ONCE: &str = "it differed once, and not again";
+
+/// What was found once more, of something that did not agree before.
+pub(super) fn confirmed(again: Found, before: &Found) -> Found {
+    match again.judgement.verdict {
+        Verdict::Holds => {
+            let because = before.judgement.because.as_deref().unwrap_or_default();
+            undecided(again.number, again.steps, &format!("{ONCE}: {because}"))
+        }
+        _ => again,
+    }
+}
+
+/// On machines of its own. A transcript is kept of what does not agree.
+pub(super) fn alone(prover: &Prover<'_>, plan: &Plan, number: u64, steps: Vec<Step>) -> Found {
+    named(prover, plan, &format!("explore-{number}"), number, steps)
+}
+
+/// The same, under another name: what was found keeps its own.
+pub fn named(prover: &Prover<'_>, plan: &Plan, name: &str, number: u64, steps: Vec<Step>) -> Found {
+    let fs = plan.fs;
+    let (judgement, runs) = prover.work_off(name, fs, &steps);
+    if judgement.verdict == Verdict::Holds {
+        return agreed(number, steps, judgement);
+    }
+    let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(Run::lives).map(reports).collect();
+    let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
+    let title = Title { claim: name, title: "kernel and model agree", sentence: "", fs };
+    let path = prover.logs.join(format!("{name}.jsonl"));
+    match transcript::write(&path, prover.kernel, title, &steps, &parts, &judgement) {
+        Ok(()) => {
+            let again = plan.on.as_ref().map(|on| format!("vremount explore {on} --replay {}", path.display()));
+            let kept = Some(keep_script(path, again, title, &steps));
+            Found { number, steps, judgement, kept }
+        }
+        Err(cause) => {
+            let because = judgement.because.unwrap_or_default();
+            let because = Some(format!("{because} (failed to write {}: {cause})", path.display()));
+            Found { number, steps, judgement: Judgement { because, ..judgement }, kept: None }
+        }
+    }
+}
+
+/// A script beside the transcript, where a shell can do what was done.
+fn keep_script(transcript: PathBuf, again: Option<String>, title: Title<'_>, steps: &[Step]) -> Kept {
+    let path = transcript.with_extension("sh");
+    let written = reproduce::script(title, steps, again.as_deref().unwrap_or("vremount mutants"))
+        .map_err(str::to_string)
+        .and_then(|script| {
+            std::fs::write(&path, script).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
+        });
+    match written {
+        Ok(()) => Kept { transcript, again, script: Some(path), no_script: None },
+        Err(why) => Kept { transcript, again, script: None, no_script: Some(why) },
+    }
+}
+
+fn agreed(number: u64, steps: Vec<Step>, judgement: Judgement) -> Found {
+    Found { number, steps, judgement, kept: None }
+}
+
+fn undecided(number: u64, steps: Vec<Step>, because: &str) -> Found {
+    Found { number, steps, judgement: Judgement::cannot_tell(because), kept: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn found(verdict: Verdict) -> Found {
+        let because = Some("this".to_string());
+        let judgement = Judgement { verdict, expected: None, observed: None, because };
+        Found { number: 7, steps: Vec::new(), judgement, kept: None }
+    }
+
+    #[rstest]
+    #[case::again(Verdict::Broken, Verdict::Broken, "this")]
+    #[case::not_again(Verdict::Holds, Verdict::CannotTell, "it differed once, and not again: this")]
+    #[case::hung(Verdict::CannotTell, Verdict::CannotTell, "this")]
+    fn what_is_seen_once_is_not_told_as_a_difference(
+        #[case] again: Verdict,
+        #[case] expected: Verdict,
+        #[case] because: &str,
+    ) {
+        let told = confirmed(found(again), &found(Verdict::Broken)).judgement;
+        assert_eq!((told.verdict, told.because.as_deref()), (expected, Some(because)));
+    }
+}

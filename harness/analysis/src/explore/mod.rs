@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Exploration: sequences of operations that nobody thought of, with what the model says they must lead to. A sequence
+//! becomes a script like that of a claim and goes through the same pipeline; where kernel and model differ, one of them is
+//! wrong.
+
+mod batch;
+mod generator;
+mod operations;
+mod report;
+mod shrink;
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+
+use batch::Explorer;
+pub use generator::{EVERY, Plan};
+pub use report::{Difference, Report, Tally};
+use serde::Serialize;
+use vremount_claims::model::{Beyond, World};
+use vremount_claims::verdict::Judgement;
+use vremount_claims::{Act, Step};
+use vremount_kernel::base::Level;
+use vremount_machine::image::Fs;
+use vremount_runner::case_runner::Prover;
+use vremount_util::parallel::parallel_map;
+
+/// How many sequences share a machine: enough to make little of the boot, few enough to find the one that did it.
+const COMPANY: u64 = 32;
+
+/// What became of a sequence.
+pub struct Found {
+    pub number: u64,
+    /// Each with what was foretold.
+    pub steps: Vec<Step>,
+    pub judgement: Judgement,
+    /// Of what did not agree.
+    pub kept: Option<Kept>,
+}
+
+/// What there is of a sequence that does not agree.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    pub transcript: PathBuf,
+    /// The command that does again what that says, where there is one.
+    pub again: Option<String>,
+    /// The same for a shell.
+    pub script: Option<PathBuf>,
+    /// Why there is none.
+    pub no_script: Option<String>,
+}
+
+/// What the model says of acts on a pristine machine.
+///
+/// # Errors
+/// If it says nothing of one of them.
+pub fn foretell(fs: Fs, acts: &[Act]) -> Result<Vec<Step>, Beyond> {
+    let mut world = World::new(Level::FULL, fs);
+    let mut steps = Vec::with_capacity(acts.len());
+    for act in acts {
+        match act {
+            Act::Guest(op) => {
+                let (next, want) = world.op(op)?;
+                world = next;
+                steps.push(Step::Then(op.clone(), want));
+            }
+            Act::Host(host) => {
+                world = world.host(*host)?;
+                steps.push(Step::Host(*host));
+            }
+        }
+    }
+    Ok(steps)
+}
+
+/// Works off the sequences of a plan on up to `jobs` machines at a time, and sees to what does not agree, until that is
+/// enough.
+pub fn explore(prover: &Prover<'_>, plan: &Plan, jobs: usize, each: impl FnMut(Vec<Found>)) {
+    let starts: Vec<u64> = (0..plan.sequences).step_by(COMPANY as usize).collect();
+    let range = |start: &u64| *start..plan.sequences.min(start + COMPANY);
+    let explorer = Explorer { prover, plan, differences: AtomicU64::new(0) };
+    parallel_map(jobs, &starts, |start| explorer.run(range(start)), each);
+}
+
+/// Works off one sequence of a plan, or other acts, on machines of their own. What comes of it is kept under that name.
+#[must_use]
+pub fn again(prover: &Prover<'_>, plan: &Plan, name: &str, number: u64, steps: Vec<Step>) -> Found {
+    batch::named(prover, plan, name, number, steps)
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What sequences are made of.
+
+use std::sync::LazyLock;
+
+use vremount_claims::{Act, BORROWED_WORK, FILE, HostStep};
+use vremount_protocol::{Disk, Fault, Field, Forgery, Layers, Mode, Op, Place, Scope, Stack, Via};
+
+/// What is always done together.
+pub type Move = Vec<Act>;
+
+/// A few blocks: errors are about blocks, not about how many.
+const BYTES: u64 = 16 * 1024;
+const FEATURE: &str = "feature";
+
+pub fn guest(ops: impl IntoIterator<Item = Op>) -> Move {
+    ops.into_iter().map(Act::Guest).collect()
+}
+
+fn attach(disk: Disk) -> Vec<Op> {
+    vec![Op::Attach { disk, on: Stack::Plain }, mount_upper(disk)]
+}
+
+fn mount_upper(disk: Disk) -> Op {
+    Op::MountUpper { disk, options: String::new() }
+}
+
+fn unmount_upper(disk: Disk) -> Op {
+    Op::UnmountUpper { disk, lazy: false }
+}
+
+pub fn mount(disk: Disk, layers: Layers, mode: Mode) -> Op {
+    Op::MountOverlay { disk, layers, mode, via: Via::Mount, options: String::new() }
+}
+
+fn unmount(disk: Disk, layers: Layers) -> Op {
+    Op::UnmountOverlay { disk, layers, lazy: false }
+}
+
+fn write(disk: Disk, layers: Layers, seed: u64) -> Op {
+    Op::Write { disk, layers, place: Place::Overlay, file: FILE.to_string(), bytes: BYTES, seed }
+}
+
+/// Other data in the upper itself, mounted or not.
+fn write_again(disk: Disk) -> Op {
+    Op::Write { disk, layers: Layers::First, place: Place::Upper, file: FILE.to_string(), bytes: BYTES, seed: 2 }
+}
+
+pub fn compare(disk: Disk, layers: Layers, seed: u64) -> Op {
+    Op::Compare { disk, layers, file: FILE.to_string(), bytes: BYTES, seed }
+}
+
+fn break_data(disk: Disk) -> Op {
+    Op::Break { disk, fault: Fault::Data { file: FILE.to_string() } }
+}
+
+fn hold(disk: Disk, place: Place) -> Op {
+    Op::HoldFile { disk, place, file: FILE.to_string() }
+}
+
+fn forge(disk: Disk, forgery: Forgery) -> Op {
+    Op::Forge { disk, forgery }
+}
+
+/// Where sequences begin: nothing reaches a disk unless it is asked for.
+pub static OPENINGS: LazyLock<[Move; 3]> = LazyLock::new(|| {
+    let fresh = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
+    let (a, first) = (Disk::A, Layers::First);
+    // With a file on the disk, whose blocks can be broken.
+    let used = vec![mount(a, first, Mode::Volatile), write(a, first, 1), Op::SyncUpper { disk: a }, unmount(a, first)];
+    let two = attach(Disk::B);
+    [guest(fresh.clone()), guest([fresh.clone(), used.clone()].concat()), guest([fresh, used, two].concat())]
+});
+
+/// The opening of the sequences that are all tried.
+pub const USED: usize = 1;
+
+/// What sequences end with, as far as the model knows what comes of it: everything must have led to this.
+pub fn closing() -> [Op; 3] {
+    let (disk, layers) = (Disk::A, Layers::First);
+    [mount(disk, layers, Mode::Volatile), compare(disk, layers, 1), compare(disk, layers, 2)]
+}
+
+/// Few letters, of which every short sequence is tried: one for each thing that reuse depends on.
+pub static SMALL: LazyLock<Vec<Move>> = LazyLock::new(|| {
+    let (disk, first) = (Disk::A, Layers::First);
+    let ops = [
+        mount(disk, first, Mode::Volatile),
+        mount(disk, first, Mode::Durable),
+        mount(disk, Layers::Second, Mode::Volatile),
+        mount(disk, Layers::Other, Mode::Volatile),
+        unmount(disk, first),
+        write_again(disk),
+        Op::SyncUpper { disk },
+        Op::WriteBack,
+        break_data(disk),
+        Op::Heal { disk },
+        unmount_upper(disk),
+        mount_upper(disk),
+        Op::ReloadOverlay,
+        Op::RemoveMarker { disk },
+        forge(disk, Forgery::Next(Field::InstanceId)),
+        forge(disk, Forgery::Next(Field::Errseq)),
+        forge(disk, Forgery::Remove),
+        Op::MakeIncompat { disk, name: FEATURE.to_string() },
+    ];
+    ops.into_iter().map(|op| guest([op])).collect()
+});
+
+/// All letters, each as often as its weight. What tells more comes first: shrinking goes that way.
+pub static LARGE: LazyLock<Vec<Move>> = LazyLock::new(|| {
+    let disks = [Disk::A, Disk::A, Disk::A, Disk::B];
+    let weighted = disks.into_iter().flat_map(of_disk);
+    let failures = disks.into_iter().flat_map(failures);
+    let rare = [
+        guest([Op::WriteBack]),
+        guest([Op::ReloadOverlay]),
+        guest([Op::ReleaseFiles]),
+        guest([forge(Disk::A, Forgery::Of(Disk::B, Layers::First))]),
+        guest(attach(Disk::B)),
+        restart(HostStep::Reboot, unmount_upper(Disk::A)),
+        restart(HostStep::PowerCut, Op::SyncUpper { disk: Disk::A }),
+    ];
+    let weights = [9, 6, 3, 1, 1, 1, 1];
+    let rare = rare.into_iter().zip(weights).flat_map(|(letter, weight)| vec![letter; weight]);
+    weighted.flat_map(|(weight, op)| vec![guest([op]); weight]).chain(failures).chain(rare).collect()
+});
+
+/// Data that is lost, with who is told of it: what takes many steps and matters most.
+fn failures(disk: Disk) -> Vec<Move> {
+    let file = || FILE.to_string();
+    let written_back = [
+        Op::WriteBack,
+        Op::WriteBackData { disk, file: file() },
+        Op::FsyncUpperFile { disk, file: file() },
+        Op::SyncUpper { disk },
+        Op::SyncUpperAfresh { disk },
+        unmount_upper(disk),
+    ];
+    written_back.map(|op| guest([break_data(disk), write_again(disk), op, Op::Heal { disk }])).into()
+}
+
+/// Disk A outlives its machine if what is on it was told before.
+fn restart(how: HostStep, before: Op) -> Move {
+    let after = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
+    [guest([before]), vec![Act::Host(how)], guest(after)].concat()
+}
+
+fn of_disk(disk: Disk) -> Vec<(usize, Op)> {
+    let (first, second, other) = (Layers::First, Layers::Second, Layers::Other);
+    let feature = || FEATURE.to_string();
+    let remount = |options: &str| Op::RemountUpper { disk, options: options.to_string() };
+    let through_bind =
+        Op::MountOverlay { disk, layers: first, mode: Mode::Volatile, via: Via::Bind, options: String::new() };
+    // On disk B it is another's, and is not foretold.
+    let options = BORROWED_WORK.to_string();
+    let borrowing = Op::MountOverlay { disk, layers: other, mode: Mode::Volatile, via: Via::Mount, options };
+    vec![
+        (6, mount(disk, first, Mode::Volatile)),
+        (2, mount(disk, first, Mode::Durable)),
+        (1, mount(disk, second, Mode::Volatile)),
+        (1, mount(disk, second, Mode::Durable)),
+        (3, mount(disk, other, Mode::Volatile)),
+        (1, mount(disk, other, Mode::Durable)),
+        (1, through_bind),
+        (1, borrowing),
+        (6, unmount(disk, first)),
+        (2, unmount(disk, second)),
+        (3, unmount(disk, other)),
+        (1, Op::UnmountOverlay { disk, layers: first, lazy: true }),
+        (3, write(disk, first, 1)),
+        (3, write(disk, first, 2)),
+        (2, write(disk, other, 1)),
+        (2, compare(disk, first, 1)),
+        (2, compare(disk, first, 2)),
+        (1, compare(disk, other, 1)),
+        (4, Op::SyncUpper { disk }),
+        (2, Op::SyncUpperAfresh { disk }),
+        (3, Op::WriteBackData { disk, file: FILE.to_string() }),
+        (1, Op::FsyncUpperFile { disk, file: FILE.to_string() }),
+        (4, break_data(disk)),
+        (4, Op::Heal { disk }),
+        (1, unmount_upper(disk)),
+        (1, Op::UnmountUpper { disk, lazy: true }),
+        (6, mount_upper(disk)),
+        (1, remount("ro")),
+        (2, remount("rw")),
+        (2, Op::Reach { disk, via: Via::Bind }),
+        (1, Op::Unreach { disk, via: Via::Bind }),
+        (1, hold(disk, Place::Upper)),
+        (1, hold(disk, Place::Overlay)),
+        (1, Op::FreshUpper { disk }),
+        (2, Op::RemoveMarker { disk }),
+        (1, forge(disk, Forgery::Remove)),
+        (1, forge(disk, Forgery::Length(16))),
+        (1, forge(disk, Forgery::All(0))),
+        (1, forge(disk, Forgery::Next(Field::BootId))),
+        (1, forge(disk, Forgery::Next(Field::InstanceId))),
+        (1, forge(disk, Forgery::Next(Field::Errseq))),
+        (1, Op::MakeIncompat { disk, name: feature() }),
+        (2, Op::RemoveIncompat { disk, name: feature() }),
+        (1, Op::LeaveBehind { disk }),
+        (2, Op::RemoveLeftBehind { disk }),
+        (2, Op::Snapshot { disk, scope: Scope::Marker }),
+        (2, Op::SameAsSnapshot { disk, scope: Scope::Marker }),
+    ]
+}

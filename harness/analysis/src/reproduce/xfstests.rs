@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A claim as a test of the overlay group of xfstests: its functions, its groups, its golden output. The base filesystem is
+//! that of the scratch device, whatever it is.
+
+use std::collections::BTreeSet;
+
+use vremount_claims::{Claim, Step};
+use vremount_machine::image::Fs;
+use vremount_protocol::{Disk, Fault, Op, Stack};
+
+use crate::reproduce::library::{commands, used_in_xfstests};
+use crate::reproduce::script::{Call, find_reason, finds, in_calls};
+use crate::reproduce::{Unfit, no_script};
+
+/// A test, and what it must say.
+pub struct Test {
+    pub text: String,
+    pub golden: String,
+}
+
+/// What xfstests calls the tools of the library.
+const PROGRAMS: [(&str, &str); 9] = [
+    ("mount", "$MOUNT_PROG"),
+    ("umount", "$UMOUNT_PROG"),
+    ("dmsetup", "$DMSETUP_PROG"),
+    ("getfattr", "$GETFATTR_PROG"),
+    ("setfattr", "$SETFATTR_PROG"),
+    ("xfs_io", "$XFS_IO_PROG"),
+    ("chattr", "$CHATTR_PROG"),
+    ("filefrag", "$FILEFRAG_PROG"),
+    ("awk", "$AWK_PROG"),
+];
+
+/// Makes a test of a claim, without its number.
+///
+/// # Errors
+/// If it has a step that a shell cannot do, or that takes more than a scratch device.
+pub fn test(claim: &Claim) -> Result<Test, Unfit> {
+    if claim.only.is_some_and(|(on, _)| on.iter().all(|fs| !fs.on_disk())) {
+        return Err("it is about filesystems in memory, and xfstests has a scratch device");
+    }
+    if let Some(why) = no_script(&claim.steps).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more))
+    {
+        return Err(why);
+    }
+    let steps = in_calls(&claim.steps, Fs::Ext4)?;
+    let calls: Vec<_> = steps.iter().map(Call::in_lines).collect();
+    let roots = format!("begin\n_cleanup\ngiven\nclaim\n{}", calls.join("\n"));
+    let finds = finds(&used_in_xfstests(&roots));
+    let (cleanup, functions): (Vec<_>, Vec<_>) =
+        used_in_xfstests(&format!("{roots}{finds}")).into_iter().partition(|function| function.name == "_cleanup");
+    let cleanup: String = cleanup.iter().map(|function| in_style(function.text, &PROGRAMS)).collect();
+    let functions: Vec<_> = functions.iter().map(|function| in_style(function.text, &PROGRAMS)).collect();
+    let functions = [functions.join("\n\n"), in_style(&find_reason(), &[])].join("\n\n");
+    let about = format!("# {}.\n#\n#\t\"{}\"", claim.title, claim.sentence);
+    let groups = groups(claim).join(" ");
+    let requires = requires(claim, &commands(&format!("{functions}\n{}", calls.join("\n")))).join("\n");
+    let text = format!(
+        "#! /bin/bash\n# SPDX-License-Identifier: GPL-2.0\n#\n# FS QA Test XXX\n#\n{about}\n#\n. ./common/preamble\n\
+         _begin_fstest {groups}\n\n# Override the default cleanup function.\n{cleanup}\n\n# Import common functions.\n\
+         . ./common/filter\n. ./common/attr\n\n{requires}\n\nexport LIBMOUNT_FORCE_MOUNT2=always\n\
+         top=$tmp.top number=0 frozen='' later='' interval=''\n\n{functions}\n\nbegin{finds}\n\n{}\n\n# success, all done\nstatus=0\nexit\n",
+        calls.join("\n\n")
+    );
+    let claimed = steps.iter().filter(|step| step.claimed).map(|step| format!("{}: {}\n", step.words, step.expected));
+    Ok(Test { text, golden: format!("QA output created by XXX\n{}", claimed.collect::<String>()) })
+}
+
+fn needs_more(op: &Op) -> Option<Unfit> {
+    match op {
+        Op::Attach { disk: Disk::B, .. } => {
+            Some("xfstests has one scratch device for an overlay, and this takes two disks")
+        }
+        Op::Attach { on: Stack::Thin, .. } | Op::Break { fault: Fault::NoSpace | Fault::PoolFull, .. } => {
+            Some("it fills up what is below the filesystem, which a scratch device is too large for")
+        }
+        Op::Break { fault: Fault::Flush, .. } => Some("it takes sectors that the filesystem leaves free at its end"),
+        Op::Break { fault: Fault::Reads, .. } => {
+            Some("it names every block of the device, and a scratch device is large")
+        }
+        Op::Break { fault: Fault::Checkpoint, .. } => {
+            Some("it takes a filesystem whose inodes are too small for xattrs")
+        }
+        Op::CountIo { .. } => Some("it counts flushes, which the kernel does for whole disks only"),
+        _ => None,
+    }
+}
+
+fn groups(claim: &Claim) -> Vec<&'static str> {
+    let faults = claim.faults();
+    let mut groups = vec!["auto"];
+    if claim.sleeps().as_secs() < 30 {
+        groups.push("quick");
+    }
+    groups.push("mount");
+    if faults.contains("shutdown") {
+        groups.push("shutdown");
+    } else if !faults.is_empty() {
+        groups.push("eio");
+    }
+    groups
+}
+
+/// What must be there, in the order of the others' tests.
+fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
+    let mut requires = vec!["_require_scratch_nocheck".to_string(), "_require_attrs trusted".to_string()];
+    if let Some((on, _)) = claim.only {
+        let names: BTreeSet<_> = on.iter().filter(|fs| fs.on_disk()).map(|fs| fs.filesystem().kind).collect();
+        let names: Vec<_> = names.into_iter().collect();
+        requires.push(format!(
+            "case $OVL_BASE_FSTYP in\n{}) ;;\n*) _notrun \"base filesystem $OVL_BASE_FSTYP behaves in another way\" ;;\nesac",
+            names.join("|")
+        ));
+    }
+    let mut targets = BTreeSet::from(["linear"]);
+    for step in &claim.steps {
+        match step.op() {
+            Some(Op::Break { fault: Fault::Data { .. } | Fault::Everything, .. }) => drop(targets.insert("error")),
+            Some(Op::Break { fault: Fault::Writes, .. }) => drop(targets.insert("flakey")),
+            Some(Op::Break { fault: Fault::SlowReads { .. }, .. }) => drop(targets.insert("delay")),
+            Some(Op::Break { fault: Fault::DataAndSlowReads { .. }, .. }) => targets.extend(["error", "delay"]),
+            _ => {}
+        }
+    }
+    requires.extend(targets.iter().map(|target| format!("_require_dm_target {target}")));
+    if used.contains("break_blocks") {
+        requires.push("_require_command \"$FILEFRAG_PROG\" filefrag".to_string());
+    }
+    for (function, require) in [
+        ("freeze_upper", "_require_freeze"),
+        ("shut_down_upper", "_require_xfs_io_command \"shutdown\""),
+        ("reload_overlay", "_require_loadable_fs_module \"overlay\""),
+        ("overlay_of_user", "_require_unshare -U"),
+    ] {
+        if used.contains(function) {
+            requires.push(require.to_string());
+        }
+    }
+    requires
+}
+
+/// A function as xfstests writes them, with its names of programs where they are commands.
+fn in_style(text: &str, programs: &[(&str, &str)]) -> String {
+    let line = |line: &str| {
+        let code = line.trim_start_matches(' ');
+        let tabs = "\t".repeat((line.len() - code.len()) / 4);
+        if code.starts_with('#') {
+            return format!("{tabs}{code}");
+        }
+        if let Some(name) = line.strip_suffix("() {") {
+            return format!("{name}()\n{{");
+        }
+        let mut code = format!(" {code}");
+        for (tool, program) in programs {
+            for before in [" ", "("] {
+                code = code.replace(&format!("{before}{tool} "), &format!("{before}{program} "));
+            }
+        }
+        format!("{tabs}{}", &code[1..])
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Outcomes in words, wanted and seen, and steps with what they must lead to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use vremount_protocol::Outcome;
+
+use crate::{HostStep, Step, Want, describe};
+
+/// An outcome in words.
+#[must_use]
+pub fn describe_outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done => "done".to_string(),
+        Outcome::Mounted { volatile, read_only } => format!(
+            "mounted {}{}",
+            if *volatile { "volatile" } else { "durable" },
+            if *read_only { ", read-only" } else { "" }
+        ),
+        Outcome::Refused { errno } => format!("refused {}", errno_name(*errno)),
+        Outcome::Failed { errno: 0, what } | Outcome::Differs { what } => what.clone(),
+        Outcome::Failed { errno, what } => format!("{what}: {}", errno_name(*errno)),
+        Outcome::Raced { mounted, refused } => format!("{mounted} mounted{}", by_errno(refused)),
+        Outcome::Starved { mounted, read_only, refused } => {
+            format!("{mounted} mounted, {read_only} read-only{}", by_errno(refused))
+        }
+        Outcome::Measured(_) => "measured".to_string(),
+        Outcome::Counted(io) => format!("{} writes, {} flushes", io.writes, io.flushes),
+    }
+}
+
+fn by_errno(refused: &BTreeMap<i32, u32>) -> String {
+    refused.iter().map(|(errno, count)| format!(", {count} refused {}", errno_name(*errno))).collect()
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Want::Done => f.write_str("done"),
+            Want::Mounted => f.write_str("mounted"),
+            Want::Refused { errno, reason } => write!(f, "refused {} {reason}", errno_name(*errno)),
+            Want::RefusedUnsaid(errno) => write!(f, "refused {}, no reason stated", errno_name(*errno)),
+            Want::Fails(errno) => write!(f, "fails {}", errno_name(*errno)),
+            Want::FailsToWriteBack => f.write_str("fails EIO or ENOSPC"),
+            Want::IoErrors => f.write_str("I/O errors logged"),
+            Want::NoIo => f.write_str("no writes, no flushes"),
+            Want::SomeIo => f.write_str("writes or flushes"),
+            Want::MountedReadOnly => f.write_str("mounted read-only"),
+            Want::MountedOrError => f.write_str("mounted, or refused for a writeback error"),
+            Want::Differs => f.write_str("differs"),
+            Want::Whatever => f.write_str("whatever"),
+            Want::OneWins { others, reason } => {
+                write!(f, "one mounted or none, {others} others refused EINVAL {reason}")
+            }
+            Want::AtMostOneWins => f.write_str("at most one mounted"),
+            Want::RefusedUntilFed => f.write_str("some refused ENOMEM"),
+            Want::AcceptedOrUnchecked => f.write_str("some mounted, others refused EINVAL no-checkpoint"),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Given(op, Want::Done) => f.write_str(&describe(op)),
+            Step::Given(op, want) => write!(f, "{} ({want})", describe(op)),
+            Step::Then(op, want) => write!(f, "{} => {want}", describe(op)),
+            Step::Host(HostStep::Reboot) => f.write_str("reboot the machine"),
+            Step::Host(HostStep::Kexec) => f.write_str("let another kernel take the machine over"),
+            Step::Host(HostStep::PowerCut) => f.write_str("cut the machine's power"),
+        }
+    }
+}
+
+/// `EINVAL` for 22; an unknown number stays a number.
+#[must_use]
+pub fn errno_name(errno: i32) -> String {
+    match nix::errno::Errno::from_raw(errno) {
+        nix::errno::Errno::UnknownErrno => errno.to_string(),
+        known => format!("{known:?}"),
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The claims, by topic.
+
+pub(crate) mod accepted;
+pub(crate) mod faults;
+pub(crate) mod features;
+pub(crate) mod interfaces;
+pub(crate) mod lifecycle;
+pub(crate) mod races;
+pub(crate) mod refused;
+pub(crate) mod tampering;
+pub(crate) mod writeback;

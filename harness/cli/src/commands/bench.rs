@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `vremount bench`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use vremount_analysis::bench::{self, Bench, Effort, Record, measure};
+use vremount_claims::exit::Exit;
+use vremount_kernel::base::Level;
+use vremount_kernel::build::Wish;
+use vremount_kernel::workspace::Project;
+use vremount_machine::Wanted;
+use vremount_machine::image::Fs;
+use vremount_report::{bench_table, cost_page};
+use vremount_runner::testbed::{Lab, Order};
+use vremount_util::atomic_file::AtomicFile;
+
+use crate::commands::Which;
+use crate::error::Error;
+
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// How often each way is measured side by side; where reuse is to be flat, ten times as often. With --quick a tenth of it, but
+    /// three, where the disk is waited for
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Less of everything, in less than two minutes: a look, not a proof
+    #[arg(long)]
+    quick: bool,
+    /// Upper filesystem; the first is measured in full, the others are compared; may be given more than once [default: all that
+    /// are on a disk; with --quick ext4]
+    #[arg(long, value_name = "NAME")]
+    fs: Vec<Fs>,
+    /// Write every sample to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write what was found, with plots, to this folder: cost.md
+    #[arg(long, value_name = "FOLDER", conflicts_with = "quick")]
+    docs: Option<PathBuf>,
+    /// Measure nothing: take what an earlier run wrote with --json
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "tree", "level", "config", "rounds", "quick", "fs", "json"])]
+    from: Option<PathBuf>,
+}
+
+pub fn run(options: &Options) -> Result<Exit, Error> {
+    if let Some(folder) = &options.docs {
+        // Nobody is to wait for an hour to be told that there is no such folder.
+        AtomicFile::new(&folder.join(cost_page::PAGE)).map(drop)?;
+    }
+    let record = match &options.from {
+        Some(path) => Record::read(path)?,
+        None => measured(options)?,
+    };
+    print!("{}", bench_table::table(&record));
+    if let Some(folder) = &options.docs {
+        cost_page::write(&record, folder)?;
+    }
+    Ok(record.exit())
+}
+
+fn measured(options: &Options) -> Result<Record, Error> {
+    let Options { which, rounds, quick, fs, json, .. } = options;
+    let file = json.as_deref().map(AtomicFile::new).transpose()?;
+    let filesystems: Vec<_> = match fs.as_slice() {
+        [] if *quick => vec![Fs::Ext4],
+        [] => Fs::ALL.into_iter().filter(|fs| fs.on_disk()).collect(),
+        // In the order in which they were asked for, each once.
+        asked => (0..asked.len()).filter(|at| !asked[..*at].contains(&asked[*at])).map(|at| asked[at]).collect(),
+    };
+    if let Some(fs) = filesystems.iter().find(|fs| !fs.on_disk()) {
+        return Err(Error::Usage(format!("failed to measure on {}: it has no disk to wait for", fs.name())));
+    }
+    let project = Project::find()?;
+    let _cache = project.use_cache()?;
+    let base = which.base(&project)?;
+    let kernel = Wish { fragment: which.config.as_deref().or(Some(bench::FRAGMENT)), ..which.kernel(&base) };
+    // A look leaves what a whole run measured.
+    let aside = quick.then_some("quick");
+    let lab = Lab::new(&project, &Order { aside, ..Order::new(kernel, &[], Wanted::Qemu) })?;
+    let unpatched = Wish { level: Level::DOCUMENTED, ..kernel };
+    let effort = Effort { rounds: usize::from(*rounds), quick: *quick };
+    let bench = Bench { project: &project, lab: &lab, unpatched, filesystems: &filesystems, effort };
+    let record = measure(&bench, |record| Ok(AtomicFile::new(&lab.logs.join(bench::FILE))?.write(&record.json())?))?;
+    file.map_or(Ok(()), |file| file.write(&record.json()))?;
+    Ok(record)
+}

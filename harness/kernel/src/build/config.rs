@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The kernel's configuration: as little as possible, and what our fragments ask for.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use vremount_util::io_error;
+
+use crate::build::make::Make;
+use crate::build::{Arch, Error};
+
+/// The fragments of a kernel, the last word last: what every kernel has, what its architecture needs, what the base adds, and
+/// what was asked for on top (`NAME.config`, with what only one architecture has in `NAME-ARCH.config`).
+pub fn fragments(root: &Path, arch: Arch, base: &[String], further: Option<&str>) -> Result<Vec<PathBuf>, Error> {
+    let folder = root.join("vm-images/config");
+    let file = |name: &str| folder.join(format!("{name}.config"));
+    let mut fragments = vec![file("base"), file(arch.name())];
+    fragments.extend(base.iter().map(|name| folder.join(name)));
+    if let Some(name) = further {
+        let path = file(name);
+        if !path.is_file() {
+            return Err(Error::NoFragment { name: name.to_string(), path });
+        }
+        let of_arch = file(&format!("{name}-{}", arch.name()));
+        fragments.push(path);
+        fragments.extend(of_arch.is_file().then_some(of_arch));
+    }
+    Ok(fragments)
+}
+
+/// Configures a folder of objects, and checks that every option a fragment asks for is there in the end: Kconfig drops
+/// without a word what it does not know or what depends on something else.
+pub fn configure(make: &Make<'_>, fragments: &[PathBuf]) -> Result<(), Error> {
+    make.run("the smallest configuration", &["tinyconfig"])?;
+    let path = make.objects().join(".config");
+    let mut wanted = BTreeMap::new();
+    for fragment in fragments {
+        let text = fs::read_to_string(fragment).map_err(io_error("read", fragment))?;
+        // The last word on an option counts, as everywhere in Kconfig.
+        let mut config = OpenOptions::new().append(true).open(&path).map_err(io_error("open", &path))?;
+        config.write_all(text.as_bytes()).map_err(io_error("write", &path))?;
+        wanted.extend(options(&text));
+    }
+    make.run("the configuration", &["olddefconfig"])?;
+    let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
+    let lost = lost(&wanted, &options(&text));
+    if lost.is_empty() { Ok(()) } else { Err(Error::OptionsLost(lost)) }
+}
+
+type Options = BTreeMap<String, String>;
+
+/// `CONFIG_X=value` and `# CONFIG_X is not set`, which is the value `n`.
+fn options(text: &str) -> Options {
+    text.lines()
+        .filter_map(|line| match line.strip_prefix("# ").and_then(|line| line.strip_suffix(" is not set")) {
+            Some(name) if name.starts_with("CONFIG_") => Some((name.to_string(), "n".to_string())),
+            _ if line.starts_with("CONFIG_") => {
+                line.split_once('=').map(|(name, value)| (name.to_string(), value.to_string()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// Options that are not as wanted; one that is not mentioned is not set.
+fn lost(wanted: &Options, found: &Options) -> Vec<String> {
+    let value = |name: &String| found.get(name).map_or("n", String::as_str);
+    let lost = wanted.iter().filter(|(name, wanted)| value(name) != wanted.as_str());
+    lost.map(|(name, wanted)| format!("{name}={wanted} (is {})", value(name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::all_there("CONFIG_A=y\n# CONFIG_B is not set\n", "CONFIG_A=y\n", &[])]
+    #[case::fell_out("CONFIG_A=y\n", "# CONFIG_A is not set\n", &["CONFIG_A=y (is n)"])]
+    #[case::never_heard_of("CONFIG_A=m\n", "", &["CONFIG_A=m (is n)"])]
+    #[case::built_in("CONFIG_A=m\n", "CONFIG_A=y\n", &["CONFIG_A=m (is y)"])]
+    #[case::turned_on("# CONFIG_A is not set\n", "CONFIG_A=y\n", &["CONFIG_A=n (is y)"])]
+    #[case::last_word("CONFIG_A=y\n# CONFIG_A is not set\n", "", &[])]
+    #[case::comment("# CONFIG_A would be nice\n#CONFIG_B=y\n", "", &[])]
+    fn what_fell_out_is_named(#[case] fragment: &str, #[case] result: &str, #[case] expected: &[&str]) {
+        assert_eq!(lost(&options(fragment), &options(result)), expected);
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A series of a kernel of one file, by real git.
+
+use crate::series::*;
+
+const FILE: &str = "fs/overlayfs/a.c";
+
+/// A kernel of one file, and a series of which all patches but the second, a document, add a line to it.
+pub(crate) struct Toy {
+    folder: TempDir,
+    pub pristine: Tree,
+    pub patches: PathBuf,
+}
+
+pub(crate) fn text(numbers: &[u8]) -> String {
+    numbers.iter().map(|number| format!("line {number}\n")).collect()
+}
+
+pub(crate) fn level(number: u8) -> Level {
+    number.to_string().parse().unwrap()
+}
+
+impl Toy {
+    /// Tags `base`, `two` with two patches of the series, and `own` with one of somebody else.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let [bare, tree, patches] = ["bare", "tree", "patches"].map(|name| folder.path().join(name));
+        fs::create_dir_all(tree.join("fs/overlayfs")).unwrap();
+        command::run("toy", git(&bare, ["init", "--quiet", "--bare"]).arg(&bare)).unwrap();
+        let in_tree = |args: &[&str]| {
+            let mut command = git(&bare, ["--work-tree"]);
+            command::run("toy", command.arg(&tree).args(args)).unwrap()
+        };
+        let commit = |name: &str| {
+            in_tree(&["add", "--all"]);
+            in_tree(&["commit", "--quiet", "--message", name]);
+        };
+        fs::write(tree.join(FILE), text(&[0])).unwrap();
+        commit("patch 0");
+        in_tree(&["tag", "base"]);
+        fs::write(tree.join(FILE), text(&[0, 1])).unwrap();
+        commit("patch 1");
+        fs::write(tree.join("b.rst"), "words\n").unwrap();
+        commit("patch 2");
+        in_tree(&["tag", "two"]);
+        fs::write(tree.join(FILE), text(&[0, 1, 3])).unwrap();
+        commit("patch 3");
+        fs::write(tree.join(FILE), text(&[0, 1, 3, 4])).unwrap();
+        commit("patch 4");
+        in_tree(&["format-patch", "--quiet", "--output-directory", patches.to_str().unwrap(), "base"]);
+        fs::write(patches.join(COVER_LETTER), "words\n").unwrap();
+        fs::write(tree.join(FILE), "\"volatile reuse refused: so it is\"\n").unwrap();
+        commit("somebody else's");
+        in_tree(&["tag", "own"]);
+        in_tree(&["update-ref", "HEAD", "HEAD~1"]);
+        Toy { pristine: Tree { repository: bare, commit: "base".to_string() }, patches, folder }
+    }
+
+    fn series(&self, carries: Carries, on_top: Option<&Path>) -> Series {
+        Series::read(&self.patches, &[], carries, on_top).unwrap()
+    }
+
+    pub fn with(&self, commit: &str) -> Tree {
+        Tree { repository: self.pristine.repository.clone(), commit: commit.to_string() }
+    }
+
+    /// A work tree at a level, by the lines of its file, and whether it has the document.
+    fn at(&self, series: &Series, pristine: &Tree, number: u8) -> (String, bool) {
+        let tree = self.folder.path().join(&pristine.commit);
+        work_tree(pristine, &tree).unwrap();
+        series.check_out(pristine, &tree, level(number)).unwrap();
+        (fs::read_to_string(tree.join(FILE)).unwrap(), tree.join("b.rst").exists())
+    }
+}
+
+#[test]
+fn each_level_has_one_patch_more_and_none_is_applied_twice() {
+    let toy = Toy::new();
+    let series = toy.series(Carries::Nothing, None);
+    let expected: [(u8, &[u8]); 5] = [(0, &[0]), (1, &[0, 1]), (2, &[0, 1]), (3, &[0, 1, 3]), (4, &[0, 1, 3, 4])];
+    for (number, lines) in expected {
+        assert_eq!(toy.at(&series, &toy.pristine, number), (text(lines), number > 1), "{number}");
+    }
+    // What was reached before is there.
+    fs::remove_dir_all(&toy.patches).unwrap();
+    for (number, lines) in expected {
+        assert_eq!(toy.at(&series, &toy.pristine, number), (text(lines), number > 1), "{number}");
+    }
+}
+
+#[test]
+fn a_level_is_reached_over_those_below_it() {
+    let toy = Toy::new();
+    let series = toy.series(Carries::Nothing, None);
+    for (number, lines) in [(1, vec![0, 1]), (4, vec![0, 1, 3, 4]), (3, vec![0, 1, 3])] {
+        assert_eq!(toy.at(&series, &toy.pristine, number).0, text(&lines));
+    }
+    // Of the two asides the first is forgotten: the bare repository, our work tree, and the second are left.
+    let mut list = git(&toy.pristine.repository, ["worktree", "list"]);
+    assert!(command::run("list", &mut list).unwrap().lines().count() <= 3);
+}
+
+#[test]
+fn what_a_tree_carries_is_taken_out_first_and_what_is_on_top_comes_last() {
+    let toy = Toy::new();
+    let top = toy.folder.path().join("top.diff");
+    fs::write(&top, format!("--- a/{FILE}\n+++ b/{FILE}\n@@ -4,1 +4,2 @@\n line 4\n+line 9\n")).unwrap();
+    let series = toy.series(Carries::First(2), Some(&top));
+    let expected: [(u8, &[u8]); 4] = [(0, &[0]), (1, &[0, 1]), (3, &[0, 1, 3]), (4, &[0, 1, 3, 4, 9])];
+    for (number, lines) in expected {
+        assert_eq!(toy.at(&series, &toy.with("two"), number), (text(lines), number > 1), "{number}");
+    }
+    let its_own = toy.series(Carries::ItsOwn, None);
+    assert_eq!((its_own.state(Level::FULL), its_own.patch(Level::FULL)), ("pristine", None));
+}
+
+#[test]
+fn a_series_tells_what_it_is_and_what_it_changes() {
+    let toy = Toy::new();
+    let series = toy.series(Carries::Nothing, None);
+    let all = [0, 1, 2, 3, 4].map(|number| series.state(level(number)));
+    assert_eq!((all[0], all.iter().collect::<std::collections::BTreeSet<_>>().len()), ("pristine", 5));
+    assert!(series.patch(level(3)).unwrap().ends_with("0003-patch-3.patch") && series.patch(level(0)).is_none());
+    assert_eq!(series.subject(&toy.pristine, level(3)).unwrap(), "patch 3");
+    assert_eq!(series.changes(&toy.pristine).unwrap(), "b.rst\nfs/overlayfs/a.c\n");
+    assert_eq!(series.changes_after_first(&toy.pristine).unwrap(), "b.rst\nfs/overlayfs/a.c\n");
+    assert!(series.stat(&toy.pristine).unwrap().contains("2 files changed, 4 insertions(+)"));
+    let first = fs::read(&patches(&toy.patches).unwrap()[0]).unwrap();
+    assert_eq!(series.state(Level::FIRST), hash::short(Sha256::new_with_prefix(first)));
+}
+
+#[test]
+fn a_work_tree_that_git_was_killed_over_is_made_again() {
+    let toy = Toy::new();
+    let (series, tree) = (toy.series(Carries::Nothing, None), toy.folder.path().join(&toy.pristine.commit));
+    work_tree(&toy.pristine, &tree).unwrap();
+    // One that is whole is left as it is.
+    fs::write(tree.join("mine"), "").unwrap();
+    work_tree(&toy.pristine, &tree).unwrap();
+    assert!(tree.join("mine").exists());
+    let entry = command::run("ask", &mut in_tree(&tree, ["rev-parse", "--absolute-git-dir"])).unwrap();
+    let lock = Path::new(entry.trim()).join("locked");
+    // Killed while it wrote files, and killed so that it still took away what it had written.
+    for was_taken_away in [false, true] {
+        fs::write(&lock, "initializing").unwrap();
+        fs::remove_file(Path::new(entry.trim()).join("HEAD")).unwrap();
+        if was_taken_away {
+            fs::remove_dir_all(&tree).unwrap();
+        }
+        assert_eq!(toy.at(&series, &toy.pristine, 3), (text(&[0, 1, 3]), true));
+        assert!(!lock.exists());
+    }
+}
+
+#[test]
+fn a_patch_alone_applies_or_leaves_no_trace() {
+    let toy = Toy::new();
+    let (series, tree) = (toy.series(Carries::Nothing, None), toy.folder.path().join("alone"));
+    work_tree(&toy.pristine, &tree).unwrap();
+    let error = series.check_out_alone(&toy.pristine, &tree, Level::FULL).unwrap_err();
+    assert!(matches!(error, Error::DoesNotApply { .. }) && error.is_of_the_kernel());
+    // git am was given up, or it would not begin again.
+    series.check_out_alone(&toy.pristine, &tree, Level::DOCUMENTED).unwrap();
+    assert_eq!(fs::read_to_string(tree.join(FILE)).unwrap(), text(&[0]));
+    assert!(tree.join("b.rst").exists());
+    fs::write(tree.join("junk"), "").unwrap();
+    remove_untracked(&tree).unwrap();
+    assert!(!tree.join("junk").exists());
+    assert!(!patches(toy.folder.path()).unwrap_err().is_of_the_kernel());
+}

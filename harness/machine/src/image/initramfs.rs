@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Two cpio archives, one behind the other: what all machines of a run share, and the program of one of them. The kernel
+//! unpacks both. They are not compressed, because an emulated processor unpacks slower than it reads.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use cpio::newc;
+use vremount_protocol::{NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program, SCRIPT_PATH};
+use vremount_util::io_error;
+
+use crate::image::{Error, Upper};
+
+/// Where the guest finds the overlay module.
+pub const MODULE_PATH: &str = "/vremount/overlay.ko";
+/// Where the guest finds the upper filesystem.
+pub const EXTENTS_PATH: &str = "/vremount/upper.extents";
+
+const EXECUTABLE: u32 = 0o100_755;
+const FILE: u32 = 0o100_644;
+const DIRECTORY: u32 = 0o040_755;
+
+/// The archive that all machines of a run share.
+pub struct Initramfs {
+    archive: Vec<u8>,
+}
+
+/// A file for the archive: its path there, its mode, its content.
+pub struct Entry {
+    pub path: String,
+    pub mode: u32,
+    pub content: Vec<u8>,
+}
+
+impl Entry {
+    fn read(path: &str, mode: u32, from: &Path) -> Result<Self, Error> {
+        let content = fs::read(from).map_err(io_error("read", from))?;
+        Ok(Entry { path: path.to_string(), mode, content })
+    }
+
+    pub fn file(path: &str, content: Vec<u8>) -> Self {
+        Entry { path: path.to_string(), mode: FILE, content }
+    }
+
+    /// An executable file, read from the host.
+    pub fn executable(path: &str, from: &Path) -> Result<Self, Error> {
+        Entry::read(path, EXECUTABLE, from)
+    }
+}
+
+impl Initramfs {
+    /// # Errors
+    /// If one of the files cannot be read.
+    pub fn new(guest: &Path, module: &Path, upper: Option<&Upper>, more: Vec<Entry>) -> Result<Self, Error> {
+        let mut entries = vec![Entry::executable("/init", guest)?, Entry::read(MODULE_PATH, FILE, module)?];
+        if let Some(upper) = upper {
+            entries.push(Entry::read(EXTENTS_PATH, FILE, upper.path())?);
+        }
+        entries.extend(more);
+        let archive = archive(&entries).map_err(io_error("archive", guest))?;
+        Ok(Initramfs { archive })
+    }
+
+    /// Writes the initramfs of one machine.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, program: &Program, to: &Path) -> Result<(), Error> {
+        self.write_with(program, Vec::new(), to)
+    }
+
+    /// The same with a script for it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_with_script(&self, program: &Program, script: &str, to: &Path) -> Result<(), Error> {
+        self.write_with(program, vec![Entry::file(SCRIPT_PATH, script.into())], to)
+    }
+
+    /// The same for a machine that another kernel is to take over: that one and the file of its initramfs.
+    ///
+    /// # Errors
+    /// If one of the files cannot be read or written.
+    pub fn write_with_next(&self, program: &Program, kernel: &Path, next: &Path, to: &Path) -> Result<(), Error> {
+        let more = [(NEXT_KERNEL_PATH, kernel), (NEXT_INITRAMFS_PATH, next)];
+        let more = more.map(|(path, from)| Entry::read(path, FILE, from)).into_iter().collect::<Result<_, _>>()?;
+        self.write_with(program, more, to)
+    }
+
+    fn write_with(&self, program: &Program, mut entries: Vec<Entry>, to: &Path) -> Result<(), Error> {
+        entries.push(Entry::file(PROGRAM_PATH, serde_json::to_vec(program)?));
+        let write = |own: Vec<u8>| {
+            let mut file = BufWriter::new(File::create(to)?);
+            file.write_all(&self.archive)?;
+            file.write_all(&own)?;
+            file.flush()
+        };
+        Ok(archive(&entries).and_then(write).map_err(io_error("write", to))?)
+    }
+}
+
+fn archive(entries: &[Entry]) -> io::Result<Vec<u8>> {
+    let mut archive = Vec::new();
+    let mut inode = 1;
+    let mut add = |archive: Vec<u8>, path: &str, mode: u32, content: &[u8]| -> io::Result<Vec<u8>> {
+        inode += 1;
+        let name = path.trim_start_matches('/');
+        let size = u32::try_from(content.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let mut writer = newc::Builder::new(name).ino(inode).nlink(1).mode(mode).write(archive, size);
+        writer.write_all(content)?;
+        writer.finish()
+    };
+    let mut made = std::collections::BTreeSet::new();
+    for entry in entries {
+        let ancestors: Vec<_> = Path::new(&entry.path).ancestors().skip(1).collect();
+        for folder in ancestors.into_iter().rev().filter(|folder| folder.parent().is_some()) {
+            if made.insert(folder.to_path_buf()) {
+                archive = add(archive, &folder.to_string_lossy(), DIRECTORY, &[])?;
+            }
+        }
+        archive = add(archive, &entry.path, entry.mode, &entry.content)?;
+    }
+    newc::trailer(archive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_what_is_in_them() {
+        let file = |path| Entry::file(path, b"x".to_vec());
+        let bytes = archive(&[file("/a/b/one"), file("/a/two")]).unwrap();
+        let mut names = Vec::new();
+        let mut rest = bytes.as_slice();
+        loop {
+            let reader = newc::Reader::new(rest).unwrap();
+            if reader.entry().is_trailer() {
+                break;
+            }
+            names.push(reader.entry().name().to_string());
+            rest = reader.finish().unwrap();
+        }
+        assert_eq!(names, ["a", "a/b", "a/b/one", "a/two"]);
+    }
+}

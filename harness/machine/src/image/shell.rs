@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the shell of a machine needs besides the guest: busybox, and the tools it has no good version of.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use vremount_protocol::SCRIPT_PATH;
+use vremount_util::io_error;
+
+use crate::image::Error;
+use crate::image::initramfs::Entry;
+
+/// Tools of the host that are copied with their libraries, and the Debian package each is in.
+pub const TOOLS: [(&str, &str); 21] = [
+    ("dmsetup", "dmsetup"),
+    ("getfattr", "attr"),
+    ("setfattr", "attr"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.ext2", "e2fsprogs"),
+    ("filefrag", "e2fsprogs"),
+    ("chattr", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("xfs_io", "xfsprogs"),
+    ("mkfs.btrfs", "btrfs-progs"),
+    ("btrfs", "btrfs-progs"),
+    ("mkfs.f2fs", "f2fs-tools"),
+    ("losetup", "mount"),
+    ("mount", "mount"),
+    ("umount", "mount"),
+    ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+    ("fsfreeze", "util-linux"),
+    ("blockdev", "util-linux"),
+    ("sync", "coreutils"),
+    ("dash", "dash"),
+];
+
+/// The files of a shell's world, with what it is to run unless it is used from a terminal.
+///
+/// # Errors
+/// If a tool is not installed or cannot be read.
+pub fn files(script: Option<Vec<u8>>) -> Result<Vec<Entry>, Error> {
+    let busybox = locate("busybox", "busybox-static")?;
+    let mut entries = vec![Entry::executable("/bin/busybox", &busybox)?, Entry::executable("/bin/sh", &busybox)?];
+    let mut copied = std::collections::BTreeSet::new();
+    for (tool, package) in TOOLS {
+        let path = locate(tool, package)?;
+        entries.push(Entry::executable(&format!("/usr/bin/{tool}"), &path)?);
+        for library in libraries(&path)? {
+            if copied.insert(library.clone()) {
+                entries.push(Entry::executable(&library.to_string_lossy(), &library)?);
+            }
+        }
+    }
+    entries.extend(script.map(|script| Entry::file(SCRIPT_PATH, script)));
+    Ok(entries)
+}
+
+fn locate(program: &'static str, package: &'static str) -> Result<PathBuf, Error> {
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(program))
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::Missing { program, package, cause: std::io::ErrorKind::NotFound.into() })
+}
+
+/// What the dynamic linker would load, the linker included.
+fn libraries(tool: &Path) -> Result<Vec<PathBuf>, Error> {
+    let output = Command::new("ldd").arg(tool).output().map_err(io_error("list the libraries of", tool))?;
+    let listed = String::from_utf8_lossy(&output.stdout);
+    Ok(listed.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Fixtures for tests of this crate and of those that use it.
+
+use vremount_claims::verdict::{Judgement, Seen, Verdict};
+use vremount_machine::Accel;
+use vremount_machine::image::Fs;
+
+use super::{How, Plan, Planned, Record, Results, SCHEMA, record};
+use crate::host_info::Host;
+
+/// Two claims on three filesystems, of every kind of outcome; `missing` never ran.
+#[must_use]
+pub fn one_of_each() -> Results {
+    let because = |verdict, because: &str| Judgement {
+        verdict,
+        expected: Some(seen("mounted", None)),
+        observed: Some(seen("refused", Some("EINVAL"))),
+        because: Some(because.to_string()),
+    };
+    let holds = Judgement { verdict: Verdict::Holds, because: None, ..because(Verdict::Holds, "") };
+    let mut results = planned(&[
+        ("first", Fs::Ext4),
+        ("first", Fs::Ext2),
+        ("first", Fs::Xfs),
+        ("second", Fs::Ext4),
+        ("second", Fs::Ramfs),
+        ("third", Fs::Ramfs),
+    ]);
+    for (claim, fs, judgement) in [
+        ("first", Fs::Ext2, because(Verdict::Broken, "mount: expected <mounted>, observed refused EINVAL")),
+        ("first", Fs::Ext4, holds.clone()),
+        ("first", Fs::Xfs, Judgement::cannot_tell("it hung\n             | a last line")),
+        ("second", Fs::Ext4, holds),
+        ("third", Fs::Ramfs, Judgement::skipped("has no xattrs")),
+    ] {
+        results.records.push(record(claim, fs, judgement));
+    }
+    results
+}
+
+fn seen(outcome: &str, errno: Option<&str>) -> Seen {
+    Seen { outcome: outcome.to_string(), errno: errno.map(str::to_string), reason: None }
+}
+
+#[must_use]
+pub fn planned(cases: &[(&str, Fs)]) -> Results {
+    let cases = cases.iter().map(|(claim, fs)| Planned { claim: (*claim).to_string(), fs: *fs }).collect();
+    Results { plan: run_plan(cases), starts: Vec::new(), records: Vec::new() }
+}
+
+#[must_use]
+pub fn record(claim: &str, fs: Fs, judgement: Judgement) -> Record {
+    Record {
+        claim: claim.to_string(),
+        fs,
+        verdict: judgement.verdict,
+        expected: judgement.expected,
+        observed: judgement.observed,
+        because: judgement.because,
+        early_crash: false,
+        ms: 1500,
+        boots_ms: vec![40],
+        phases_us: record::Phases::default(),
+        log: format!("/runs/{claim}-{}.jsonl", fs.name()).into(),
+    }
+}
+
+/// A plan with these cases.
+#[must_use]
+pub fn run_plan(cases: Vec<Planned>) -> Plan {
+    let text = str::to_string;
+    Plan {
+        schema: SCHEMA,
+        base: text("5.10.13"),
+        series: text("s"),
+        level: 4,
+        config: None,
+        arch: text("x86_64"),
+        executor: text("qemu"),
+        accel: Some(Accel::Tcg),
+        build_id: text("b1"),
+        module_sha256: text("50d1"),
+        harness_sha256: text("4a"),
+        how: How { faults: true, twice: false, fresh: false },
+        shard: None,
+        cases,
+    }
+}
+
+/// A host.
+#[must_use]
+pub fn host() -> Host {
+    Host { processor: "P <1>".to_string(), processors: 2, kernel: "6.0".to_string() }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Progress and notes as events: libraries emit them, one listener shows them.
+//!
+//! Without a listener events are dropped.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Identifies a task among those of this process.
+pub type TaskId = u64;
+
+/// What a listener receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A task began. `total` is its number of items, where it has items.
+    Started {
+        /// The task.
+        task: TaskId,
+        /// What is done, for people: `unpacking linux_5.10.13.orig.tar.xz`.
+        text: String,
+        /// Number of items, or none for a task without items.
+        total: Option<usize>,
+    },
+    /// One more item of a task is done.
+    Advanced {
+        /// The task.
+        task: TaskId,
+    },
+    /// A task has a new text.
+    Renamed {
+        /// The task.
+        task: TaskId,
+        /// The new text.
+        text: String,
+    },
+    /// A task ended, with success or not.
+    Finished {
+        /// The task.
+        task: TaskId,
+    },
+    /// Information that changes no result.
+    Note(String),
+    /// Something went wrong that changes no result.
+    Warning(String),
+}
+
+/// Shows events to people.
+pub trait Listener: Send + Sync {
+    /// Called on the thread that emits the event.
+    fn receive(&self, event: Event);
+}
+
+static LISTENER: OnceLock<Box<dyn Listener>> = OnceLock::new();
+
+/// Sets the listener of this process. Only the first call has an effect.
+pub fn set_listener(listener: impl Listener + 'static) {
+    let _ = LISTENER.set(Box::new(listener));
+}
+
+fn emit(event: Event) {
+    if let Some(listener) = LISTENER.get() {
+        listener.receive(event);
+    }
+}
+
+/// A task that runs until this value is dropped.
+#[derive(Debug)]
+pub struct Task(TaskId);
+
+/// Starts a task without items.
+#[must_use]
+pub fn start(text: impl Into<String>) -> Task {
+    Task::new(text.into(), None)
+}
+
+/// Starts a task of `total` items.
+#[must_use]
+pub fn count(text: impl Into<String>, total: usize) -> Task {
+    Task::new(text.into(), Some(total))
+}
+
+/// Emits information that changes no result.
+pub fn note(text: impl Into<String>) {
+    emit(Event::Note(text.into()));
+}
+
+/// Emits a warning: something went wrong that changes no result.
+pub fn warning(text: impl Into<String>) {
+    emit(Event::Warning(text.into()));
+}
+
+impl Task {
+    fn new(text: String, total: Option<usize>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let task = NEXT.fetch_add(1, Ordering::Relaxed);
+        emit(Event::Started { task, text, total });
+        Task(task)
+    }
+
+    /// Counts one more item as done.
+    pub fn advance(&self) {
+        emit(Event::Advanced { task: self.0 });
+    }
+
+    /// Replaces the text.
+    pub fn rename(&self, text: impl Into<String>) {
+        emit(Event::Renamed { task: self.0, text: text.into() });
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        emit(Event::Finished { task: self.0 });
+    }
+}
