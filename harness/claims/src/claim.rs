@@ -9,7 +9,7 @@ use vremount_kernel::build::Arch;
 use vremount_machine::image::Fs;
 use vremount_protocol::{Disk, Op};
 
-use crate::step::{HostStep, Script, Step};
+use crate::step::{ClaimBuilder, HostStep, Step};
 use crate::topics::{accepted, faults, features, interfaces, lifecycle, races, refused, tampering, writeback};
 
 /// A sentence of the cover letter, made checkable.
@@ -23,20 +23,20 @@ pub struct Claim {
     /// The words it stands for: of the cover letter of 2020, or of ours where that one is silent.
     pub sentence: &'static str,
     /// From the lowest level at which it holds; at every level below it is broken. 0 was true before the series.
-    pub since: u8,
+    pub min_level: u8,
     pub steps: Vec<Step>,
     /// The filesystems it is about, and what is different on the others; none: all.
-    pub only: Option<(&'static [Fs], &'static str)>,
+    pub filesystems: Option<(&'static [Fs], &'static str)>,
     /// What a base must have all of for it to be about that base.
-    pub needs: &'static [Feature],
+    pub requires: &'static [Feature],
     /// What a base must have none of.
-    pub without: &'static [Feature],
+    pub conflicts: &'static [Feature],
     /// The filesystems that it is not about on bases that have this.
-    pub but: Option<(&'static [Fs], Feature)>,
+    pub excluded_on: Option<(&'static [Fs], Feature)>,
     /// With this in the base it holds from another level on.
-    pub earlier: Option<(Feature, u8)>,
+    pub since_override: Option<(Feature, u8)>,
     /// Why it is not about the base it is made for.
-    pub unfit: Option<&'static str>,
+    pub skip_reason: Option<&'static str>,
 }
 
 impl Claim {
@@ -46,79 +46,79 @@ impl Claim {
         title: &'static str,
         sentence: &'static str,
         since: u8,
-        script: Script,
+        script: ClaimBuilder,
     ) -> Self {
         Claim {
             name,
             topic: "",
             title,
             sentence,
-            since,
+            min_level: since,
             steps: script.0,
-            only: None,
-            needs: &[],
-            without: &[],
-            but: None,
-            earlier: None,
-            unfit: None,
+            filesystems: None,
+            requires: &[],
+            conflicts: &[],
+            excluded_on: None,
+            since_override: None,
+            skip_reason: None,
         }
     }
 
     /// Says that it is about these filesystems, and why not about others.
     #[must_use]
-    pub(crate) fn only(self, on: &'static [Fs], why: &'static str) -> Self {
-        Claim { only: Some((on, why)), ..self }
+    pub(crate) fn on_filesystems(self, on: &'static [Fs], why: &'static str) -> Self {
+        Claim { filesystems: Some((on, why)), ..self }
     }
 
     /// Says that it is about bases that have all of these.
     #[must_use]
-    pub(crate) fn needs(self, features: &'static [Feature]) -> Self {
-        Claim { needs: features, ..self }
+    pub(crate) fn requiring(self, features: &'static [Feature]) -> Self {
+        Claim { requires: features, ..self }
     }
 
     /// Says that it is about bases that have none of these.
     #[must_use]
-    pub(crate) fn without(self, features: &'static [Feature]) -> Self {
-        Claim { without: features, ..self }
+    pub(crate) fn conflicting_with(self, features: &'static [Feature]) -> Self {
+        Claim { conflicts: features, ..self }
     }
 
     /// Says that it is not about these filesystems on bases that have this.
     #[must_use]
-    pub(crate) fn but(self, on: &'static [Fs], with: Feature) -> Self {
-        Claim { but: Some((on, with)), ..self }
+    pub(crate) fn excluding(self, on: &'static [Fs], with: Feature) -> Self {
+        Claim { excluded_on: Some((on, with)), ..self }
     }
 
     /// Says that with this in the base less of the series makes it hold.
     #[must_use]
-    pub(crate) fn earlier(self, feature: Feature, since: u8) -> Self {
-        Claim { earlier: Some((feature, since)), ..self }
+    pub(crate) fn holding_since(self, feature: Feature, since: u8) -> Self {
+        Claim { since_override: Some((feature, since)), ..self }
     }
 
     /// As it is on a base.
     #[must_use]
-    fn on(self, base: &Base) -> Self {
+    fn for_base(self, base: &Base) -> Self {
         let has = |feature: &Feature| base.has.contains(feature);
-        let since = self.earlier.filter(|(feature, _)| has(feature)).map_or(self.since, |(_, since)| since);
-        let missing = self.needs.iter().copied().find(|feature| !has(feature)).map(Feature::missing);
-        let unfit = missing.or_else(|| self.without.iter().copied().find(|f| has(f)).map(Feature::there));
-        let but = self.but.filter(|(_, feature)| has(feature));
-        Claim { since, unfit, but, ..self }
+        let since = self.since_override.filter(|(feature, _)| has(feature)).map_or(self.min_level, |(_, since)| since);
+        let missing = self.requires.iter().copied().find(|feature| !has(feature)).map(Feature::missing_reason);
+        let unfit = missing.or_else(|| self.conflicts.iter().copied().find(|f| has(f)).map(Feature::present_reason));
+        let but = self.excluded_on.filter(|(_, feature)| has(feature));
+        Claim { min_level: since, skip_reason: unfit, excluded_on: but, ..self }
     }
 
     /// Why it says nothing about a filesystem of its base.
     #[must_use]
-    pub fn skipped_on(&self, fs: Fs) -> Option<&'static str> {
-        if self.unfit.is_some() {
-            return self.unfit;
+    pub fn skip_reason_on(&self, fs: Fs) -> Option<&'static str> {
+        if self.skip_reason.is_some() {
+            return self.skip_reason;
         }
-        if let Some((_, feature)) = self.but.filter(|(but, _)| but.contains(&fs)) {
-            return Some(feature.there());
+        if let Some((_, feature)) = self.excluded_on.filter(|(but, _)| but.contains(&fs)) {
+            return Some(feature.present_reason());
         }
         let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_disk));
-        match self.only {
+        match self.filesystems {
             Some((on, _)) if on.contains(&fs) => None,
             _ if needs_disk && !fs.on_disk() => Some("is in memory: no disk that could fail, be counted at or stay"),
-            _ if self.since > 0 && !fs.has_xattrs() => Some("has no xattrs, and so no checkpoint and no reuse"),
+            _ if self.min_level > 0 && !fs.has_xattrs() => Some("has no xattrs, and so no checkpoint and no reuse"),
             Some((_, why)) => Some(why),
             None if self.has_two_disks() && matches!(fs, Fs::Btrfs | Fs::BtrfsSubvolume) => {
                 Some("is one filesystem: two copies of its image cannot be mounted side by side")
@@ -139,7 +139,7 @@ impl Claim {
 
     /// Why it says nothing about machines of an architecture.
     #[must_use]
-    pub fn skipped_for(&self, arch: Arch) -> Option<&'static str> {
+    pub fn skip_reason_for_arch(&self, arch: Arch) -> Option<&'static str> {
         let kexec = self.steps.contains(&Step::Host(HostStep::Kexec));
         (kexec && arch == Arch::Um).then_some("a process of the host has no kexec; QEMU does")
     }
@@ -159,8 +159,8 @@ impl Claim {
 
 /// Every claim as it is on a base.
 #[must_use]
-pub fn of(base: &Base) -> Vec<Claim> {
-    all().into_iter().map(|claim| claim.on(base)).collect()
+pub fn for_base(base: &Base) -> Vec<Claim> {
+    all().into_iter().map(|claim| claim.for_base(base)).collect()
 }
 
 /// Every claim, in the order in which they are told, whatever base there is.
@@ -184,7 +184,7 @@ pub fn all() -> Vec<Claim> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::Want;
+    use crate::step::Expectation;
 
     #[test]
     fn names_are_unique_and_plain() {
@@ -197,8 +197,12 @@ mod tests {
     #[test]
     fn every_claim_claims_something() {
         for claim in all() {
-            assert!(claim.steps.iter().any(|s| matches!(s, Step::Then(..))), "{} has no outcome", claim.name);
-            assert!(matches!(claim.since, 0 | 3 | 4), "{}: the patches that change behaviour are 3 and 4", claim.name);
+            assert!(claim.steps.iter().any(|s| matches!(s, Step::Assertion(..))), "{} has no outcome", claim.name);
+            assert!(
+                matches!(claim.min_level, 0 | 3 | 4),
+                "{}: the patches that change behaviour are 3 and 4",
+                claim.name
+            );
         }
     }
 
@@ -206,11 +210,14 @@ mod tests {
     #[test]
     fn every_fault_is_evidenced() {
         for claim in all() {
-            let breaks = |step: &Step| matches!(step, Step::Given(Op::Break { .. }, _));
+            let breaks = |step: &Step| matches!(step, Step::Precondition(Op::Break { .. }, _));
             // A race that is not slowed down, and a mount that no allocation fails, cannot be told by themselves.
             let evidence = |step: &Step| match step {
-                Step::Given(_, Want::Fails(_) | Want::FailsToWriteBack | Want::IoErrors) => true,
-                Step::Then(op, _) => matches!(op, Op::Race { .. }),
+                Step::Precondition(
+                    _,
+                    Expectation::Fails(_) | Expectation::FailsToWriteBack | Expectation::IoErrors,
+                ) => true,
+                Step::Assertion(op, _) => matches!(op, Op::Race { .. }),
                 _ => false,
             };
             for after in claim.steps.split(breaks).skip(1) {

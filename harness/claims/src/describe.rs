@@ -2,25 +2,26 @@
 //! Operations in words: the one printer for tables, lists and transcripts.
 
 use vremount_protocol::{
-    BenchOp, Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via,
+    AccessPath, BenchOp, CheckpointTamper, DeviceStack, Disk, Fault, Field, FileLocation, LayerSet, MarkerReplacement,
+    Mode, Op, SnapshotScope, XattrLocation,
 };
 
 /// An operation in words.
 #[must_use]
 pub fn describe(op: &Op) -> String {
     match op {
-        Op::Attach { disk, on: Stack::Plain } => format!("attach disk {disk}"),
-        Op::Attach { disk, on: Stack::Device } => format!("attach disk {disk} without a loop device"),
-        Op::Attach { disk, on: Stack::Thin } => format!("attach disk {disk} as a thin volume"),
+        Op::Attach { disk, on: DeviceStack::Plain } => format!("attach disk {disk}"),
+        Op::Attach { disk, on: DeviceStack::Device } => format!("attach disk {disk} without a loop device"),
+        Op::Attach { disk, on: DeviceStack::Thin } => format!("attach disk {disk} as a thin volume"),
         Op::CopyDisk { from, to } => format!("copy disk {from} to disk {to}"),
         Op::MountUpper { disk, options } => format!("mount upper filesystem {disk}{}", with(options)),
         Op::UnmountUpper { disk, lazy } => format!("unmount{} upper filesystem {disk}", lazily(*lazy)),
         Op::RemountUpper { disk, options } => format!("mount -o remount upper filesystem {disk}{}", with(options)),
-        Op::Reach { disk, via: Via::Bind } => format!("bind-mount upper filesystem {disk}"),
-        Op::Reach { disk, via: Via::Again } => format!("mount the device of upper filesystem {disk} again"),
-        Op::Reach { disk, via: Via::Idmapped } => format!("bind-mount upper filesystem {disk} with other users"),
-        Op::Reach { disk, via: Via::Moved } => format!("move the mount of upper filesystem {disk}"),
-        Op::Reach { disk, via: Via::Mount } => format!("reach upper filesystem {disk}"),
+        Op::Reach { disk, via: AccessPath::Bind } => format!("bind-mount upper filesystem {disk}"),
+        Op::Reach { disk, via: AccessPath::Again } => format!("mount the device of upper filesystem {disk} again"),
+        Op::Reach { disk, via: AccessPath::Idmapped } => format!("bind-mount upper filesystem {disk} with other users"),
+        Op::Reach { disk, via: AccessPath::Moved } => format!("move the mount of upper filesystem {disk}"),
+        Op::Reach { disk, via: AccessPath::Mount } => format!("reach upper filesystem {disk}"),
         Op::Unreach { disk, via } => format!("take back the{} of upper filesystem {disk}", way(*via)),
         Op::FreezeUpper { disk } => format!("freeze upper filesystem {disk}"),
         Op::ThawUpper { disk } => format!("thaw upper filesystem {disk}"),
@@ -30,7 +31,7 @@ pub fn describe(op: &Op) -> String {
         Op::MountOverlay { disk, layers, mode, via, options } => {
             let mode = mode_in_words(*mode);
             let via = match via {
-                Via::Mount => String::new(),
+                AccessPath::Mount => String::new(),
                 via => format!(" through the{}", way(*via)),
             };
             format!("mount {}overlay on {disk}{via}, {mode}{}", which(*layers), with(options))
@@ -64,7 +65,7 @@ pub fn describe(op: &Op) -> String {
             format!("write {bytes} bytes of seed {seed} past the page cache to {file} of overlay on {disk}")
         }
         Op::Compare { disk, layers, file, bytes, seed } => {
-            format!("read {file} of {}: {bytes} bytes of seed {seed}", at(*disk, *layers, Place::Overlay))
+            format!("read {file} of {}: {bytes} bytes of seed {seed}", at(*disk, *layers, FileLocation::Overlay))
         }
         Op::CompareOnDisk { disk, file, bytes, seed } => {
             format!("read {file} of upper {disk} from the disk: {bytes} bytes of seed {seed}")
@@ -76,7 +77,7 @@ pub fn describe(op: &Op) -> String {
         Op::HasOverlayXattr { disk, file, name } => format!("trusted.overlay.{name} of {file} of upper {disk}"),
         Op::NoteInode { disk, file } => format!("note the inode number of {file} of overlay on {disk}"),
         Op::SameInode { disk, file } => format!("inode number of {file} of overlay on {disk}: as noted"),
-        Op::HoldFile { disk, place, file } => format!("keep {file} of {} open", at(*disk, Layers::First, *place)),
+        Op::HoldFile { disk, place, file } => format!("keep {file} of {} open", at(*disk, LayerSet::First, *place)),
         Op::ReleaseFiles => "close what was kept open".to_string(),
         Op::TakeHandle { disk, file } => format!("ask for the file handle of {file} of overlay on {disk}"),
         Op::OpenHandle { disk } => format!("open by file handle in overlay on {disk}"),
@@ -105,12 +106,12 @@ pub fn describe(op: &Op) -> String {
         }
         Op::ReplaceMarker { disk, with } => {
             let with = match with {
-                Impostor::File => "a file",
-                Impostor::Symlink => "a symbolic link to it",
-                Impostor::Fifo => "a fifo",
-                Impostor::Device => "a device",
-                Impostor::UpperCase => "itself in upper case",
-                Impostor::IncompatFile => "nothing, and work/incompat by a file",
+                MarkerReplacement::File => "a file",
+                MarkerReplacement::Symlink => "a symbolic link to it",
+                MarkerReplacement::Fifo => "a fifo",
+                MarkerReplacement::Device => "a device",
+                MarkerReplacement::UpperCase => "itself in upper case",
+                MarkerReplacement::IncompatFile => "nothing, and work/incompat by a file",
             };
             format!("replace the marker on {disk} by {with}")
         }
@@ -119,10 +120,12 @@ pub fn describe(op: &Op) -> String {
         Op::LeaveBehind { disk } => format!("leave a file deep in work/work on {disk}"),
         Op::RemoveLeftBehind { disk } => format!("remove what was left in work/work on {disk}"),
         Op::MakeLowers { count } => format!("make {count} lower layers"),
-        Op::Snapshot { disk, scope: Scope::Tree } => format!("remember all of upper filesystem {disk}"),
-        Op::Snapshot { disk, scope: Scope::Marker } => format!("remember the marker on {disk}"),
-        Op::SameAsSnapshot { disk, scope: Scope::Tree } => format!("all of upper filesystem {disk} is as remembered"),
-        Op::SameAsSnapshot { disk, scope: Scope::Marker } => format!("the marker on {disk} is as remembered"),
+        Op::Snapshot { disk, scope: SnapshotScope::Tree } => format!("remember all of upper filesystem {disk}"),
+        Op::Snapshot { disk, scope: SnapshotScope::Marker } => format!("remember the marker on {disk}"),
+        Op::SameAsSnapshot { disk, scope: SnapshotScope::Tree } => {
+            format!("all of upper filesystem {disk} is as remembered")
+        }
+        Op::SameAsSnapshot { disk, scope: SnapshotScope::Marker } => format!("the marker on {disk} is as remembered"),
         Op::Bench(op) => bench_in_words(op),
         Op::Reset => "take everything down".to_string(),
         Op::Sleep { ms } => format!("sleep {ms} ms"),
@@ -163,29 +166,29 @@ fn lazily(lazy: bool) -> &'static str {
     if lazy { " lazily" } else { "" }
 }
 
-fn which(layers: Layers) -> &'static str {
+fn which(layers: LayerSet) -> &'static str {
     match layers {
-        Layers::First => "",
-        Layers::Second => "second ",
-        Layers::Other => "other ",
-        Layers::LowerOnly => "lower-only ",
+        LayerSet::First => "",
+        LayerSet::Second => "second ",
+        LayerSet::Other => "other ",
+        LayerSet::LowerOnly => "lower-only ",
     }
 }
 
-fn way(via: Via) -> &'static str {
+fn way(via: AccessPath) -> &'static str {
     match via {
-        Via::Mount => " mount",
-        Via::Bind => " bind mount",
-        Via::Again => " mount of the same device",
-        Via::Moved => " moved mount",
-        Via::Idmapped => " bind mount with other users",
+        AccessPath::Mount => " mount",
+        AccessPath::Bind => " bind mount",
+        AccessPath::Again => " mount of the same device",
+        AccessPath::Moved => " moved mount",
+        AccessPath::Idmapped => " bind mount with other users",
     }
 }
 
-fn at(disk: Disk, layers: Layers, place: Place) -> String {
+fn at(disk: Disk, layers: LayerSet, place: FileLocation) -> String {
     match place {
-        Place::Overlay => format!("{}overlay on {disk}", which(layers)),
-        Place::Upper => format!("upper {disk}"),
+        FileLocation::Overlay => format!("{}overlay on {disk}", which(layers)),
+        FileLocation::Upper => format!("upper {disk}"),
     }
 }
 
@@ -206,18 +209,18 @@ fn break_in_words(disk: Disk, fault: &Fault) -> String {
     }
 }
 
-fn forge_in_words(disk: Disk, forgery: Forgery) -> String {
+fn forge_in_words(disk: Disk, forgery: CheckpointTamper) -> String {
     let made = |what: &str| format!("make the checkpoint on {disk} {what}");
     match forgery {
-        Forgery::Remove => format!("remove the checkpoint on {disk}"),
-        Forgery::Length(bytes) => made(&format!("{bytes} bytes")),
-        Forgery::Random { seed } => made(&format!("random bytes of seed {seed}")),
-        Forgery::All(byte) => made(&format!("all {byte:#04x}")),
-        Forgery::Next(Field::BootId) => format!("change the boot id in the checkpoint on {disk}"),
-        Forgery::Next(Field::InstanceId) => format!("count up the instance id in the checkpoint on {disk}"),
-        Forgery::Next(Field::Errseq) => format!("count up the errseq in the checkpoint on {disk}"),
-        Forgery::Of(other, layers) => made(&format!("that of {}overlay on {other}", which(layers))),
-        Forgery::MoveTo(Elsewhere::Dirty) => format!("move the checkpoint on {disk} to the dirty file"),
-        Forgery::MoveTo(Elsewhere::Incompat) => format!("move the checkpoint on {disk} to work/incompat"),
+        CheckpointTamper::Remove => format!("remove the checkpoint on {disk}"),
+        CheckpointTamper::Length(bytes) => made(&format!("{bytes} bytes")),
+        CheckpointTamper::Random { seed } => made(&format!("random bytes of seed {seed}")),
+        CheckpointTamper::All(byte) => made(&format!("all {byte:#04x}")),
+        CheckpointTamper::Next(Field::BootId) => format!("change the boot id in the checkpoint on {disk}"),
+        CheckpointTamper::Next(Field::InstanceId) => format!("count up the instance id in the checkpoint on {disk}"),
+        CheckpointTamper::Next(Field::Errseq) => format!("count up the errseq in the checkpoint on {disk}"),
+        CheckpointTamper::Of(other, layers) => made(&format!("that of {}overlay on {other}", which(layers))),
+        CheckpointTamper::MoveTo(XattrLocation::Dirty) => format!("move the checkpoint on {disk} to the dirty file"),
+        CheckpointTamper::MoveTo(XattrLocation::Incompat) => format!("move the checkpoint on {disk} to work/incompat"),
     }
 }

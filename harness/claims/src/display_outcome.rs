@@ -6,7 +6,7 @@ use std::fmt;
 
 use vremount_protocol::Outcome;
 
-use crate::{HostStep, Step, Want, describe};
+use crate::{Expectation, HostStep, Step, describe};
 
 /// An outcome in words.
 #[must_use]
@@ -34,28 +34,28 @@ fn by_errno(refused: &BTreeMap<i32, u32>) -> String {
     refused.iter().map(|(errno, count)| format!(", {count} refused {}", errno_name(*errno))).collect()
 }
 
-impl fmt::Display for Want {
+impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Want::Done => f.write_str("done"),
-            Want::Mounted => f.write_str("mounted"),
-            Want::Refused { errno, reason } => write!(f, "refused {} {reason}", errno_name(*errno)),
-            Want::RefusedUnsaid(errno) => write!(f, "refused {}, no reason stated", errno_name(*errno)),
-            Want::Fails(errno) => write!(f, "fails {}", errno_name(*errno)),
-            Want::FailsToWriteBack => f.write_str("fails EIO or ENOSPC"),
-            Want::IoErrors => f.write_str("I/O errors logged"),
-            Want::NoIo => f.write_str("no writes, no flushes"),
-            Want::SomeIo => f.write_str("writes or flushes"),
-            Want::MountedReadOnly => f.write_str("mounted read-only"),
-            Want::MountedOrError => f.write_str("mounted, or refused for a writeback error"),
-            Want::Differs => f.write_str("differs"),
-            Want::Whatever => f.write_str("whatever"),
-            Want::OneWins { others, reason } => {
+            Expectation::Done => f.write_str("done"),
+            Expectation::Mounted => f.write_str("mounted"),
+            Expectation::Refused { errno, reason } => write!(f, "refused {} {reason}", errno_name(*errno)),
+            Expectation::RefusedUnsaid(errno) => write!(f, "refused {}, no reason stated", errno_name(*errno)),
+            Expectation::Fails(errno) => write!(f, "fails {}", errno_name(*errno)),
+            Expectation::FailsToWriteBack => f.write_str("fails EIO or ENOSPC"),
+            Expectation::IoErrors => f.write_str("I/O errors logged"),
+            Expectation::NoIo => f.write_str("no writes, no flushes"),
+            Expectation::SomeIo => f.write_str("writes or flushes"),
+            Expectation::MountedReadOnly => f.write_str("mounted read-only"),
+            Expectation::MountedOrError => f.write_str("mounted, or refused for a writeback error"),
+            Expectation::Differs => f.write_str("differs"),
+            Expectation::Whatever => f.write_str("whatever"),
+            Expectation::OneWins { others, reason } => {
                 write!(f, "one mounted or none, {others} others refused EINVAL {reason}")
             }
-            Want::AtMostOneWins => f.write_str("at most one mounted"),
-            Want::RefusedUntilFed => f.write_str("some refused ENOMEM"),
-            Want::AcceptedOrUnchecked => f.write_str("some mounted, others refused EINVAL no-checkpoint"),
+            Expectation::AtMostOneWins => f.write_str("at most one mounted"),
+            Expectation::RefusedUntilFed => f.write_str("some refused ENOMEM"),
+            Expectation::AcceptedOrUnchecked => f.write_str("some mounted, others refused EINVAL no-checkpoint"),
         }
     }
 }
@@ -63,9 +63,9 @@ impl fmt::Display for Want {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Given(op, Want::Done) => f.write_str(&describe(op)),
-            Step::Given(op, want) => write!(f, "{} ({want})", describe(op)),
-            Step::Then(op, want) => write!(f, "{} => {want}", describe(op)),
+            Step::Precondition(op, Expectation::Done) => f.write_str(&describe(op)),
+            Step::Precondition(op, want) => write!(f, "{} ({want})", describe(op)),
+            Step::Assertion(op, want) => write!(f, "{} => {want}", describe(op)),
             Step::Host(HostStep::Reboot) => f.write_str("reboot the machine"),
             Step::Host(HostStep::Kexec) => f.write_str("let another kernel take the machine over"),
             Step::Host(HostStep::PowerCut) => f.write_str("cut the machine's power"),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Every claim holds; for other commands: done.
-    Holds = 0,
+    Success = 0,
     /// A claim is broken.
     Broken = 1,
     /// The command line makes no sense.
@@ -19,9 +19,9 @@ pub enum Exit {
 impl Exit {
     /// What two say together. What is broken weighs more than what nobody can tell.
     #[must_use]
-    pub fn or_worse(self, other: Exit) -> Exit {
+    pub fn worst(self, other: Exit) -> Exit {
         let worse = [Exit::Usage, Exit::Broken, Exit::CannotTell];
-        worse.into_iter().find(|exit| [self, other].contains(exit)).unwrap_or(Exit::Holds)
+        worse.into_iter().find(|exit| [self, other].contains(exit)).unwrap_or(Exit::Success)
     }
 }
 

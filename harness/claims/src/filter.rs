@@ -33,7 +33,7 @@ pub struct Filters {
 impl Filters {
     /// These claims on these filesystems; of either, none is all.
     #[must_use]
-    pub fn of(claims: Vec<String>, filesystems: Vec<Fs>) -> Self {
+    pub fn new(claims: Vec<String>, filesystems: Vec<Fs>) -> Self {
         Filters { claims, filesystems, ..Filters::default() }
     }
 
@@ -42,13 +42,13 @@ impl Filters {
     /// # Errors
     /// If a filter names something that is not there, or nothing passes.
     pub fn claims(&self, base: &Base) -> Result<Vec<Claim>, Error> {
-        let all = claims::of(base);
+        let all = claims::for_base(base);
         let names = all.iter().map(|claim| claim.name).collect();
-        known("claim", &self.claims, &names, "`vremount claims --names` lists all")?;
+        require_known("claim", &self.claims, &names, "`vremount claims --names` lists all")?;
         let tags: BTreeSet<_> = all.iter().map(|claim| claim.topic).collect();
-        known("tag", &self.tags, &tags, &there_is(&tags))?;
+        require_known("tag", &self.tags, &tags, &list_names(&tags))?;
         let faults: BTreeSet<_> = all.iter().flat_map(Claim::faults).collect();
-        known("fault", &self.faults, &faults, &there_is(&faults))?;
+        require_known("fault", &self.faults, &faults, &list_names(&faults))?;
         let passes = |claim: &Claim| {
             one_of(&self.claims, |name| name == claim.name)
                 && one_of(&self.tags, |tag| tag == claim.topic)
@@ -65,7 +65,7 @@ impl Filters {
     /// Each of them once, in the order in which they are told.
     #[must_use]
     pub fn filesystems(&self) -> Vec<Fs> {
-        Fs::chosen(&self.filesystems)
+        Fs::selected(&self.filesystems)
     }
 }
 
@@ -81,27 +81,27 @@ pub fn line(case: &Case<'_>) -> String {
     let Case { claim, fs } = case;
     let faults: Vec<_> = claim.faults().into_iter().collect();
     let faults = if faults.is_empty() { "-".to_string() } else { faults.join(",") };
-    let on_arch = || Arch::ALL.into_iter().find_map(|arch| Some((arch.name(), claim.skipped_for(arch)?)));
-    let skipped = match (claim.skipped_on(*fs), on_arch()) {
+    let on_arch = || Arch::ALL.into_iter().find_map(|arch| Some((arch.name(), claim.skip_reason_for_arch(arch)?)));
+    let skipped = match (claim.skip_reason_on(*fs), on_arch()) {
         (Some(why), _) => format!("   skipped: {why}"),
         (None, Some((arch, why))) => format!("   skipped on {arch}: {why}"),
         (None, None) => String::new(),
     };
-    format!("{:<28} {:<15} {:<10} {faults:<16} {}{skipped}", claim.name, fs.name(), claim.topic, claim.since)
+    format!("{:<28} {:<15} {:<10} {faults:<16} {}{skipped}", claim.name, fs.name(), claim.topic, claim.min_level)
 }
 
 fn one_of(filter: &[String], passes: impl Fn(&str) -> bool) -> bool {
     filter.is_empty() || filter.iter().any(|name| passes(name))
 }
 
-fn known(what: &str, filter: &[String], names: &BTreeSet<&str>, hint: &str) -> Result<(), Error> {
+fn require_known(what: &str, filter: &[String], names: &BTreeSet<&str>, hint: &str) -> Result<(), Error> {
     match filter.iter().find(|name| !names.contains(name.as_str())) {
         Some(unknown) => Err(Error(format!("failed to find {what} {unknown:?}: {hint}"))),
         None => Ok(()),
     }
 }
 
-fn there_is(names: &BTreeSet<&str>) -> String {
+fn list_names(names: &BTreeSet<&str>) -> String {
     format!("there is {}", names.iter().copied().collect::<Vec<_>>().join(", "))
 }
 

@@ -24,7 +24,7 @@ mod topics;
 pub mod verdict;
 
 pub use case::Case;
-pub use claim::{Claim, all, of};
+pub use claim::{Claim, all, for_base};
 pub use describe::describe;
 pub use display_outcome::{describe_outcome, errno_name};
-pub use step::{Act, BORROWED_WORK, FILE, HostStep, Step, Want};
+pub use step::{Action, BORROWED_WORK, Expectation, FILE, HostStep, Step};

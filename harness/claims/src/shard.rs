@@ -35,7 +35,7 @@ impl Shard {
 
     /// Whether a case belongs to it.
     #[must_use]
-    pub fn has(self, claim: &str, fs: Fs) -> bool {
+    pub fn contains(self, claim: &str, fs: Fs) -> bool {
         // Neither name has a newline.
         let digest = Sha256::digest(format!("{claim}\n{}", fs.name()));
         let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -104,7 +104,7 @@ mod tests {
         #[test]
         fn every_case_is_in_exactly_one(claim in "[a-z0-9-]{1,40}", fs in 0..Fs::ALL.len(), of in 1_u32..100) {
             let fs = Fs::ALL[fs];
-            prop_assert_eq!(Shard::all(of).filter(|shard| shard.has(&claim, fs)).count(), 1);
+            prop_assert_eq!(Shard::all(of).filter(|shard| shard.contains(&claim, fs)).count(), 1);
         }
     }
 
@@ -113,7 +113,7 @@ mod tests {
     #[case("reuse", Fs::Ext4, "2/4")]
     #[case("power-cut", Fs::Xfs, "3/4")]
     fn a_case_stays_where_it_is(#[case] claim: &str, #[case] fs: Fs, #[case] expected: &str) {
-        let shard = Shard::all(4).find(|shard| shard.has(claim, fs)).unwrap();
+        let shard = Shard::all(4).find(|shard| shard.contains(claim, fs)).unwrap();
         assert_eq!(shard.to_string(), expected);
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn parts_are_of_a_size() {
         let cases: Vec<_> = crate::all().iter().flat_map(|claim| Fs::ALL.map(move |fs| (claim.name, fs))).collect();
         for shard in Shard::all(4) {
-            let share = cases.iter().filter(|(claim, fs)| shard.has(claim, *fs)).count() * 4;
+            let share = cases.iter().filter(|(claim, fs)| shard.contains(claim, *fs)).count() * 4;
             assert!(
                 share * 10 > cases.len() * 8 && share * 10 < cases.len() * 12,
                 "{shard}: {share} of {}",

@@ -2,7 +2,10 @@
 //! The steps of a claim and the words it is written in.
 
 use serde::{Deserialize, Serialize};
-use vremount_protocol::{Disk, Fault, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via};
+use vremount_protocol::{
+    AccessPath, CheckpointTamper, DeviceStack, Disk, Fault, FileLocation, LayerSet, MarkerReplacement, Mode, Op,
+    SnapshotScope,
+};
 
 use crate::refusal_reason::Reason;
 
@@ -10,9 +13,9 @@ use crate::refusal_reason::Reason;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Evidence: without this outcome nothing can be said about the claim.
-    Given(Op, Want),
+    Precondition(Op, Expectation),
     /// The claim: with another outcome it is broken.
-    Then(Op, Want),
+    Assertion(Op, Expectation),
     /// Something that happens to the machine.
     Host(HostStep),
 }
@@ -20,17 +23,17 @@ pub enum Step {
 /// What is done in a step, whatever it must lead to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Act {
+pub enum Action {
     Guest(Op),
-    Host(HostStep),
+    HostAction(HostStep),
 }
 
 impl Step {
     #[must_use]
-    pub fn act(&self) -> Act {
+    pub fn action(&self) -> Action {
         match self {
-            Step::Given(op, _) | Step::Then(op, _) => Act::Guest(op.clone()),
-            Step::Host(host) => Act::Host(*host),
+            Step::Precondition(op, _) | Step::Assertion(op, _) => Action::Guest(op.clone()),
+            Step::Host(host) => Action::HostAction(*host),
         }
     }
 
@@ -38,7 +41,7 @@ impl Step {
     #[must_use]
     pub fn op(&self) -> Option<&Op> {
         match self {
-            Step::Given(op, _) | Step::Then(op, _) => Some(op),
+            Step::Precondition(op, _) | Step::Assertion(op, _) => Some(op),
             Step::Host(_) => None,
         }
     }
@@ -46,7 +49,7 @@ impl Step {
     /// Whether this breaks a disk on purpose: what `--no-faults` leaves out.
     #[must_use]
     pub fn is_fault(&self) -> bool {
-        matches!(self, Step::Given(Op::Break { .. }, _))
+        matches!(self, Step::Precondition(Op::Break { .. }, _))
     }
 }
 
@@ -64,7 +67,7 @@ pub enum HostStep {
 
 /// What a step must lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
+pub enum Expectation {
     Done,
     /// An overlay that is mounted read-write, volatile or not as asked for.
     Mounted,
@@ -114,40 +117,40 @@ pub const FIRST_SEED: u64 = 1;
 pub const SECOND_SEED: u64 = 2;
 
 /// A claim in the making: each method adds a step. Claims are about disk A unless they say otherwise.
-pub struct Script(pub Vec<Step>);
+pub struct ClaimBuilder(pub Vec<Step>);
 
-impl Script {
+impl ClaimBuilder {
     /// A fresh upper filesystem, mounted.
     pub fn on_upper() -> Self {
-        Script(Vec::new()).attach(Disk::A)
+        ClaimBuilder(Vec::new()).attach(Disk::A)
     }
 
-    pub fn given(mut self, op: Op, want: Want) -> Self {
-        self.0.push(Step::Given(op, want));
+    pub fn precondition(mut self, op: Op, want: Expectation) -> Self {
+        self.0.push(Step::Precondition(op, want));
         self
     }
 
-    pub fn then(mut self, op: Op, want: Want) -> Self {
-        self.0.push(Step::Then(op, want));
+    pub fn assertion(mut self, op: Op, want: Expectation) -> Self {
+        self.0.push(Step::Assertion(op, want));
         self
     }
 
-    pub fn host(mut self, step: HostStep) -> Self {
+    pub fn host_action(mut self, step: HostStep) -> Self {
         self.0.push(Step::Host(step));
         self
     }
 
     /// Something that is simply done.
     pub fn run(self, op: Op) -> Self {
-        self.given(op, Want::Done)
+        self.precondition(op, Expectation::Done)
     }
 
     /// The devices of a disk, and its filesystem mounted.
     pub fn attach(self, disk: Disk) -> Self {
-        self.attach_on(disk, Stack::Plain, "")
+        self.attach_on(disk, DeviceStack::Plain, "")
     }
 
-    pub fn attach_on(self, disk: Disk, on: Stack, options: &str) -> Self {
+    pub fn attach_on(self, disk: Disk, on: DeviceStack, options: &str) -> Self {
         self.run(Op::Attach { disk, on }).run(Op::MountUpper { disk, options: options.to_string() })
     }
 
@@ -161,28 +164,28 @@ impl Script {
     }
 
     /// An earlier mount: part of the story.
-    pub fn mounted(self, mode: Mode) -> Self {
-        self.given(overlay(Disk::A, mode, Via::Mount), Want::Mounted)
+    pub fn setup_mount(self, mode: Mode) -> Self {
+        self.precondition(overlay(Disk::A, mode, AccessPath::Mount), Expectation::Mounted)
     }
 
     /// A mount that the claim says succeeds.
-    pub fn mounts(self, mode: Mode) -> Self {
-        self.then(overlay(Disk::A, mode, Via::Mount), Want::Mounted)
+    pub fn assert_mounts(self, mode: Mode) -> Self {
+        self.assertion(overlay(Disk::A, mode, AccessPath::Mount), Expectation::Mounted)
     }
 
     /// A mount that the claim says is refused, and that nothing on the disk tells of.
-    pub fn refuses(self, mode: Mode, errno: i32, reason: Reason) -> Self {
-        self.refuses_op(overlay(Disk::A, mode, Via::Mount), errno, reason)
+    pub fn assert_refused(self, mode: Mode, errno: i32, reason: Reason) -> Self {
+        self.assert_op_refused(overlay(Disk::A, mode, AccessPath::Mount), errno, reason)
     }
 
-    pub fn refuses_op(self, op: Op, errno: i32, reason: Reason) -> Self {
-        self.run(Op::Snapshot { disk: Disk::A, scope: Scope::Tree })
-            .then(op, Want::Refused { errno, reason })
-            .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Tree }, Want::Done)
+    pub fn assert_op_refused(self, op: Op, errno: i32, reason: Reason) -> Self {
+        self.run(Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Tree })
+            .assertion(op, Expectation::Refused { errno, reason })
+            .assertion(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done)
     }
 
     pub fn unmount(self) -> Self {
-        self.run(unmount(Layers::First))
+        self.run(unmount(LayerSet::First))
     }
 
     /// Writes what [`Script::intact`] expects.
@@ -196,18 +199,18 @@ impl Script {
     }
 
     /// What was written is there, byte for byte.
-    pub fn intact(self) -> Self {
-        self.then(compare(Layers::First, FIRST_SEED), Want::Done)
+    pub fn assert_data_intact(self) -> Self {
+        self.assertion(compare(LayerSet::First, FIRST_SEED), Expectation::Done)
     }
 
     /// Somebody who knows better takes the marker away, and all that was written is there.
-    pub fn kept_by_hand(self) -> Self {
-        self.run(Op::RemoveMarker { disk: Disk::A }).mounts(Mode::Volatile).intact()
+    pub fn remove_marker_and_remount(self) -> Self {
+        self.run(Op::RemoveMarker { disk: Disk::A }).assert_mounts(Mode::Volatile).assert_data_intact()
     }
 
     /// Volatile once, with data in it.
-    pub fn after_volatile(self) -> Self {
-        self.mounted(Mode::Volatile).write().unmount()
+    pub fn volatile_session(self) -> Self {
+        self.setup_mount(Mode::Volatile).write().unmount()
     }
 
     pub fn break_data(self, disk: Disk) -> Self {
@@ -219,7 +222,7 @@ impl Script {
     }
 
     /// Nothing of the disk is in memory that is not in use: all is written, out of the journal too, and forgotten.
-    pub fn forget(self) -> Self {
+    pub fn sync_and_drop_caches(self) -> Self {
         let disk = Disk::A;
         self.run(SYNC)
             .run(Op::FreezeUpper { disk })
@@ -232,86 +235,87 @@ impl Script {
         self.run(Op::Heal { disk: Disk::A })
     }
 
-    pub fn forge(self, forgery: Forgery) -> Self {
+    pub fn forge(self, forgery: CheckpointTamper) -> Self {
         self.run(Op::Forge { disk: Disk::A, forgery })
     }
 
-    pub fn replace_marker(self, with: Impostor) -> Self {
+    pub fn replace_marker(self, with: MarkerReplacement) -> Self {
         self.run(Op::ReplaceMarker { disk: Disk::A, with })
     }
 
     /// Volatile, with data on the disk, and other data in the page cache that the disk is not going to take.
-    pub fn doomed(self) -> Self {
-        self.mounted(Mode::Volatile).write().run(SYNC).break_data(Disk::A).write_again()
+    pub fn dirty_on_broken_disk(self) -> Self {
+        self.setup_mount(Mode::Volatile).write().run(SYNC).break_data(Disk::A).write_again()
     }
 
     /// Volatile and unmounted, with other data in the page cache than on a disk that works so far.
-    pub fn at_risk(self) -> Self {
-        self.mounted(Mode::Volatile).write().run(SYNC).write_again().unmount()
+    pub fn dirty_after_unmount(self) -> Self {
+        self.setup_mount(Mode::Volatile).write().run(SYNC).write_again().unmount()
     }
 
     /// The error happens and nobody is told.
-    pub fn fails_unseen(self) -> Self {
-        self.given(Op::WriteBackData { disk: Disk::A, file: FILE.into() }, Want::IoErrors).still_writable()
+    pub fn fail_unreported(self) -> Self {
+        self.precondition(Op::WriteBackData { disk: Disk::A, file: FILE.into() }, Expectation::IoErrors)
+            .upper_still_writable()
     }
 
     /// The error happens and this sync is told.
-    pub fn fails_seen_by(self, sync: Op) -> Self {
-        self.given(sync, Want::Fails(libc::EIO)).still_writable()
+    pub fn fail_reported_to(self, sync: Op) -> Self {
+        self.precondition(sync, Expectation::Fails(libc::EIO)).upper_still_writable()
     }
 
     /// An upper that went read-only would be refused for that.
-    pub fn still_writable(self) -> Self {
+    pub fn upper_still_writable(self) -> Self {
         self.heal().run(Op::UpperWritable { disk: Disk::A })
     }
 
     /// What the second write wrote has not reached the disk, and is not going to.
-    pub fn lost(self) -> Self {
+    pub fn second_write_lost(self) -> Self {
         let op = Op::CompareOnDisk { disk: Disk::A, file: FILE.into(), bytes: BYTES, seed: SECOND_SEED };
-        self.given(op, Want::Differs)
+        self.precondition(op, Expectation::Differs)
     }
 
-    pub fn refuses_for_error(self) -> Self {
-        self.refuses(Mode::Volatile, libc::EINVAL, Reason::WritebackError)
+    pub fn assert_refused_for_writeback_error(self) -> Self {
+        self.assert_refused(Mode::Volatile, libc::EINVAL, Reason::WritebackError)
     }
 }
 
 pub const SYNC: Op = Op::SyncUpper { disk: Disk::A };
 
-pub fn overlay(disk: Disk, mode: Mode, via: Via) -> Op {
-    Op::MountOverlay { disk, layers: Layers::First, mode, via, options: String::new() }
+pub fn overlay(disk: Disk, mode: Mode, via: AccessPath) -> Op {
+    Op::MountOverlay { disk, layers: LayerSet::First, mode, via, options: String::new() }
 }
 
 /// The overlay of disk A with further options.
 pub fn overlay_with(mode: Mode, options: &str) -> Op {
-    overlay_of(Layers::First, mode, options)
+    overlay_of(LayerSet::First, mode, options)
 }
 
 /// Another overlay on disk A.
-pub fn overlay_on(layers: Layers, mode: Mode) -> Op {
+pub fn overlay_on(layers: LayerSet, mode: Mode) -> Op {
     overlay_of(layers, mode, "")
 }
 
 /// An option of an overlay that borrows the work directory of [`Layers::First`] on disk A.
 pub const BORROWED_WORK: &str = "workdir=/mnt/a/work";
 
-pub fn overlay_of(layers: Layers, mode: Mode, options: &str) -> Op {
-    Op::MountOverlay { disk: Disk::A, layers, mode, via: Via::Mount, options: options.to_string() }
+pub fn overlay_of(layers: LayerSet, mode: Mode, options: &str) -> Op {
+    Op::MountOverlay { disk: Disk::A, layers, mode, via: AccessPath::Mount, options: options.to_string() }
 }
 
-pub fn unmount(layers: Layers) -> Op {
+pub fn unmount(layers: LayerSet) -> Op {
     Op::UnmountOverlay { disk: Disk::A, layers, lazy: false }
 }
 
 pub fn write(disk: Disk, seed: u64) -> Op {
-    Op::Write { disk, layers: Layers::First, place: Place::Overlay, file: FILE.into(), bytes: BYTES, seed }
+    Op::Write { disk, layers: LayerSet::First, place: FileLocation::Overlay, file: FILE.into(), bytes: BYTES, seed }
 }
 
 /// To another overlay of disk A.
-pub fn write_on(layers: Layers, seed: u64) -> Op {
-    Op::Write { disk: Disk::A, layers, place: Place::Overlay, file: FILE.into(), bytes: BYTES, seed }
+pub fn write_on(layers: LayerSet, seed: u64) -> Op {
+    Op::Write { disk: Disk::A, layers, place: FileLocation::Overlay, file: FILE.into(), bytes: BYTES, seed }
 }
 
-pub fn compare(layers: Layers, seed: u64) -> Op {
+pub fn compare(layers: LayerSet, seed: u64) -> Op {
     Op::Compare { disk: Disk::A, layers, file: FILE.into(), bytes: BYTES, seed }
 }

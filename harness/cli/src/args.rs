@@ -3,10 +3,10 @@
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use vremount_analysis::bisect::How;
+use vremount_analysis::bisect::BisectOptions;
 use vremount_claims::filter::Filters;
 use vremount_kernel::build::Arch;
-use vremount_machine::Wanted;
+use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 
 /// Which claims to run and on which filesystems. Options of different kinds narrow the choice, more of one kind widen it.
@@ -45,7 +45,7 @@ pub struct BisectArgs {
     filters: FilterArgs,
     /// What machines run on
     #[arg(long, value_parser = executor(), default_value = "uml")]
-    executor: Wanted,
+    executor: ExecutorChoice,
     /// A further configuration fragment, from vm-images/config/, such as `debug`
     #[arg(long, value_name = "NAME")]
     config: Option<String>,
@@ -56,8 +56,8 @@ pub struct BisectArgs {
 
 impl BisectArgs {
     /// The options of the bisection that they stand for.
-    pub fn how(&self) -> How {
-        How {
+    pub fn how(&self) -> BisectOptions {
+        BisectOptions {
             filters: self.filters.filters(),
             executor: self.executor,
             config: self.config.clone(),
@@ -67,7 +67,7 @@ impl BisectArgs {
 }
 
 /// Parses an executor, and lists all of them in `--help`.
-pub fn executor() -> impl TypedValueParser<Value = Wanted> {
+pub fn executor() -> impl TypedValueParser<Value = ExecutorChoice> {
     let values = [
         PossibleValue::new("auto")
             .help("QEMU where a probe boot proves that KVM works, else User Mode Linux where that runs, else QEMU"),
@@ -75,9 +75,9 @@ pub fn executor() -> impl TypedValueParser<Value = Wanted> {
         PossibleValue::new("uml").help("User Mode Linux with time travel"),
     ];
     PossibleValuesParser::new(values).map(|name| match name.as_str() {
-        "qemu" => Wanted::Qemu,
-        "uml" => Wanted::Uml,
-        _ => Wanted::Auto,
+        "qemu" => ExecutorChoice::Qemu,
+        "uml" => ExecutorChoice::Uml,
+        _ => ExecutorChoice::Auto,
     })
 }
 

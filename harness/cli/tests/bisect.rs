@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use rstest::rstest;
 use serde_json::Value;
-use vremount_analysis::bisect::workspace;
+use vremount_analysis::bisect::shared_build_name;
 
 /// Only these are ever proved here.
 const REUSE: [&str; 4] = ["--claim", "reuse", "--fs", "ext4"];
@@ -130,7 +130,7 @@ fn told(output: &Output) -> String {
 }
 
 fn log(repository: &Repository) -> PathBuf {
-    let runs = checkout().join("target/runs").join(workspace(repository.path.to_str().unwrap()));
+    let runs = checkout().join("target/runs").join(shared_build_name(repository.path.to_str().unwrap()));
     runs.join("bisect.jsonl")
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use vremount_analysis::lint_series::{Finding, Outcome, check};
 use vremount_kernel::base::{Base, Feature};
 use vremount_kernel::series::{COVER_LETTER, patches};
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 
 /// Replaces the first of some words in a patch, or in a letter.
 fn spoil(path: &Path, good: &str, bad: &str) {
@@ -35,7 +35,7 @@ fn copy() -> (Base, TempDir, PathBuf) {
 
 /// Level and check of what was found, and of what was not looked at, and how many there are.
 fn told(base: &Base) -> ([Vec<String>; 2], usize) {
-    let findings = check(&Project::find().unwrap(), base).unwrap();
+    let findings = check(&Workspace::find().unwrap(), base).unwrap();
     for Finding { level, check, outcome } in &findings {
         println!("{level} {check}: {outcome:?}");
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rstest::rstest;
-use vremount_machine::{Accel, Boot, End, Executor, Limits, Qemu};
+use vremount_machine::{Accel, Executor, ExitReason, MachineConfig, Qemu, Timeouts};
 
 /// What a machine that prints the log and is gone comes out as.
 fn class(log: &Path) -> String {
@@ -17,25 +17,25 @@ fn class(log: &Path) -> String {
     let program = folder.path().join("qemu");
     common::script(&program, &format!("#!/bin/sh\ntail --lines=+2 '{}'\n", log.display()));
     let limit = Duration::from_secs(10);
-    let run = Qemu::new(&program, Accel::Tcg).run(&Boot {
+    let run = Qemu::new(&program, Accel::Tcg).run(&MachineConfig {
         image: Path::new("/dev/null"),
         initramfs: Path::new("/dev/null"),
         disk: None,
         memory_mib: 1,
         processors: 1,
         console_log: Path::new("/dev/null"),
-        limits: Limits { silence: limit, total: limit },
+        limits: Timeouts { silence: limit, total: limit },
         kernels: 1,
         power_cut: false,
     });
     let class = match run.end {
-        End::Panic(_) => "panic",
-        End::Oops(_) => "oops",
-        End::OutOfMemory(_) => "out of memory",
-        End::Stuck(_) => "stuck",
+        ExitReason::Panic(_) => "panic",
+        ExitReason::Oops(_) => "oops",
+        ExitReason::OutOfMemory(_) => "out of memory",
+        ExitReason::Stuck(_) => "stuck",
         // The machine was gone, and its kernel is not to blame.
-        End::Lost(_) if run.splats.is_empty() => "clean",
-        End::Lost(_) => "warning",
+        ExitReason::Lost(_) if run.splats.is_empty() => "clean",
+        ExitReason::Lost(_) => "warning",
         other => return format!("{other:?}"),
     };
     class.to_owned()

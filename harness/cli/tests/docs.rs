@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use common::vremount;
 use vremount_claims as claims;
 use vremount_claims::refusal_reason::Reason;
-use vremount_claims::{Step, Want};
+use vremount_claims::{Expectation, Step};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
@@ -53,9 +53,9 @@ fn every_claim_that_a_page_names_is_there() {
 fn refusals(name: &str) -> Vec<(i32, Option<Reason>)> {
     let claim = claims::all().into_iter().find(|claim| claim.name == name).unwrap();
     let refusal = |step: &Step| match step {
-        Step::Then(_, Want::Refused { errno, reason }) => Some((*errno, Some(*reason))),
-        Step::Then(_, Want::OneWins { reason, .. }) => Some((libc::EINVAL, Some(*reason))),
-        Step::Then(_, Want::RefusedUnsaid(errno)) => Some((*errno, None)),
+        Step::Assertion(_, Expectation::Refused { errno, reason }) => Some((*errno, Some(*reason))),
+        Step::Assertion(_, Expectation::OneWins { reason, .. }) => Some((libc::EINVAL, Some(*reason))),
+        Step::Assertion(_, Expectation::RefusedUnsaid(errno)) => Some((*errno, None)),
         _ => None,
     };
     claim.steps.iter().filter_map(refusal).collect()

@@ -16,7 +16,7 @@ use vremount_claims::model::errseq::{
     ERRSEQ_CTR_INC, ERRSEQ_SEEN, ErrSeq, MAX_ERRNO, errseq_check, errseq_check_and_advance, errseq_sample, errseq_set,
 };
 use vremount_kernel::source;
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 
 const CALLS: usize = 1_000_000;
 
@@ -78,9 +78,9 @@ fn calls(seed: u8) -> Vec<Call> {
 
 /// The kernel's functions as a program.
 fn program(folder: &Path) -> std::path::PathBuf {
-    let project = Project::find().unwrap();
-    let _cache = project.use_cache().unwrap();
-    let tree = source::obtain(&project, &base().source).unwrap();
+    let workspace = Workspace::find().unwrap();
+    let _cache = workspace.lock_cache_shared().unwrap();
+    let tree = source::obtain(&workspace, &base().source).unwrap();
     let shown = source::git(&tree.repository, ["show", &format!("{}:lib/errseq.c", tree.commit)]).output().unwrap();
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
     let (source, program) = (folder.join("errseq.c"), folder.join("errseq"));

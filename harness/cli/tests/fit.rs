@@ -10,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 
 use common::history::Repository;
 use common::{checkout, stdout};
-use vremount_kernel::base::{Base, Carries, Source, Spec};
-use vremount_kernel::resolve::Fit;
+use vremount_kernel::base::{Base, PreApplied, Source, Spec};
+use vremount_kernel::resolve::SeriesMatch;
 use vremount_kernel::source::{Tree, git};
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{resolve, source};
 
 /// It is always in the same place.
@@ -22,17 +22,17 @@ static REPOSITORY: Mutex<()> = Mutex::new(());
 /// What is in ci/bases.toml was written by hand; what a tree without a name is taken for is found in its source.
 #[test]
 fn each_base_is_taken_for_what_it_is() {
-    let project = Project::find().unwrap();
+    let workspace = Workspace::find().unwrap();
     let mut seen = 0;
     for base in Base::all(&checkout()).unwrap() {
         let Source::Package(package) = &base.source else { continue };
-        if !project.cache.join("tree").join(format!("{}.git", package.sha256)).exists() {
+        if !workspace.cache.join("tree").join(format!("{}.git", package.sha256)).exists() {
             continue;
         }
-        let tree = source::obtain(&project, &base.source).unwrap();
-        let Fit { version, base: found, left_out } = resolve::of(&project, &tree, "it").unwrap();
+        let tree = source::obtain(&workspace, &base.source).unwrap();
+        let SeriesMatch { version, base: found, left_out } = resolve::of(&workspace, &tree, "it").unwrap();
         assert_eq!(version, base.name);
-        assert_eq!((&found.series, found.carries), (&base.series, Carries::Nothing), "{version}");
+        assert_eq!((&found.series, found.carries), (&base.series, PreApplied::Nothing), "{version}");
         assert_eq!((&found.has, &found.fixes), (&base.has, &base.fixes), "{version}");
         assert_eq!(left_out, Vec::<String>::new(), "{version}");
         seen += 1;
@@ -59,11 +59,11 @@ fn one_content_is_one_kernel_wherever_it_comes_from() {
     // What is not tracked is not part of it.
     fs::write(repository.path.join("fs/overlayfs/super.o"), "").unwrap();
     let cache = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let project = Project { cache: cache.path().to_path_buf(), ..Project::find().unwrap() };
+    let workspace = Workspace { cache: cache.path().to_path_buf(), ..Workspace::find().unwrap() };
     let tree_of = |spec: Spec| {
-        let base = resolve::find(&project, Some(&spec)).unwrap();
-        assert_eq!(base.carries, Carries::First(4), "{}", base.name);
-        let Tree { repository, commit } = source::obtain(&project, &base.source).unwrap();
+        let base = resolve::find(&workspace, Some(&spec)).unwrap();
+        assert_eq!(base.carries, PreApplied::First(4), "{}", base.name);
+        let Tree { repository, commit } = source::obtain(&workspace, &base.source).unwrap();
         let tree = git(&repository, ["rev-parse", &format!("{commit}^{{tree}}")]).output().unwrap();
         stdout(&tree).trim().to_string()
     };
@@ -99,7 +99,7 @@ fn what_no_series_fits_is_told_by_its_first_hunk() {
     );
     author.done();
     let tree = Tree { repository: repository.path.join(".git"), commit: "unfit-1".to_string() };
-    let error = resolve::of(&Project::find().unwrap(), &tree, "it").err().unwrap().to_string();
+    let error = resolve::of(&Workspace::find().unwrap(), &tree, "it").err().unwrap().to_string();
     let series = Base::find(&checkout(), None).unwrap().series;
     assert!(error.contains(&format!("- {series}: 0003-overlay-")), "{error}");
     assert!(error.contains(" fails at fs/overlayfs/super.c:"), "{error}");

@@ -12,8 +12,8 @@ use common::{base, stderr, stdout, vremount};
 use rstest::rstest;
 use serde_json::Value;
 use vremount_claims as claims;
-use vremount_claims::model::Foretold;
-use vremount_claims::verdict::Seen;
+use vremount_claims::model::Prediction;
+use vremount_claims::verdict::ObservedOutcome;
 use vremount_claims::{Claim, Step, model};
 use vremount_kernel::base::Level;
 use vremount_kernel::build::Arch;
@@ -23,7 +23,7 @@ use vremount_protocol::Op;
 /// A claim that sleeps takes its time under QEMU: those are left to User Mode Linux.
 fn proved_on(executor: &str) -> Vec<Claim> {
     let awake = |claim: &Claim| executor == "uml" || claim.sleeps().is_zero();
-    claims::of(&base()).into_iter().filter(awake).collect()
+    claims::for_base(&base()).into_iter().filter(awake).collect()
 }
 
 /// QEMU is the reference on the filesystem that most have; the breadth is User Mode Linux's.
@@ -69,7 +69,7 @@ fn expected(executor: &str, verdict: impl Fn(&Claim) -> &'static str) -> Verdict
     let arch = if executor == "uml" { Arch::Um } else { Arch::X86_64 };
     for claim in proved_on(executor) {
         for fs in filesystems(executor) {
-            let skipped = claim.skipped_on(*fs).or(claim.skipped_for(arch)).is_some();
+            let skipped = claim.skip_reason_on(*fs).or(claim.skip_reason_for_arch(arch)).is_some();
             let verdict = if skipped { "skipped" } else { verdict(&claim) };
             expected.insert((claim.name.to_string(), fs.name().to_string()), verdict.to_string());
         }
@@ -87,21 +87,21 @@ fn assert_same(seen: &Verdicts, expected: &Verdicts) {
 
 /// Every claim that is broken is so in the step, and by what comes of it there, that the model foretells for the level.
 fn assert_broken_as_foretold(report: &Value, level: u8) {
-    let (claims, level): (_, Level) = (claims::of(&base()), level.to_string().parse().unwrap());
+    let (claims, level): (_, Level) = (claims::for_base(&base()), level.to_string().parse().unwrap());
     let mut compared = 0;
     let verdicts = report["verdicts"].as_array().unwrap();
     let broken: Vec<_> = verdicts.iter().filter(|entry| entry["verdict"] == "broken").collect();
     for entry in &broken {
         let claim = claims.iter().find(|claim| entry["claim"] == claim.name).unwrap();
         let fs = Fs::ALL.into_iter().find(|fs| entry["fs"] == fs.name()).unwrap();
-        let Ok(foretold) = model::foretell(&base(), claim, fs, level) else { continue };
-        let Foretold { step, want, .. } = foretold.unwrap();
+        let Ok(foretold) = model::predict(&base(), claim, fs, level) else { continue };
+        let Prediction { step, want, .. } = foretold.unwrap();
         let op = step.op().unwrap();
         let because = entry["because"].as_str().unwrap();
         assert!(because.starts_with(&format!("{}: ", claims::describe(op))), "{} at {step}: {because}", claim.name);
         // What one operation does many times is told as a whole.
         if let Op::MountOverlay { .. } = op {
-            let seen = serde_json::to_value(Seen::wanted(want)).unwrap();
+            let seen = serde_json::to_value(ObservedOutcome::wanted(want)).unwrap();
             assert_eq!(entry["observed"], seen, "{} on {}: {because}", claim.name, fs.name());
         }
         compared += 1;
@@ -122,14 +122,14 @@ fn assert_broken_as_foretold(report: &Value, level: u8) {
 #[case::reference(4, 0, "qemu")]
 fn a_claim_holds_from_its_level_on_and_is_broken_below(#[case] level: u8, #[case] exit: i32, #[case] executor: &str) {
     let (code, report) = verify_on(executor, &["--level", &level.to_string()]);
-    let holds = |claim: &Claim| if claim.since <= level { "holds" } else { "broken" };
+    let holds = |claim: &Claim| if claim.min_level <= level { "holds" } else { "broken" };
     assert_same(&verdicts(&report), &expected(executor, holds));
     assert_broken_as_foretold(&report, level);
     assert_eq!(code, Some(exit));
 }
 
 fn since(level: u8) -> Vec<&'static str> {
-    claims::all().into_iter().filter(|claim| claim.since == level).map(|claim| claim.name).collect()
+    claims::all().into_iter().filter(|claim| claim.min_level == level).map(|claim| claim.name).collect()
 }
 
 /// The claims that nothing but patch 4 makes hold.
@@ -196,7 +196,7 @@ fn what_held_before_the_series_is_known() {
 /// Another executor, and on what both prove all else is the same: outcomes, errnos and reasons too.
 #[test]
 fn executors_agree() {
-    let both = proved_on("qemu").into_iter().filter(|claim| claim.skipped_for(Arch::Um).is_none());
+    let both = proved_on("qemu").into_iter().filter(|claim| claim.skip_reason_for_arch(Arch::Um).is_none());
     let names: Vec<_> = both.flat_map(|claim| ["--claim", claim.name]).collect();
     let [uml, qemu] = ["uml", "qemu"].map(|executor| {
         let (_, report) = verify(&[&["--executor", executor, "--fs", "ext4"], names.as_slice()].concat());

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
-use vremount_machine::{Accel, Boot, End, Executor, Limits, Qemu, Run};
+use vremount_machine::{Accel, Executor, ExitReason, MachineConfig, MachineOutput, Qemu, Timeouts};
 use vremount_protocol::{Event, encode};
 
 /// A silent machine is hung after this.
@@ -50,16 +50,16 @@ impl World {
         self.folder.path().join(name)
     }
 
-    fn run(&self, power_cut: bool) -> Run {
+    fn run(&self, power_cut: bool) -> MachineOutput {
         let nothing = Path::new("/dev/null");
-        Qemu::new(&self.path("qemu"), Accel::Tcg).run(&Boot {
+        Qemu::new(&self.path("qemu"), Accel::Tcg).run(&MachineConfig {
             image: nothing,
             initramfs: nothing,
             disk: None,
             memory_mib: 1,
             processors: 1,
             console_log: &self.path("console"),
-            limits: Limits { silence: SILENCE, total: 3 * SILENCE },
+            limits: Timeouts { silence: SILENCE, total: 3 * SILENCE },
             kernels: 1,
             power_cut,
         })
@@ -118,7 +118,7 @@ fn what_goes_wrong_is_never_an_answer(#[case] script: &str, #[case] expected: &s
     let world = World::new(script);
     let started = Instant::now();
     let run = world.run(false);
-    assert!(!matches!(run.end, End::Finished | End::PowerCut), "{:?}", run.end);
+    assert!(!matches!(run.end, ExitReason::Finished | ExitReason::PowerCut), "{:?}", run.end);
     assert!(run.end.to_string().contains(expected), "{}", run.end);
     assert!(started.elapsed() < BY_ITSELF, "took {:?}", started.elapsed());
     world.assert_nothing_is_left();
@@ -139,7 +139,7 @@ fn what_qemu_says_is_in_the_console_log() {
 fn the_last_word_is_an_answer(#[case] script: &str) {
     let world = World::new(script);
     let run = world.run(false);
-    assert_eq!(run.end, End::Finished);
+    assert_eq!(run.end, ExitReason::Finished);
     assert!(run.times.ready.is_some());
     assert_eq!(run.events.len(), 2);
     world.assert_nothing_is_left();
@@ -148,7 +148,7 @@ fn the_last_word_is_an_answer(#[case] script: &str) {
 #[test]
 fn a_power_cut_comes_right_after_the_last_word() {
     let world = World::new("cat $READY $END >&3; sleep 0.5; touch $PIDS.late; sleep 60");
-    assert_eq!(world.run(true).end, End::PowerCut);
+    assert_eq!(world.run(true).end, ExitReason::PowerCut);
     world.assert_nothing_is_left();
     assert!(!world.path("pids.late").exists(), "the machine went on");
 }
@@ -157,7 +157,7 @@ fn a_power_cut_comes_right_after_the_last_word() {
 fn a_machine_that_cannot_be_started_says_so() {
     let world = World::new("");
     fs::remove_file(world.path("qemu")).unwrap();
-    assert!(matches!(world.run(false).end, End::NotStarted(_)));
+    assert!(matches!(world.run(false).end, ExitReason::NotStarted(_)));
 }
 
 /// This same binary runs a machine, and is killed.
@@ -167,14 +167,14 @@ fn a_machine_does_not_outlive_a_harness_that_was_killed() {
     if let Some(qemu) = std::env::var_os(INSIDE) {
         let nothing = Path::new("/dev/null");
         let limit = Duration::from_secs(60);
-        let run = Qemu::new(Path::new(&qemu), Accel::Tcg).run(&Boot {
+        let run = Qemu::new(Path::new(&qemu), Accel::Tcg).run(&MachineConfig {
             image: nothing,
             initramfs: nothing,
             disk: None,
             memory_mib: 1,
             processors: 1,
             console_log: nothing,
-            limits: Limits { silence: limit, total: limit },
+            limits: Timeouts { silence: limit, total: limit },
             kernels: 1,
             power_cut: false,
         });

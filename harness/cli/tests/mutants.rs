@@ -13,10 +13,10 @@ use serde_json::Value;
 use vremount_analysis::mutants;
 use vremount_claims::filter::Filters;
 use vremount_kernel::base::{Base, Feature};
-use vremount_kernel::build::{Arch, Wish, series};
+use vremount_kernel::build::{Arch, KernelSpec, series};
 use vremount_kernel::source::obtain;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 
 /// One at a time: the series as it is has one place for its logs.
@@ -118,14 +118,14 @@ fn what_is_no_mutant_is_said_to_be_none() {
 #[test]
 fn who_breaks_claims_as_it_is_judges_no_mutant() {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
-    let project = Project::find().unwrap();
+    let workspace = Workspace::find().unwrap();
     let mut base = base();
-    let filters = Filters::of(vec!["no-space-below-a-quiet-journal".to_string()], vec![Fs::Ext4]);
-    let trial = |base| mutants::Trial {
-        project: &project,
+    let filters = Filters::new(vec!["no-space-below-a-quiet-journal".to_string()], vec![Fs::Ext4]);
+    let trial = |base| mutants::MutationRun {
+        workspace: &workspace,
         base,
         fragment: None,
-        wanted: Wanted::Uml,
+        wanted: ExecutorChoice::Uml,
         filters: &filters,
         sequences: 0,
         jobs: None,
@@ -139,9 +139,9 @@ fn who_breaks_claims_as_it_is_judges_no_mutant() {
 /// That those of other series do, check-series says.
 #[test]
 fn all_of_them_apply_to_the_series() {
-    let (project, base) = (Project::find().unwrap(), base());
-    let pristine = obtain(&project, &base.source).unwrap();
-    let series = series(&project, &Wish::of(&base), Arch::Um).unwrap();
+    let (workspace, base) = (Workspace::find().unwrap(), base());
+    let pristine = obtain(&workspace, &base.source).unwrap();
+    let series = series(&workspace, &KernelSpec::of(&base), Arch::Um).unwrap();
     let files = mutants::files(&folder()).unwrap();
     assert!(files.len() >= 40, "{}", files.len());
     assert_eq!(mutants::unfit(&folder(), &series, &pristine).unwrap(), Vec::<PathBuf>::new());

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use common::checkout;
 use vremount_kernel::base::Base;
-use vremount_kernel::build::{self, Arch, Wish};
-use vremount_kernel::workspace::Project;
-use vremount_machine::image::{Fs, Initramfs, MODULE_PATH, Upper};
-use vremount_machine::{Boot, End, Executor, Run, Uml, image};
-use vremount_protocol::{Filesystem, Program, Shutdown, Work};
+use vremount_kernel::build::{self, Arch, KernelSpec};
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::image::{Fs, Initramfs, MODULE_PATH, PackedDisk};
+use vremount_machine::{Executor, ExitReason, MachineConfig, MachineOutput, Uml, image};
+use vremount_protocol::{Filesystem, GuestTask, Program, Shutdown};
 
 const TIMES: u32 = 50;
 const AT_A_TIME: usize = 4;
@@ -46,16 +46,16 @@ struct World(PathBuf);
 
 impl World {
     fn make(at: &Path) -> Self {
-        let project = Project::find().unwrap();
+        let workspace = Workspace::find().unwrap();
         let base = Base::find(&checkout(), None).unwrap();
-        let kernel = build::kernel(&project, &Wish::of(&base), Arch::Um).unwrap();
+        let kernel = build::kernel(&workspace, &KernelSpec::of(&base), Arch::Um).unwrap();
         fs::copy(&kernel.image, at.join("linux")).unwrap();
-        let upper = Upper::obtain(Fs::Ext4, &project.cache).unwrap();
-        let guest = image::build_guest(&project.root).unwrap();
+        let upper = PackedDisk::obtain(Fs::Ext4, &workspace.cache).unwrap();
+        let guest = image::build_guest(&workspace.root).unwrap();
         let initramfs = Initramfs::new(&guest, &kernel.module.path, upper.as_ref(), Vec::new()).unwrap();
         for (name, shutdown) in [("halts", Shutdown::PowerOff), ("spins", Shutdown::Spin)] {
             let program = Program {
-                work: Work::Steps(Vec::new()),
+                work: GuestTask::Steps(Vec::new()),
                 module: MODULE_PATH.to_string(),
                 disks: BTreeMap::new(),
                 fs: Filesystem::default(),
@@ -67,8 +67,8 @@ impl World {
         World(at.to_path_buf())
     }
 
-    fn run(&self, number: u32, initramfs: &Path, power_cut: bool) -> Run {
-        Uml.run(&Boot {
+    fn run(&self, number: u32, initramfs: &Path, power_cut: bool) -> MachineOutput {
+        Uml.run(&MachineConfig {
             image: &self.0.join("linux"),
             initramfs,
             disk: None,
@@ -83,12 +83,12 @@ impl World {
 
     fn suffer(&self, number: u32, fate: Fate) {
         match fate {
-            Fate::Halts => assert_eq!(self.run(number, &self.0.join("halts"), false).end, End::Finished),
+            Fate::Halts => assert_eq!(self.run(number, &self.0.join("halts"), false).end, ExitReason::Finished),
             Fate::Panics => {
                 let end = self.run(number, Path::new("/dev/null"), false).end;
-                assert!(matches!(end, End::Panic(_)), "{end:?}");
+                assert!(matches!(end, ExitReason::Panic(_)), "{end:?}");
             }
-            Fate::IsKilled => assert_eq!(self.run(number, &self.0.join("spins"), true).end, End::PowerCut),
+            Fate::IsKilled => assert_eq!(self.run(number, &self.0.join("spins"), true).end, ExitReason::PowerCut),
             Fate::LosesItsHarness => {
                 let mut harness = Command::new(std::env::current_exe().unwrap())
                     .args(["--exact", "no_machine_leaves_anything_behind"])

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Cursor;
 
 use proptest::prelude::*;
-use vremount_analysis::bisect::{self, Bisection, Versions};
+use vremount_analysis::bisect::{self, Bisection, VersionRange};
 use vremount_analysis::coverage::Coverage;
 use vremount_analysis::mutants::Mutant;
 use vremount_claims::refusal_reason::Reason;
@@ -15,7 +15,7 @@ use vremount_claims::shard::Shard;
 use vremount_kernel::base::{Base, Level, Spec};
 use vremount_machine::image::Fs;
 use vremount_protocol::{Event, Outcome as Came, SIGNS, StepReport, classify, decode, encode, extents};
-use vremount_runner::results::{FILE, Outcome};
+use vremount_runner::results::{FILE, RunOutcome};
 use vremount_runner::transcript::{acts, in_words};
 
 /// Something that a text becomes when it is cut, mixed or hit by a cosmic ray.
@@ -97,9 +97,9 @@ const MUTANT: &str = include_str!("../../../patches/be4df0cea/mutants/id-is-zero
 fn results(text: &str) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(FILE), text).unwrap();
-    match Outcome::read(folder.path()).ok()? {
-        Outcome::Ran(results) => Some(results.cases().filter(|(_, record)| record.is_some()).count()),
-        Outcome::NotRun(_) => None,
+    match RunOutcome::read(folder.path()).ok()? {
+        RunOutcome::Ran(results) => Some(results.cases().filter(|(_, record)| record.is_some()).count()),
+        RunOutcome::NotRun(_) => None,
     }
 }
 
@@ -183,7 +183,7 @@ proptest! {
         prop_assert!(text.parse::<Level>().is_err() || text.parse::<Level>().unwrap().to_string() == text);
         prop_assert!(text.parse::<Fs>().is_err() || text.parse::<Fs>().unwrap().name() == text);
         prop_assert!(text.parse::<Shard>().is_err() || text.contains('/'));
-        prop_assert!(text.parse::<Versions>().is_err() || text.contains(".."));
+        prop_assert!(text.parse::<VersionRange>().is_err() || text.contains(".."));
         let spec: Spec = text.parse().unwrap();
         prop_assert!(matches!(spec, Spec::Named(_)) || text.starts_with("git:") || text.starts_with("tarball:"));
     }

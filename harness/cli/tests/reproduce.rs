@@ -36,11 +36,11 @@ fn check(level: u8, shell: &str, filesystems: &[Fs], claims: &[&str]) -> Output 
 
 /// Those that a script can make.
 fn fit() -> Vec<Claim> {
-    claims::of(&base()).into_iter().filter(|claim| no_script(&claim.steps).is_none()).collect()
+    claims::for_base(&base()).into_iter().filter(|claim| no_script(&claim.steps).is_none()).collect()
 }
 
 fn about(claim: &Claim, fs: Fs) -> bool {
-    claim.skipped_on(fs).is_none()
+    claim.skip_reason_on(fs).is_none()
 }
 
 #[rstest]
@@ -70,7 +70,8 @@ fn assert_expectations_are_those_of_the_golden_output() {
 #[test]
 fn without_the_fourth_patch_scripts_are_broken_where_claims_are() {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
-    let names: Vec<_> = fit().iter().filter(|c| c.since == 4 && about(c, Fs::Ext4)).map(|claim| claim.name).collect();
+    let names: Vec<_> =
+        fit().iter().filter(|c| c.min_level == 4 && about(c, Fs::Ext4)).map(|claim| claim.name).collect();
     assert_eq!(check(3, BUSYBOX, &[Fs::Ext4], &names).status.code(), Some(0));
 }
 
@@ -80,7 +81,7 @@ fn scripts_are_right_on_other_filesystems() {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
     let others: Vec<_> = Fs::ALL.into_iter().filter(|fs| *fs != Fs::Ext4).collect();
     let names: Vec<_> =
-        fit().iter().filter(|claim| !about(claim, Fs::Ext4) && claim.unfit.is_none()).map(|c| c.name).collect();
+        fit().iter().filter(|claim| !about(claim, Fs::Ext4) && claim.skip_reason.is_none()).map(|c| c.name).collect();
     let names = [&["reuse", "error-unseen"], names.as_slice()].concat();
     assert_eq!(check(4, BUSYBOX, &others, &names).status.code(), Some(0));
 }

@@ -7,11 +7,11 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use sys_mount::Mount;
-use vremount_protocol::{Backing, Disk as Id, Fault, Io, Stack, extents};
+use vremount_protocol::{Backing, DeviceStack, Disk as Id, Fault, Io, extents};
 
+use crate::dm_thin::Thin;
 use crate::error::{Failure, context};
-use crate::loops::Loop;
-use crate::thin::Thin;
+use crate::loop_device::Loop;
 use crate::{dm, fault, ioctl, marker, mounts};
 
 /// Each image is on a tmpfs of its own, which can be filled up.
@@ -38,7 +38,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn attach(id: Id, backing: &Backing, on: Stack) -> Result<Self, Failure> {
+    pub fn attach(id: Id, backing: &Backing, on: DeviceStack) -> Result<Self, Failure> {
         let backing = match backing {
             Backing::Extents(packed) => unpack(id, packed)?,
             Backing::Device(device) => PathBuf::from(device),
@@ -46,8 +46,8 @@ impl Disk {
             Backing::Memory => return Err(Failure::new(format!("disk {id} is in memory and has no device"))),
         };
         let looped = match on {
-            Stack::Device => None,
-            Stack::Plain | Stack::Thin => Some(Loop::over(&backing)?),
+            DeviceStack::Device => None,
+            DeviceStack::Plain | DeviceStack::Thin => Some(Loop::over(&backing)?),
         };
         let lowest = looped.as_ref().map_or(&backing, |looped| &looped.path).clone();
         let size = format!("/sys/block/{}/size", name_in_sysfs(&lowest));
@@ -55,8 +55,8 @@ impl Disk {
         let name = id.to_string();
         let origin = number_of(&lowest)?;
         let thin = match on {
-            Stack::Plain | Stack::Device => None,
-            Stack::Thin => Some(Thin::over(&name, &origin, sectors, &backing)?),
+            DeviceStack::Plain | DeviceStack::Device => None,
+            DeviceStack::Thin => Some(Thin::over(&name, &origin, sectors, &backing)?),
         };
         let below = match &thin {
             Some(thin) => number_of(&thin.volume)?,

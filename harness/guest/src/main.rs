@@ -2,47 +2,47 @@
 //! PID 1 of a vremount machine: gets ready, works off its program, reports each step, switches the machine off. It
 //! decides nothing, and whatever goes wrong is said in a last event before the machine stops.
 
-mod arcs;
 mod bench;
 mod channel;
-mod data;
+mod checkpoint_fuzz;
 mod disk;
 mod dm;
+mod dm_thin;
 mod error;
 mod fault;
+mod file_handle;
+mod file_io;
 mod files;
-mod forgeries;
 mod fs_context;
-mod handle;
+mod gcov;
+mod init_system;
+mod interpreter;
 mod ioctl;
 mod kernel_log;
 mod kexec;
-mod leaks;
-mod loops;
+mod kmemleak;
+mod loop_device;
 mod marker;
 mod module;
 mod mounts;
-mod namespace;
 mod overlay;
-mod paths;
-mod run;
 mod script;
 mod shell;
-mod siege;
+mod simple_ops;
 mod snapshot;
-mod system;
-mod thin;
+mod stress;
+mod userns;
 
 use std::panic;
 
 use channel::Channel;
 use error::{Failure, context};
-use vremount_protocol::{Event, PROGRAM_PATH, Program, Shutdown, Work};
+use vremount_protocol::{Event, GuestTask, PROGRAM_PATH, Program, Shutdown};
 
 fn main() {
     if std::process::id() != 1 {
         let args: Vec<_> = std::env::args().skip(1).collect();
-        let done = namespace::act(&args).inspect_err(|failure| eprintln!("{failure}"));
+        let done = userns::act(&args).inspect_err(|failure| eprintln!("{failure}"));
         std::process::exit(if done.is_ok() { 0 } else { 2 });
     }
     // Without a program nobody knows how this machine is switched off; a restart ends most of them.
@@ -50,44 +50,44 @@ fn main() {
     if let Err(failure) = work(&mut shutdown) {
         eprintln!("vremount-guest: {failure}");
     }
-    system::stop(shutdown)
+    init_system::stop(shutdown)
 }
 
 fn work(shutdown: &mut Shutdown) -> Result<(), Failure> {
-    system::mount_pseudo_filesystems()?;
+    init_system::mount_pseudo_filesystems()?;
     let program: Program =
         serde_json::from_slice(&context("read", PROGRAM_PATH, std::fs::read(PROGRAM_PATH))?).map_err(Failure::new)?;
     *shutdown = program.shutdown;
     let mut channel = Channel::open(&program.channel)?;
     report_panics(program.channel.clone(), program.shutdown);
-    let worked = obey(&program, &mut channel);
+    let worked = execute_program(&program, &mut channel);
     if let Err(failure) = &worked {
         channel.send(&Event::GaveUp { why: failure.to_string() })?;
     }
     worked
 }
 
-fn obey(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
+fn execute_program(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
     channel.send(&Event::Booted)?;
     let module_sha256 = module::load(&program.module)?;
     channel.send(&Event::Ready {
-        release: system::release()?,
-        build_id: system::build_id()?,
+        release: init_system::release()?,
+        build_id: init_system::build_id()?,
         module_sha256,
-        uptime_ms: system::uptime_ms()?,
+        uptime_ms: init_system::uptime_ms()?,
     })?;
     match &program.work {
-        Work::Steps(ops) => {
-            system::set_clock()?;
-            let mut runner = run::Runner::new(program)?;
+        GuestTask::Steps(ops) => {
+            init_system::set_clock()?;
+            let mut runner = interpreter::Runner::new(program)?;
             for (index, op) in ops.iter().enumerate() {
                 channel.send(&Event::Step(runner.step(index, op)?))?;
             }
             // Beside a thread that never rests the time of User Mode Linux stands still, and so would the wait for leaks.
             if !runner.is_writing() {
-                leaks::tell()?;
+                kmemleak::tell()?;
             }
-            arcs::tell(channel)?;
+            gcov::tell(channel)?;
             if program.shutdown == Shutdown::Kexec {
                 kexec::load()?;
             }
@@ -95,8 +95,8 @@ fn obey(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
             // time.
             channel.send(&Event::End { steps: ops.len() })
         }
-        Work::Shell => shell::run(program),
-        Work::Script(shell) => {
+        GuestTask::Shell => shell::run(program),
+        GuestTask::Script(shell) => {
             script::run(program, shell, channel)?;
             channel.send(&Event::End { steps: 0 })
         }
@@ -110,6 +110,6 @@ fn report_panics(channel: String, shutdown: Shutdown) {
         if Channel::open(&channel).and_then(|mut channel| channel.send(&gave_up)).is_err() {
             eprintln!("vremount-guest: {info}");
         }
-        system::stop(shutdown)
+        init_system::stop(shutdown)
     }));
 }

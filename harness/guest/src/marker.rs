@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, SFlag, mknod};
-use vremount_protocol::{Bytes, Elsewhere, Field, Forgery, Impostor};
+use vremount_protocol::{CheckpointTamper, Field, MarkerReplacement, Prng, XattrLocation};
 
 use crate::error::{Failure, context};
 use crate::mounts;
@@ -25,33 +25,33 @@ pub fn remove(workdir: &Path) -> Result<(), Failure> {
     context("remove", &marker, fs::remove_dir_all(&marker))
 }
 
-pub fn forge(workdir: &Path, forgery: Forgery) -> Result<(), Failure> {
+pub fn forge(workdir: &Path, forgery: CheckpointTamper) -> Result<(), Failure> {
     let marker = path(workdir);
     let there = read(&marker)?;
     let forged = match forgery {
-        Forgery::Remove => {
+        CheckpointTamper::Remove => {
             return match there {
                 Some(_) => context("remove the checkpoint of", &marker, xattr::remove(&marker, CHECKPOINT)),
                 None => Ok(()),
             };
         }
-        Forgery::Length(length) => {
+        CheckpointTamper::Length(length) => {
             let mut bytes = there.unwrap_or_default();
             bytes.resize(length, 0);
             bytes
         }
-        Forgery::Random { seed } => {
+        CheckpointTamper::Random { seed } => {
             let mut bytes = vec![0; CHECKPOINT_BYTES];
-            Bytes::of(seed).fill(&mut bytes);
+            Prng::of(seed).fill(&mut bytes);
             bytes
         }
-        Forgery::All(byte) => vec![byte; CHECKPOINT_BYTES],
-        Forgery::Next(field) => next(there.unwrap_or_default(), field),
-        Forgery::Of(disk, layers) => read(&path(&mounts::workdir_of(disk, layers)))?.unwrap_or_default(),
-        Forgery::MoveTo(elsewhere) => {
+        CheckpointTamper::All(byte) => vec![byte; CHECKPOINT_BYTES],
+        CheckpointTamper::Next(field) => next(there.unwrap_or_default(), field),
+        CheckpointTamper::Of(disk, layers) => read(&path(&mounts::workdir_of(disk, layers)))?.unwrap_or_default(),
+        CheckpointTamper::MoveTo(elsewhere) => {
             let to = match elsewhere {
-                Elsewhere::Dirty => marker.join("dirty"),
-                Elsewhere::Incompat => workdir.join("work/incompat"),
+                XattrLocation::Dirty => marker.join("dirty"),
+                XattrLocation::Incompat => workdir.join("work/incompat"),
             };
             let Some(there) = there else { return Ok(()) };
             context("remove the checkpoint of", &marker, xattr::remove(&marker, CHECKPOINT))?;
@@ -100,28 +100,28 @@ pub fn next(mut bytes: Vec<u8>, field: Field) -> Vec<u8> {
 }
 
 /// Puts something else in the marker's place, with its checkpoint if it has one.
-pub fn replace(workdir: &Path, with: Impostor) -> Result<(), Failure> {
+pub fn replace(workdir: &Path, with: MarkerReplacement) -> Result<(), Failure> {
     let (marker, aside) = (path(workdir), workdir.join("aside"));
     let checkpoint = read(&marker)?;
     context("rename", &marker, fs::rename(&marker, &aside))?;
     match with {
-        Impostor::IncompatFile => {
+        MarkerReplacement::IncompatFile => {
             let incompat = workdir.join("work/incompat");
             context("remove", &incompat, fs::remove_dir_all(&incompat))?;
             context("create", &incompat, fs::write(&incompat, ""))?;
             return context("remove", &aside, fs::remove_dir_all(&aside));
         }
-        Impostor::UpperCase => {
+        MarkerReplacement::UpperCase => {
             let name = marker.with_file_name("VOLATILE");
             return context("rename to", &name, fs::rename(&aside, &name));
         }
-        Impostor::File => {
+        MarkerReplacement::File => {
             context("create", &marker, fs::write(&marker, ""))?;
             context("make executable", &marker, fs::set_permissions(&marker, fs::Permissions::from_mode(0o755)))?;
         }
-        Impostor::Symlink => context("link", &marker, symlink(&aside, &marker))?,
-        Impostor::Fifo => context("create", &marker, mknod(&marker, SFlag::S_IFIFO, Mode::S_IRWXU, 0))?,
-        Impostor::Device => context("create", &marker, mknod(&marker, SFlag::S_IFCHR, Mode::S_IRWXU, 0))?,
+        MarkerReplacement::Symlink => context("link", &marker, symlink(&aside, &marker))?,
+        MarkerReplacement::Fifo => context("create", &marker, mknod(&marker, SFlag::S_IFIFO, Mode::S_IRWXU, 0))?,
+        MarkerReplacement::Device => context("create", &marker, mknod(&marker, SFlag::S_IFCHR, Mode::S_IRWXU, 0))?,
     }
     checkpoint.map_or(Ok(()), |bytes| set(&marker, &bytes))
 }

@@ -7,7 +7,7 @@ use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module}
 use sha2::{Digest, Sha256};
 
 use crate::error::{Failure, context};
-use crate::system::hex;
+use crate::init_system::hex;
 
 /// Loads the module and says what it was: the SHA-256 of its file.
 pub fn load(path: &str) -> Result<String, Failure> {

@@ -6,32 +6,32 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{IFlags, ioctl_setflags};
 use sys_mount::{Mount, MountFlags, UnmountFlags, unmount};
-use vremount_protocol::{Disk, Filesystem, Layers, Via};
+use vremount_protocol::{AccessPath, Disk, Filesystem, LayerSet};
 
 use crate::error::{Failure, context};
-use crate::{ioctl, namespace, overlay};
+use crate::{ioctl, overlay, userns};
 
 /// The upper filesystem of a disk, as an overlay reaches it.
-pub fn upper_filesystem(disk: Disk, via: Via) -> PathBuf {
+pub fn upper_filesystem(disk: Disk, via: AccessPath) -> PathBuf {
     match via {
-        Via::Mount => PathBuf::from(format!("/mnt/{disk}")),
-        Via::Bind => PathBuf::from(format!("/bind/{disk}")),
-        Via::Again => PathBuf::from(format!("/again/{disk}")),
-        Via::Moved => PathBuf::from(format!("/moved/{disk}")),
-        Via::Idmapped => PathBuf::from(format!("/idmapped/{disk}")),
+        AccessPath::Mount => PathBuf::from(format!("/mnt/{disk}")),
+        AccessPath::Bind => PathBuf::from(format!("/bind/{disk}")),
+        AccessPath::Again => PathBuf::from(format!("/again/{disk}")),
+        AccessPath::Moved => PathBuf::from(format!("/moved/{disk}")),
+        AccessPath::Idmapped => PathBuf::from(format!("/idmapped/{disk}")),
     }
 }
 
 pub fn upperdir(disk: Disk) -> PathBuf {
-    upper_filesystem(disk, Via::Mount).join("upper")
+    upper_filesystem(disk, AccessPath::Mount).join("upper")
 }
 
 pub fn workdir(disk: Disk) -> PathBuf {
-    workdir_of(disk, Layers::First)
+    workdir_of(disk, LayerSet::First)
 }
 
-pub fn workdir_of(disk: Disk, layers: Layers) -> PathBuf {
-    upper_filesystem(disk, Via::Mount).join(if layers == Layers::Other { "work-other" } else { "work" })
+pub fn workdir_of(disk: Disk, layers: LayerSet) -> PathBuf {
+    upper_filesystem(disk, AccessPath::Mount).join(if layers == LayerSet::Other { "work-other" } else { "work" })
 }
 
 /// Mounts the upper filesystem of a disk, with more options than it always has.
@@ -59,7 +59,7 @@ fn make_subvolume(device: &Path, at: &Path, kind: &str, name: &str) -> Result<()
 
 /// The upper and work directories, where they are missing.
 pub fn make_layers(disk: Disk) -> Result<(), Failure> {
-    let at = upper_filesystem(disk, Via::Mount);
+    let at = upper_filesystem(disk, AccessPath::Mount);
     for folder in ["upper", "work", "upper-other", "work-other"].map(|name| at.join(name)) {
         context("create", &folder, fs::create_dir_all(&folder))?;
     }
@@ -70,7 +70,7 @@ pub fn make_layers(disk: Disk) -> Result<(), Failure> {
 pub fn make_layers_that_ignore_case(disk: Disk) -> Result<(), Failure> {
     /// `FS_CASEFOLD_FL`
     const CASEFOLD: u32 = 0x4000_0000;
-    let at = upper_filesystem(disk, Via::Mount);
+    let at = upper_filesystem(disk, AccessPath::Mount);
     for folder in ["upper", "work", "lower"].map(|name| at.join(name)) {
         if folder.exists() {
             context("remove", &folder, fs::remove_dir_all(&folder))?;
@@ -96,30 +96,32 @@ pub fn host_file(file: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Makes an upper filesystem reachable another way.
-pub fn reach(disk: Disk, via: Via, device: &Path, fs: &Filesystem) -> Result<(), Failure> {
-    let (from, to) = (upper_filesystem(disk, Via::Mount), upper_filesystem(disk, via));
+pub fn reach(disk: Disk, via: AccessPath, device: &Path, fs: &Filesystem) -> Result<(), Failure> {
+    let (from, to) = (upper_filesystem(disk, AccessPath::Mount), upper_filesystem(disk, via));
     context("create", &to, fs::create_dir_all(&to))?;
     let flags = match via {
-        Via::Mount => return Err(Failure::new(format!("{} is where it is", from.display()))),
-        Via::Again => return mount_upper(device, &to, fs, ""),
-        Via::Bind => MountFlags::BIND,
-        Via::Moved => MountFlags::MOVE,
-        Via::Idmapped => return namespace::mount_idmapped(&from, &to),
+        AccessPath::Mount => return Err(Failure::new(format!("{} is where it is", from.display()))),
+        AccessPath::Again => return mount_upper(device, &to, fs, ""),
+        AccessPath::Bind => MountFlags::BIND,
+        AccessPath::Moved => MountFlags::MOVE,
+        AccessPath::Idmapped => return userns::mount_idmapped(&from, &to),
     };
     context("mount the upper filesystem at", &to, Mount::builder().flags(flags).mount(&from, &to)).map(drop)
 }
 
-pub fn unreach(disk: Disk, via: Via) -> Result<(), Failure> {
-    let (at, back) = (upper_filesystem(disk, via), upper_filesystem(disk, Via::Mount));
+pub fn unreach(disk: Disk, via: AccessPath) -> Result<(), Failure> {
+    let (at, back) = (upper_filesystem(disk, via), upper_filesystem(disk, AccessPath::Mount));
     match via {
-        Via::Moved => context("move back", &at, Mount::builder().flags(MountFlags::MOVE).mount(&at, &back)).map(drop),
+        AccessPath::Moved => {
+            context("move back", &at, Mount::builder().flags(MountFlags::MOVE).mount(&at, &back)).map(drop)
+        }
         _ => unmount_at(&at),
     }
 }
 
 /// `mount -o remount` of the upper filesystem.
 pub fn remount_upper(disk: Disk, kind: &str, options: &str) -> Result<(), Failure> {
-    let at = upper_filesystem(disk, Via::Mount);
+    let at = upper_filesystem(disk, AccessPath::Mount);
     let (flags, data) = overlay::flags(options);
     let mounted = Mount::builder().fstype(kind).flags(flags | MountFlags::REMOUNT).data(&data).mount("none", &at);
     context("mount again with other options", &at, mounted).map(drop)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use sys_mount::{Mount, MountFlags};
-use vremount_protocol::{Disk, Layers, Mode, Outcome, Via};
+use vremount_protocol::{AccessPath, Disk, LayerSet, Mode, Outcome};
 
 use crate::error::{Failure, context};
 use crate::mounts::{self, upper_filesystem};
@@ -14,15 +14,15 @@ const LOWER: &str = "/lower";
 const LOWERS: &str = "/lowers";
 
 /// The layers of the container that a bench stops and starts.
-pub const CONTAINER: Layers = Layers::First;
+pub const CONTAINER: LayerSet = LayerSet::First;
 
 /// Where an overlay is mounted.
-pub fn merged(disk: Disk, layers: Layers) -> PathBuf {
+pub fn merged(disk: Disk, layers: LayerSet) -> PathBuf {
     match layers {
-        Layers::First => PathBuf::from(format!("/merged/{disk}")),
-        Layers::Second => PathBuf::from(format!("/merged/{disk}-second")),
-        Layers::Other => PathBuf::from(format!("/merged/{disk}-other")),
-        Layers::LowerOnly => PathBuf::from(format!("/merged/{disk}-lower")),
+        LayerSet::First => PathBuf::from(format!("/merged/{disk}")),
+        LayerSet::Second => PathBuf::from(format!("/merged/{disk}-second")),
+        LayerSet::Other => PathBuf::from(format!("/merged/{disk}-other")),
+        LayerSet::LowerOnly => PathBuf::from(format!("/merged/{disk}-lower")),
     }
 }
 
@@ -57,9 +57,9 @@ pub fn make_lowers(count: u32) -> Result<(), Failure> {
 #[derive(Clone, Copy)]
 pub struct Overlay<'a> {
     pub disk: Disk,
-    pub layers: Layers,
+    pub layers: LayerSet,
     pub mode: Mode,
-    pub via: Via,
+    pub via: AccessPath,
     /// Further options; one that is given again overrides, and `ro` is a flag.
     pub options: &'a str,
 }
@@ -67,7 +67,7 @@ pub struct Overlay<'a> {
 impl Overlay<'_> {
     /// What is mounted most of the time.
     pub fn of(disk: Disk, mode: Mode) -> Self {
-        Overlay { disk, layers: Layers::First, mode, via: Via::Mount, options: "" }
+        Overlay { disk, layers: LayerSet::First, mode, via: AccessPath::Mount, options: "" }
     }
 
     /// mount(2), at the usual place.
@@ -94,9 +94,9 @@ impl Overlay<'_> {
         // Layers must agree as soon as they are named, also those that a further option would replace.
         let lower = if more.contains("lowerdir=") { String::new() } else { format!("lowerdir={LOWER},") };
         let mut all = match self.layers {
-            Layers::First | Layers::Second => format!("{lower}{}", upper_and_work("")),
-            Layers::Other => format!("{lower}{}", upper_and_work("-other")),
-            Layers::LowerOnly => format!("lowerdir={}/upper:{LOWER}", filesystem.display()),
+            LayerSet::First | LayerSet::Second => format!("{lower}{}", upper_and_work("")),
+            LayerSet::Other => format!("{lower}{}", upper_and_work("-other")),
+            LayerSet::LowerOnly => format!("lowerdir={}/upper:{LOWER}", filesystem.display()),
         };
         if self.mode == Mode::Volatile {
             all += ",volatile";

@@ -15,7 +15,7 @@ use crate::{mounts, shell};
 
 /// Tells what the script says as it says it: of one that hangs too.
 pub fn run(program: &Program, with: &str, channel: &mut Channel) -> Result<(), Failure> {
-    shell::furnish(program)?;
+    shell::install_busybox(program)?;
     let before = world()?;
     let (said, output) = context("create", "a pipe", io::pipe())?;
     let mut command = Command::new(with);

@@ -10,12 +10,12 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::sys::wait::wait;
 use nix::unistd::{Pid, setsid};
-use vremount_protocol::{Disk, Layers, Mode, Op, Outcome, Program, SCRIPT_PATH, Stack};
+use vremount_protocol::{DeviceStack, Disk, LayerSet, Mode, Op, Outcome, Program, SCRIPT_PATH};
 
 use crate::error::{Failure, context};
+use crate::interpreter::Runner;
 use crate::overlay::{Overlay, merged};
-use crate::run::Runner;
-use crate::{ioctl, system};
+use crate::{init_system, ioctl};
 
 /// Where there is a tool that busybox has too, its users know that better.
 pub const PATH: &str = "/usr/bin:/usr/sbin:/bin:/sbin";
@@ -44,19 +44,19 @@ pub fn run(program: &Program) -> Result<(), Failure> {
 fn prepare(program: &Program) -> Result<(), Failure> {
     let disk = Disk::A;
     let mut runner = Runner::new(program)?;
-    for op in [Op::Attach { disk, on: Stack::Plain }, Op::MountUpper { disk, options: String::new() }] {
+    for op in [Op::Attach { disk, on: DeviceStack::Plain }, Op::MountUpper { disk, options: String::new() }] {
         let report = runner.step(0, &op)?;
         if report.outcome != Outcome::Done {
             return Err(Failure::new(format!("{op:?} came out as {:?}", report.outcome)));
         }
     }
-    let merged = merged(disk, Layers::First);
+    let merged = merged(disk, LayerSet::First);
     context("create", &merged, fs::create_dir_all(&merged))?;
-    furnish(program)
+    install_busybox(program)
 }
 
 /// What commands need: busybox under all its names, places for what is temporary, and a module that modprobe(8) finds.
-pub fn furnish(program: &Program) -> Result<(), Failure> {
+pub fn install_busybox(program: &Program) -> Result<(), Failure> {
     if Path::new(BUSYBOX).exists() {
         let installed = Command::new(BUSYBOX).args(["--install", "-s", "/bin"]).status();
         context("install the commands of", BUSYBOX, installed)?;
@@ -64,7 +64,7 @@ pub fn furnish(program: &Program) -> Result<(), Failure> {
     for folder in ["/run", "/tmp"] {
         context("create", folder, fs::create_dir_all(folder))?;
     }
-    let modules = Path::new("/lib/modules").join(system::release()?);
+    let modules = Path::new("/lib/modules").join(init_system::release()?);
     context("create", &modules, fs::create_dir_all(&modules))?;
     let (module, list) = (modules.join("overlay.ko"), modules.join("modules.dep"));
     context("link", &module, symlink(&program.module, &module))?;

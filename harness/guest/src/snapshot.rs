@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Failure, context};
-use crate::system::hex;
+use crate::init_system::hex;
 
 /// Every file, by path; of each its properties, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -75,5 +75,5 @@ impl Error {
 }
 
 fn in_lines(tried: &BTreeMap<String, String>) -> String {
-    tried.iter().map(|(series, misfit)| format!("\n- {series}: {misfit}")).collect()
+    tried.iter().map(|(series, failure)| format!("\n- {series}: {failure}")).collect()
 }

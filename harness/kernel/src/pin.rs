@@ -85,7 +85,7 @@ fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Carries, Feature, Git};
+    use crate::base::{Feature, Git, PreApplied};
 
     const TEXT: &str = r#"# The kernels.
 default = "6.12.8" # the one
@@ -122,7 +122,7 @@ commit = "c"
             has: std::collections::BTreeSet::new(),
             fixes,
             source,
-            carries: Carries::Nothing,
+            carries: PreApplied::Nothing,
         }
     }
 

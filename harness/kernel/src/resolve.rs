@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use vremount_util::{command, progress};
 
-use crate::base::{Base, Carries, Feature, Package, Source, Spec, Trace, numbers};
+use crate::base::{Base, Feature, Package, PreApplied, Source, SourceProbe, Spec, numbers};
 use crate::build::Arch;
 use crate::error::Error;
-use crate::series::Trial;
+use crate::series::ApplyCheck;
 use crate::source::{Snapshot, Tree, git};
-use crate::workspace::Project;
+use crate::workspace::Workspace;
 use crate::{series, source};
 
 /// Digits of an id that people see.
@@ -21,16 +21,16 @@ const SHORT: usize = 12;
 ///
 /// # Errors
 /// If there is none of that name, or the source cannot be had, or no series applies to it.
-pub fn find(project: &Project, wanted: Option<&Spec>) -> Result<Base, Error> {
+pub fn find(workspace: &Workspace, wanted: Option<&Spec>) -> Result<Base, Error> {
     let (source, letter) = match wanted {
-        None => return Ok(Base::find(&project.root, None)?),
-        Some(Spec::Named(name)) => return Ok(Base::find(&project.root, Some(name))?),
-        Some(Spec::Git { url, commit }) => (Source::Git(source::resolve_git(project, url, commit)?), 'g'),
+        None => return Ok(Base::find(&workspace.root, None)?),
+        Some(Spec::Named(name)) => return Ok(Base::find(&workspace.root, Some(name))?),
+        Some(Spec::Git { url, commit }) => (Source::Git(source::resolve_git(workspace, url, commit)?), 'g'),
         Some(Spec::Tarball { from, sha256 }) => {
-            (Source::Tarball(source::resolve_tarball(project, from, sha256.as_deref())?), 's')
+            (Source::Tarball(source::resolve_tarball(workspace, from, sha256.as_deref())?), 's')
         }
         Some(Spec::Tree(folder)) => {
-            let Snapshot { git, changed } = source::snapshot(project, folder)?;
+            let Snapshot { git, changed } = source::snapshot(workspace, folder)?;
             let also = if changed == 0 {
                 String::new()
             } else {
@@ -40,7 +40,7 @@ pub fn find(project: &Project, wanted: Option<&Spec>) -> Result<Base, Error> {
             (Source::Git(git), 't')
         }
     };
-    let (base, words) = fitted(project, source, letter)?;
+    let (base, words) = fitted(workspace, source, letter)?;
     progress::note(format!("{words}"));
     Ok(base)
 }
@@ -49,20 +49,20 @@ pub fn find(project: &Project, wanted: Option<&Spec>) -> Result<Base, Error> {
 ///
 /// # Errors
 /// If there is none, or no series applies to it.
-pub fn commit(project: &Project, repository: &Path, commit: &str) -> Result<(Base, String), Error> {
-    let git = source::resolve_git(project, &repository.to_string_lossy(), commit)?;
-    fitted(project, Source::Git(git), 'g')
+pub fn commit(workspace: &Workspace, repository: &Path, commit: &str) -> Result<(Base, String), Error> {
+    let git = source::resolve_git(workspace, &repository.to_string_lossy(), commit)?;
+    fitted(workspace, Source::Git(git), 'g')
 }
 
 /// The base of a Debian source package, and how it came to be that, in words.
 ///
 /// # Errors
 /// If it cannot be had, or no series applies to it.
-pub fn package(project: &Project, package: Package) -> Result<(Base, String), Error> {
-    fitted(project, Source::Package(package), 'd')
+pub fn package(workspace: &Workspace, package: Package) -> Result<(Base, String), Error> {
+    fitted(workspace, Source::Package(package), 'd')
 }
 
-fn fitted(project: &Project, source: Source, letter: char) -> Result<(Base, String), Error> {
+fn fitted(workspace: &Workspace, source: Source, letter: char) -> Result<(Base, String), Error> {
     let (id, from) = match &source {
         Source::Git(git) if letter == 't' => (git.tree.clone().unwrap_or_default(), git.git.clone()),
         Source::Git(git) => (git.commit.clone(), git.git.clone()),
@@ -70,17 +70,17 @@ fn fitted(project: &Project, source: Source, letter: char) -> Result<(Base, Stri
         Source::Package(package) => (package.sha256.clone(), package.package.clone()),
     };
     let short: String = id.chars().take(SHORT).collect();
-    let tree = source::obtain(project, &source)?;
-    let Fit { version, base, left_out } = of(project, &tree, &from)?;
+    let tree = source::obtain(workspace, &source)?;
+    let SeriesMatch { version, base, left_out } = of(workspace, &tree, &from)?;
     let left_out = left_out.iter().map(|name| format!("; {name} does not apply and is left out")).collect::<String>();
     let words = format!("{from} is Linux {version}, built like base {}; {}{left_out}", base.name, in_words(&base));
     let name = format!("{version}-{letter}{short}");
-    let series = if base.carries == Carries::ItsOwn { "in-tree".to_string() } else { base.series.clone() };
+    let series = if base.carries == PreApplied::ItsOwn { "in-tree".to_string() } else { base.series.clone() };
     Ok((Base { name, series, source, ..base }, words))
 }
 
 /// A tree beside the bases of ci/bases.toml.
-pub struct Fit {
+pub struct SeriesMatch {
     /// What its Makefile says it is.
     pub version: String,
     /// The base that it is like; what it carries, what it has and which fixes it takes are its own.
@@ -91,12 +91,12 @@ pub struct Fit {
 
 /// # Errors
 /// If it is no kernel, or no series applies to it.
-pub fn of(project: &Project, tree: &Tree, from: &str) -> Result<Fit, Error> {
+pub fn of(workspace: &Workspace, tree: &Tree, from: &str) -> Result<SeriesMatch, Error> {
     let version = version(tree).ok_or_else(|| Error::NoKernel(from.to_string()))?;
-    let trial = Trial::of(tree)?;
-    let Choice { like, carries } = choose(project, &trial, &version, from)?;
-    let (has, (fixes, left_out)) = (features(tree, &like)?, fixes_that_apply(project, &trial, &like)?);
-    Ok(Fit { version, base: Base { has, fixes, carries, ..like }, left_out })
+    let trial = ApplyCheck::of(tree)?;
+    let SeriesChoice { like, carries } = choose(workspace, &trial, &version, from)?;
+    let (has, (fixes, left_out)) = (features(tree, &like)?, fixes_that_apply(workspace, &trial, &like)?);
+    Ok(SeriesMatch { version, base: Base { has, fixes, carries, ..like }, left_out })
 }
 
 /// What it has of what claims rely on: as its source says, and where that is silent as the base has that it is like.
@@ -107,9 +107,9 @@ pub fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, source::E
     let mut has = BTreeSet::new();
     for feature in Feature::ALL {
         let there = match feature.trace() {
-            Some(Trace { path, says, but_not }) => {
-                let other = but_not.map_or(Ok(false), |words| source::says(tree, words, path))?;
-                !other && source::says(tree, says, path)?
+            Some(SourceProbe { path, says, but_not }) => {
+                let other = but_not.map_or(Ok(false), |words| source::contains_text(tree, words, path))?;
+                !other && source::contains_text(tree, says, path)?
             }
             None => like.has.contains(&feature),
         };
@@ -121,28 +121,28 @@ pub fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, source::E
 /// Names of fixes, by architecture or configuration fragment.
 type Fixes = BTreeMap<String, Vec<String>>;
 
-struct Choice {
+struct SeriesChoice {
     like: Base,
-    carries: Carries,
+    carries: PreApplied,
 }
 
 /// The series of the base that is closest by version wins, so that of two that apply it is the one made for such a tree.
-fn choose(project: &Project, trial: &Trial<'_>, version: &str, from: &str) -> Result<Choice, Error> {
-    let mut bases = Base::all(&project.root)?;
+fn choose(workspace: &Workspace, trial: &ApplyCheck<'_>, version: &str, from: &str) -> Result<SeriesChoice, Error> {
+    let mut bases = Base::all(&workspace.root)?;
     bases.sort_by_key(|base| distance(&upstream_version(base), version));
     let mut tried: BTreeMap<String, String> = BTreeMap::new();
     for like in &bases {
         if tried.contains_key(&like.series) {
             continue;
         }
-        let patches = series::patches(&project.root.join("patches").join(&like.series))?;
+        let patches = series::patches(&workspace.root.join("patches").join(&like.series))?;
         match trial.fits(&patches)? {
-            Ok(carries) => return Ok(Choice { like: like.clone(), carries }),
-            Err(misfit) => tried.insert(like.series.clone(), misfit.to_string()),
+            Ok(carries) => return Ok(SeriesChoice { like: like.clone(), carries }),
+            Err(failure) => tried.insert(like.series.clone(), failure.to_string()),
         };
     }
     match bases.into_iter().next() {
-        Some(like) if trial.carries_its_own()? => Ok(Choice { like, carries: Carries::ItsOwn }),
+        Some(like) if trial.carries_its_own()? => Ok(SeriesChoice { like, carries: PreApplied::ItsOwn }),
         _ => Err(Error::NoSeries { from: from.to_string(), version: version.to_string(), tried }),
     }
 }
@@ -164,13 +164,13 @@ fn upstream_version(base: &Base) -> String {
 
 /// By what they are for, and which of an architecture do not apply. Such a fix is in the tree already, or is not needed there, or is
 /// missed; those of a further configuration fragment make no machine that does not start.
-fn fixes_that_apply(project: &Project, trial: &Trial<'_>, like: &Base) -> Result<(Fixes, Vec<String>), Error> {
+fn fixes_that_apply(workspace: &Workspace, trial: &ApplyCheck<'_>, like: &Base) -> Result<(Fixes, Vec<String>), Error> {
     let (mut fixes, mut left_out) = (like.fixes.clone(), Vec::new());
     for (whose, names) in &mut fixes {
         let is_of_arch = Arch::ALL.iter().any(|arch| arch.name() == whose);
         let mut apply = Vec::new();
         for name in names.drain(..) {
-            let path: PathBuf = project.root.join("vm-images/fixes").join(&name);
+            let path: PathBuf = workspace.root.join("vm-images/fixes").join(&name);
             if trial.applies(&path)? {
                 apply.push(name);
             } else if is_of_arch && !trial.carries(&path)? {
@@ -184,13 +184,13 @@ fn fixes_that_apply(project: &Project, trial: &Trial<'_>, like: &Base) -> Result
 
 fn in_words(Base { carries, series, .. }: &Base) -> String {
     match carries {
-        Carries::Nothing => format!("series {series} applies"),
-        Carries::First(4) => format!("it carries series {series}: levels below 4 take patches out of it"),
-        Carries::First(count) => {
+        PreApplied::Nothing => format!("series {series} applies"),
+        PreApplied::First(4) => format!("it carries series {series}: levels below 4 take patches out of it"),
+        PreApplied::First(count) => {
             let patches = if *count == 1 { "patch 1".to_string() } else { format!("patches 1 to {count}") };
             format!("it carries {patches} of series {series}: levels take out or add the others")
         }
-        Carries::ItsOwn => "it carries a series that is none of ours: it is proved as it is, as level 4".to_string(),
+        PreApplied::ItsOwn => "it carries a series that is none of ours: it is proved as it is, as level 4".to_string(),
     }
 }
 

@@ -12,7 +12,7 @@ const LANDMARK: &str = "ci/bases.toml";
 
 /// Checkout and cache.
 #[derive(Debug, Clone)]
-pub struct Project {
+pub struct Workspace {
     pub root: PathBuf,
     pub cache: PathBuf,
 }
@@ -31,7 +31,7 @@ pub enum Error {
     Lock { path: PathBuf, cause: io::Error },
 }
 
-impl Project {
+impl Workspace {
     /// The checkout that the current folder is in, else the one that this program was built from: `git bisect run` calls it
     /// from the kernel's.
     ///
@@ -43,14 +43,14 @@ impl Project {
         let root = root.ok_or_else(|| Error::NoCheckout(here.clone()))?;
         let folder = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache"))).ok_or(Error::NoCache)?;
-        Ok(Project { root, cache: caches.join("vremount") })
+        Ok(Workspace { root, cache: caches.join("vremount") })
     }
 
     /// Keeps the cache from being cleaned until the file is dropped. Any number may use it at a time.
     ///
     /// # Errors
     /// If the lock file cannot be made.
-    pub fn use_cache(&self) -> Result<File, Error> {
+    pub fn lock_cache_shared(&self) -> Result<File, Error> {
         let (path, file) = self.cache_lock()?;
         file.lock_shared().map_err(|cause| Error::Lock { path, cause })?;
         Ok(file)
@@ -60,7 +60,7 @@ impl Project {
     ///
     /// # Errors
     /// If somebody uses it.
-    pub fn own_cache(&self) -> Result<File, Error> {
+    pub fn lock_cache_exclusive(&self) -> Result<File, Error> {
         let (_, file) = self.cache_lock()?;
         file.try_lock().map_err(|_| Error::InUse(self.cache.clone()))?;
         Ok(file)

@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::executor::Error;
-use crate::monitor::{End, Run};
+use crate::monitor::{ExitReason, MachineOutput};
 use crate::qemu::Qemu;
-use crate::timeouts::Limits;
+use crate::timeouts::Timeouts;
 
 /// What runs guest code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl Accel {
 
 /// What was chosen, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choice {
+pub struct AccelChoice {
     pub accel: Accel,
     pub why: String,
 }
@@ -44,7 +44,7 @@ pub struct Choice {
 pub const ACCEL_FILE: &str = "accel.json";
 
 /// With KVM a machine is ready in less than half a second.
-const PROBE: Limits = Limits { silence: Duration::from_secs(3), total: Duration::from_secs(5) };
+const PROBE: Timeouts = Timeouts { silence: Duration::from_secs(3), total: Duration::from_secs(5) };
 
 /// Chooses: KVM if a probe boot proves it, once for each boot of this machine and version of QEMU. `probe` runs a machine
 /// with nothing to do within the limits it is given.
@@ -54,41 +54,41 @@ const PROBE: Limits = Limits { silence: Duration::from_secs(3), total: Duration:
 pub fn choose<E: From<Error>>(
     program: &Path,
     cache: &Path,
-    probe: impl FnOnce(&Qemu, Limits) -> Result<Run, E>,
-) -> Result<Choice, E> {
+    probe: impl FnOnce(&Qemu, Timeouts) -> Result<MachineOutput, E>,
+) -> Result<AccelChoice, E> {
     let version = Qemu::version(program)?;
     if let Err(cause) = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        return Ok(Choice { accel: Accel::Tcg, why: format!("/dev/kvm cannot be used: {cause}") });
+        return Ok(AccelChoice { accel: Accel::Tcg, why: format!("/dev/kvm cannot be used: {cause}") });
     }
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let remembered = Remembered { about: format!("{} {version}", boot_id.trim()), choice: None };
+    let remembered = ProbeCache { about: format!("{} {version}", boot_id.trim()), choice: None };
     let path = cache.join(ACCEL_FILE);
     if let Some(choice) = remembered.recall(&path) {
         return Ok(choice);
     }
     let run = probe(&Qemu::new(program, Accel::Kvm), PROBE)?;
     // A guest that said something and then failed says nothing about KVM in general.
-    let lasting = run.end == End::Finished || matches!(run.end, End::Hung(_)) && run.events.is_empty();
+    let lasting = run.end == ExitReason::Finished || matches!(run.end, ExitReason::Hung(_)) && run.events.is_empty();
     let choice = match run.end {
-        End::Finished => Choice { accel: Accel::Kvm, why: "a probe boot worked".to_string() },
-        end => Choice { accel: Accel::Tcg, why: format!("/dev/kvm opens, but in a probe boot {end}") },
+        ExitReason::Finished => AccelChoice { accel: Accel::Kvm, why: "a probe boot worked".to_string() },
+        end => AccelChoice { accel: Accel::Tcg, why: format!("/dev/kvm opens, but in a probe boot {end}") },
     };
     if lasting {
-        Remembered { choice: Some(choice.clone()), ..remembered }.keep(&path);
+        ProbeCache { choice: Some(choice.clone()), ..remembered }.keep(&path);
     }
     Ok(choice)
 }
 
 /// The answer and the machine it is about.
 #[derive(Serialize, Deserialize)]
-struct Remembered {
+struct ProbeCache {
     about: String,
-    choice: Option<Choice>,
+    choice: Option<AccelChoice>,
 }
 
-impl Remembered {
-    fn recall(&self, path: &Path) -> Option<Choice> {
-        let known: Remembered = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+impl ProbeCache {
+    fn recall(&self, path: &Path) -> Option<AccelChoice> {
+        let known: ProbeCache = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         (known.about == self.about).then_some(known.choice).flatten()
     }
 

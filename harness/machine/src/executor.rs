@@ -13,8 +13,8 @@ use vremount_kernel::build::Arch;
 use vremount_protocol::{Backing, Shutdown};
 use vremount_util::process_group::{Group, run_in_foreground};
 
-use crate::monitor::{Run, watch};
-use crate::timeouts::Limits;
+use crate::monitor::{MachineOutput, watch};
+use crate::timeouts::Timeouts;
 
 /// The machine's end of the channel.
 pub(super) const CHANNEL_FD: i32 = 3;
@@ -37,7 +37,7 @@ pub enum Error {
 }
 
 /// What a machine is made of.
-pub struct Boot<'a> {
+pub struct MachineConfig<'a> {
     pub image: &'a Path,
     pub initramfs: &'a Path,
     /// A disk that outlives the machine.
@@ -46,7 +46,7 @@ pub struct Boot<'a> {
     /// As many as its program can make use of: more make a machine slower. User Mode Linux has one.
     pub processors: u8,
     pub console_log: &'a Path,
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// How many kernels it has, one after the other: each has a last word.
     pub kernels: usize,
     /// Kill the machine as soon as the guest said its last word.
@@ -62,7 +62,7 @@ pub trait Executor: Sync {
     fn arch(&self) -> Arch;
 
     /// The program with the arguments of a machine, console and channel aside.
-    fn command(&self, boot: &Boot<'_>) -> Command;
+    fn command(&self, boot: &MachineConfig<'_>) -> Command;
 
     /// Adds the channel at [`CHANNEL_FD`], and a console that is the standard output.
     fn connect(&self, command: &mut Command);
@@ -83,16 +83,16 @@ pub trait Executor: Sync {
     fn boots_fast(&self) -> bool;
 
     /// The clocks of a machine that works off a claim: a hundred times what it takes.
-    fn limits(&self) -> Limits;
+    fn limits(&self) -> Timeouts;
 
     /// Takes away what a machine that was killed leaves behind.
-    fn clean_up(&self, _boot: &Boot<'_>) {}
+    fn clean_up(&self, _boot: &MachineConfig<'_>) {}
 
     /// Runs a machine from its start to its end.
-    fn run(&self, boot: &Boot<'_>) -> Run {
+    fn run(&self, boot: &MachineConfig<'_>) -> MachineOutput {
         let run = match start(self, boot) {
             Ok((group, console, channel)) => watch(group, console, channel, boot),
-            Err(cause) => Run::not_started(format!("failed to run {}: {cause}", self.name())),
+            Err(cause) => MachineOutput::not_started(format!("failed to run {}: {cause}", self.name())),
         };
         self.clean_up(boot);
         run
@@ -102,7 +102,7 @@ pub trait Executor: Sync {
     ///
     /// # Errors
     /// If it cannot be started or the terminal not restored.
-    fn interact(&self, boot: &Boot<'_>) -> Result<ExitStatus, Error> {
+    fn interact(&self, boot: &MachineConfig<'_>) -> Result<ExitStatus, Error> {
         // The machine makes the terminal raw, and if it is killed, leaves it so.
         let terminal = tcgetattr(io::stdin()).ok();
         let mut command = self.command(boot);
@@ -119,7 +119,7 @@ pub trait Executor: Sync {
 }
 
 /// The machine, its console, and our end of its channel. What its program has to say is part of the console.
-fn start<E: Executor + ?Sized>(executor: &E, boot: &Boot<'_>) -> io::Result<(Group, PipeReader, PipeReader)> {
+fn start<E: Executor + ?Sized>(executor: &E, boot: &MachineConfig<'_>) -> io::Result<(Group, PipeReader, PipeReader)> {
     let (channel, theirs) = pipe()?;
     let (console, output) = pipe()?;
     let mut command = executor.command(boot);

@@ -4,7 +4,7 @@
 /// What machines are to run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Wanted {
+pub enum ExecutorChoice {
     /// QEMU where a probe boot proves that KVM works, else User Mode Linux where that runs, else QEMU
     Auto,
     /// QEMU: with KVM where a probe boot proves that it works, else emulated
@@ -13,14 +13,14 @@ pub enum Wanted {
     Uml,
 }
 
-impl Wanted {
+impl ExecutorChoice {
     /// As the command line spells it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Wanted::Auto => "auto",
-            Wanted::Qemu => "qemu",
-            Wanted::Uml => "uml",
+            ExecutorChoice::Auto => "auto",
+            ExecutorChoice::Qemu => "qemu",
+            ExecutorChoice::Uml => "uml",
         }
     }
 }

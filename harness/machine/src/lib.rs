@@ -19,10 +19,10 @@ mod timeouts;
 mod tsc;
 mod uml;
 
-pub use accel::{ACCEL_FILE, Accel, Choice, choose};
-pub use executor::{Boot, Error, Executor};
-pub use executor_choice::Wanted;
-pub use monitor::{End, Run, Times};
+pub use accel::{ACCEL_FILE, Accel, AccelChoice, choose};
+pub use executor::{Error, Executor, MachineConfig};
+pub use executor_choice::ExecutorChoice;
+pub use monitor::{ExitReason, MachineOutput, Timings};
 pub use qemu::Qemu;
-pub use timeouts::Limits;
+pub use timeouts::Timeouts;
 pub use uml::Uml;

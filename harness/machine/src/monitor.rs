@@ -7,11 +7,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
-use vremount_protocol::{Class, Event, Sign, classify, decode};
+use vremount_protocol::{ConsoleIssue, Event, Severity, classify, decode};
 use vremount_util::process_group::Group;
 
-use crate::Boot;
-use crate::timeouts::{Limits, slower_by_others};
+use crate::MachineConfig;
+use crate::timeouts::{Timeouts, slower_by_others};
 
 /// How long a machine that said its last word may take to switch itself off.
 const GRACE: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ const TAIL_BYTES: usize = 64 * 1024;
 
 /// How a machine ended. Only the first two say anything about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum ExitReason {
     /// The guest said its last word; whether it then switched the machine off or had to be killed does not matter.
     Finished,
     /// Killed on purpose, right after the last word.
@@ -50,7 +50,7 @@ pub enum End {
 
 /// Where the time of a machine went.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Times {
+pub struct Timings {
     /// From exec to the first thing on its console, a part of `ready`.
     pub exec: Duration,
     /// What the guest needed to load the overlay module, a part of `ready`.
@@ -69,10 +69,10 @@ pub struct Times {
 
 /// What a machine left behind.
 #[derive(Debug)]
-pub struct Run {
-    pub end: End,
+pub struct MachineOutput {
+    pub end: ExitReason,
     pub events: Vec<Event>,
-    pub times: Times,
+    pub times: Timings,
     /// How long each step took, as the host saw it.
     pub step_times: Vec<Duration>,
     /// Most memory that the machine's program had, KiB.
@@ -84,9 +84,9 @@ pub struct Run {
     pub console_tail: String,
 }
 
-impl Run {
+impl MachineOutput {
     /// What the guests of its kernels said, one after the other.
-    pub fn lives(&self) -> impl Iterator<Item = &[Event]> {
+    pub fn per_kernel_events(&self) -> impl Iterator<Item = &[Event]> {
         self.events.split_inclusive(|event| matches!(event, Event::End { .. }))
     }
 
@@ -100,10 +100,10 @@ impl Run {
 
     /// A machine that never was.
     pub fn not_started(why: String) -> Self {
-        Run {
-            end: End::NotStarted(why),
+        MachineOutput {
+            end: ExitReason::NotStarted(why),
             events: Vec::new(),
-            times: Times::default(),
+            times: Timings::default(),
             step_times: Vec::new(),
             peak_kib: None,
             splats: Vec::new(),
@@ -113,7 +113,7 @@ impl Run {
     }
 }
 
-enum Heard {
+enum StreamInput {
     Console(Vec<u8>),
     Event(String),
     ChannelClosed,
@@ -124,16 +124,18 @@ pub fn watch(
     mut group: Group,
     console: impl Read + Send + 'static,
     channel: impl Read + Send + 'static,
-    boot: &Boot<'_>,
-) -> Run {
+    boot: &MachineConfig<'_>,
+) -> MachineOutput {
     let started = Instant::now();
-    let &Boot { console_log, limits, power_cut, .. } = boot;
+    let &MachineConfig { console_log, limits, power_cut, .. } = boot;
     let log = match File::create(console_log) {
         Ok(log) => log,
-        Err(cause) => return Run::not_started(format!("failed to create {}: {cause}", console_log.display())),
+        Err(cause) => {
+            return MachineOutput::not_started(format!("failed to create {}: {cause}", console_log.display()));
+        }
     };
     let heard = listen(console, channel);
-    let mut watch = Watch {
+    let mut watch = Monitor {
         log,
         console_bytes: 0,
         last_told: Duration::ZERO,
@@ -141,23 +143,23 @@ pub fn watch(
         tail: Vec::new(),
         fatal: None,
         kernels_left: boot.kernels,
-        run: Run::not_started(String::new()),
+        run: MachineOutput::not_started(String::new()),
     };
     let end = watch.until_the_end(&heard, &mut group, started, limits);
     let ending = Instant::now();
     watch.run.times.steps = started.elapsed().saturating_sub(watch.run.times.ready.unwrap_or_default());
     watch.run.peak_kib = group.peak_kib();
-    if end == End::Finished && !power_cut {
+    if end == ExitReason::Finished && !power_cut {
         group.ends_within(GRACE);
     }
     drop(group);
     watch.run.times.stop = ending.elapsed();
     watch.drain(&heard);
-    let Watch { tail, fatal, mut run, .. } = watch;
+    let Monitor { tail, fatal, mut run, .. } = watch;
     run.end = match (end, fatal) {
         // A guest may not notice what became of its kernel.
-        (_, Some((sign, _))) => End::from(sign),
-        (End::Finished, None) if power_cut => End::PowerCut,
+        (_, Some((sign, _))) => ExitReason::from(sign),
+        (ExitReason::Finished, None) if power_cut => ExitReason::PowerCut,
         (end, None) => end,
     };
     run.console_tail = String::from_utf8_lossy(&tail).into_owned();
@@ -166,13 +168,13 @@ pub fn watch(
 
 /// Readers of their own, which end with the streams; nobody waits for them, since a stream may be held open by a
 /// process that is none of ours.
-fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + 'static) -> Receiver<Heard> {
+fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + 'static) -> Receiver<StreamInput> {
     let (sender, heard) = mpsc::sync_channel(BACKLOG);
     let to_console = sender.clone();
     thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(length @ 1..) = console.read(&mut chunk) {
-            if to_console.send(Heard::Console(chunk[..length].to_vec())).is_err() {
+            if to_console.send(StreamInput::Console(chunk[..length].to_vec())).is_err() {
                 break;
             }
         }
@@ -184,17 +186,17 @@ fn listen(mut console: impl Read + Send + 'static, channel: impl Read + Send + '
         while let Ok(1..) = channel.read_until(b'\n', &mut line)
             && line.ends_with(b"\n")
         {
-            if sender.send(Heard::Event(String::from_utf8_lossy(&line).into_owned())).is_err() {
+            if sender.send(StreamInput::Event(String::from_utf8_lossy(&line).into_owned())).is_err() {
                 return;
             }
             line.clear();
         }
-        let _ = sender.send(Heard::ChannelClosed);
+        let _ = sender.send(StreamInput::ChannelClosed);
     });
     heard
 }
 
-struct Watch {
+struct Monitor {
     log: File,
     console_bytes: u64,
     /// When the last event came, from exec on.
@@ -203,32 +205,38 @@ struct Watch {
     line: Vec<u8>,
     tail: Vec<u8>,
     /// The first sign of a kernel that is dying, and when it was seen.
-    fatal: Option<(Sign, Instant)>,
+    fatal: Option<(ConsoleIssue, Instant)>,
     kernels_left: usize,
-    run: Run,
+    run: MachineOutput,
 }
 
-impl Watch {
-    fn until_the_end(&mut self, heard: &Receiver<Heard>, group: &mut Group, started: Instant, limits: Limits) -> End {
+impl Monitor {
+    fn until_the_end(
+        &mut self,
+        heard: &Receiver<StreamInput>,
+        group: &mut Group,
+        started: Instant,
+        limits: Timeouts,
+    ) -> ExitReason {
         let (mut silent, mut whole) = (Duration::ZERO, Duration::ZERO);
         let mut turn = Instant::now();
         let mut channel_open = true;
         loop {
             match heard.recv_timeout(Duration::from_millis(20)) {
-                Ok(Heard::Console(bytes)) => {
+                Ok(StreamInput::Console(bytes)) => {
                     silent = Duration::ZERO;
                     if self.console_bytes == 0 {
                         self.run.times.exec = started.elapsed();
                     }
                     self.console(&bytes);
                 }
-                Ok(Heard::Event(line)) => {
+                Ok(StreamInput::Event(line)) => {
                     silent = Duration::ZERO;
                     if let Some(end) = self.event(&line, started) {
                         return end;
                     }
                 }
-                Ok(Heard::ChannelClosed) => channel_open = false,
+                Ok(StreamInput::ChannelClosed) => channel_open = false,
                 // Both streams are at their end; the machine itself shows below whether it is.
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(Duration::from_millis(5)),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -236,47 +244,47 @@ impl Watch {
             if let Some((sign, seen)) = &self.fatal
                 && (seen.elapsed() > LAST_WORDS || !channel_open)
             {
-                return End::from(sign.clone());
+                return ExitReason::from(sign.clone());
             }
             if let Ok(Some(status)) = group.ended() {
                 return self.gone(heard, started, &status.to_string());
             }
             if self.console_bytes > MOST_BYTES {
-                return End::Hung(format!("its console said more than {} MiB", MOST_BYTES >> 20));
+                return ExitReason::Hung(format!("its console said more than {} MiB", MOST_BYTES >> 20));
             }
             // Where all of the host stood still, so did the machine.
             let passed = passed(turn);
             (silent, whole, turn) = (silent + passed, whole + passed, Instant::now());
             if silent > limits.silence && silent > limits.silence.mul_f64(slower_by_others()) {
-                return End::Hung(format!("nothing was heard for {} s", silent.as_secs()));
+                return ExitReason::Hung(format!("nothing was heard for {} s", silent.as_secs()));
             }
             if whole > limits.total && whole > limits.total.mul_f64(slower_by_others()) {
-                return End::Hung(format!("no end after {} s", whole.as_secs()));
+                return ExitReason::Hung(format!("no end after {} s", whole.as_secs()));
             }
         }
     }
 
     /// The process has ended: what it said last may still be on its way.
-    fn gone(&mut self, heard: &Receiver<Heard>, started: Instant, status: &str) -> End {
+    fn gone(&mut self, heard: &Receiver<StreamInput>, started: Instant, status: &str) -> ExitReason {
         let mut left = LAST_WORDS;
         while let Some(word) = next_within(&mut left, heard) {
             match word {
-                Heard::Console(bytes) => self.console(&bytes),
-                Heard::Event(line) => {
+                StreamInput::Console(bytes) => self.console(&bytes),
+                StreamInput::Event(line) => {
                     if let Some(end) = self.event(&line, started) {
                         return end;
                     }
                 }
-                Heard::ChannelClosed => {}
+                StreamInput::ChannelClosed => {}
             }
         }
         match &self.fatal {
-            Some((sign, _)) => End::from(sign.clone()),
-            None => End::Lost(format!("the machine ended ({status}) before the guest's last word")),
+            Some((sign, _)) => ExitReason::from(sign.clone()),
+            None => ExitReason::Lost(format!("the machine ended ({status}) before the guest's last word")),
         }
     }
 
-    fn event(&mut self, line: &str, started: Instant) -> Option<End> {
+    fn event(&mut self, line: &str, started: Instant) -> Option<ExitReason> {
         let event = match decode(line) {
             Ok(Event::Arcs { object, gcda }) => {
                 self.told_after(started);
@@ -284,7 +292,7 @@ impl Watch {
                 return None;
             }
             Ok(event) => event,
-            Err(error) => return Some(End::Garbled(error.to_string())),
+            Err(error) => return Some(ExitReason::Garbled(error.to_string())),
         };
         let end = match &event {
             Event::Ready { .. } => {
@@ -303,9 +311,9 @@ impl Watch {
             }
             Event::End { .. } => {
                 self.kernels_left = self.kernels_left.saturating_sub(1);
-                (self.kernels_left == 0).then_some(End::Finished)
+                (self.kernels_left == 0).then_some(ExitReason::Finished)
             }
-            Event::GaveUp { why } => Some(End::GaveUp(why.clone())),
+            Event::GaveUp { why } => Some(ExitReason::GaveUp(why.clone())),
         };
         self.run.events.push(event);
         end
@@ -337,7 +345,7 @@ impl Watch {
 
     fn line_ended(&mut self, line: &str) {
         match classify(line) {
-            Some(sign) if sign.class == Class::Warning => self.run.splats.push(sign.title),
+            Some(sign) if sign.class == Severity::Warning => self.run.splats.push(sign.title),
             Some(sign) if self.fatal.is_none() => self.fatal = Some((sign, Instant::now())),
             _ => {}
         }
@@ -345,10 +353,10 @@ impl Watch {
 
     /// Takes what is still on its way: the machine is gone, so both streams end, unless a process that is none of ours
     /// holds them.
-    fn drain(&mut self, heard: &Receiver<Heard>) {
+    fn drain(&mut self, heard: &Receiver<StreamInput>) {
         let mut left = LAST_WORDS;
         while let Some(word) = next_within(&mut left, heard) {
-            if let Heard::Console(bytes) = word {
+            if let StreamInput::Console(bytes) = word {
                 self.console(&bytes);
             }
         }
@@ -361,7 +369,7 @@ fn passed(turn: Instant) -> Duration {
 }
 
 /// What is heard next, in what is left of some time.
-fn next_within(left: &mut Duration, heard: &Receiver<Heard>) -> Option<Heard> {
+fn next_within(left: &mut Duration, heard: &Receiver<StreamInput>) -> Option<StreamInput> {
     while !left.is_zero() {
         let turn = Instant::now();
         let next = heard.recv_timeout(LONGEST_TURN.min(*left));
@@ -375,30 +383,30 @@ fn next_within(left: &mut Duration, heard: &Receiver<Heard>) -> Option<Heard> {
     None
 }
 
-impl From<Sign> for End {
-    fn from(sign: Sign) -> Self {
+impl From<ConsoleIssue> for ExitReason {
+    fn from(sign: ConsoleIssue) -> Self {
         match sign.class {
-            Class::Panic => End::Panic(sign.title),
-            Class::OutOfMemory => End::OutOfMemory(sign.title),
-            Class::Stuck => End::Stuck(sign.title),
-            Class::Oops | Class::Warning => End::Oops(sign.title),
+            Severity::Panic => ExitReason::Panic(sign.title),
+            Severity::OutOfMemory => ExitReason::OutOfMemory(sign.title),
+            Severity::Stuck => ExitReason::Stuck(sign.title),
+            Severity::Oops | Severity::Warning => ExitReason::Oops(sign.title),
         }
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for ExitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            End::Finished => f.write_str("the machine ended"),
-            End::PowerCut => f.write_str("the machine's power was cut"),
-            End::Panic(why) | End::Oops(why) => write!(f, "the guest kernel crashed: {why}"),
-            End::OutOfMemory(why) => write!(f, "the guest ran out of memory: {why}"),
-            End::Stuck(why) => write!(f, "the guest kernel is stuck: {why}"),
-            End::Hung(why) => write!(f, "the machine hung: {why}"),
-            End::Lost(why) => f.write_str(why),
-            End::GaveUp(why) => write!(f, "the guest gave up: {why}"),
-            End::Garbled(why) => write!(f, "the channel was garbled: {why}"),
-            End::NotStarted(why) => write!(f, "the machine did not start: {why}"),
+            ExitReason::Finished => f.write_str("the machine ended"),
+            ExitReason::PowerCut => f.write_str("the machine's power was cut"),
+            ExitReason::Panic(why) | ExitReason::Oops(why) => write!(f, "the guest kernel crashed: {why}"),
+            ExitReason::OutOfMemory(why) => write!(f, "the guest ran out of memory: {why}"),
+            ExitReason::Stuck(why) => write!(f, "the guest kernel is stuck: {why}"),
+            ExitReason::Hung(why) => write!(f, "the machine hung: {why}"),
+            ExitReason::Lost(why) => f.write_str(why),
+            ExitReason::GaveUp(why) => write!(f, "the guest gave up: {why}"),
+            ExitReason::Garbled(why) => write!(f, "the channel was garbled: {why}"),
+            ExitReason::NotStarted(why) => write!(f, "the machine did not start: {why}"),
         }
     }
 }

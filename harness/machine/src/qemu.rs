@@ -9,8 +9,8 @@ use vremount_kernel::build::Arch;
 use vremount_protocol::{Backing, Shutdown};
 
 use crate::accel::Accel;
-use crate::executor::{Boot, CHANNEL_FD, Error, Executor};
-use crate::timeouts::Limits;
+use crate::executor::{CHANNEL_FD, Error, Executor, MachineConfig};
+use crate::timeouts::Timeouts;
 use crate::tsc;
 
 /// `no_timer_check`: under emulation on a busy host the check of the timer fails now and then, and that is a panic.
@@ -72,7 +72,7 @@ impl Executor for Qemu {
     }
 
     /// Virtio devices are numbered in the order in which they are named: the channel's comes first.
-    fn command(&self, boot: &Boot<'_>) -> Command {
+    fn command(&self, boot: &MachineConfig<'_>) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-M", "microvm,acpi=off", "-accel", self.accel.name()]);
         command.arg("-smp").arg(boot.processors.to_string());
@@ -125,11 +125,11 @@ impl Executor for Qemu {
         self.accel == Accel::Kvm
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> Timeouts {
         let factor = match self.accel {
             Accel::Kvm => 1,
             Accel::Tcg => 4,
         };
-        Limits { silence: Duration::from_secs(15 * factor), total: Duration::from_secs(60 * factor) }
+        Timeouts { silence: Duration::from_secs(15 * factor), total: Duration::from_secs(60 * factor) }
     }
 }

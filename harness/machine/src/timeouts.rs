@@ -11,24 +11,24 @@ const MOST_BUSY: f64 = 8.0;
 
 /// The two clocks of a machine.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Timeouts {
     /// Longest time in which neither console nor channel says anything.
     pub silence: Duration,
     /// Longest time from start to end.
     pub total: Duration,
 }
 
-impl Limits {
+impl Timeouts {
     /// For a kernel that may take so many times as long.
     #[must_use]
-    pub fn times(self, slower: u32) -> Self {
-        Limits { silence: self.silence * slower, total: self.total * slower }
+    pub fn scale(self, slower: u32) -> Self {
+        Timeouts { silence: self.silence * slower, total: self.total * slower }
     }
 
     /// For a guest that may be silent for so long besides, which may cost no time at all.
     #[must_use]
     pub fn and_silent(self, time: Duration) -> Self {
-        Limits { silence: self.silence + time, total: self.total + time }
+        Timeouts { silence: self.silence + time, total: self.total + time }
     }
 }
 

@@ -16,8 +16,8 @@ use vremount_kernel::build::{Arch, MOST_MEMORY_MIB};
 use vremount_protocol::{Backing, Shutdown};
 use vremount_util::command;
 
-use crate::executor::{Boot, CHANNEL_FD, Executor};
-use crate::timeouts::Limits;
+use crate::executor::{CHANNEL_FD, Executor, MachineConfig};
+use crate::timeouts::Timeouts;
 
 /// Without random addresses the guest's programs take the same pages each time: when memory is short, that is seen in what its
 /// kernel does, and when.
@@ -38,7 +38,7 @@ impl Executor for Uml {
         Arch::Um
     }
 
-    fn command(&self, boot: &Boot<'_>) -> Command {
+    fn command(&self, boot: &MachineConfig<'_>) -> Command {
         let mut command = Command::new(boot.image);
         command.arg(format!("mem={}M", boot.memory_mib)).arg(format!("initrd={}", boot.initramfs.display()));
         command.args(KERNEL_ARGS);
@@ -71,7 +71,7 @@ impl Executor for Uml {
     }
 
     /// A restart would run the program again.
-    fn clean_up(&self, boot: &Boot<'_>) {
+    fn clean_up(&self, boot: &MachineConfig<'_>) {
         if let Some((folder, id)) = id_folder(boot) {
             // It is there only after a kill.
             let _ = fs::remove_dir_all(folder.join(id));
@@ -86,13 +86,13 @@ impl Executor for Uml {
         true
     }
 
-    fn limits(&self) -> Limits {
-        Limits { silence: Duration::from_secs(15), total: Duration::from_secs(60) }
+    fn limits(&self) -> Timeouts {
+        Timeouts { silence: Duration::from_secs(15), total: Duration::from_secs(60) }
     }
 }
 
 /// The folder with the process id of a machine goes where everything of its run is: the parent, and its name there.
-fn id_folder<'a>(boot: &Boot<'a>) -> Option<(&'a Path, &'a OsStr)> {
+fn id_folder<'a>(boot: &MachineConfig<'a>) -> Option<(&'a Path, &'a OsStr)> {
     Some((boot.console_log.parent()?, boot.console_log.file_stem()?))
 }
 
@@ -113,7 +113,7 @@ fn memory_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let shared = Path::new("/dev/shm");
-        match command::need_room("run a machine", shared, MACHINES * u64::from(MOST_MEMORY_MIB)) {
+        match command::ensure_free_space("run a machine", shared, MACHINES * u64::from(MOST_MEMORY_MIB)) {
             Ok(()) if may_execute(shared) => shared.to_path_buf(),
             _ => env::temp_dir(),
         }

@@ -10,14 +10,14 @@ use crate::{Disk, Io};
 #[serde(rename_all = "kebab-case")]
 pub enum BenchOp {
     /// Stops and starts the container one way; the overlay is mounted before and after. Outcome: `measured`, a turn.
-    Turn { disk: Disk, way: Way, files: u32 },
+    Turn { disk: Disk, way: RestartStrategy, files: u32 },
     /// Stops and starts the container, which is volatile, and looks at nothing: what others did, and be it to read a table of two
     /// hundred mounts, left the caches of the processor cold, and is not for the next turn to pay.
     WarmUp { disk: Disk },
     /// Makes so many small files in the upperdir, which is not in use.
     Fill { disk: Disk, files: u32 },
     /// Makes pages of the upper filesystem dirty: so many bytes of one file, over what is there.
-    Dirty { disk: Disk, whose: Whose, bytes: u64 },
+    Dirty { disk: Disk, whose: Writer, bytes: u64 },
     /// Mounts so many other volatile overlays, each on upper and work directories of its own on the same filesystem.
     MountOthers { disk: Disk, count: u32 },
     /// Unmounts them.
@@ -25,7 +25,7 @@ pub enum BenchOp {
     /// Runs a second container for so long, on a durable overlay of its own: small writes with fsync(2) in turn with
     /// buffered ones. Once a second the first writes `dirty` bytes and is stopped and started `way`, or is not where there
     /// is none; who rebuilds it makes so many files. Outcome: `measured`, a neighbour.
-    Neighbour { disk: Disk, way: Option<Way>, seconds: u32, dirty: u64, files: u32 },
+    Neighbour { disk: Disk, way: Option<RestartStrategy>, seconds: u32, dirty: u64, files: u32 },
     /// Whether the kernel writes back by itself, as it does by default, or leaves alone what nobody syncs.
     Writeback { by_itself: bool },
     /// Unloads overlay and loads this module in its place, a path in the initramfs.
@@ -41,7 +41,7 @@ pub enum BenchOp {
 /// A way of stopping and starting a container, and two things to compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Way {
+pub enum RestartStrategy {
     /// Unmount, mount volatile: needs the series.
     Reuse,
     /// Unmount, syncfs(2) of the upper filesystem, remove the marker, mount volatile: today's safe way.
@@ -59,7 +59,7 @@ pub enum Way {
 /// Who writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Whose {
+pub enum Writer {
     /// The container that is stopped and started, through its overlay.
     Own,
     /// Somebody else on the same filesystem.
@@ -69,9 +69,9 @@ pub enum Whose {
 /// What was measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Measured {
-    Turn(Turn),
-    Neighbour(Neighbour),
+pub enum Measurement {
+    Turn(RestartCycle),
+    Neighbour(BackgroundSample),
     /// Nanoseconds of each call, in order.
     Calls(Vec<u64>),
     Clock(String),
@@ -79,7 +79,7 @@ pub enum Measured {
 
 /// One stop and start. Nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Turn {
+pub struct RestartCycle {
     pub unmount: u64,
     /// What makes it safe to mount again.
     pub between: u64,
@@ -88,7 +88,7 @@ pub struct Turn {
     pub io: Io,
 }
 
-impl Turn {
+impl RestartCycle {
     /// Of the whole turn.
     #[must_use]
     pub fn nanoseconds(&self) -> u64 {
@@ -98,7 +98,7 @@ impl Turn {
 
 /// What a second container saw. Microseconds of each call, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Neighbour {
+pub struct BackgroundSample {
     /// A write of 4 KiB and its fsync(2).
     pub fsync: Vec<u32>,
     /// A buffered write of 64 KiB.

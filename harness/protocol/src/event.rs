@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Measured;
+use crate::Measurement;
 
 /// One line of the channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ pub enum Outcome {
         what: String,
     },
     Counted(Io),
-    Measured(Measured),
+    Measured(Measurement),
     /// Mounts at the same time.
     Raced {
         mounted: u32,

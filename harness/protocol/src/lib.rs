@@ -5,26 +5,26 @@
 //! answers with [`Event`]s, one [`frame`] a line, over a channel of its own. Nothing travels towards a running guest. What
 //! the kernel says meanwhile both take for the same.
 
-mod about;
 mod bench;
-mod bytes;
-mod console;
+mod console_classifier;
 mod event;
 pub mod extents;
+mod fault;
 mod frame;
-mod harm;
 mod op;
+mod op_info;
+mod prng;
 mod program;
-mod term;
+mod types;
 
-pub use bench::{BenchOp, Measured, Neighbour, Turn, Way, Whose};
-pub use bytes::Bytes;
-pub use console::{Class, SIGNS, Sign, classify};
+pub use bench::{BackgroundSample, BenchOp, Measurement, RestartCycle, RestartStrategy, Writer};
+pub use console_classifier::{ConsoleIssue, SIGNS, Severity, classify};
 pub use event::{Event, FS_CONTEXT, Io, LOST, Outcome, StepReport};
+pub use fault::{CheckpointTamper, Fault, Field, MarkerReplacement, XattrLocation};
 pub use frame::{FrameError, decode, encode};
-pub use harm::{Elsewhere, Fault, Field, Forgery, Impostor};
 pub use op::Op;
+pub use prng::Prng;
 pub use program::{
-    Backing, Filesystem, NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program, SCRIPT_PATH, Shutdown, Work,
+    Backing, Filesystem, GuestTask, NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program, SCRIPT_PATH, Shutdown,
 };
-pub use term::{Disk, Layers, Mode, Place, Scope, Stack, Via};
+pub use types::{AccessPath, DeviceStack, Disk, FileLocation, LayerSet, Mode, SnapshotScope};

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BenchOp, Disk, Fault, Forgery, Impostor, Layers, Mode, Place, Scope, Stack, Via};
+use crate::{
+    AccessPath, BenchOp, CheckpointTamper, DeviceStack, Disk, Fault, FileLocation, LayerSet, MarkerReplacement, Mode,
+    SnapshotScope,
+};
 
 /// One operation. Unless said otherwise its outcome is `done` or `failed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +15,7 @@ pub enum Op {
     /// Makes the disk's devices: loop over the backing, device-mapper `linear` over that, or what else it is to be on.
     Attach {
         disk: Disk,
-        on: Stack,
+        on: DeviceStack,
     },
     /// Copies all that is on a disk to another, which is attached too and as large; neither is mounted.
     CopyDisk {
@@ -38,12 +41,12 @@ pub enum Op {
     /// Makes the upper filesystem reachable another way.
     Reach {
         disk: Disk,
-        via: Via,
+        via: AccessPath,
     },
     /// Takes that way back.
     Unreach {
         disk: Disk,
-        via: Via,
+        via: AccessPath,
     },
     /// `FIFREEZE`: the filesystem syncs and takes no writes until it thaws.
     FreezeUpper {
@@ -69,9 +72,9 @@ pub enum Op {
     /// is given again overrides, and `ro` is a mount flag as for mount(8).
     MountOverlay {
         disk: Disk,
-        layers: Layers,
+        layers: LayerSet,
         mode: Mode,
-        via: Via,
+        via: AccessPath,
         options: String,
     },
     /// The same by fsopen(2), fsconfig(2) and fsmount(2), option by option. What the log of the context says is told with
@@ -95,7 +98,7 @@ pub enum Op {
     },
     UnmountOverlay {
         disk: Disk,
-        layers: Layers,
+        layers: LayerSet,
         lazy: bool,
     },
     /// `mount -o remount` of the overlay. Outcome: `mounted` or `refused`.
@@ -125,8 +128,8 @@ pub enum Op {
     /// Writes `bytes` bytes drawn from `seed` to a file, over what is there, no sync.
     Write {
         disk: Disk,
-        layers: Layers,
-        place: Place,
+        layers: LayerSet,
+        place: FileLocation,
         file: String,
         bytes: u64,
         seed: u64,
@@ -142,7 +145,7 @@ pub enum Op {
     /// `done` or `differs`.
     Compare {
         disk: Disk,
-        layers: Layers,
+        layers: LayerSet,
         file: String,
         bytes: u64,
         seed: u64,
@@ -163,7 +166,7 @@ pub enum Op {
     /// Opens a file and keeps it open.
     HoldFile {
         disk: Disk,
-        place: Place,
+        place: FileLocation,
         file: String,
     },
     /// Closes all that are held.
@@ -281,7 +284,7 @@ pub enum Op {
     ReloadOverlay,
     Forge {
         disk: Disk,
-        forgery: Forgery,
+        forgery: CheckpointTamper,
     },
     /// Forges as many checkpoints from the seed, of every kind, and tries to mount the overlay volatile over each. Done if
     /// every mount was refused with EINVAL, the kernel logged nothing but the reason that fits each, and its memory is
@@ -294,7 +297,7 @@ pub enum Op {
     /// Puts something else in the place of the marker.
     ReplaceMarker {
         disk: Disk,
-        with: Impostor,
+        with: MarkerReplacement,
     },
     /// Makes `work/incompat/<name>`, what a kernel with a feature of that name would leave.
     MakeIncompat {
@@ -321,12 +324,12 @@ pub enum Op {
     /// Remembers the state of the upper filesystem under its disk and scope.
     Snapshot {
         disk: Disk,
-        scope: Scope,
+        scope: SnapshotScope,
     },
     /// Compares with what `Snapshot` remembered. Outcome: `done` or `differs`.
     SameAsSnapshot {
         disk: Disk,
-        scope: Scope,
+        scope: SnapshotScope,
     },
     Sleep {
         ms: u64,

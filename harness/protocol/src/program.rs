@@ -20,7 +20,7 @@ pub const NEXT_INITRAMFS_PATH: &str = "/vremount/next/initramfs";
 /// Everything a guest needs to know; it decides nothing itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    pub work: Work,
+    pub work: GuestTask,
     /// The overlay module to load, a path in the initramfs.
     pub module: String,
     /// What each disk of the program is made of.
@@ -46,7 +46,7 @@ pub struct Filesystem {
 /// What to do once the guest is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Work {
+pub enum GuestTask {
     /// Work off these operations, one [`crate::StepReport`] each, then stop.
     Steps(Vec<Op>),
     /// Prepare disk A and its layers, then run a shell on the console, or on [`SCRIPT_PATH`], until it ends.

@@ -4,24 +4,31 @@
 use std::fmt::Write;
 
 use vremount_analysis::bench::ratios::{axis_in_words, latency};
-use vremount_analysis::bench::record::{Comparison, Record};
+use vremount_analysis::bench::record::{Record, WorkloadResult};
 use vremount_analysis::bench::thresholds;
 use vremount_analysis::bench::workload::Axis;
-use vremount_protocol::{Turn, Way};
+use vremount_protocol::{RestartCycle, RestartStrategy};
 
 /// The ways, in the order in which they are told.
-pub const WAYS: [Way; 6] = [Way::Reuse, Way::Sync, Way::Rebuild, Way::Durable, Way::First, Way::Plain];
+pub const WAYS: [RestartStrategy; 6] = [
+    RestartStrategy::Reuse,
+    RestartStrategy::Sync,
+    RestartStrategy::Rebuild,
+    RestartStrategy::Durable,
+    RestartStrategy::First,
+    RestartStrategy::Plain,
+];
 
 /// A way in words.
 #[must_use]
-pub fn way_in_words(way: Way) -> &'static str {
+pub fn way_in_words(way: RestartStrategy) -> &'static str {
     match way {
-        Way::Reuse => "reuse",
-        Way::Sync => "syncfs, remove marker",
-        Way::Rebuild => "rebuild the upper",
-        Way::Durable => "durable",
-        Way::First => "floor: first volatile mount",
-        Way::Plain => "floor: not volatile, unpatched",
+        RestartStrategy::Reuse => "reuse",
+        RestartStrategy::Sync => "syncfs, remove marker",
+        RestartStrategy::Rebuild => "rebuild the upper",
+        RestartStrategy::Durable => "durable",
+        RestartStrategy::First => "floor: first volatile mount",
+        RestartStrategy::Plain => "floor: not volatile, unpatched",
     }
 }
 
@@ -47,7 +54,7 @@ fn write_table(text: &mut String, record: &Record) -> std::fmt::Result {
         for samples in WAYS.iter().filter_map(|way| scene.of(*way)) {
             let ms = samples.ms;
             let name = way_in_words(samples.way);
-            let sum = |of: fn(&Turn) -> u64| samples.turns.iter().map(of).sum::<u64>();
+            let sum = |of: fn(&RestartCycle) -> u64| samples.turns.iter().map(of).sum::<u64>();
             let (kib, flushes) = (sum(|turn| turn.io.bytes).div_ceil(1024), sum(|turn| turn.io.flushes));
             write!(text, "  {name:32} {:9.2} ({:.2} to {:.2}) of {}", ms.median, ms.q1, ms.q3, ms.n)?;
             writeln!(text, "; {kib} KiB, {flushes} flushes")?;
@@ -99,7 +106,7 @@ fn write_table(text: &mut String, record: &Record) -> std::fmt::Result {
 }
 
 /// Where it was, and how much of what there was.
-fn title(scene: &Comparison) -> String {
+fn title(scene: &WorkloadResult) -> String {
     let value = match scene.axis {
         Axis::Idle => String::new(),
         Axis::Files | Axis::Overlays => format!(": {}", scene.value),

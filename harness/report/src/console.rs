@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use vremount_claims::verdict::{Seen, Verdict};
-use vremount_runner::results::{Planned, Record};
+use vremount_claims::verdict::{ObservedOutcome, Verdict};
+use vremount_runner::results::{PlannedCase, Record};
 
 /// The line of a case: verdict, claim, filesystem, outcome, time; below it, why it is not `holds`.
 #[must_use]
 pub fn line(record: &Record) -> String {
-    let outcome = record.observed.as_ref().map_or_else(|| "-".to_string(), Seen::to_string);
+    let outcome = record.observed.as_ref().map_or_else(|| "-".to_string(), ObservedOutcome::to_string);
     let mut line = format!(
         "{:<12} {:<28} {:<15} {:<32} {:>5.2} s",
         record.verdict.to_string(),
@@ -30,6 +30,6 @@ pub fn line(record: &Record) -> String {
 
 /// The line of a case that never ran to its end.
 #[must_use]
-pub fn missing(case: &Planned) -> String {
+pub fn missing(case: &PlannedCase) -> String {
     format!("{:<12} {:<28} {}", "missing", case.claim, case.fs.name())
 }

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use vremount_analysis::bench::plan::TRACED;
 use vremount_analysis::bench::ratios::{Ratio, axis_in_words, axis_name, growth_on, latency};
-use vremount_analysis::bench::record::{Beside, Busy, Comparison, Record};
+use vremount_analysis::bench::record::{BackgroundRuns, HostLoad, Record, WorkloadResult};
 use vremount_analysis::bench::thresholds;
 use vremount_analysis::bench::workload::Axis;
-use vremount_protocol::{Io, Way};
+use vremount_protocol::{Io, RestartStrategy};
 use vremount_util::atomic_file::AtomicFile;
-use vremount_util::stats::Spread;
+use vremount_util::stats::Summary;
 
 use crate::bench_table::{WAYS, way_in_words};
 use crate::error::Error;
@@ -80,7 +80,7 @@ fn write_page(text: &mut String, record: &Record) -> std::fmt::Result {
         let turns = |way| {
             record.along(record.fs, axis).filter_map(|scene| Some(scene.of(way)?.turns.len())).min().unwrap_or_default()
         };
-        let [often, seldom] = [Way::Reuse, Way::Sync].map(turns);
+        let [often, seldom] = [RestartStrategy::Reuse, RestartStrategy::Sync].map(turns);
         writeln!(
             text,
             "The dearest place over the first: reuse {reuse}, a first mount on an empty upper {first}, syncfs {syncfs}{}.",
@@ -159,7 +159,7 @@ const WRITEBACK: &str =
     "The same with the kernel's own writeback, as hosts have it: what nobody syncs is written when it is 30 s old, however often
 it was written over until then. Commits are still put off.";
 
-fn ways(text: &mut String, scene: &Comparison) -> std::fmt::Result {
+fn ways(text: &mut String, scene: &WorkloadResult) -> std::fmt::Result {
     writeln!(
         text,
         "| way | median ms | quartiles | n | bytes written | flushes |\n| --- | ---: | --- | ---: | ---: | ---: |"
@@ -167,7 +167,7 @@ fn ways(text: &mut String, scene: &Comparison) -> std::fmt::Result {
     for samples in WAYS.iter().filter_map(|way| scene.of(*way)) {
         let ms = samples.ms;
         // Of all turns, so that nothing hides in a median.
-        let sum = |of: fn(&vremount_protocol::Turn) -> u64| samples.turns.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&vremount_protocol::RestartCycle) -> u64| samples.turns.iter().map(of).sum::<u64>();
         let (bytes, flushes) = (sum(|turn| turn.io.bytes), sum(|turn| turn.io.flushes));
         let name = way_in_words(samples.way);
         writeln!(
@@ -202,13 +202,13 @@ fn filesystems(text: &mut String, record: &Record) -> std::fmt::Result {
         plot::label(first)
     )?;
     let columns = [
-        (Axis::Busy, Way::Reuse, "reuse"),
-        (Axis::Busy, Way::First, "first volatile mount"),
-        (Axis::Busy, Way::Sync, "syncfs, remove marker"),
-        (Axis::Busy, Way::Durable, "durable"),
-        (Axis::Idle, Way::Reuse, "nothing dirty: reuse"),
-        (Axis::Idle, Way::Plain, "not volatile, unpatched"),
-        (Axis::Idle, Way::Rebuild, "rebuild"),
+        (Axis::Busy, RestartStrategy::Reuse, "reuse"),
+        (Axis::Busy, RestartStrategy::First, "first volatile mount"),
+        (Axis::Busy, RestartStrategy::Sync, "syncfs, remove marker"),
+        (Axis::Busy, RestartStrategy::Durable, "durable"),
+        (Axis::Idle, RestartStrategy::Reuse, "nothing dirty: reuse"),
+        (Axis::Idle, RestartStrategy::Plain, "not volatile, unpatched"),
+        (Axis::Idle, RestartStrategy::Rebuild, "rebuild"),
     ];
     writeln!(text, "| upper on | {} |", columns.map(|(.., name)| name).join(" | "))?;
     writeln!(text, "| --- |{}", " ---: |".repeat(columns.len()))?;
@@ -246,7 +246,7 @@ fn left(text: &mut String, record: &Record) -> std::fmt::Result {
         let bytes =
             |io: Option<Io>| io.map_or("-".to_string(), |io| format!("{} bytes, {} flushes", io.bytes, io.flushes));
         let kib = |io: Option<Io>| io.map_or("-".to_string(), |io| format!("{} KiB", io.bytes.div_ceil(1024)));
-        let turns = scene.of(Way::Reuse).map_or(0, |samples| samples.turns.len());
+        let turns = scene.of(RestartStrategy::Reuse).map_or(0, |samples| samples.turns.len());
         let left = [scene.left.map(|left| left.reuse), scene.left.map(|left| left.blind)].map(kib);
         writeln!(text, "| {} | {turns} | {} | {} |", scene.fs.name(), bytes(scene.io), left.join(" | "))?;
     }
@@ -254,7 +254,7 @@ fn left(text: &mut String, record: &Record) -> std::fmt::Result {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn neighbours(text: &mut String, neighbours: &[&Beside]) -> std::fmt::Result {
+fn neighbours(text: &mut String, neighbours: &[&BackgroundRuns]) -> std::fmt::Result {
     writeln!(
         text,
         "| the first container | its cycle ms | looks | p50 ms | p99 ms | max ms | buffered p99 ms | max ms | rounds a second | MiB written | flushes |"
@@ -266,7 +266,7 @@ fn neighbours(text: &mut String, neighbours: &[&Beside]) -> std::fmt::Result {
         let buffered = |percent| latency(beside.looks.iter().map(|look| &look.write), percent).unwrap_or(f64::NAN);
         let sum = |of: fn(&vremount_protocol::Io) -> u64| beside.looks.iter().map(|look| of(&look.io)).sum::<u64>();
         let (mib, flushes) = (sum(|io| io.bytes) >> 20, sum(|io| io.flushes));
-        let cycle = Spread::of(beside.looks.iter().flat_map(|look| &look.turns).map(|ns| *ns as f64 / 1e6));
+        let cycle = Summary::of(beside.looks.iter().flat_map(|look| &look.turns).map(|ns| *ns as f64 / 1e6));
         let cycle = cycle.map_or("-".to_string(), |ms| format!("{:.2}", ms.median));
         let [p50, p99, max] = [50, 99, 100].map(at);
         let [buffered, most] = [99, 100].map(buffered);
@@ -330,7 +330,7 @@ fn machine(text: &mut String, record: &Record) -> std::fmt::Result {
 /// Kernel, executor, disk and machine.
 #[must_use]
 pub fn facts(record: &Record) -> [String; 4] {
-    let Record { host: Busy { host, load }, kernel, executor, disk, .. } = record;
+    let Record { host: HostLoad { host, load }, kernel, executor, disk, .. } = record;
     let measured = disk.measured_mb_per_s.map_or("not measured".to_string(), |speed| format!("{:.0}", speed.median));
     [
         format!(

@@ -11,14 +11,14 @@ use vremount_analysis::coverage::Coverage;
 use vremount_analysis::{bench, bisect, coverage};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::numbers;
-use vremount_runner::results::{self, Merged, Outcome, Results, Tally};
+use vremount_runner::results::{self, MergedResults, Results, RunOutcome, Tally};
 use vremount_util::io_error;
 
 use crate::error::Error;
 
 #[derive(Debug, Default)]
-pub struct Findings {
-    pub merged: Merged,
+pub struct ReportInput {
+    pub merged: MergedResults,
     pub bisections: Vec<Bisection>,
     pub benches: Vec<Record>,
     pub coverages: Vec<Coverage>,
@@ -56,19 +56,19 @@ pub fn folder(path: &Path) -> &Path {
     path.parent().filter(|_| path.is_file()).unwrap_or(path)
 }
 
-impl Findings {
+impl ReportInput {
     /// What is in these folders, and in folders in them; a file is a log, or what a bench wrote with `--json`.
     ///
     /// # Errors
     /// If there is nothing in one of them, or something else, or runs that cannot be joined.
     pub fn read(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut findings = Findings::default();
+        let mut findings = ReportInput::default();
         let mut runs = Vec::new();
         for path in paths.iter().map(|path| places(path)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let folder = folder(&path);
             match Kind::of(&path) {
                 // Where there is nothing, it is a run that is missed.
-                Some(Kind::Run) | None => runs.push((folder.to_path_buf(), Outcome::read(folder)?)),
+                Some(Kind::Run) | None => runs.push((folder.to_path_buf(), RunOutcome::read(folder)?)),
                 Some(Kind::Bisection) => findings.bisections.push(Bisection::read(folder)?),
                 Some(Kind::Coverage) => findings.coverages.push(Coverage::read(&folder.join(coverage::FILE))?),
                 Some(Kind::Bench) if path.is_file() => {
@@ -82,7 +82,7 @@ impl Findings {
                 Some(Kind::Bench) => findings.benches.push(Record::read(&path.join(bench::FILE))?),
             }
         }
-        findings.merged = Merged::of(runs)?;
+        findings.merged = MergedResults::of(runs)?;
         Ok(findings)
     }
 
@@ -91,19 +91,19 @@ impl Findings {
     pub fn exit(&self) -> Exit {
         let others = self.bisections.iter().map(Bisection::exit).chain(self.benches.iter().map(Record::exit));
         let others = others.chain(self.coverages.iter().map(coverage::exit));
-        others.fold(Tally::of_all(&self.merged).exit(), Exit::or_worse)
+        others.fold(Tally::of_all(&self.merged).exit(), Exit::worst)
     }
 }
 
-impl From<Merged> for Findings {
-    fn from(merged: Merged) -> Self {
-        Findings { merged, ..Findings::default() }
+impl From<MergedResults> for ReportInput {
+    fn from(merged: MergedResults) -> Self {
+        ReportInput { merged, ..ReportInput::default() }
     }
 }
 
-impl From<Results> for Findings {
+impl From<Results> for ReportInput {
     fn from(run: Results) -> Self {
-        Merged { runs: vec![run], not_run: Vec::new() }.into()
+        MergedResults { runs: vec![run], not_run: Vec::new() }.into()
     }
 }
 
@@ -123,14 +123,14 @@ fn places(path: &Path) -> Result<Vec<PathBuf>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use vremount_runner::results::NotRun;
+    use vremount_runner::results::RunError;
 
     use super::*;
 
     #[test]
     fn a_folder_of_folders_is_all_that_is_in_them() {
         let folder = tempfile::tempdir().unwrap();
-        let word = |base: &str| NotRun {
+        let word = |base: &str| RunError {
             base: base.to_string(),
             series: "s".to_string(),
             level: 4,
@@ -146,13 +146,13 @@ mod tests {
         let bench = folder.path().join("5.10.13");
         fs::create_dir(&bench).unwrap();
         fs::write(bench.join(bench::FILE), vremount_analysis::bench::testing::record().json()).unwrap();
-        let findings = Findings::read(&[folder.path().to_path_buf()]).unwrap();
+        let findings = ReportInput::read(&[folder.path().to_path_buf()]).unwrap();
         let bases: Vec<_> = findings.merged.not_run.iter().map(|word| word.base.as_str()).collect();
         assert_eq!(bases, ["nowhere", "6.1.176", "6.12.107"]);
         assert_eq!(findings.benches, [vremount_analysis::bench::testing::record()]);
         // A goal of the toy is missed.
         assert_eq!(findings.exit(), Exit::Broken);
-        let nothing = Findings::read(&[folder.path().join("empty")]).unwrap_err().to_string();
+        let nothing = ReportInput::read(&[folder.path().join("empty")]).unwrap_err().to_string();
         assert!(nothing.contains("name the folder of a run"), "{nothing}");
     }
 }

@@ -6,9 +6,9 @@ use vremount_analysis::bench;
 use vremount_analysis::bisect::Bisection;
 use vremount_analysis::coverage::Coverage;
 use vremount_machine::Accel;
-use vremount_runner::results::{How, NotRun, Planned, Record, Results, SCHEMA, Start};
+use vremount_runner::results::{Invocation, PlannedCase, Record, Results, RunError, RunOptions, SCHEMA};
 
-use crate::input::Findings;
+use crate::input::ReportInput;
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -25,14 +25,14 @@ struct Report<'a> {
     accel: Option<Accel>,
     build_id: &'a str,
     module_sha256: &'a str,
-    how: How,
+    how: RunOptions,
     /// Who proved it: the first start, and each time that it went on.
-    starts: &'a [Start],
+    starts: &'a [Invocation],
     /// Median time from exec to a guest that is ready, milliseconds; none if no machine got there.
     boot_ms: Option<u64>,
     verdicts: Vec<&'a Record>,
     /// What was to be proved, and never ran to its end.
-    missing: Vec<&'a Planned>,
+    missing: Vec<&'a PlannedCase>,
 }
 
 /// Many runs, each as by itself, and what else was left.
@@ -41,7 +41,7 @@ struct Reports<'a> {
     schema: u32,
     runs: Vec<Report<'a>>,
     /// Bases and executors of which nothing can be told.
-    not_run: &'a [NotRun],
+    not_run: &'a [RunError],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     bisections: &'a [Bisection],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -58,8 +58,8 @@ pub fn json(results: &Results) -> String {
 
 /// The text of the file about many runs.
 #[must_use]
-pub fn merged_json(findings: &Findings) -> String {
-    let Findings { merged, bisections, benches, coverages } = findings;
+pub fn merged_json(findings: &ReportInput) -> String {
+    let ReportInput { merged, bisections, benches, coverages } = findings;
     let runs = merged.runs.iter().map(report).collect();
     text(&Reports { schema: SCHEMA, runs, not_run: &merged.not_run, bisections, benches, coverages })
 }

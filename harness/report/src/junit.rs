@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use vremount_claims::verdict::Verdict;
-use vremount_runner::results::{Merged, Planned, Record, Results};
+use vremount_runner::results::{MergedResults, PlannedCase, Record, Results};
 
 use crate::MISSING;
 
@@ -20,7 +20,7 @@ pub fn junit(results: &Results) -> String {
 
 /// The text of the file about many runs: suites are named after run and claim.
 #[must_use]
-pub fn merged_junit(merged: &Merged) -> String {
+pub fn merged_junit(merged: &MergedResults) -> String {
     let mut report = Report::new("vremount");
     for results in &merged.runs {
         report.add_test_suites(suites(results, &format!("{}: ", results.plan.title())));
@@ -38,8 +38,8 @@ pub fn merged_junit(merged: &Merged) -> String {
 
 /// A suite for each claim.
 fn suites(results: &Results, prefix: &str) -> Vec<TestSuite> {
-    let suite = |cases: Vec<(&Planned, Option<&Record>)>| {
-        let (Planned { claim, .. }, _) = cases.first()?;
+    let suite = |cases: Vec<(&PlannedCase, Option<&Record>)>| {
+        let (PlannedCase { claim, .. }, _) = cases.first()?;
         let mut suite = TestSuite::new(format!("{prefix}{claim}"));
         suite.add_test_cases(cases.iter().map(|(case, record)| test_case(case, *record)));
         Some(suite)
@@ -47,7 +47,7 @@ fn suites(results: &Results, prefix: &str) -> Vec<TestSuite> {
     results.claims().filter_map(suite).collect()
 }
 
-fn test_case(case: &Planned, record: Option<&Record>) -> TestCase {
+fn test_case(case: &PlannedCase, record: Option<&Record>) -> TestCase {
     let mut test = TestCase::new(case.fs.name(), status(record));
     test.set_classname(format!("vremount.{}", case.claim));
     if let Some(record) = record {

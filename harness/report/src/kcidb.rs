@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use vremount_claims::verdict::Verdict;
-use vremount_runner::results::{How, Planned, Record, Results};
+use vremount_runner::results::{PlannedCase, Record, Results, RunOptions};
 
 /// Who submits.
 const ORIGIN: &str = "vremount";
@@ -18,7 +18,7 @@ pub fn kcidb(results: &Results) -> String {
     let checkout = format!("{ORIGIN}:{}-{}-level{}", plan.base, plan.series, plan.level);
     let build = format!("{checkout}-{}-{}-{}", plan.arch, plan.build_id, plan.module_sha256);
     let accel = plan.accel.map_or_else(String::new, |accel| format!("-{}", accel.name()));
-    let How { faults, twice, fresh } = plan.how;
+    let RunOptions { faults, twice, fresh } = plan.how;
     let how = [(!faults, "-no-faults"), (twice, "-twice"), (fresh, "-fresh")];
     let how: String = how.into_iter().filter_map(|(asked, name)| asked.then_some(name)).collect();
     let machine = format!("{}{accel}{how}", plan.executor);
@@ -46,8 +46,8 @@ pub fn kcidb(results: &Results) -> String {
     serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
 }
 
-fn test(build: &str, machine: &str, case: &Planned, record: Option<&Record>) -> Value {
-    let Planned { claim, fs } = case;
+fn test(build: &str, machine: &str, case: &PlannedCase, record: Option<&Record>) -> Value {
+    let PlannedCase { claim, fs } = case;
     let mut test = json!({
         "id": format!("{build}-{machine}-{claim}-{}", fs.name()),
         "build_id": build,

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use vremount_claims::verdict::Verdict;
-use vremount_runner::results::{Planned, Record, Results};
+use vremount_runner::results::{PlannedCase, Record, Results};
 
 use crate::MISSING;
 
@@ -15,7 +15,7 @@ pub fn ktap(results: &Results) -> String {
     let claims: Vec<_> = results.claims().collect();
     let mut text = format!("KTAP version 1\n# {}\n1..{}\n", results.plan.title(), claims.len());
     for (number, cases) in (1..).zip(&claims) {
-        let Some((Planned { claim, .. }, _)) = cases.first() else { continue };
+        let Some((PlannedCase { claim, .. }, _)) = cases.first() else { continue };
         let _ = writeln!(text, "  KTAP version 1\n  # Subtest: {claim}\n  1..{}", cases.len());
         for (number, (case, record)) in (1..).zip(cases) {
             for line in diagnostics(*record) {

@@ -8,9 +8,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde::Serialize;
 use vremount_analysis::bench::ratios::{axis_in_words, axis_name};
-use vremount_analysis::bench::record::{Comparison, Record};
+use vremount_analysis::bench::record::{Record, WorkloadResult};
 use vremount_analysis::bench::workload::Axis;
-use vremount_protocol::Way;
+use vremount_protocol::RestartStrategy;
 
 use crate::bench_table::way_in_words;
 use crate::error::Error;
@@ -19,12 +19,12 @@ const SIZE: (u32, u32) = (760, 400);
 /// With what keeps it apart from the next.
 const NAME_HEIGHT: i32 = 16;
 /// Those that show how they grow, with a colour that also those see apart who see few.
-const LINES: [(Way, RGBColor); 5] = [
-    (Way::Reuse, RGBColor(0, 114, 178)),
-    (Way::Sync, RGBColor(213, 94, 0)),
-    (Way::Durable, RGBColor(0, 158, 115)),
-    (Way::Rebuild, RGBColor(204, 121, 167)),
-    (Way::First, RGBColor(110, 110, 110)),
+const LINES: [(RestartStrategy, RGBColor); 5] = [
+    (RestartStrategy::Reuse, RGBColor(0, 114, 178)),
+    (RestartStrategy::Sync, RGBColor(213, 94, 0)),
+    (RestartStrategy::Durable, RGBColor(0, 158, 115)),
+    (RestartStrategy::Rebuild, RGBColor(204, 121, 167)),
+    (RestartStrategy::First, RGBColor(110, 110, 110)),
 ];
 
 /// The file of an axis.
@@ -46,7 +46,7 @@ pub struct Line {
 /// The lines along an axis.
 #[must_use]
 pub fn lines(record: &Record, axis: Axis) -> Vec<Line> {
-    let line = |(way, RGBColor(red, green, blue)): (Way, RGBColor)| {
+    let line = |(way, RGBColor(red, green, blue)): (RestartStrategy, RGBColor)| {
         let mut places = record.along(record.fs, axis).filter_map(|scene| Some((scene, scene.of(way)?.ms.median)));
         let (from, start) = places.next()?;
         let (to, end) = places.last()?;
@@ -73,7 +73,7 @@ pub fn svg(record: &Record, axis: Axis) -> Result<String, Error> {
 
 fn draw<'a>(
     area: &DrawingArea<SVGBackend<'a>, Shift>,
-    scenes: &[&Comparison],
+    scenes: &[&WorkloadResult],
     axis: Axis,
 ) -> Result<(), Box<dyn std::error::Error + 'a>> {
     area.fill(&WHITE)?;
@@ -128,7 +128,7 @@ fn draw<'a>(
 }
 
 /// Whole powers of ten around all that is drawn.
-fn heights(scenes: &[&Comparison]) -> Range<f64> {
+fn heights(scenes: &[&WorkloadResult]) -> Range<f64> {
     let drawn = || scenes.iter().flat_map(|scene| LINES.iter().filter_map(|(way, _)| Some(scene.of(*way)?.ms)));
     let low = drawn().map(|ms| ms.q1).fold(f64::INFINITY, f64::min).max(1e-3);
     let high = drawn().map(|ms| ms.q3).fold(low, f64::max);
@@ -137,7 +137,7 @@ fn heights(scenes: &[&Comparison]) -> Range<f64> {
 }
 
 /// A place on the axis.
-pub fn label(scene: &Comparison) -> String {
+pub fn label(scene: &WorkloadResult) -> String {
     match scene.axis {
         Axis::OwnDirty | Axis::NeighbourDirty | Axis::Busy | Axis::Quiet => format!("{} MiB", scene.value >> 20),
         Axis::Files | Axis::Overlays | Axis::Idle => scene.value.to_string(),

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use vremount_claims::verdict::Verdict;
-use vremount_runner::results::{Merged, Plan, Planned, Record, Results};
+use vremount_runner::results::{MergedResults, PlannedCase, Record, Results, RunPlan};
 
 use crate::fs_table::sign;
 
 /// Many runs at a glance.
 #[must_use]
-pub fn across(merged: &Merged) -> String {
+pub fn across(merged: &MergedResults) -> String {
     let claims = claims(merged);
     let columns = columns(merged, &claims);
     let is_one_level = columns.windows(2).all(|pair| pair[0].heads[2] == pair[1].heads[2]);
@@ -44,7 +44,7 @@ pub fn across(merged: &Merged) -> String {
 }
 
 /// All claims, as told by the run that has most: the others have some of them.
-pub(super) fn claims(merged: &Merged) -> Vec<&str> {
+pub(super) fn claims(merged: &MergedResults) -> Vec<&str> {
     let mut claims: Vec<&str> = Vec::new();
     let longest = merged.runs.iter().max_by_key(|run| run.plan.cases.len());
     for case in longest.into_iter().chain(&merged.runs).flat_map(|run| &run.plan.cases) {
@@ -80,12 +80,12 @@ impl fmt::Display for Cell {
     }
 }
 
-pub(super) fn columns(merged: &Merged, claims: &[&str]) -> Vec<Column> {
+pub(super) fn columns(merged: &MergedResults, claims: &[&str]) -> Vec<Column> {
     let level = |level: u8, config: Option<&String>| {
         format!("level {level}{}", config.map_or_else(String::new, |config| format!(", {config}")))
     };
     let of_run = |(place, run): (usize, &Results)| {
-        let Plan { base, executor, config, .. } = &run.plan;
+        let RunPlan { base, executor, config, .. } = &run.plan;
         let accel = run.plan.accel.map_or_else(String::new, |accel| format!("/{}", accel.name()));
         let heads = [base.clone(), format!("{executor}{accel}"), level(run.plan.level, config.as_ref())];
         let by_claim: BTreeMap<_, _> =
@@ -97,7 +97,8 @@ pub(super) fn columns(merged: &Merged, claims: &[&str]) -> Vec<Column> {
     for word in &merged.not_run {
         let heads = [word.base.clone(), word.executor.clone(), level(word.level, None)];
         // A shard that is missing has its column already.
-        let is_of = |plan: &Plan| (&plan.base, plan.level, &plan.executor) == (&word.base, word.level, &word.executor);
+        let is_of =
+            |plan: &RunPlan| (&plan.base, plan.level, &plan.executor) == (&word.base, word.level, &word.executor);
         if !merged.runs.iter().any(|run| is_of(&run.plan)) {
             let cells = vec![Cell { worst: Some(Some(Verdict::CannotTell)), of: None }; claims.len()];
             columns.push(Column { heads, run: None, cells });
@@ -106,7 +107,7 @@ pub(super) fn columns(merged: &Merged, claims: &[&str]) -> Vec<Column> {
     columns
 }
 
-fn cell(cases: &[(&Planned, Option<&Record>)]) -> Cell {
+fn cell(cases: &[(&PlannedCase, Option<&Record>)]) -> Cell {
     let verdict = |record: &Option<&Record>| record.map(|record| record.verdict);
     let told: Vec<_> =
         cases.iter().map(|(_, record)| *record).filter(|r| verdict(r) != Some(Verdict::Skipped)).collect();
@@ -126,7 +127,7 @@ fn cell(cases: &[(&Planned, Option<&Record>)]) -> Cell {
 #[cfg(test)]
 mod tests {
     use vremount_machine::image::Fs;
-    use vremount_runner::results::NotRun;
+    use vremount_runner::results::RunError;
     use vremount_runner::testing::{one_of_each, planned};
 
     use super::*;
@@ -137,14 +138,14 @@ mod tests {
         few.plan.base = "6.1.4".to_string();
         few.plan.accel = None;
         few.plan.executor = "uml".to_string();
-        let lost = NotRun {
+        let lost = RunError {
             base: "7.3.4".to_string(),
             series: "s".to_string(),
             level: 4,
             executor: "uml".to_string(),
             cannot_tell: "failed to reach a mirror".to_string(),
         };
-        let text = across(&Merged { runs: vec![few, one_of_each()], not_run: vec![lost] });
+        let text = across(&MergedResults { runs: vec![few, one_of_each()], not_run: vec![lost] });
         let expected = "        6.1.4        5.10.13      7.3.4
         uml          qemu/tcg     uml
 first                BROKEN 1/3   ?
@@ -160,7 +161,7 @@ cannot tell: Linux 7.3.4, series s at level 4, uml: failed to reach a mirror
     fn levels_and_configurations_are_told_where_they_differ() {
         let mut other = planned(&[("first", Fs::Ext4)]);
         (other.plan.level, other.plan.config) = (3, Some("debug".to_string()));
-        let text = across(&Merged { runs: vec![one_of_each(), other], not_run: vec![] });
+        let text = across(&MergedResults { runs: vec![one_of_each(), other], not_run: vec![] });
         let expected = "        5.10.13      5.10.13
         qemu/tcg     qemu/tcg
         level 4      level 3, debug

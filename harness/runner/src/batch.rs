@@ -4,126 +4,131 @@
 
 use std::time::Duration;
 
-use vremount_claims::verdict::{Judgement, Verdict, judge};
-use vremount_claims::{Case, Step, Want, describe, describe_outcome};
+use vremount_claims::verdict::{Verdict, VerdictDetail, judge};
+use vremount_claims::{Case, Expectation, Step, describe, describe_outcome};
 use vremount_kernel::build::Kernel;
 use vremount_machine::image::Fs;
-use vremount_machine::{Run, Times};
+use vremount_machine::{MachineOutput, Timings};
 use vremount_protocol::{Op, Outcome, StepReport, classify};
 
-use crate::boot_segment::Part;
-use crate::case_runner::{Proof, Prover};
+use crate::boot_segment::BootSegment;
+use crate::case_runner::{CaseResult, CaseRunner};
 use crate::transcript;
-use crate::validate::{check, complaint, reports};
+use crate::validate::{check, kernel_failure, reports};
 
 /// Proves claims on one filesystem, one after the other; none may need the host in between.
 #[must_use]
-pub fn prove(prover: &Prover<'_>, cases: &[Case<'_>]) -> Vec<Proof> {
-    let scripts: Vec<Vec<Step>> = cases.iter().map(|case| prover.steps(case.claim)).collect();
+pub fn run_cases(case_runner: &CaseRunner<'_>, cases: &[Case<'_>]) -> Vec<CaseResult> {
+    let scripts: Vec<Vec<Step>> = cases.iter().map(|case| case_runner.steps(case.claim)).collect();
     let Some(first) = cases.first() else { return Vec::new() };
     let name = format!("{}-and-{}-more", first.name(), cases.len() - 1);
-    let Company { told, times, amiss } = run(prover, &name, first.fs, &scripts);
+    let BatchResult { script_results: told, timings: times, failure: amiss } =
+        run(case_runner, &name, first.fs, &scripts);
     let mut told = told.into_iter();
-    let mut proofs = Vec::new();
+    let mut case_results = Vec::new();
     for (place, (case, steps)) in cases.iter().zip(&scripts).enumerate() {
-        proofs.push(match told.next() {
+        case_results.push(match told.next() {
             Some((own, judgement)) if judgement.verdict == Verdict::Holds => {
                 // The first of them has waited for the machine; what it is made of is told with none.
                 let ready = times.ready.filter(|_| place == 0);
                 let steps_time = own.iter().map(|report| Duration::from_micros(report.us)).sum();
-                let machine = Times { ready, steps: steps_time, ..Times::default() };
+                let machine = Timings { ready, steps: steps_time, ..Timings::default() };
                 let time = ready.unwrap_or_default() + steps_time;
-                prover.proof(case, steps, &[&own], judgement, time, vec![machine])
+                case_runner.case_result(case, steps, &[&own], judgement, time, vec![machine])
             }
-            Some((_, Judgement { verdict: Verdict::Broken, because, .. })) => {
-                doubted(prover, case, prover.prove_alone(case), &because.unwrap_or_default())
+            Some((_, VerdictDetail { verdict: Verdict::Broken, because, .. })) => {
+                recheck_alone(case_runner, case, case_runner.run_isolated(case), &because.unwrap_or_default())
             }
-            _ => prover.prove_alone(case),
+            _ => case_runner.run_isolated(case),
         });
     }
     if let Some(amiss) = amiss {
-        let doubt = |place: usize, proof, why: &str| doubted(prover, &cases[place], proof, why);
-        amiss.blame(&mut proofs, |proof| &proof.judgement, doubt);
+        let doubt = |place: usize, case_result, why: &str| recheck_alone(case_runner, &cases[place], case_result, why);
+        amiss.attribute_failure(&mut case_results, |case_result| &case_result.judgement, doubt);
     }
-    proofs
+    case_results
 }
 
 /// A claim that holds, when the kernel did something else after other claims: proved once more, and that all can be taken down.
-fn doubted(prover: &Prover<'_>, case: &Case<'_>, proof: Proof, seen: &str) -> Proof {
-    if proof.judgement.verdict != Verdict::Holds {
-        return proof;
+fn recheck_alone(case_runner: &CaseRunner<'_>, case: &Case<'_>, case_result: CaseResult, seen: &str) -> CaseResult {
+    if case_result.judgement.verdict != Verdict::Holds {
+        return case_result;
     }
-    let steps = [prover.steps(case.claim), vec![Step::Then(Op::Reset, Want::Done)]].concat();
-    let again = prover.prove_steps(case, &steps);
+    let steps = [case_runner.steps(case.claim), vec![Step::Assertion(Op::Reset, Expectation::Done)]].concat();
+    let again = case_runner.run_case_steps(case, &steps);
     if again.judgement.verdict != Verdict::Holds {
         return again;
     }
-    let judgement = Judgement::cannot_tell(format!("it holds by itself, but not after others on one machine: {seen}"));
+    let judgement =
+        VerdictDetail::cannot_tell(format!("it holds by itself, but not after others on one machine: {seen}"));
     // Undecided it is either way; the transcript only says so too.
     let _ = transcript::revise(&again.log, &judgement);
-    Proof { judgement, ..again }
+    CaseResult { judgement, ..again }
 }
 
 /// What came of scripts on one machine.
 #[derive(Default)]
-pub struct Company {
+pub struct BatchResult {
     /// Of each; nothing, if the machine did not end well.
-    pub told: Vec<Told>,
-    pub times: Times,
-    pub amiss: Option<Amiss>,
+    pub script_results: Vec<ScriptResult>,
+    pub timings: Timings,
+    pub failure: Option<BatchFailure>,
 }
 
 /// What is wrong with the kernel, though it may do no script by itself any harm.
-pub struct Amiss {
+pub struct BatchFailure {
     /// The script at which it showed, or the last before it did.
-    pub place: usize,
-    pub why: String,
+    pub index: usize,
+    pub reason: String,
 }
 
-impl Amiss {
+impl BatchFailure {
     /// Has the one doubted at which it showed. One that shows it by itself is to blame, and no other.
-    pub fn blame<T>(
+    pub fn attribute_failure<T>(
         &self,
         found: &mut Vec<T>,
-        judgement: impl Fn(&T) -> &Judgement,
+        judgement: impl Fn(&T) -> &VerdictDetail,
         doubt: impl FnOnce(usize, T, &str) -> T,
     ) {
-        if self.place < found.len() && !found.iter().any(|one| judgement(one).is_complaint()) {
-            let doubted = doubt(self.place, found.remove(self.place), &self.why);
-            found.insert(self.place, doubted);
+        if self.index < found.len() && !found.iter().any(|one| judgement(one).is_complaint()) {
+            let doubted = doubt(self.index, found.remove(self.index), &self.reason);
+            found.insert(self.index, doubted);
         }
     }
 }
 
 /// Reports of a script with what can be said of them.
-pub(crate) type Told = (Vec<StepReport>, Judgement);
+pub(crate) type ScriptResult = (Vec<StepReport>, VerdictDetail);
 
 /// Runs scripts on one machine. After each all is taken down, so that what it left behind shows.
-pub fn run(prover: &Prover<'_>, name: &str, fs: Fs, scripts: &[Vec<Step>]) -> Company {
+pub fn run(case_runner: &CaseRunner<'_>, name: &str, fs: Fs, scripts: &[Vec<Step>]) -> BatchResult {
     let with_reset =
         |steps: &Vec<Step>| steps.iter().filter_map(Step::op).cloned().chain([Op::Reset]).collect::<Vec<_>>();
-    let parts = [Part { ops: scripts.iter().flat_map(with_reset).collect(), ends_in: None }];
+    let parts = [BootSegment { ops: scripts.iter().flat_map(with_reset).collect(), ends_in: None }];
     // Where there is no machine each has to do without company, and tells why.
-    let run = prover.run_machine(name, fs, 0, &parts, None);
-    run.map_or_else(|_| Company::default(), |run| what_came_of(scripts, prover.kernel, &parts, run))
+    let run = case_runner.run_machine(name, fs, 0, &parts, None);
+    run.map_or_else(|_| BatchResult::default(), |run| evaluate_batch(scripts, case_runner.kernel, &parts, run))
 }
 
-fn what_came_of(scripts: &[Vec<Step>], kernel: &Kernel, parts: &[Part], run: Run) -> Company {
+fn evaluate_batch(scripts: &[Vec<Step>], kernel: &Kernel, parts: &[BootSegment], run: MachineOutput) -> BatchResult {
     let reports = reports(&run.events);
-    let amiss = |why| Company { amiss: Some(Amiss { place: reached(scripts, &reports), why }), ..Company::default() };
-    if let Some(why) = complaint(std::slice::from_ref(&run)) {
+    let amiss = |why| BatchResult {
+        failure: Some(BatchFailure { index: failing_script_index(scripts, &reports), reason: why }),
+        ..BatchResult::default()
+    };
+    if let Some(why) = kernel_failure(std::slice::from_ref(&run)) {
         return amiss(why);
     }
     match check(kernel, parts, &run) {
-        Ok(()) => Company { times: run.times, ..tell(scripts, &reports) },
+        Ok(()) => BatchResult { timings: run.times, ..judge_scripts(scripts, &reports) },
         // It did not get to the first script: none has to do with it.
-        Err(_) if run.times.ready.is_none() => Company::default(),
+        Err(_) if run.times.ready.is_none() => BatchResult::default(),
         Err(why) => amiss(why),
     }
 }
 
 /// The script in which the kernel said in its log that it was not well, or else how far it got.
-fn reached(scripts: &[Vec<Step>], reports: &[StepReport]) -> usize {
+fn failing_script_index(scripts: &[Vec<Step>], reports: &[StepReport]) -> usize {
     let said = reports.iter().position(|report| report.log.iter().any(|line| classify(line).is_some()));
     let step = said.unwrap_or(reports.len());
     let ends = scripts.iter().scan(0, |end, steps| {
@@ -133,8 +138,8 @@ fn reached(scripts: &[Vec<Step>], reports: &[StepReport]) -> usize {
     ends.take_while(|end| *end <= step).count().min(scripts.len().saturating_sub(1))
 }
 
-fn tell(scripts: &[Vec<Step>], reports: &[StepReport]) -> Company {
-    let mut company = Company::default();
+fn judge_scripts(scripts: &[Vec<Step>], reports: &[StepReport]) -> BatchResult {
+    let mut company = BatchResult::default();
     let mut rest = reports;
     let mut clean = true;
     for (place, steps) in scripts.iter().enumerate() {
@@ -143,15 +148,17 @@ fn tell(scripts: &[Vec<Step>], reports: &[StepReport]) -> Company {
         rest = behind;
         let judgement = match clean {
             true => judge(steps, own),
-            false => Judgement::cannot_tell("the machine was not as clean as a new one"),
+            false => VerdictDetail::cannot_tell("the machine was not as clean as a new one"),
         };
-        company.told.push((own.to_vec(), judgement));
+        company.script_results.push((own.to_vec(), judgement));
         let Some(outcome) = reset.first().map(|report| &report.outcome).filter(|_| clean) else { continue };
         clean = *outcome == Outcome::Done;
         // With no errno it is the guest that could not, whatever the kernel is like.
         if !clean && !matches!(outcome, Outcome::Failed { errno: 0, .. }) {
-            company.amiss =
-                Some(Amiss { place, why: format!("{}: {}", describe(&Op::Reset), describe_outcome(outcome)) });
+            company.failure = Some(BatchFailure {
+                index: place,
+                reason: format!("{}: {}", describe(&Op::Reset), describe_outcome(outcome)),
+            });
         }
     }
     company
@@ -160,13 +167,13 @@ fn tell(scripts: &[Vec<Step>], reports: &[StepReport]) -> Company {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use vremount_claims::verdict::Seen;
-    use vremount_machine::End;
+    use vremount_claims::verdict::ObservedOutcome;
+    use vremount_machine::ExitReason;
 
     use super::*;
 
     fn scripts() -> Vec<Vec<Step>> {
-        let step = || Step::Then(Op::WriteBack, Want::Done);
+        let step = || Step::Assertion(Op::WriteBack, Expectation::Done);
         vec![vec![step()], vec![step(), step()], vec![step()]]
     }
 
@@ -175,26 +182,30 @@ mod tests {
     }
 
     /// Reports of all scripts, with the reset after the second as given.
-    fn told(second: Outcome) -> Company {
+    fn told(second: Outcome) -> BatchResult {
         let outcomes = [vec![Outcome::Done; 4], vec![second], vec![Outcome::Done; 2]].concat();
         let report = |(index, outcome)| StepReport { index, outcome, log: Vec::new(), us: 1 };
-        tell(&scripts(), &outcomes.into_iter().enumerate().map(report).collect::<Vec<_>>())
+        judge_scripts(&scripts(), &outcomes.into_iter().enumerate().map(report).collect::<Vec<_>>())
     }
 
     /// What is wrong with a machine is told, whatever it is, and not what is wrong with the host.
     #[rstest]
-    #[case::hung(End::Hung("h".into()), true, Some("h"))]
-    #[case::out_of_memory(End::OutOfMemory("o".into()), true, Some("o"))]
-    #[case::lost(End::Lost("l".into()), true, Some("l"))]
-    #[case::crashed(End::Oops("x".into()), true, Some("the kernel crashed: x"))]
-    #[case::not_started(End::NotStarted("n".into()), false, None)]
-    #[case::lost_while_booting(End::Lost("l".into()), false, None)]
-    fn a_machine_that_ends_otherwise_is_amiss(#[case] end: End, #[case] ready: bool, #[case] expected: Option<&str>) {
-        let times = Times { ready: ready.then_some(Duration::from_secs(1)), ..Times::default() };
-        let run = Run { end, times, ..Run::not_started(String::new()) };
-        let company = what_came_of(&scripts(), &vremount_kernel::testing::kernel(), &[], run);
-        assert!(company.told.is_empty());
-        let why = company.amiss.map(|amiss| amiss.why);
+    #[case::hung(ExitReason::Hung("h".into()), true, Some("h"))]
+    #[case::out_of_memory(ExitReason::OutOfMemory("o".into()), true, Some("o"))]
+    #[case::lost(ExitReason::Lost("l".into()), true, Some("l"))]
+    #[case::crashed(ExitReason::Oops("x".into()), true, Some("the kernel crashed: x"))]
+    #[case::not_started(ExitReason::NotStarted("n".into()), false, None)]
+    #[case::lost_while_booting(ExitReason::Lost("l".into()), false, None)]
+    fn a_machine_that_ends_otherwise_is_amiss(
+        #[case] end: ExitReason,
+        #[case] ready: bool,
+        #[case] expected: Option<&str>,
+    ) {
+        let times = Timings { ready: ready.then_some(Duration::from_secs(1)), ..Timings::default() };
+        let run = MachineOutput { end, times, ..MachineOutput::not_started(String::new()) };
+        let company = evaluate_batch(&scripts(), &vremount_kernel::testing::kernel(), &[], run);
+        assert!(company.script_results.is_empty());
+        let why = company.failure.map(|amiss| amiss.reason);
         assert_eq!(why.is_some(), expected.is_some(), "{why:?}");
         assert!(why.is_none_or(|why| why.contains(expected.unwrap())));
     }
@@ -209,9 +220,10 @@ mod tests {
         #[case] amiss: Option<usize>,
     ) {
         let company = told(reset);
-        let holds: Vec<_> = company.told.iter().map(|(_, judgement)| judgement.verdict == Verdict::Holds).collect();
+        let holds: Vec<_> =
+            company.script_results.iter().map(|(_, judgement)| judgement.verdict == Verdict::Holds).collect();
         assert_eq!(holds, [true, true, next_holds]);
-        assert_eq!(company.amiss.map(|amiss| amiss.place), amiss);
+        assert_eq!(company.failure.map(|amiss| amiss.index), amiss);
     }
 
     #[rstest]
@@ -224,22 +236,23 @@ mod tests {
         #[case] broken: &[Option<&str>],
         #[case] expected: Option<usize>,
     ) {
-        let holds = || Judgement { verdict: Verdict::Holds, ..Judgement::complained(String::new()) };
+        let holds = || VerdictDetail { verdict: Verdict::Holds, ..VerdictDetail::kernel_complained(String::new()) };
         let broke = |why: &str| match why {
-            "expected" => {
-                Judgement { expected: Some(Seen::wanted(Want::Done)), ..Judgement::complained(String::new()) }
-            }
-            _ => Judgement::complained(why.to_string()),
+            "expected" => VerdictDetail {
+                expected: Some(ObservedOutcome::wanted(Expectation::Done)),
+                ..VerdictDetail::kernel_complained(String::new())
+            },
+            _ => VerdictDetail::kernel_complained(why.to_string()),
         };
         let mut found: Vec<_> = broken.iter().map(|why| why.map_or_else(holds, broke)).collect();
         let mut doubted = None;
-        let amiss = Amiss { place, why: "it hung".to_string() };
-        amiss.blame(
+        let amiss = BatchFailure { index: place, reason: "it hung".to_string() };
+        amiss.attribute_failure(
             &mut found,
             |one| one,
             |place, one, why| {
                 doubted = Some(place);
-                Judgement { because: Some(why.to_string()), ..one }
+                VerdictDetail { because: Some(why.to_string()), ..one }
             },
         );
         assert_eq!((doubted, found.len()), (expected, 3));
@@ -255,9 +268,9 @@ mod tests {
     fn a_crash_is_of_the_script_that_was_reached(#[case] done: usize, #[case] place: usize) {
         let report = |index| StepReport { index, outcome: Outcome::Done, log: Vec::new(), us: 1 };
         let mut reports: Vec<_> = (0..done).map(report).collect();
-        assert_eq!(reached(&scripts(), &reports), place);
+        assert_eq!(failing_script_index(&scripts(), &reports), place);
         // A warning that ends nothing is where it was said.
         reports[0].log = vec!["WARNING: CPU: 0 PID: 1 at fs/super.c:1".to_string()];
-        assert_eq!(reached(&scripts(), &reports), 0);
+        assert_eq!(failing_script_index(&scripts(), &reports), 0);
     }
 }

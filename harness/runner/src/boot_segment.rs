@@ -5,7 +5,7 @@ use vremount_claims::HostStep;
 use vremount_protocol::Op;
 
 /// What the guest does between two things that happen to its machine.
-pub(crate) struct Part {
+pub(crate) struct BootSegment {
     pub ops: Vec<Op>,
     pub ends_in: Option<HostStep>,
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::case_runner::Proof;
+use crate::case_runner::CaseResult;
 
 /// Where what the first run left behind is kept, below the folder with logs.
 const FIRST: &str = "first";
@@ -14,10 +14,10 @@ const FIRST: &str = "first";
 ///
 /// # Errors
 /// If a file cannot be moved.
-pub fn keep(logs: &Path, proof: &Proof) -> io::Result<Vec<PathBuf>> {
+pub fn keep(logs: &Path, case_result: &CaseResult) -> io::Result<Vec<PathBuf>> {
     let folder = logs.join(FIRST);
     fs::create_dir_all(&folder)?;
-    let stem = proof.log.file_stem().unwrap_or_default().to_string_lossy().into_owned() + ".";
+    let stem = case_result.log.file_stem().unwrap_or_default().to_string_lossy().into_owned() + ".";
     let mut kept = Vec::new();
     for entry in fs::read_dir(logs)? {
         let name = entry?.file_name();

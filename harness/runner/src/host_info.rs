@@ -20,7 +20,7 @@ pub struct Host {
 impl Host {
     /// # Errors
     /// If this is no Linux.
-    pub fn here() -> Result<Self, Error> {
+    pub fn current() -> Result<Self, Error> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").map_err(io_error("read", "/proc/cpuinfo"))?;
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         Ok(Host {
@@ -40,6 +40,6 @@ impl fmt::Display for Host {
 
 /// The command line of this program, wherever it lies. It is kept and shown: without what lets one into a repository.
 #[must_use]
-pub fn command() -> Vec<String> {
+pub fn command_line() -> Vec<String> {
     std::iter::once("vremount".to_string()).chain(std::env::args().skip(1).map(|arg| strip_credentials(&arg))).collect()
 }

@@ -10,7 +10,7 @@ use vremount_machine::image::Fs;
 use vremount_util::parallel::parallel_map;
 
 use crate::batch;
-use crate::case_runner::{Proof, Prover};
+use crate::case_runner::{CaseResult, CaseRunner};
 
 /// How many claims share a machine where booting is dear: enough to make little of the boot, few enough that all cores have
 /// something to do and that the first results come soon.
@@ -18,32 +18,32 @@ const TOGETHER: usize = 8;
 
 /// Proves cases on up to `jobs` machines at a time. `at_once` sees each proof when it is there, `in_order` in the order of
 /// the cases, as soon as those before it are there.
-pub fn verify(
-    prover: &Prover<'_>,
+pub fn run_cases(
+    case_runner: &CaseRunner<'_>,
     cases: &[Case<'_>],
     jobs: usize,
-    mut at_once: impl FnMut(&Proof),
-    mut in_order: impl FnMut(&Proof),
-) -> Vec<Proof> {
-    let batches = batches(prover, cases);
+    mut at_once: impl FnMut(&CaseResult),
+    mut in_order: impl FnMut(&CaseResult),
+) -> Vec<CaseResult> {
+    let batches = batches(case_runner, cases);
     let mut early = BTreeMap::new();
-    let mut proofs = Vec::with_capacity(cases.len());
+    let mut case_results = Vec::with_capacity(cases.len());
     parallel_map(
         jobs,
         &batches,
-        |batch| prove(prover, batch),
+        |batch| run_batch(case_runner, batch),
         |batch| {
-            for (place, proof) in batch {
-                at_once(&proof);
-                early.insert(place, proof);
+            for (place, case_result) in batch {
+                at_once(&case_result);
+                early.insert(place, case_result);
             }
-            while let Some(proof) = early.remove(&proofs.len()) {
-                in_order(&proof);
-                proofs.push(proof);
+            while let Some(case_result) = early.remove(&case_results.len()) {
+                in_order(&case_result);
+                case_results.push(case_result);
             }
         },
     );
-    proofs
+    case_results
 }
 
 /// Cases that are proved one after the other, with their places among all.
@@ -51,10 +51,13 @@ type Batch<'a> = Vec<(usize, Case<'a>)>;
 
 /// What each machine gets to prove. A claim that needs the host, or sleeps, or must be repeated, has its machines to itself;
 /// those that sleep come first, so that the others have the time.
-fn batches<'a>(prover: &Prover<'_>, cases: &[Case<'a>]) -> Vec<Batch<'a>> {
+fn batches<'a>(case_runner: &CaseRunner<'_>, cases: &[Case<'a>]) -> Vec<Batch<'a>> {
     let alone = |case: &Case<'_>| {
-        let anyway = prover.fresh || prover.twice || prover.executor.boots_fast();
-        anyway || case.claim.needs_host() || !case.claim.sleeps().is_zero() || case.claim.skipped_on(case.fs).is_some()
+        let anyway = case_runner.fresh || case_runner.twice || case_runner.executor.boots_fast();
+        anyway
+            || case.claim.needs_host()
+            || !case.claim.sleeps().is_zero()
+            || case.claim.skip_reason_on(case.fs).is_some()
     };
     let (single, shared): (Batch<'_>, Batch<'_>) = cases.iter().copied().enumerate().partition(|(_, case)| alone(case));
     let mut batches: Vec<Batch<'_>> = single.into_iter().map(|case| vec![case]).collect();
@@ -67,13 +70,13 @@ fn batches<'a>(prover: &Prover<'_>, cases: &[Case<'a>]) -> Vec<Batch<'a>> {
     batches
 }
 
-fn prove(prover: &Prover<'_>, batch: &Batch<'_>) -> Vec<(usize, Proof)> {
+fn run_batch(case_runner: &CaseRunner<'_>, batch: &Batch<'_>) -> Vec<(usize, CaseResult)> {
     let (places, cases): (Vec<usize>, Vec<Case<'_>>) = batch.iter().copied().unzip();
-    let proofs = match cases.as_slice() {
-        [case] => vec![prover.prove(case)],
-        cases => batch::prove(prover, cases),
+    let case_results = match cases.as_slice() {
+        [case] => vec![case_runner.run_case(case)],
+        cases => batch::run_cases(case_runner, cases),
     };
-    places.into_iter().zip(proofs).collect()
+    places.into_iter().zip(case_results).collect()
 }
 
 /// As many machines as are asked for, or as there are cores; never more than the memory that is free now can hold.

@@ -8,26 +8,28 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use vremount_claims::shard::Shard;
-use vremount_kernel::build::{Arch, Kernel, Wish};
-use vremount_kernel::workspace::Project;
+use vremount_kernel::build::{Arch, Kernel, KernelSpec};
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, workspace};
 use vremount_machine as machine;
-use vremount_machine::image::{Fs, Initramfs, MODULE_PATH, Medium};
-use vremount_machine::{Accel, Boot, Choice, End, Executor, Limits, Qemu, Run, Uml, Wanted, image};
-use vremount_protocol::{Filesystem, Program, Work};
+use vremount_machine::image::{DiskSetup, Fs, Initramfs, MODULE_PATH};
+use vremount_machine::{
+    Accel, AccelChoice, Executor, ExecutorChoice, ExitReason, MachineConfig, MachineOutput, Qemu, Timeouts, Uml, image,
+};
+use vremount_protocol::{Filesystem, GuestTask, Program};
 use vremount_util::io_error;
 
-use crate::case_runner::Prover;
+use crate::case_runner::CaseRunner;
 use crate::error::Error;
 
 /// The program that runs machines, looked up on PATH.
 pub const QEMU: &str = "qemu-system-x86_64";
 
 /// The kernel that is to be proved on, and how.
-pub struct Order<'a> {
-    pub kernel: Wish<'a>,
+pub struct RunSpec<'a> {
+    pub kernel: KernelSpec<'a>,
     pub filesystems: &'a [Fs],
-    pub wanted: Wanted,
+    pub wanted: ExecutorChoice,
     /// Whether logs of an earlier run stay.
     pub resume: bool,
     /// The part of the run that this is, where jobs share it.
@@ -36,15 +38,15 @@ pub struct Order<'a> {
     pub aside: Option<&'a str>,
 }
 
-impl<'a> Order<'a> {
+impl<'a> RunSpec<'a> {
     /// A whole run that begins anew, in its usual place.
     #[must_use]
-    pub fn new(kernel: Wish<'a>, filesystems: &'a [Fs], wanted: Wanted) -> Self {
-        Order { kernel, filesystems, wanted, resume: false, shard: None, aside: None }
+    pub fn new(kernel: KernelSpec<'a>, filesystems: &'a [Fs], wanted: ExecutorChoice) -> Self {
+        RunSpec { kernel, filesystems, wanted, resume: false, shard: None, aside: None }
     }
 }
 
-pub struct Lab {
+pub struct TestBed {
     pub kernel: Kernel,
     pub executor: Box<dyn Executor>,
     /// What runs guest code, where there is a choice.
@@ -52,7 +54,7 @@ pub struct Lab {
     /// Why this executor.
     pub why: String,
     /// Of every filesystem that was ordered.
-    pub media: BTreeMap<Fs, Medium>,
+    pub disk_setups: BTreeMap<Fs, DiskSetup>,
     /// PID 1 of its machines.
     pub guest: PathBuf,
     /// Transcripts and console logs of the last run of this base, level and architecture.
@@ -61,41 +63,45 @@ pub struct Lab {
     _logs_lock: File,
 }
 
-impl Lab {
+impl TestBed {
     /// # Errors
     /// If a kernel or an image cannot be made, or machines do not run here.
-    pub fn new(project: &Project, order: &Order<'_>) -> Result<Self, Error> {
-        match order.wanted {
-            Wanted::Uml => Lab::with_uml(project, order, "as asked for".to_string()),
-            Wanted::Qemu => {
-                let Choice { accel, why } = choose(project, order)?;
-                Lab::with_qemu(project, order, accel, why)
+    pub fn new(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<Self, Error> {
+        match run_spec.wanted {
+            ExecutorChoice::Uml => TestBed::with_uml(workspace, run_spec, "as asked for".to_string()),
+            ExecutorChoice::Qemu => {
+                let AccelChoice { accel, why } = choose(workspace, run_spec)?;
+                TestBed::with_qemu(workspace, run_spec, accel, why)
             }
-            Wanted::Auto => match choose(project, order) {
-                Ok(Choice { accel: Accel::Kvm, why }) => Lab::with_qemu(project, order, Accel::Kvm, why),
-                Ok(Choice { accel: Accel::Tcg, why }) => match Lab::with_uml(project, order, why.clone()) {
-                    Err(Error::Machine(machine::Error::NoUml(also))) => {
-                        Lab::with_qemu(project, order, Accel::Tcg, format!("{why}; and no User Mode Linux: {also}"))
-                    }
-                    lab => lab,
+            ExecutorChoice::Auto => match choose(workspace, run_spec) {
+                Ok(AccelChoice { accel: Accel::Kvm, why }) => TestBed::with_qemu(workspace, run_spec, Accel::Kvm, why),
+                Ok(AccelChoice { accel: Accel::Tcg, why }) => match TestBed::with_uml(workspace, run_spec, why.clone())
+                {
+                    Err(Error::Machine(machine::Error::NoUml(also))) => TestBed::with_qemu(
+                        workspace,
+                        run_spec,
+                        Accel::Tcg,
+                        format!("{why}; and no User Mode Linux: {also}"),
+                    ),
+                    testbed => testbed,
                 },
                 Err(Error::Machine(error @ machine::Error::NoQemu { .. })) => {
-                    Lab::with_uml(project, order, error.to_string())
+                    TestBed::with_uml(workspace, run_spec, error.to_string())
                 }
                 Err(error) => Err(error),
             },
         }
     }
 
-    fn with_qemu(project: &Project, order: &Order<'_>, accel: Accel, why: String) -> Result<Self, Error> {
-        let things = Things::obtain(project, order, Arch::X86_64)?;
-        things.into_lab(project, order, Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why)
+    fn with_qemu(workspace: &Workspace, run_spec: &RunSpec<'_>, accel: Accel, why: String) -> Result<Self, Error> {
+        let things = BootArtifacts::obtain(workspace, run_spec, Arch::X86_64)?;
+        things.into_lab(workspace, run_spec, Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why)
     }
 
-    fn with_uml(project: &Project, order: &Order<'_>, why: String) -> Result<Self, Error> {
-        let things = Things::obtain(project, order, Arch::Um)?;
+    fn with_uml(workspace: &Workspace, run_spec: &RunSpec<'_>, why: String) -> Result<Self, Error> {
+        let things = BootArtifacts::obtain(workspace, run_spec, Arch::Um)?;
         let uml = things.try_uml()?;
-        things.into_lab(project, order, Box::new(uml), None, why)
+        things.into_lab(workspace, run_spec, Box::new(uml), None, why)
     }
 
     /// The executor in words.
@@ -107,57 +113,58 @@ impl Lab {
 
     /// One that proves each claim once, with faults, the fastest way.
     #[must_use]
-    pub fn prover(&self) -> Prover<'_> {
-        let Lab { kernel, executor, media, logs, .. } = self;
+    pub fn case_runner(&self) -> CaseRunner<'_> {
+        let TestBed { kernel, executor, disk_setups, logs, .. } = self;
         let executor = executor.as_ref();
-        Prover { kernel, executor, media, logs, faults: true, twice: false, fresh: false }
+        CaseRunner { kernel, executor, disk_setups, logs, faults: true, twice: false, fresh: false }
     }
 }
 
 /// What QEMU runs guest code with, and why.
-fn choose(project: &Project, order: &Order<'_>) -> Result<Choice, Error> {
-    let probe = |qemu: &Qemu, limits| Things::obtain(project, order, qemu.arch())?.idle(qemu, limits);
-    machine::choose(Path::new(QEMU), &project.cache, probe)
+fn choose(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<AccelChoice, Error> {
+    let probe = |qemu: &Qemu, limits| BootArtifacts::obtain(workspace, run_spec, qemu.arch())?.probe_boot(qemu, limits);
+    machine::choose(Path::new(QEMU), &workspace.cache, probe)
 }
 
 /// All that a machine is made of, whatever it runs on.
-struct Things {
+struct BootArtifacts {
     kernel: Kernel,
-    media: BTreeMap<Fs, Medium>,
+    disk_setups: BTreeMap<Fs, DiskSetup>,
     guest: PathBuf,
     /// Without an upper filesystem.
     bare: Initramfs,
 }
 
-impl Things {
-    fn obtain(project: &Project, order: &Order<'_>, arch: Arch) -> Result<Self, Error> {
-        let kernel = build::kernel(project, &order.kernel, arch)?;
-        let guest = image::build_guest(&project.root)?;
-        let medium = |fs: &Fs| Ok((*fs, Medium::obtain(*fs, &project.cache, &guest, &kernel.module.path, Vec::new())?));
-        let media = order.filesystems.iter().map(medium).collect::<Result<_, Error>>()?;
+impl BootArtifacts {
+    fn obtain(workspace: &Workspace, run_spec: &RunSpec<'_>, arch: Arch) -> Result<Self, Error> {
+        let kernel = build::kernel(workspace, &run_spec.kernel, arch)?;
+        let guest = image::build_guest(&workspace.root)?;
+        let disk_setup =
+            |fs: &Fs| Ok((*fs, DiskSetup::obtain(*fs, &workspace.cache, &guest, &kernel.module.path, Vec::new())?));
+        let disk_setups = run_spec.filesystems.iter().map(disk_setup).collect::<Result<_, Error>>()?;
         let bare = Initramfs::new(&guest, &kernel.module.path, None, Vec::new())?;
-        Ok(Things { kernel, media, guest, bare })
+        Ok(BootArtifacts { kernel, disk_setups, guest, bare })
     }
 
     /// Known to work: only now may what an earlier run left behind go.
     fn into_lab(
         self,
-        project: &Project,
-        order: &Order<'_>,
+        workspace: &Workspace,
+        run_spec: &RunSpec<'_>,
         executor: Box<dyn Executor>,
         accel: Option<Accel>,
         why: String,
-    ) -> Result<Lab, Error> {
-        let Things { kernel, media, guest, .. } = self;
-        let (logs, logs_lock) = logs(project, order, executor.arch())?;
-        Ok(Lab { kernel, executor, accel, why, media, guest, logs, _logs_lock: logs_lock })
+    ) -> Result<TestBed, Error> {
+        let BootArtifacts { kernel, disk_setups, guest, .. } = self;
+        let (logs, logs_lock) = create_run_dir(workspace, run_spec, executor.arch())?;
+        Ok(TestBed { kernel, executor, accel, why, disk_setups, guest, logs, _logs_lock: logs_lock })
     }
 
     /// User Mode Linux, if it runs here: to try takes no longer than to guess.
     fn try_uml(&self) -> Result<Uml, Error> {
-        let run = self.idle(&Uml, Uml.limits())?;
+        let run = self.probe_boot(&Uml, Uml.limits())?;
         match &run.end {
-            End::Finished => Ok(Uml),
+            ExitReason::Finished => Ok(Uml),
             end => {
                 // What it checked last is what this host does not let it do.
                 let checked = run.console_tail.lines().rfind(|line| line.starts_with("Checking "));
@@ -167,9 +174,9 @@ impl Things {
     }
 
     /// Boots a machine with nothing to do.
-    fn idle(&self, executor: &dyn Executor, limits: Limits) -> Result<Run, Error> {
+    fn probe_boot(&self, executor: &dyn Executor, limits: Timeouts) -> Result<MachineOutput, Error> {
         let program = Program {
-            work: Work::Steps(Vec::new()),
+            work: GuestTask::Steps(Vec::new()),
             module: MODULE_PATH.to_string(),
             disks: BTreeMap::new(),
             fs: Filesystem::default(),
@@ -179,14 +186,14 @@ impl Things {
         let folder = tempfile::tempdir().map_err(io_error("create", env::temp_dir()))?;
         let initramfs = folder.path().join("probe.initramfs");
         self.bare.write(&program, &initramfs)?;
-        Ok(executor.run(&Boot {
+        Ok(executor.run(&MachineConfig {
             image: &self.kernel.image,
             initramfs: &initramfs,
             disk: None,
             memory_mib: self.kernel.memory_mib(),
             processors: 1,
             console_log: &folder.path().join("probe.console"),
-            limits: limits.times(self.kernel.slower()),
+            limits: limits.scale(self.kernel.slowdown()),
             kernels: 1,
             power_cut: false,
         }))
@@ -195,27 +202,27 @@ impl Things {
 
 /// Where all runs leave what they leave, or those that stay aside.
 #[must_use]
-pub fn runs(project: &Project, aside: Option<&str>) -> PathBuf {
-    let runs = project.root.join("target/runs");
+pub fn runs_dir(workspace: &Workspace, aside: Option<&str>) -> PathBuf {
+    let runs = workspace.root.join("target/runs");
     aside.map_or(runs.clone(), |place| runs.join(place))
 }
 
 /// Where a run on an architecture, or what was wanted in its place, leaves what it leaves.
 #[must_use]
-pub fn folder(project: &Project, order: &Order<'_>, on: &str) -> PathBuf {
+pub fn run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, on: &str) -> PathBuf {
     let shard =
-        order.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
-    let Wish { base, level, fragment, .. } = order.kernel;
+        run_spec.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
+    let KernelSpec { base, level, fragment, .. } = run_spec.kernel;
     let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
-    let runs = runs(project, order.aside);
+    let runs = runs_dir(workspace, run_spec.aside);
     runs.join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
 }
 
 /// The folder for what a run leaves behind, empty unless it goes on with an earlier one, and the lock on it.
-fn logs(project: &Project, order: &Order<'_>, arch: Arch) -> Result<(PathBuf, File), Error> {
-    let logs = folder(project, order, arch.name());
+fn create_run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, arch: Arch) -> Result<(PathBuf, File), Error> {
+    let logs = run_dir(workspace, run_spec, arch.name());
     let lock = workspace::lock(Path::new(&format!("{}.lock", logs.display())))?;
-    if logs.exists() && !order.resume {
+    if logs.exists() && !run_spec.resume {
         fs::remove_dir_all(&logs).map_err(io_error("remove", &logs))?;
     }
     fs::create_dir_all(&logs).map_err(io_error("create", &logs))?;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use vremount_claims::verdict::{Judgement, Verdict};
-use vremount_claims::{Act, Claim, Step, describe, describe_outcome};
+use vremount_claims::verdict::{Verdict, VerdictDetail};
+use vremount_claims::{Action, Claim, Step, describe, describe_outcome};
 use vremount_kernel::build::Kernel;
 use vremount_machine::image::Fs;
 use vremount_protocol::{Outcome, StepReport};
@@ -30,7 +30,7 @@ enum Line<'a> {
         /// In words.
         step: String,
         /// The same for who does it again.
-        act: Act,
+        act: Action,
         kind: Kind,
         /// What it must lead to, in words; none for the host.
         expected: Option<String>,
@@ -88,7 +88,7 @@ pub fn write(
     title: Title<'_>,
     steps: &[Step],
     parts: &[&[StepReport]],
-    judgement: &Judgement,
+    judgement: &VerdictDetail,
 ) -> io::Result<()> {
     std::fs::write(to, text(kernel, title, steps, parts, judgement)?)
 }
@@ -97,7 +97,7 @@ pub fn write(
 ///
 /// # Errors
 /// If the file cannot be read or written.
-pub fn revise(path: &Path, judgement: &Judgement) -> io::Result<()> {
+pub fn revise(path: &Path, judgement: &VerdictDetail) -> io::Result<()> {
     let text = std::fs::read_to_string(path)?;
     let kept = text.trim_end().rfind('\n').map_or("", |end| &text[..=end]);
     std::fs::write(path, format!("{kept}{}", last(judgement)?))
@@ -108,7 +108,7 @@ fn text(
     title: Title<'_>,
     steps: &[Step],
     parts: &[&[StepReport]],
-    judgement: &Judgement,
+    judgement: &VerdictDetail,
 ) -> serde_json::Result<String> {
     let Title { claim, title, sentence, fs } = title;
     let mut text = line(&Line::First {
@@ -123,8 +123,8 @@ fn text(
     let mut reports = parts.next().copied().unwrap_or_default().iter();
     for step in steps {
         let (words, kind, expected) = match step {
-            Step::Given(op, want) => (describe(op), Kind::Evidence, Some(want.to_string())),
-            Step::Then(op, want) => (describe(op), Kind::Claim, Some(want.to_string())),
+            Step::Precondition(op, want) => (describe(op), Kind::Evidence, Some(want.to_string())),
+            Step::Assertion(op, want) => (describe(op), Kind::Claim, Some(want.to_string())),
             Step::Host(_) => (step.to_string(), Kind::Host, None),
         };
         let report = match kind {
@@ -136,7 +136,7 @@ fn text(
         };
         text += &line(&Line::Step {
             step: words,
-            act: step.act(),
+            act: step.action(),
             kind,
             expected,
             outcome: report.map(|report| Cow::Borrowed(&report.outcome)),
@@ -147,7 +147,7 @@ fn text(
     Ok(text + &last(judgement)?)
 }
 
-fn last(judgement: &Judgement) -> serde_json::Result<String> {
+fn last(judgement: &VerdictDetail) -> serde_json::Result<String> {
     line(&Line::Last { verdict: judgement.verdict, because: judgement.because.as_deref().map(Cow::from) })
 }
 
@@ -159,7 +159,7 @@ fn line(line: &Line<'_>) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// If it is none.
-pub fn acts(text: &str) -> serde_json::Result<(Fs, Vec<Act>)> {
+pub fn acts(text: &str) -> serde_json::Result<(Fs, Vec<Action>)> {
     let mut found = None;
     let mut acts = Vec::new();
     for line in text.lines() {
@@ -191,7 +191,7 @@ pub fn in_words_without_times(line: &str) -> serde_json::Result<String> {
 
 /// A transcript for people who have its verdict already.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct TranscriptText {
     pub title: String,
     pub sentence: String,
     /// Each step with what it led to, and what the kernel logged.
@@ -200,8 +200,8 @@ pub struct Told {
 
 /// # Errors
 /// If it is none.
-pub fn told(text: &str) -> serde_json::Result<Told> {
-    let mut told = Told::default();
+pub fn to_text(text: &str) -> serde_json::Result<TranscriptText> {
+    let mut told = TranscriptText::default();
     for line in text.lines() {
         match serde_json::from_str(line)? {
             Line::First { title, sentence, .. } => {
@@ -243,44 +243,45 @@ fn words(line: &str, time: fn(u64) -> String) -> serde_json::Result<String> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use vremount_claims::{Claim, HostStep, Want};
+    use vremount_claims::{Claim, Expectation, HostStep};
     use vremount_protocol::Op;
 
     use super::*;
 
     #[test]
     fn errnos_that_are_keys_are_read_again() {
-        let steps = [Step::Then(Op::WriteBack, Want::AtMostOneWins)];
+        let steps = [Step::Assertion(Op::WriteBack, Expectation::AtMostOneWins)];
         let outcome = Outcome::Raced { mounted: 1, refused: BTreeMap::from([(22, 15)]) };
         let reports = [StepReport { index: 0, outcome, log: Vec::new(), us: 7 }];
         let title = Title { claim: "c", title: "A title", sentence: "So.", fs: Fs::Ext4 };
-        let text = text(&vremount_kernel::testing::kernel(), title, &steps, &[&reports], &Judgement::cannot_tell("so"))
-            .unwrap();
-        assert!(told(&text).unwrap().steps.contains("EINVAL"), "{text}");
-        assert_eq!(acts(&text).unwrap().1, [steps[0].act()]);
+        let text =
+            text(&vremount_kernel::testing::kernel(), title, &steps, &[&reports], &VerdictDetail::cannot_tell("so"))
+                .unwrap();
+        assert!(to_text(&text).unwrap().steps.contains("EINVAL"), "{text}");
+        assert_eq!(acts(&text).unwrap().1, [steps[0].action()]);
     }
 
     #[test]
     fn each_step_is_a_line_also_where_the_guest_did_not_get() {
         let steps = vec![
-            Step::Given(Op::WriteBack, Want::Done),
+            Step::Precondition(Op::WriteBack, Expectation::Done),
             Step::Host(HostStep::PowerCut),
-            Step::Then(Op::WriteBack, Want::Fails(5)),
-            Step::Then(Op::ReloadOverlay, Want::Done),
+            Step::Assertion(Op::WriteBack, Expectation::Fails(5)),
+            Step::Assertion(Op::ReloadOverlay, Expectation::Done),
         ];
         let claim = Claim {
             name: "c",
             topic: "t",
             title: "A title",
             sentence: "He said \"so\".",
-            since: 3,
+            min_level: 3,
             steps: steps.clone(),
-            only: None,
-            needs: &[],
-            earlier: None,
-            without: &[],
-            but: None,
-            unfit: None,
+            filesystems: None,
+            requires: &[],
+            since_override: None,
+            conflicts: &[],
+            excluded_on: None,
+            skip_reason: None,
         };
         let report = |outcome, log: &[&str]| StepReport {
             index: 0,
@@ -290,7 +291,7 @@ mod tests {
         };
         let first = [report(Outcome::Done, &["one", "two"])];
         let second = [report(Outcome::Failed { errno: 5, what: "sync".to_string() }, &[])];
-        let judgement = Judgement::cannot_tell("it hung");
+        let judgement = VerdictDetail::cannot_tell("it hung");
         let title = Title::of(&claim, Fs::Ext4NoJournal);
         let text = text(&vremount_kernel::testing::kernel(), title, &steps, &[&first, &second], &judgement).unwrap();
         assert_eq!(
@@ -303,14 +304,14 @@ mod tests {
 {"verdict":"cannot-tell","because":"it hung"}
 "#
         );
-        assert_eq!(acts(&text).unwrap(), (Fs::Ext4NoJournal, steps.iter().map(Step::act).collect()));
+        assert_eq!(acts(&text).unwrap(), (Fs::Ext4NoJournal, steps.iter().map(Step::action).collect()));
         assert!(acts("").is_err());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &text).unwrap();
-        revise(file.path(), &Judgement::cannot_tell("it differs")).unwrap();
+        revise(file.path(), &VerdictDetail::cannot_tell("it differs")).unwrap();
         assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text.replace("it hung", "it differs"));
         let words: String = text.lines().map(|line| in_words(line).unwrap()).collect();
-        let told = told(&text).unwrap();
+        let told = to_text(&text).unwrap();
         assert_eq!((told.title.as_str(), told.sentence.as_str()), ("A title", "He said \"so\"."));
         assert!(words.contains(&format!("level 4\n\n{}\ncannot tell", told.steps)), "{}", told.steps);
         assert_eq!(

@@ -28,7 +28,7 @@ impl AppendLog {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn go_on(path: &Path, whole: usize) -> Result<Self, IoError> {
+    pub fn resume(path: &Path, whole: usize) -> Result<Self, IoError> {
         let file = File::options().append(true).open(path).map_err(io_error("open", path))?;
         // Else the next line would be a part of the torn one.
         file.set_len(whole as u64).map_err(io_error("cut", path))?;
@@ -39,7 +39,7 @@ impl AppendLog {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn add(&mut self, value: &impl Serialize) -> Result<(), IoError> {
+    pub fn append(&mut self, value: &impl Serialize) -> Result<(), IoError> {
         let line = serde_json::to_string(value).map_err(|error| io_error("write", &self.path)(error.into()))?;
         self.file.write_all((line + "\n").as_bytes()).map_err(io_error("write", &self.path))
     }
@@ -64,6 +64,6 @@ pub fn first_difference<T: Serialize>(ours: &T, theirs: &T) -> Option<String> {
 
 /// How many bytes the lines are that are whole.
 #[must_use]
-pub fn whole(text: &[u8]) -> usize {
+pub fn complete_len(text: &[u8]) -> usize {
     text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
 }

@@ -25,7 +25,7 @@ pub enum Error {
 ///
 /// # Errors
 /// If it cannot be run.
-pub fn hear(command: &mut Command) -> Result<(ExitStatus, String), Error> {
+pub fn run_capture(command: &mut Command) -> Result<(ExitStatus, String), Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = process_group::output(command).map_err(|cause| Error::NotRun { program, cause })?;
     Ok((output.status, String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()))
@@ -50,7 +50,7 @@ pub fn run(what: &str, command: &mut Command) -> Result<String, Error> {
 ///
 /// # Errors
 /// If it has not.
-pub fn need_room(what: &str, folder: &Path, needed_mib: u64) -> Result<(), Error> {
+pub fn ensure_free_space(what: &str, folder: &Path, needed_mib: u64) -> Result<(), Error> {
     let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     // A filesystem that does not tell is not full.
     let Ok(stat) = statvfs(existing) else { return Ok(()) };
@@ -76,7 +76,7 @@ pub fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// If it can neither be renamed nor is there already.
-pub fn put(finished: &Path, place: &Path) -> io::Result<()> {
+pub fn rename_into_place(finished: &Path, place: &Path) -> io::Result<()> {
     match fs::rename(finished, place) {
         Err(_) if place.exists() => Ok(()),
         renamed => renamed,

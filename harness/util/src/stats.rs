@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Median, quartiles and extremes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
+pub struct Summary {
     pub n: usize,
     pub median: f64,
     pub q1: f64,
@@ -16,14 +16,14 @@ pub struct Spread {
     pub max: f64,
 }
 
-impl Spread {
+impl Summary {
     /// None of nothing.
     #[must_use]
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let at = |percent| percentile(&values, percent);
-        Some(Spread {
+        Some(Summary {
             n: values.len(),
             median: at(50)?,
             q1: at(25)?,
@@ -34,7 +34,7 @@ impl Spread {
     }
 }
 
-impl fmt::Display for Spread {
+impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.1} ms ({:.1} to {:.1})", self.median, self.min, self.max)
     }
@@ -56,14 +56,14 @@ mod tests {
     #[case(&[3.0, 1.0, 2.0], "2.0 ms (1.0 to 3.0)")]
     #[case(&[5.0], "5.0 ms (5.0 to 5.0)")]
     fn spreads_are_median_and_extremes(#[case] values: &[f64], #[case] expected: &str) {
-        assert_eq!(Spread::of(values.iter().copied()).unwrap().to_string(), expected);
+        assert_eq!(Summary::of(values.iter().copied()).unwrap().to_string(), expected);
     }
 
     #[test]
     fn quartiles_are_of_what_is_there() {
-        let spread = Spread::of((0..100).map(f64::from)).unwrap();
+        let spread = Summary::of((0..100).map(f64::from)).unwrap();
         assert_eq!((spread.n, spread.q1, spread.median, spread.q3), (100, 25.0, 50.0, 75.0));
-        assert_eq!(Spread::of([]), None);
+        assert_eq!(Summary::of([]), None);
     }
 
     #[test]

@@ -8,17 +8,21 @@ use std::time::Duration;
 
 use vremount_claims::refusal_reason::Reason;
 use vremount_claims::{describe, describe_outcome};
-use vremount_kernel::build::{self, Wish};
-use vremount_kernel::workspace::Project;
-use vremount_machine::image::{Entry, Fs, Initramfs, MODULE_PATH, Upper};
-use vremount_machine::{Boot, End, Executor as _, Limits, Qemu, Run, image};
-use vremount_protocol::{Disk as Id, Event, Measured, Op, Outcome, Program, StepReport, Turn, Way, Work};
+use vremount_kernel::build::{self, KernelSpec};
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::image::{CpioEntry, Fs, Initramfs, MODULE_PATH, PackedDisk};
+use vremount_machine::{Executor as _, ExitReason, MachineConfig, MachineOutput, Qemu, Timeouts, image};
+use vremount_protocol::{
+    Disk as Id, Event, GuestTask, Measurement, Op, Outcome, Program, RestartCycle, RestartStrategy, StepReport,
+};
 use vremount_runner::host_info;
-use vremount_runner::testbed::Lab;
+use vremount_runner::testbed::TestBed;
 use vremount_util::{command, io_error, progress};
 
-use crate::bench::plan::{Effort, Label, Plan, Script, TRACED_TURNS};
-use crate::bench::record::{self, Beside, Busy, Check, Comparison, Disk, Executor, Left, Record, Samples};
+use crate::bench::plan::{BenchSize, Plan, SampleId, Script, TRACED_TURNS};
+use crate::bench::record::{
+    self, BackgroundRuns, CheckCost, Disk, Executor, HostLoad, Record, ResidualIo, Samples, WorkloadResult,
+};
 use crate::error::Error;
 
 const UNPATCHED_PATH: &str = "/vremount/overlay-unpatched.ko";
@@ -31,16 +35,16 @@ const MB: u64 = 1_000_000;
 /// The tracer, as the configuration of a kernel spells it.
 const TRACER: &str = "CONFIG_FUNCTION_GRAPH_TRACER=y";
 /// One operation takes a minute on a machine that has something else to do, everything an hour.
-const LIMITS: Limits = Limits { silence: Duration::from_secs(900), total: Duration::from_secs(6 * 3600) };
+const LIMITS: Timeouts = Timeouts { silence: Duration::from_secs(900), total: Duration::from_secs(6 * 3600) };
 
 /// What is to be measured, on what.
 pub struct Bench<'a> {
-    pub project: &'a Project,
-    pub lab: &'a Lab,
+    pub workspace: &'a Workspace,
+    pub testbed: &'a TestBed,
     /// The same kernel with the module that the series has not changed yet.
-    pub unpatched: Wish<'a>,
+    pub unpatched: KernelSpec<'a>,
     pub filesystems: &'a [Fs],
-    pub effort: Effort,
+    pub effort: BenchSize,
 }
 
 /// Gives what there is to `keep` after each machine: so much of it is not lost with the next.
@@ -48,33 +52,33 @@ pub struct Bench<'a> {
 /// # Errors
 /// If a machine cannot be made or does not come to its end, or something in it is not as it must be; or it cannot be kept.
 pub fn measure(bench: &Bench<'_>, keep: impl Fn(&Record) -> Result<(), Error>) -> Result<Record, Error> {
-    let Bench { project, lab, filesystems, effort, .. } = bench;
-    let kernel = &lab.kernel;
-    let unpatched = build::kernel(project, &bench.unpatched, lab.executor.arch())?;
+    let Bench { workspace, testbed, filesystems, effort, .. } = bench;
+    let kernel = &testbed.kernel;
+    let unpatched = build::kernel(workspace, &bench.unpatched, testbed.executor.arch())?;
     if unpatched.build_id != kernel.build_id {
         return Err(Error::Usage("failed to compare modules: they are not of one kernel".to_string()));
     }
     let config = std::fs::read_to_string(&kernel.config).map_err(io_error("read", &kernel.config))?;
-    let Some(accel) = lab.accel else {
+    let Some(accel) = testbed.accel else {
         return Err(Error::Usage("failed to measure: only QEMU has a clock to measure by".to_string()));
     };
     let program = Path::new(vremount_runner::testbed::QEMU);
     let qemu = Qemu::new(program, accel).to_measure(DISK_MB_PER_S * MB);
-    let entry = Entry::file(
+    let entry = CpioEntry::file(
         UNPATCHED_PATH,
         std::fs::read(&unpatched.module.path).map_err(io_error("read", &unpatched.module.path))?,
     );
     let machines =
-        Machines { bench, qemu, initramfs: Initramfs::new(&lab.guest, &kernel.module.path, None, vec![entry])? };
+        Machines { bench, qemu, initramfs: Initramfs::new(&testbed.guest, &kernel.module.path, None, vec![entry])? };
     let Some((&fs, others)) = filesystems.split_first() else {
         return Err(Error::Usage("failed to measure on no filesystem".to_string()));
     };
     let mut record = Record {
         schema: record::SCHEMA,
-        command: host_info::command(),
+        command: host_info::command_line(),
         quick: effort.quick,
         rounds: effort.rounds,
-        host: Busy::here()?,
+        host: HostLoad::here()?,
         kernel: record::Kernel {
             base: kernel.base.clone(),
             series: kernel.series.clone(),
@@ -86,9 +90,9 @@ pub fn measure(bench: &Bench<'_>, keep: impl Fn(&Record) -> Result<(), Error>) -
             unpatched_module_sha256: unpatched.module.sha256.clone(),
         },
         executor: Executor {
-            name: lab.title(),
+            name: testbed.title(),
             version: Qemu::version(program)?,
-            why: lab.why.clone(),
+            why: testbed.why.clone(),
             memory_mib: MEMORY_MIB,
             clock: String::new(),
         },
@@ -110,7 +114,7 @@ pub fn measure(bench: &Bench<'_>, keep: impl Fn(&Record) -> Result<(), Error>) -
     for plan in Plan::all(filesystems, *effort, config.lines().any(|line| line == TRACER)) {
         machines.measure(&plan, &mut record)?;
         record.host.ended();
-        record = record.worked_out();
+        record = record.with_derived();
         keep(&record)?;
     }
     Ok(record)
@@ -139,7 +143,7 @@ impl Machines<'_> {
             self.run(plan, &script)?
         };
         let failed = |why: String| Error::Bench { fs: plan.fs.name(), why };
-        if run.end != End::Finished {
+        if run.end != ExitReason::Finished {
             return Err(failed(format!("{}{}", run.end, run.last_lines())));
         }
         for event in &run.events {
@@ -159,17 +163,17 @@ impl Machines<'_> {
         Ok(())
     }
 
-    fn run(&self, plan: &Plan, script: &Script) -> Result<Run, Error> {
-        let Bench { project, lab, .. } = self.bench;
+    fn run(&self, plan: &Plan, script: &Script) -> Result<MachineOutput, Error> {
+        let Bench { workspace, testbed, .. } = self.bench;
         let name = format!("{}{}", plan.fs.name(), if plan.neighbour { "-neighbour" } else { "" });
-        let file = |extension: &str| lab.logs.join(format!("bench-{name}.{extension}"));
-        command::need_room("make a disk to measure with", &lab.logs, DISK_MIB)?;
+        let file = |extension: &str| testbed.logs.join(format!("bench-{name}.{extension}"));
+        command::ensure_free_space("make a disk to measure with", &testbed.logs, DISK_MIB)?;
         let no_disk = || Error::Usage(format!("failed to measure on {}: it is on no disk", plan.fs.name()));
-        let upper = Upper::of_size(plan.fs, DISK_MIB, &project.cache)?.ok_or_else(no_disk)?;
+        let upper = PackedDisk::of_size(plan.fs, DISK_MIB, &workspace.cache)?.ok_or_else(no_disk)?;
         let (disk, initramfs) = (file("disk"), file("initramfs"));
         image::unpack(&upper, &disk)?;
         let program = Program {
-            work: Work::Steps(script.0.iter().map(|(op, _)| op.clone()).collect()),
+            work: GuestTask::Steps(script.0.iter().map(|(op, _)| op.clone()).collect()),
             module: MODULE_PATH.to_string(),
             disks: BTreeMap::from([(Id::A, self.qemu.backing(&disk))]),
             fs: plan.fs.filesystem(),
@@ -177,8 +181,8 @@ impl Machines<'_> {
             shutdown: self.qemu.shutdown(),
         };
         self.initramfs.write(&program, &initramfs)?;
-        let run = self.qemu.run(&Boot {
-            image: &lab.kernel.image,
+        let run = self.qemu.run(&MachineConfig {
+            image: &testbed.kernel.image,
             initramfs: &initramfs,
             disk: Some(&disk),
             memory_mib: MEMORY_MIB,
@@ -198,12 +202,12 @@ impl Machines<'_> {
 /// What the guest answered, by what it stands for.
 #[derive(Default)]
 struct Answers {
-    turns: BTreeMap<(usize, Way), Vec<Turn>>,
+    turns: BTreeMap<(usize, RestartStrategy), Vec<RestartCycle>>,
     quiet: Option<vremount_protocol::Io>,
     /// By whether markers were removed blindly.
     left: BTreeMap<bool, vremount_protocol::Io>,
-    neighbours: Vec<Beside>,
-    check: Check,
+    neighbours: Vec<BackgroundRuns>,
+    check: CheckCost,
     clock: String,
 }
 
@@ -226,24 +230,25 @@ impl Answers {
     }
 
     /// None if it is no answer.
-    fn take(&mut self, label: Option<Label>, op: &Op, report: &StepReport) -> Option<()> {
+    fn take(&mut self, label: Option<SampleId>, op: &Op, report: &StepReport) -> Option<()> {
         match (label, &report.outcome) {
             (None, Outcome::Done) => {}
             (None, Outcome::Mounted { volatile, read_only: false }) if *volatile == op.asks_volatile() => {}
-            (Some(Label::Turn { scene, way }), Outcome::Measured(Measured::Turn(turn))) => {
+            (Some(SampleId::Turn { scene, way }), Outcome::Measured(Measurement::Turn(turn))) => {
                 self.turns.entry((scene, way)).or_default().push(*turn);
             }
             // The one makes a call happen that is traced, the other warms the machine.
-            (None, Outcome::Measured(Measured::Turn(_) | Measured::Neighbour(_))) => {}
-            (Some(Label::Quiet), Outcome::Counted(io)) => self.quiet = Some(*io),
-            (Some(Label::Left { blind }), Outcome::Counted(io)) => drop(self.left.insert(blind, *io)),
-            (Some(Label::Neighbour { way, seconds, by_itself }), Outcome::Measured(Measured::Neighbour(seen))) => {
-                match self.neighbours.iter_mut().find(|beside| beside.way == way && beside.by_itself == by_itself) {
-                    Some(beside) => beside.looks.push(seen.clone()),
-                    None => self.neighbours.push(Beside { way, by_itself, seconds, looks: vec![seen.clone()] }),
-                }
-            }
-            (Some(Label::Calls { patched, reuse }), Outcome::Measured(Measured::Calls(calls))) => {
+            (None, Outcome::Measured(Measurement::Turn(_) | Measurement::Neighbour(_))) => {}
+            (Some(SampleId::Quiet), Outcome::Counted(io)) => self.quiet = Some(*io),
+            (Some(SampleId::Left { blind }), Outcome::Counted(io)) => drop(self.left.insert(blind, *io)),
+            (
+                Some(SampleId::Neighbour { way, seconds, by_itself }),
+                Outcome::Measured(Measurement::Neighbour(seen)),
+            ) => match self.neighbours.iter_mut().find(|beside| beside.way == way && beside.by_itself == by_itself) {
+                Some(beside) => beside.looks.push(seen.clone()),
+                None => self.neighbours.push(BackgroundRuns { way, by_itself, seconds, looks: vec![seen.clone()] }),
+            },
+            (Some(SampleId::Calls { patched, reuse }), Outcome::Measured(Measurement::Calls(calls))) => {
                 // One mount is one call; more or fewer is a tracer that saw something else.
                 let [.., call] = calls.as_slice() else { return None };
                 if calls.len() != TRACED_TURNS {
@@ -257,7 +262,7 @@ impl Answers {
                 };
                 calls.push(*call);
             }
-            (Some(Label::Clock), Outcome::Measured(Measured::Clock(clock))) => {
+            (Some(SampleId::Clock), Outcome::Measured(Measurement::Clock(clock))) => {
                 // It would tick every few milliseconds.
                 if clock.contains("jiffies") {
                     return None;
@@ -271,12 +276,13 @@ impl Answers {
 
     fn into_record(self, plan: &Plan, record: &mut Record) {
         let Answers { mut turns, quiet, left, neighbours, check, clock } = self;
-        let left = left.get(&false).zip(left.get(&true)).map(|(reuse, blind)| Left { reuse: *reuse, blind: *blind });
+        let left =
+            left.get(&false).zip(left.get(&true)).map(|(reuse, blind)| ResidualIo { reuse: *reuse, blind: *blind });
         record.executor.clock = clock;
         for (number, scene) in plan.scenes.iter().enumerate() {
             let ways = scene.ways.iter();
             let samples = ways.filter_map(|(way, _)| Samples::new(*way, turns.remove(&(number, *way))?));
-            record.scenes.push(Comparison {
+            record.scenes.push(WorkloadResult {
                 fs: plan.fs,
                 axis: scene.axis,
                 value: scene.value,
@@ -303,16 +309,17 @@ mod tests {
 
     use super::*;
 
-    const TURN: Turn = Turn { unmount: 1, between: 2, mount: 3, io: Io { writes: 0, bytes: 0, flushes: 0 } };
+    const TURN: RestartCycle =
+        RestartCycle { unmount: 1, between: 2, mount: 3, io: Io { writes: 0, bytes: 0, flushes: 0 } };
 
-    fn sort(op: Op, label: Option<Label>, outcome: Outcome) -> Result<(), String> {
+    fn sort(op: Op, label: Option<SampleId>, outcome: Outcome) -> Result<(), String> {
         let report = StepReport { index: 0, outcome, log: Vec::new(), us: 1 };
         Answers::sort(&Script(vec![(op, label)]), [report].iter()).map(drop)
     }
 
     fn traced(calls: &[u64]) -> Result<(), String> {
-        let label = Label::Calls { patched: true, reuse: true };
-        sort(Op::Bench(BenchOp::Traced), Some(label), Outcome::Measured(Measured::Calls(calls.to_vec())))
+        let label = SampleId::Calls { patched: true, reuse: true };
+        sort(Op::Bench(BenchOp::Traced), Some(label), Outcome::Measured(Measurement::Calls(calls.to_vec())))
     }
 
     #[test]
@@ -330,26 +337,26 @@ mod tests {
     fn what_went_wrong_is_no_figure(#[case] outcome: Outcome) {
         let mount = super::super::workload::mount(vremount_protocol::Mode::Volatile);
         assert!(sort(mount, None, outcome.clone()).is_err());
-        let turn = Op::Bench(BenchOp::Turn { disk: Id::A, way: Way::Reuse, files: 0 });
-        assert!(sort(turn, Some(Label::Turn { scene: 0, way: Way::Reuse }), outcome).is_err());
+        let turn = Op::Bench(BenchOp::Turn { disk: Id::A, way: RestartStrategy::Reuse, files: 0 });
+        assert!(sort(turn, Some(SampleId::Turn { scene: 0, way: RestartStrategy::Reuse }), outcome).is_err());
     }
 
     /// What a machine answers that does as it is told.
-    fn answer(op: &Op, label: Option<Label>) -> Outcome {
+    fn answer(op: &Op, label: Option<SampleId>) -> Outcome {
         let nothing = Io { writes: 0, bytes: 0, flushes: 0 };
         match (label, op) {
-            (Some(Label::Turn { .. }), _) => Outcome::Measured(Measured::Turn(TURN)),
-            (Some(Label::Quiet | Label::Left { .. }), _) => Outcome::Counted(nothing),
+            (Some(SampleId::Turn { .. }), _) => Outcome::Measured(Measurement::Turn(TURN)),
+            (Some(SampleId::Quiet | SampleId::Left { .. }), _) => Outcome::Counted(nothing),
             (_, Op::Bench(BenchOp::Neighbour { .. })) => {
-                Outcome::Measured(Measured::Neighbour(vremount_protocol::Neighbour {
+                Outcome::Measured(Measurement::Neighbour(vremount_protocol::BackgroundSample {
                     fsync: vec![1],
                     write: vec![1],
                     turns: Vec::new(),
                     io: nothing,
                 }))
             }
-            (Some(Label::Calls { .. }), _) => Outcome::Measured(Measured::Calls(vec![1; TRACED_TURNS])),
-            (Some(Label::Clock), _) => Outcome::Measured(Measured::Clock("tsc".to_string())),
+            (Some(SampleId::Calls { .. }), _) => Outcome::Measured(Measurement::Calls(vec![1; TRACED_TURNS])),
+            (Some(SampleId::Clock), _) => Outcome::Measured(Measurement::Clock("tsc".to_string())),
             (_, Op::MountOverlay { .. }) => Outcome::Mounted { volatile: op.asks_volatile(), read_only: false },
             _ => Outcome::Done,
         }
@@ -359,7 +366,7 @@ mod tests {
     fn a_quick_run_comes_to_the_same_ratios_as_a_whole_one() {
         let names = |quick| {
             let mut record = Record { scenes: Vec::new(), ..crate::bench::testing::record() };
-            for plan in Plan::all(&[Fs::Ext4, Fs::Xfs], Effort { rounds: 30, quick }, true) {
+            for plan in Plan::all(&[Fs::Ext4, Fs::Xfs], BenchSize { rounds: 30, quick }, true) {
                 let script = plan.script([MODULE_PATH, UNPATCHED_PATH]);
                 let report = |(op, label): &(Op, _)| StepReport {
                     index: 0,
@@ -370,7 +377,7 @@ mod tests {
                 let reports: Vec<_> = script.0.iter().map(report).collect();
                 Answers::sort(&script, reports.iter()).unwrap().into_record(&plan, &mut record);
             }
-            let record = record.worked_out();
+            let record = record.with_derived();
             assert!(record.goals.iter().all(|goal| goal.value.is_some()), "{:?}", record.goals);
             record.ratios.into_keys().collect::<Vec<_>>()
         };
@@ -380,20 +387,20 @@ mod tests {
 
     #[test]
     fn a_machine_that_ended_early_has_measured_nothing() {
-        let turn = Op::Bench(BenchOp::Turn { disk: Id::A, way: Way::Reuse, files: 0 });
-        let script = Script(vec![(turn, Some(Label::Turn { scene: 0, way: Way::Reuse }))]);
+        let turn = Op::Bench(BenchOp::Turn { disk: Id::A, way: RestartStrategy::Reuse, files: 0 });
+        let script = Script(vec![(turn, Some(SampleId::Turn { scene: 0, way: RestartStrategy::Reuse }))]);
         assert!(Answers::sort(&script, [].iter()).is_err());
-        let outcome = Outcome::Measured(Measured::Turn(TURN));
+        let outcome = Outcome::Measured(Measurement::Turn(TURN));
         let report = StepReport { index: 0, outcome, log: Vec::new(), us: 1 };
         let answers = Answers::sort(&script, [report].iter()).unwrap();
-        assert_eq!(answers.turns[&(0, Way::Reuse)], [TURN]);
+        assert_eq!(answers.turns[&(0, RestartStrategy::Reuse)], [TURN]);
     }
 
     #[rstest]
     #[case::coarse("refined-jiffies", false)]
     #[case::fine("tsc", true)]
     fn a_clock_that_ticks_is_none(#[case] clock: &str, #[case] good: bool) {
-        let outcome = Outcome::Measured(Measured::Clock(clock.to_string()));
-        assert_eq!(sort(Op::Bench(BenchOp::Clock), Some(Label::Clock), outcome).is_ok(), good);
+        let outcome = Outcome::Measured(Measurement::Clock(clock.to_string()));
+        assert_eq!(sort(Op::Bench(BenchOp::Clock), Some(SampleId::Clock), outcome).is_ok(), good);
     }
 }

@@ -14,7 +14,7 @@ pub mod workload;
 mod workloads;
 
 pub use measure::{Bench, measure};
-pub use plan::Effort;
+pub use plan::BenchSize;
 pub use ratios::axis_in_words;
 pub use record::{FILE, Record};
 pub use thresholds::in_words as goal_in_words;

@@ -3,9 +3,11 @@
 //! what the answer to each stands for.
 
 use vremount_machine::image::Fs;
-use vremount_protocol::{BenchOp, Mode, Op, Stack, Way};
+use vremount_protocol::{BenchOp, DeviceStack, Mode, Op, RestartStrategy};
 
-use crate::bench::workload::{DISK, Scene, USUAL_FILES, again, forget, mount, shuffled, swap, sync, unmount};
+use crate::bench::workload::{
+    DISK, USUAL_FILES, Workload, mount, repeat_cycle, shuffled, swap, sync, sync_and_drop_caches, unmount,
+};
 use crate::bench::workloads::{of_first, of_others};
 
 /// What the container writes before each stop beside the neighbour.
@@ -17,13 +19,13 @@ pub const TRACED: &str = "ovl_fill_super";
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
+pub struct BenchSize {
     /// How often each way is measured side by side.
     pub rounds: usize,
     pub quick: bool,
 }
 
-impl Effort {
+impl BenchSize {
     /// How often those are measured that wait for the disk.
     pub(super) fn slow(self) -> usize {
         if self.quick { (self.rounds / 10).max(3) } else { self.rounds }
@@ -40,11 +42,11 @@ impl Effort {
     }
 
     /// How the neighbour is looked at.
-    fn looks(self) -> Vec<Looks> {
-        use Way::{Durable, Rebuild, Reuse, Sync};
-        let looks = |ways: &[Way], times, seconds, by_itself| {
+    fn looks(self) -> Vec<SampleCounts> {
+        use RestartStrategy::{Durable, Rebuild, Reuse, Sync};
+        let looks = |ways: &[RestartStrategy], times, seconds, by_itself| {
             let ways = [None].into_iter().chain(ways.iter().copied().map(Some)).collect();
-            Looks { ways, times, seconds, by_itself }
+            SampleCounts { ways, times, seconds, by_itself }
         };
         let each = &[Reuse, Sync, Rebuild, Durable];
         match self.quick {
@@ -56,9 +58,9 @@ impl Effort {
 }
 
 /// Looks at a neighbour, in turn.
-struct Looks {
+struct SampleCounts {
     /// None: nobody is stopped.
-    ways: Vec<Option<Way>>,
+    ways: Vec<Option<RestartStrategy>>,
     /// How often each.
     times: usize,
     seconds: u32,
@@ -68,10 +70,10 @@ struct Looks {
 
 /// What the answer to an operation is kept as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Label {
+pub enum SampleId {
     Turn {
         scene: usize,
-        way: Way,
+        way: RestartStrategy,
     },
     /// Reuse and what came of it long after.
     Quiet,
@@ -80,7 +82,7 @@ pub enum Label {
         blind: bool,
     },
     Neighbour {
-        way: Option<Way>,
+        way: Option<RestartStrategy>,
         seconds: u32,
         by_itself: bool,
     },
@@ -94,7 +96,7 @@ pub enum Label {
 
 /// Operations, each with what its answer stands for.
 #[derive(Debug, Default)]
-pub struct Script(pub Vec<(Op, Option<Label>)>);
+pub struct Script(pub Vec<(Op, Option<SampleId>)>);
 
 impl Script {
     pub(super) fn op(&mut self, op: Op) -> &mut Self {
@@ -106,7 +108,7 @@ impl Script {
         self.op(Op::Bench(op))
     }
 
-    pub(super) fn labelled(&mut self, op: Op, label: Label) -> &mut Self {
+    pub(super) fn labelled(&mut self, op: Op, label: SampleId) -> &mut Self {
         self.0.push((op, Some(label)));
         self
     }
@@ -116,18 +118,18 @@ impl Script {
 #[derive(Debug)]
 pub struct Plan {
     pub fs: Fs,
-    pub scenes: Vec<Scene>,
+    pub scenes: Vec<Workload>,
     /// Whether the neighbour is measured, which takes a processor of its own.
     pub neighbour: bool,
     /// Whether the check itself is, which takes a kernel with a tracer.
     pub check: bool,
-    effort: Effort,
+    effort: BenchSize,
 }
 
 impl Plan {
     /// All that is measured on these filesystems: everything on the first, what shows their difference on the others.
     #[must_use]
-    pub fn all(filesystems: &[Fs], effort: Effort, tracer: bool) -> Vec<Plan> {
+    pub fn all(filesystems: &[Fs], effort: BenchSize, tracer: bool) -> Vec<Plan> {
         let plan = |fs, scenes| Plan { fs, scenes, neighbour: false, check: false, effort };
         let mut plans: Vec<_> = filesystems.iter().skip(1).map(|fs| plan(*fs, of_others(effort))).collect();
         if let Some(first) = filesystems.first() {
@@ -141,8 +143,8 @@ impl Plan {
     #[must_use]
     pub fn script(&self, modules: [&str; 2]) -> Script {
         let mut script = Script::default();
-        script.labelled(Op::Bench(BenchOp::Clock), Label::Clock).bench(BenchOp::Writeback { by_itself: false });
-        script.op(Op::Attach { disk: DISK, on: Stack::Device });
+        script.labelled(Op::Bench(BenchOp::Clock), SampleId::Clock).bench(BenchOp::Writeback { by_itself: false });
+        script.op(Op::Attach { disk: DISK, on: DeviceStack::Device });
         script.op(Op::MountUpper { disk: DISK, options: String::new() }).op(mount(Mode::Volatile));
         let numbered: Vec<_> = self.scenes.iter().enumerate().collect();
         for along in numbered.chunk_by(|(_, one), (_, next)| one.axis == next.axis) {
@@ -182,20 +184,20 @@ impl Plan {
             .bench(BenchOp::Fill { disk: DISK, files: USUAL_FILES })
             .op(mount(Mode::Volatile))
             .op(sync());
-        for Looks { ways, times, seconds, by_itself } in self.effort.looks() {
+        for SampleCounts { ways, times, seconds, by_itself } in self.effort.looks() {
             script.bench(BenchOp::Writeback { by_itself });
             // The first time runs code that nobody has run yet, and is not counted.
             for time in 0..=times {
                 for way in shuffled(ways.clone(), &[time]) {
-                    if way == Some(Way::Durable) {
-                        script.op(unmount()).op(forget()).op(mount(Mode::Durable));
+                    if way == Some(RestartStrategy::Durable) {
+                        script.op(unmount()).op(sync_and_drop_caches()).op(mount(Mode::Durable));
                     }
                     match time {
                         0 => script.op(look(way, 1)),
-                        _ => script.labelled(look(way, seconds), Label::Neighbour { way, seconds, by_itself }),
+                        _ => script.labelled(look(way, seconds), SampleId::Neighbour { way, seconds, by_itself }),
                     };
                     script.op(sync());
-                    if way == Some(Way::Durable) {
+                    if way == Some(RestartStrategy::Durable) {
                         script.op(unmount()).op(mount(Mode::Volatile));
                     }
                 }
@@ -210,12 +212,12 @@ impl Plan {
             script.bench(BenchOp::Trace { function: TRACED.to_string() });
             for _ in 0..TRACED_TURNS {
                 if reuse {
-                    again(script, !is_patched);
+                    repeat_cycle(script, !is_patched);
                 } else {
-                    script.bench(BenchOp::Turn { disk: DISK, way: Way::First, files: 0 });
+                    script.bench(BenchOp::Turn { disk: DISK, way: RestartStrategy::First, files: 0 });
                 }
             }
-            script.labelled(Op::Bench(BenchOp::Traced), Label::Calls { patched: is_patched, reuse });
+            script.labelled(Op::Bench(BenchOp::Traced), SampleId::Calls { patched: is_patched, reuse });
         };
         for round in 0..self.effort.traced() {
             let mut modules = [false, true];
@@ -223,7 +225,7 @@ impl Plan {
             for is_patched in modules {
                 script.op(unmount()).bench(swap(if is_patched { patched } else { unpatched }));
                 traced(script, is_patched, false);
-                script.op(forget()).op(mount(Mode::Volatile));
+                script.op(sync_and_drop_caches()).op(mount(Mode::Volatile));
                 traced(script, is_patched, true);
             }
         }
@@ -239,25 +241,24 @@ mod tests {
 
     const MODULES: [&str; 2] = ["/patched.ko", "/unpatched.ko"];
 
-    fn effort(quick: bool) -> Effort {
-        Effort { rounds: 30, quick }
+    fn effort(quick: bool) -> BenchSize {
+        BenchSize { rounds: 30, quick }
     }
 
-    fn visits(scene: &Scene) -> Vec<(Op, Option<Label>)> {
+    fn visits(scene: &Workload) -> Vec<(Op, Option<SampleId>)> {
         (0..scene.visits).flat_map(|visit| scene.visit(0, visit, MODULES).0).collect()
     }
 
-    fn turns_of(scene: &Scene) -> Vec<Way> {
+    fn turns_of(scene: &Workload) -> Vec<RestartStrategy> {
         let way = |label| match label {
-            Some(Label::Turn { way, .. }) => Some(way),
+            Some(SampleId::Turn { way, .. }) => Some(way),
             _ => None,
         };
         visits(scene).into_iter().filter_map(|(_, label)| way(label)).collect()
     }
 
-    fn turns(script: &Script, number: usize, of: Way) -> usize {
-        let is =
-            |label: &Option<Label>| matches!(label, Some(Label::Turn { scene, way }) if *scene == number && *way == of);
+    fn turns(script: &Script, number: usize, of: RestartStrategy) -> usize {
+        let is = |label: &Option<SampleId>| matches!(label, Some(SampleId::Turn { scene, way }) if *scene == number && *way == of);
         script.0.iter().filter(|(_, label)| is(label)).count()
     }
 
@@ -295,9 +296,9 @@ mod tests {
             for (op, label) in visits(scene) {
                 match (&op, label) {
                     (Op::Bench(BenchOp::Dirty { .. }), _) => dirty = true,
-                    (_, Some(Label::Turn { way, .. })) => {
+                    (_, Some(SampleId::Turn { way, .. })) => {
                         assert!(dirty, "{way:?} in {scene:?}");
-                        dirty = !matches!(way, Way::Sync | Way::Durable);
+                        dirty = !matches!(way, RestartStrategy::Sync | RestartStrategy::Durable);
                     }
                     (Op::SyncUpperAfresh { .. }, _) => dirty = false,
                     _ => {}
@@ -308,34 +309,53 @@ mod tests {
 
     #[test]
     fn everybody_comes_after_everybody_else() {
-        let ways = [Way::Reuse, Way::First, Way::Plain, Way::Rebuild, Way::Sync, Way::Durable];
-        let order: Vec<_> = turns_of(&Scene::at(Axis::Idle, 0, &ways.map(|way| (way, 30))));
+        let ways = [
+            RestartStrategy::Reuse,
+            RestartStrategy::First,
+            RestartStrategy::Plain,
+            RestartStrategy::Rebuild,
+            RestartStrategy::Sync,
+            RestartStrategy::Durable,
+        ];
+        let run_spec: Vec<_> = turns_of(&Workload::at(Axis::Idle, 0, &ways.map(|way| (way, 30))));
         for (one, other) in
             ways.iter().flat_map(|one| ways.map(|other| (*one, other))).filter(|(one, other)| one != other)
         {
-            let times = order.windows(2).filter(|pair| **pair == [one, other]).count();
+            let times = run_spec.windows(2).filter(|pair| **pair == [one, other]).count();
             assert!((1..15).contains(&times), "{other:?} came {times} times after {one:?}");
         }
     }
 
     #[test]
     fn what_is_measured_less_often_comes_far_apart() {
-        let order = turns_of(&Scene::at(Axis::Idle, 0, &[(Way::Reuse, 12), (Way::Sync, 3)]));
-        let places: Vec<_> = (0..).zip(&order).filter(|(_, way)| **way == Way::Sync).map(|(place, _)| place).collect();
-        assert!(places.windows(2).all(|pair| (4..=6).contains(&(pair[1] - pair[0]))), "{order:?}");
+        let run_spec =
+            turns_of(&Workload::at(Axis::Idle, 0, &[(RestartStrategy::Reuse, 12), (RestartStrategy::Sync, 3)]));
+        let places: Vec<_> =
+            (0..).zip(&run_spec).filter(|(_, way)| **way == RestartStrategy::Sync).map(|(place, _)| place).collect();
+        assert!(places.windows(2).all(|pair| (4..=6).contains(&(pair[1] - pair[0]))), "{run_spec:?}");
     }
 
     /// What others left is not for those to write who write what is dirty.
     #[test]
     fn where_nothing_is_dirty_nothing_is() {
-        let scene =
-            Scene::at(Axis::Overlays, 1, &[(Way::Reuse, 30), (Way::First, 30), (Way::Sync, 5), (Way::Durable, 5)]);
+        let scene = Workload::at(
+            Axis::Overlays,
+            1,
+            &[
+                (RestartStrategy::Reuse, 30),
+                (RestartStrategy::First, 30),
+                (RestartStrategy::Sync, 5),
+                (RestartStrategy::Durable, 5),
+            ],
+        );
         let mut clean = false;
         for (op, label) in visits(&scene) {
             match (&op, label) {
                 (Op::SyncUpperAfresh { .. }, _) => clean = true,
-                (_, Some(Label::Turn { way: Way::Sync | Way::Durable, .. })) => assert!(clean),
-                (_, Some(Label::Turn { .. })) => clean = false,
+                (_, Some(SampleId::Turn { way: RestartStrategy::Sync | RestartStrategy::Durable, .. })) => {
+                    assert!(clean)
+                }
+                (_, Some(SampleId::Turn { .. })) => clean = false,
                 _ => {}
             }
         }

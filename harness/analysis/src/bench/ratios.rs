@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use vremount_machine::image::Fs;
-use vremount_protocol::{Neighbour, Turn, Way};
-use vremount_util::stats::{Spread, percentile};
+use vremount_protocol::{BackgroundSample, RestartCycle, RestartStrategy};
+use vremount_util::stats::{Summary, percentile};
 
-use crate::bench::record::{Comparison, Record, Samples, milliseconds};
-use crate::bench::scaling::Growth;
+use crate::bench::record::{Record, Samples, WorkloadResult, milliseconds};
+use crate::bench::scaling::Scaling;
 use crate::bench::workload::Axis;
 
 /// One thing over another.
@@ -30,30 +30,40 @@ pub fn ratios(record: &Record) -> BTreeMap<String, Ratio> {
         ratios.extend(ratio.map(|ratio| (name, ratio)));
     };
     let idle = record.scene(Axis::Idle);
-    add("reuse_over_floor".to_string(), idle.and_then(|idle| of_ways(idle, Way::Reuse, Way::First)));
-    add("reuse_over_plain".to_string(), idle.and_then(|idle| of_ways(idle, Way::Reuse, Way::Plain)));
-    for (name, way) in [("syncfs", Way::Sync), ("durable", Way::Durable), ("rebuild", Way::Rebuild)] {
+    add(
+        "reuse_over_floor".to_string(),
+        idle.and_then(|idle| of_ways(idle, RestartStrategy::Reuse, RestartStrategy::First)),
+    );
+    add(
+        "reuse_over_plain".to_string(),
+        idle.and_then(|idle| of_ways(idle, RestartStrategy::Reuse, RestartStrategy::Plain)),
+    );
+    for (name, way) in [
+        ("syncfs", RestartStrategy::Sync),
+        ("durable", RestartStrategy::Durable),
+        ("rebuild", RestartStrategy::Rebuild),
+    ] {
         let busy = record.scene(Axis::Busy);
-        add(format!("{name}_over_reuse"), busy.and_then(|busy| of_ways(busy, way, Way::Reuse)));
-        add(format!("{name}_over_reuse_idle"), idle.and_then(|idle| of_ways(idle, way, Way::Reuse)));
+        add(format!("{name}_over_reuse"), busy.and_then(|busy| of_ways(busy, way, RestartStrategy::Reuse)));
+        add(format!("{name}_over_reuse_idle"), idle.and_then(|idle| of_ways(idle, way, RestartStrategy::Reuse)));
     }
-    let growth = |fs, axis, way| Growth::of(record, fs, axis, way)?.ratio();
+    let growth = |fs, axis, way| Scaling::of(record, fs, axis, way)?.ratio();
     for axis in Axis::SWEPT {
         let name = axis_name(axis);
-        add(format!("reuse_growth_{name}"), growth(record.fs, axis, Way::Reuse));
-        add(format!("syncfs_growth_{name}"), growth(record.fs, axis, Way::Sync));
-        add(format!("durable_growth_{name}"), growth(record.fs, axis, Way::Durable));
-        add(format!("rebuild_growth_{name}"), growth(record.fs, axis, Way::Rebuild));
-        add(format!("floor_growth_{name}"), growth(record.fs, axis, Way::First));
+        add(format!("reuse_growth_{name}"), growth(record.fs, axis, RestartStrategy::Reuse));
+        add(format!("syncfs_growth_{name}"), growth(record.fs, axis, RestartStrategy::Sync));
+        add(format!("durable_growth_{name}"), growth(record.fs, axis, RestartStrategy::Durable));
+        add(format!("rebuild_growth_{name}"), growth(record.fs, axis, RestartStrategy::Rebuild));
+        add(format!("floor_growth_{name}"), growth(record.fs, axis, RestartStrategy::First));
         for fs in record.other_filesystems.iter().copied() {
-            add(growth_on(axis, fs), growth(fs, axis, Way::Reuse));
+            add(growth_on(axis, fs), growth(fs, axis, RestartStrategy::Reuse));
         }
     }
     for (name, way) in [
-        ("neighbour", Way::Reuse),
-        ("neighbour_syncfs", Way::Sync),
-        ("neighbour_rebuild", Way::Rebuild),
-        ("neighbour_durable", Way::Durable),
+        ("neighbour", RestartStrategy::Reuse),
+        ("neighbour_syncfs", RestartStrategy::Sync),
+        ("neighbour_rebuild", RestartStrategy::Rebuild),
+        ("neighbour_durable", RestartStrategy::Durable),
     ] {
         add(format!("{name}_p99_over_idle"), latency_beside(record, way, 99));
         add(format!("{name}_p50_over_idle"), latency_beside(record, way, 50));
@@ -100,14 +110,14 @@ pub fn axis_in_words(axis: Axis) -> &'static str {
 
 /// What the disk moved in a second while one way waited for all that was dirty. MB/s.
 #[allow(clippy::cast_precision_loss)]
-pub fn disk_speed(record: &Record) -> Option<Spread> {
+pub fn disk_speed(record: &Record) -> Option<Summary> {
     let busy = record.scene(Axis::Busy)?;
-    let speed = |turn: &Turn| turn.io.bytes as f64 / 1000.0 / milliseconds(turn);
-    Spread::of(busy.of(Way::Sync)?.turns.iter().map(speed))
+    let speed = |turn: &RestartCycle| turn.io.bytes as f64 / 1000.0 / milliseconds(turn);
+    Summary::of(busy.of(RestartStrategy::Sync)?.turns.iter().map(speed))
 }
 
 #[must_use]
-pub fn of_ways(scene: &Comparison, way: Way, over: Way) -> Option<Ratio> {
+pub fn of_ways(scene: &WorkloadResult, way: RestartStrategy, over: RestartStrategy) -> Option<Ratio> {
     of_samples(scene.of(way)?, scene.of(over)?)
 }
 
@@ -123,20 +133,20 @@ fn of_calls(calls: &[u64], over: &[u64]) -> Option<Ratio> {
 }
 
 fn of_values(values: &[f64], over: &[f64]) -> Option<Ratio> {
-    let median = |values: &[f64]| Some(Spread::of(values.iter().copied())?.median);
-    let pairs = Spread::of(values.iter().flat_map(|value| over.iter().map(move |over| value / over)))?;
+    let median = |values: &[f64]| Some(Summary::of(values.iter().copied())?.median);
+    let pairs = Summary::of(values.iter().flat_map(|value| over.iter().map(move |over| value / over)))?;
     Some(Ratio { value: median(values)? / median(over)?, low: pairs.q1, high: pairs.q3 })
 }
 
 /// Of the latencies of the neighbour's fsync(2) beside a way, over those beside nobody; the spread is of each look's own.
-fn latency_beside(record: &Record, way: Way, percent: usize) -> Option<Ratio> {
+fn latency_beside(record: &Record, way: RestartStrategy, percent: usize) -> Option<Ratio> {
     let of_all = |way| latency(record.beside(way)?.looks.iter().map(|look| &look.fsync), percent);
     let value = of_all(Some(way))? / of_all(None)?;
     Some(Ratio { value, ..looks_beside(record, way, |look| latency([&look.fsync], percent))? })
 }
 
 /// Of what each look comes to, beside a way over beside nobody.
-fn looks_beside(record: &Record, way: Way, of: impl Fn(&Neighbour) -> Option<f64>) -> Option<Ratio> {
+fn looks_beside(record: &Record, way: RestartStrategy, of: impl Fn(&BackgroundSample) -> Option<f64>) -> Option<Ratio> {
     let of_each = |way| Some(record.beside(way)?.looks.iter().filter_map(&of).collect::<Vec<_>>());
     of_values(&of_each(Some(way))?, &of_each(None)?)
 }
@@ -151,7 +161,7 @@ pub fn latency<'a>(looks: impl IntoIterator<Item = &'a Vec<u32>>, percent: usize
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Beside;
+    use super::super::record::BackgroundRuns;
     use super::*;
 
     #[test]
@@ -165,17 +175,17 @@ mod tests {
     fn what_a_neighbour_feels_of_the_kernels_own_writeback_is_told_apart() {
         let io = vremount_protocol::Io { writes: 0, bytes: 0, flushes: 0 };
         let beside = |way, by_itself, us| {
-            let look = vremount_protocol::Neighbour { fsync: vec![us], write: vec![us], turns: Vec::new(), io };
-            Beside { way, by_itself, seconds: 1, looks: vec![look] }
+            let look = vremount_protocol::BackgroundSample { fsync: vec![us], write: vec![us], turns: Vec::new(), io };
+            BackgroundRuns { way, by_itself, seconds: 1, looks: vec![look] }
         };
-        let reuse = Some(Way::Reuse);
+        let reuse = Some(RestartStrategy::Reuse);
         let neighbour = vec![
             beside(None, true, 1000),
             beside(reuse, true, 9000),
             beside(None, false, 1000),
             beside(reuse, false, 2000),
         ];
-        let record = Record { neighbour, ..crate::bench::testing::record() }.worked_out();
+        let record = Record { neighbour, ..crate::bench::testing::record() }.with_derived();
         assert_eq!(record.ratios["neighbour_p99_over_idle"].value, 2.0);
         assert_eq!(record.ratios["neighbour_p50_over_idle"].value, 2.0);
     }
@@ -186,11 +196,11 @@ mod tests {
         let io = vremount_protocol::Io { writes: 0, bytes: 0, flushes: 0 };
         let beside = |way, rounds: usize, worst| {
             let fsync = [vec![1000; rounds - 1], vec![worst]].concat();
-            let look = Neighbour { fsync, write: Vec::new(), turns: Vec::new(), io };
-            Beside { way, by_itself: false, seconds: 1, looks: vec![look; 3] }
+            let look = BackgroundSample { fsync, write: Vec::new(), turns: Vec::new(), io };
+            BackgroundRuns { way, by_itself: false, seconds: 1, looks: vec![look; 3] }
         };
-        let neighbour = vec![beside(None, 300, 1000), beside(Some(Way::Sync), 210, 280_000)];
-        let ratios = Record { neighbour, ..crate::bench::testing::record() }.worked_out().ratios;
+        let neighbour = vec![beside(None, 300, 1000), beside(Some(RestartStrategy::Sync), 210, 280_000)];
+        let ratios = Record { neighbour, ..crate::bench::testing::record() }.with_derived().ratios;
         let value = |name: &str| ratios[&format!("neighbour_syncfs_{name}_over_idle")].value;
         assert_eq!(["p99", "worst", "rounds"].map(value), [1.0, 280.0, 0.7]);
     }

@@ -8,13 +8,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use vremount_claims::exit::Exit;
 use vremount_machine::image::Fs;
-use vremount_protocol::{Io, Neighbour, Turn, Way};
+use vremount_protocol::{BackgroundSample, Io, RestartCycle, RestartStrategy};
 use vremount_runner::host_info::Host;
 use vremount_util::io_error;
-use vremount_util::stats::Spread;
+use vremount_util::stats::Summary;
 
 use crate::bench::ratios::Ratio;
-use crate::bench::thresholds::Goal;
+use crate::bench::thresholds::Threshold;
 use crate::bench::workload::Axis;
 use crate::bench::{ratios, thresholds};
 use crate::error::Error;
@@ -32,7 +32,7 @@ pub struct Record {
     pub command: Vec<String>,
     pub quick: bool,
     pub rounds: usize,
-    pub host: Busy,
+    pub host: HostLoad,
     pub kernel: Kernel,
     pub executor: Executor,
     pub disk: Disk,
@@ -40,20 +40,20 @@ pub struct Record {
     pub fs: Fs,
     /// Those that are compared with it, measured yet or not.
     pub other_filesystems: Vec<Fs>,
-    pub scenes: Vec<Comparison>,
-    pub neighbour: Vec<Beside>,
+    pub scenes: Vec<WorkloadResult>,
+    pub neighbour: Vec<BackgroundRuns>,
     /// None where the kernel has no tracer.
-    pub check: Option<Check>,
+    pub check: Option<CheckCost>,
     /// By name.
     pub ratios: BTreeMap<String, Ratio>,
-    pub goals: Vec<Goal>,
+    pub goals: Vec<Threshold>,
     /// What the kernel complained of meanwhile.
     pub warnings: Vec<String>,
 }
 
 /// The machine that everything ran on, and what else it had to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Busy {
+pub struct HostLoad {
     #[serde(flatten)]
     pub host: Host,
     /// Load average over a minute, when it began and when it ended: what else kept the processors busy.
@@ -94,12 +94,12 @@ pub struct Disk {
     #[serde(default)]
     pub options: Vec<String>,
     /// What it did in fact, when it was synced: another figure than the stated one says that the machine could not keep up.
-    pub measured_mb_per_s: Option<Spread>,
+    pub measured_mb_per_s: Option<Summary>,
 }
 
 /// A scene and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
+pub struct WorkloadResult {
     pub fs: Fs,
     pub axis: Axis,
     pub value: u64,
@@ -112,64 +112,64 @@ pub struct Comparison {
     pub io: Option<Io>,
     /// What as many turns left to whoever syncs next; in the same place.
     #[serde(default)]
-    pub left: Option<Left>,
+    pub left: Option<ResidualIo>,
 }
 
 /// What the next sync wrote after turns with nothing dirty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
+pub struct ResidualIo {
     pub reuse: Io,
     /// Of who removes the marker, whatever it says, without the series.
     pub blind: Io,
 }
 
-impl Comparison {
+impl WorkloadResult {
     #[must_use]
-    pub fn of(&self, way: Way) -> Option<&Samples> {
+    pub fn of(&self, way: RestartStrategy) -> Option<&Samples> {
         self.ways.iter().find(|samples| samples.way == way)
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Samples {
-    pub way: Way,
+    pub way: RestartStrategy,
     /// Milliseconds of whole turns.
-    pub ms: Spread,
+    pub ms: Summary,
     /// In the order in which they were measured. Nanoseconds.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<RestartCycle>,
 }
 
 impl Samples {
     /// None of nothing.
     #[must_use]
-    pub fn new(way: Way, turns: Vec<Turn>) -> Option<Self> {
+    pub fn new(way: RestartStrategy, turns: Vec<RestartCycle>) -> Option<Self> {
         Some(Samples { way, ms: spread(&turns)?, turns })
     }
 }
 
-fn spread(turns: &[Turn]) -> Option<Spread> {
-    Spread::of(turns.iter().map(milliseconds))
+fn spread(turns: &[RestartCycle]) -> Option<Summary> {
+    Summary::of(turns.iter().map(milliseconds))
 }
 
 #[allow(clippy::cast_precision_loss)]
-pub fn milliseconds(turn: &Turn) -> f64 {
+pub fn milliseconds(turn: &RestartCycle) -> f64 {
     turn.nanoseconds() as f64 / 1e6
 }
 
 /// The neighbour while the container is stopped and started this way once a second, or not at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Beside {
-    pub way: Option<Way>,
+pub struct BackgroundRuns {
+    pub way: Option<RestartStrategy>,
     /// Whether the kernel wrote back by itself meanwhile; elsewhere it does not.
     #[serde(default)]
     pub by_itself: bool,
     /// How long each look took.
     pub seconds: u32,
     /// Of each look at it.
-    pub looks: Vec<Neighbour>,
+    pub looks: Vec<BackgroundSample>,
 }
 
-impl Beside {
+impl BackgroundRuns {
     /// What a round of it cost the disk, bytes and flushes.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
@@ -190,7 +190,7 @@ impl Beside {
 
 /// Nanoseconds of each mount in `ovl_fill_super`, by the kernel's own tracer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
+pub struct CheckCost {
     pub unpatched_first: Vec<u64>,
     /// Of directories that were mounted before, without their marker.
     #[serde(default)]
@@ -199,17 +199,17 @@ pub struct Check {
     pub patched_reuse: Vec<u64>,
 }
 
-impl Check {
+impl CheckCost {
     /// Each mount and what it took, if it was measured.
     #[allow(clippy::cast_precision_loss)]
-    pub fn microseconds(&self) -> impl Iterator<Item = (&'static str, Spread)> {
+    pub fn microseconds(&self) -> impl Iterator<Item = (&'static str, Summary)> {
         let mounts = [
             ("first volatile, unpatched module", &self.unpatched_first),
             ("first volatile, with the series", &self.patched_first),
             ("again, marker removed, unpatched", &self.unpatched_again),
             ("reuse, with the series", &self.patched_reuse),
         ];
-        let us = |calls: &Vec<u64>| Spread::of(calls.iter().map(|ns| *ns as f64 / 1000.0));
+        let us = |calls: &Vec<u64>| Summary::of(calls.iter().map(|ns| *ns as f64 / 1000.0));
         mounts.into_iter().filter_map(move |(name, calls)| Some((name, us(calls)?)))
     }
 }
@@ -222,7 +222,7 @@ impl Record {
         let record: Record = serde_json::from_str(&text)
             .map_err(|cause| Error::Usage(format!("failed to understand {} as a bench: {cause}", path.display())))?;
         match record.schema {
-            SCHEMA => Ok(record.worked_out()),
+            SCHEMA => Ok(record.with_derived()),
             other => Err(Error::Usage(format!(
                 "failed to understand {} as a bench: its schema is {other}, and {SCHEMA} is what is known here",
                 path.display()
@@ -232,7 +232,7 @@ impl Record {
 
     /// With what its samples come to.
     #[must_use]
-    pub fn worked_out(mut self) -> Self {
+    pub fn with_derived(mut self) -> Self {
         for samples in self.scenes.iter_mut().flat_map(|scene| &mut scene.ways) {
             samples.ms = spread(&samples.turns).unwrap_or(samples.ms);
         }
@@ -253,31 +253,31 @@ impl Record {
     #[must_use]
     pub fn exit(&self) -> Exit {
         let met = self.goals.iter().all(|goal| goal.met) && self.warnings.is_empty();
-        if met { Exit::Holds } else { Exit::Broken }
+        if met { Exit::Success } else { Exit::Broken }
     }
 
     /// A scene of the filesystem that all was measured on.
     #[must_use]
-    pub fn scene(&self, axis: Axis) -> Option<&Comparison> {
+    pub fn scene(&self, axis: Axis) -> Option<&WorkloadResult> {
         self.along(self.fs, axis).next()
     }
 
-    pub fn along(&self, fs: Fs, axis: Axis) -> impl Iterator<Item = &Comparison> {
+    pub fn along(&self, fs: Fs, axis: Axis) -> impl Iterator<Item = &WorkloadResult> {
         self.scenes.iter().filter(move |scene| scene.fs == fs && scene.axis == axis)
     }
 
     /// The neighbour beside a way, or beside nobody, without the kernel's own writeback.
     #[must_use]
-    pub fn beside(&self, way: Option<Way>) -> Option<&Beside> {
+    pub fn beside(&self, way: Option<RestartStrategy>) -> Option<&BackgroundRuns> {
         self.neighbour.iter().find(|beside| beside.way == way && !beside.by_itself)
     }
 }
 
-impl Busy {
+impl HostLoad {
     /// # Errors
     /// If this is no Linux.
     pub fn here() -> Result<Self, Error> {
-        Ok(Busy { host: Host::here()?, load: [load(), load()] })
+        Ok(HostLoad { host: Host::current()?, load: [load(), load()] })
     }
 
     pub fn ended(&mut self) {
@@ -310,14 +310,14 @@ mod tests {
     fn what_samples_come_to_is_worked_out_from_them() {
         let mut record = crate::bench::testing::record();
         record.scenes[0].ways[0].ms.median = 0.5;
-        assert_eq!(record.worked_out(), crate::bench::testing::record());
+        assert_eq!(record.with_derived(), crate::bench::testing::record());
     }
 
     #[test]
     fn what_the_kernel_complains_of_is_no_success() {
         let mut record = crate::bench::testing::record();
         record.goals.retain(|goal| goal.met);
-        assert_eq!(record.exit(), Exit::Holds);
+        assert_eq!(record.exit(), Exit::Success);
         record.warnings.push("WARNING: CPU: 0".to_string());
         assert_eq!(record.exit(), Exit::Broken);
     }
@@ -325,9 +325,9 @@ mod tests {
     /// Records of before have no such field.
     #[test]
     fn who_says_nothing_of_writeback_had_none() {
-        let beside = Beside { way: None, by_itself: false, seconds: 1, looks: Vec::new() };
+        let beside = BackgroundRuns { way: None, by_itself: false, seconds: 1, looks: Vec::new() };
         let text = serde_json::to_string(&beside).unwrap().replace("\"by_itself\":false,", "");
         assert!(!text.contains("by_itself"));
-        assert_eq!(serde_json::from_str::<Beside>(&text).unwrap(), beside);
+        assert_eq!(serde_json::from_str::<BackgroundRuns>(&text).unwrap(), beside);
     }
 }

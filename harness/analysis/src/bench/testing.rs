@@ -4,17 +4,21 @@
 use crate::bench::workload::Axis;
 use std::collections::BTreeMap;
 use vremount_machine::image::Fs;
-use vremount_protocol::{Io, Turn, Way};
+use vremount_protocol::{Io, RestartCycle, RestartStrategy};
 
 use super::record::*;
 
 /// Reuse takes 1 ms everywhere, syncfs 1 ms and one more for each step of an axis.
 #[must_use]
 pub fn record() -> Record {
-    let turn =
-        |ms: u64| Turn { unmount: ms * 1_000_000, between: 0, mount: 0, io: Io { writes: 0, bytes: 0, flushes: 0 } };
+    let turn = |ms: u64| RestartCycle {
+        unmount: ms * 1_000_000,
+        between: 0,
+        mount: 0,
+        io: Io { writes: 0, bytes: 0, flushes: 0 },
+    };
     let samples = |way, ms| Samples::new(way, vec![turn(ms); 3]);
-    let scene = |axis, value: u64, step: u64| Comparison {
+    let scene = |axis, value: u64, step: u64| WorkloadResult {
         fs: Fs::Ext4,
         axis,
         value,
@@ -22,10 +26,16 @@ pub fn record() -> Record {
         own_dirty: 0,
         neighbour_dirty: 0,
         overlays: 1,
-        ways: [(Way::Reuse, 1), (Way::First, 1), (Way::Plain, 2), (Way::Sync, 1 + step), (Way::Durable, 1 + step)]
-            .into_iter()
-            .filter_map(|(way, ms)| samples(way, ms))
-            .collect(),
+        ways: [
+            (RestartStrategy::Reuse, 1),
+            (RestartStrategy::First, 1),
+            (RestartStrategy::Plain, 2),
+            (RestartStrategy::Sync, 1 + step),
+            (RestartStrategy::Durable, 1 + step),
+        ]
+        .into_iter()
+        .filter_map(|(way, ms)| samples(way, ms))
+        .collect(),
         io: None,
         left: None,
     };
@@ -37,7 +47,7 @@ pub fn record() -> Record {
         command: vec!["vremount".to_string(), "bench".to_string()],
         quick: true,
         rounds: 3,
-        host: Busy { host: vremount_runner::testing::host(), load: [0.0; 2] },
+        host: HostLoad { host: vremount_runner::testing::host(), load: [0.0; 2] },
         kernel: Kernel {
             base: "0".to_string(),
             series: nowhere(),
@@ -59,5 +69,5 @@ pub fn record() -> Record {
         goals: Vec::new(),
         warnings: Vec::new(),
     };
-    record.worked_out()
+    record.with_derived()
 }

@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use vremount_machine::image::Fs;
-use vremount_protocol::Way;
+use vremount_protocol::RestartStrategy;
 
 use crate::bench::ratios::{Ratio, axis_in_words};
-use crate::bench::record::{Beside, Comparison, Record};
-use crate::bench::scaling::Growth;
+use crate::bench::record::{BackgroundRuns, Record, WorkloadResult};
+use crate::bench::scaling::Scaling;
 use crate::bench::workload::Axis;
 
 const P99: &str = "p99 of the neighbour beside reuse over idle";
@@ -15,7 +15,7 @@ const ROUNDS: &str = "rounds of the neighbour beside reuse over idle";
 
 /// What the series is to reach.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Goal {
+pub struct Threshold {
     pub name: String,
     pub limit: Limit,
     /// None where it was not measured.
@@ -45,7 +45,7 @@ impl Limit {
 
 /// What the issue of the series asks for, and what shows that it was measured.
 #[must_use]
-pub fn of(record: &Record) -> Vec<Goal> {
+pub fn of(record: &Record) -> Vec<Threshold> {
     use Limit::{AtLeast, AtMost};
     let ratio = |name: &str, limit, ratio: &str| goal(name, limit, Measured::Ratio(record.ratios.get(ratio).copied()));
     let value = |name: &str, limit, value| goal(name, limit, Measured::Value(value));
@@ -55,10 +55,15 @@ pub fn of(record: &Record) -> Vec<Goal> {
         ratio("reuse over a mount without volatile, unpatched", AtMost(1.05), "reuse_over_plain"),
     ];
     goals.extend(
-        Axis::SWEPT.into_iter().map(|axis| growth(growth_of(axis), Growth::of(record, record.fs, axis, Way::Reuse))),
+        Axis::SWEPT
+            .into_iter()
+            .map(|axis| growth(growth_of(axis), Scaling::of(record, record.fs, axis, RestartStrategy::Reuse))),
     );
     goals.extend(
-        record.other_filesystems.iter().map(|fs| growth(steepest_on(*fs), Growth::steepest(record, *fs, Way::Reuse))),
+        record
+            .other_filesystems
+            .iter()
+            .map(|fs| growth(steepest_on(*fs), Scaling::steepest(record, *fs, RestartStrategy::Reuse))),
     );
     let (bytes, flushes) = reached_the_disk(record).unzip();
     goals.extend([
@@ -75,21 +80,21 @@ pub fn of(record: &Record) -> Vec<Goal> {
 
 enum Measured<'a> {
     Ratio(Option<Ratio>),
-    Growth(Option<Growth<'a>>),
+    Growth(Option<Scaling<'a>>),
     Value(Option<f64>),
 }
 
-fn goal(name: &str, limit: Limit, measured: Measured<'_>) -> Goal {
+fn goal(name: &str, limit: Limit, measured: Measured<'_>) -> Threshold {
     let (value, ratio, first_mount) = match measured {
         Measured::Ratio(ratio) => (ratio.map(|ratio| ratio.value), ratio, None),
         Measured::Growth(growth) => {
-            let ratio = growth.as_ref().and_then(Growth::ratio);
-            (ratio.map(|ratio| ratio.value), ratio, growth.and_then(|growth| growth.ratio_of(Way::First)))
+            let ratio = growth.as_ref().and_then(Scaling::ratio);
+            (ratio.map(|ratio| ratio.value), ratio, growth.and_then(|growth| growth.ratio_of(RestartStrategy::First)))
         }
         Measured::Value(value) => (value, None, None),
     };
     let met = value.is_some_and(|value| limit.holds(value));
-    Goal { name: name.to_string(), limit, value, ratio, first_mount, met }
+    Threshold { name: name.to_string(), limit, value, ratio, first_mount, met }
 }
 
 /// The name of the goal along an axis.
@@ -105,7 +110,8 @@ fn steepest_on(fs: Fs) -> String {
 /// Bytes and flushes of every turn of reuse in every scene, and of all that came long after them.
 #[allow(clippy::cast_precision_loss)]
 fn reached_the_disk(record: &Record) -> Option<(f64, f64)> {
-    let turns = record.scenes.iter().filter_map(|scene| scene.of(Way::Reuse)).flat_map(|samples| &samples.turns);
+    let turns =
+        record.scenes.iter().filter_map(|scene| scene.of(RestartStrategy::Reuse)).flat_map(|samples| &samples.turns);
     let late = record.scenes.iter().filter_map(|scene| scene.io);
     let all: Vec<_> = turns.map(|turn| turn.io).chain(late).collect();
     let sum = |of: fn(&vremount_protocol::Io) -> u64| all.iter().map(of).sum::<u64>() as f64;
@@ -124,9 +130,12 @@ fn left(record: &Record) -> Option<f64> {
 /// What waits for the disk finds what the scene says that there is, or it was written before and nothing was compared.
 #[allow(clippy::cast_precision_loss)]
 fn was_dirty(record: &Record) -> Option<f64> {
-    let over = |scene: &Comparison| {
+    let over = |scene: &WorkloadResult| {
         let dirty = scene.own_dirty + scene.neighbour_dirty;
-        let turns = [Way::Sync, Way::Durable].into_iter().filter_map(|way| scene.of(way)).flat_map(|way| &way.turns);
+        let turns = [RestartStrategy::Sync, RestartStrategy::Durable]
+            .into_iter()
+            .filter_map(|way| scene.of(way))
+            .flat_map(|way| &way.turns);
         turns.filter(|_| dirty > 0).map(|turn| turn.io.bytes as f64 / dirty as f64).min_by(f64::total_cmp)
     };
     record.scenes.iter().filter_map(over).min_by(f64::total_cmp)
@@ -134,7 +143,7 @@ fn was_dirty(record: &Record) -> Option<f64> {
 
 /// With its spread, and why it is not clearly met if it is not.
 #[must_use]
-pub fn in_words(goal: &Goal, record: &Record) -> String {
+pub fn in_words(goal: &Threshold, record: &Record) -> String {
     let (limit, what) = match goal.limit {
         Limit::AtMost(limit) => (limit, "at most"),
         Limit::AtLeast(limit) => (limit, "at least"),
@@ -145,7 +154,7 @@ pub fn in_words(goal: &Goal, record: &Record) -> String {
     format!("{met} {}: {value}, {what} {limit}{spread}{}", goal.name, reason(goal, record))
 }
 
-fn reason(goal: &Goal, record: &Record) -> String {
+fn reason(goal: &Threshold, record: &Record) -> String {
     let holds = |ratio: Ratio| [ratio.low, ratio.high].map(|value| goal.limit.holds(value));
     match goal.ratio {
         Some(ratio) if goal.met => if holds(ratio) == [true; 2] { "" } else { ", within its spread" }.to_string(),
@@ -163,8 +172,8 @@ fn reason(goal: &Goal, record: &Record) -> String {
 
 /// What a neighbour that is slower shares with the first container.
 fn of_the_disk(record: &Record) -> String {
-    let of_a_round = |way| record.beside(way).map_or([f64::NAN; 2], Beside::of_a_round);
-    let [reuse, alone] = [Some(Way::Reuse), None].map(of_a_round);
+    let of_a_round = |way| record.beside(way).map_or([f64::NAN; 2], BackgroundRuns::of_a_round);
+    let [reuse, alone] = [Some(RestartStrategy::Reuse), None].map(of_a_round);
     format!(
         "A round of the neighbour cost the disk {:.0} bytes and {:.2} flushes beside reuse, {:.0} and {:.2} alone; it shares the \
          processors, too",
@@ -175,9 +184,9 @@ fn of_the_disk(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use vremount_protocol::Turn;
+    use vremount_protocol::RestartCycle;
 
-    use super::super::record::{Left, Samples};
+    use super::super::record::{ResidualIo, Samples};
     use super::*;
 
     #[rstest]
@@ -228,7 +237,9 @@ mod tests {
         let busy = record.scenes.iter_mut().find(|scene| scene.axis == Axis::Busy).unwrap();
         busy.neighbour_dirty = 1000;
         for way in &mut busy.ways {
-            way.turns.iter_mut().for_each(|turn| turn.io.bytes = if way.way == Way::Reuse { 0 } else { 1001 });
+            way.turns
+                .iter_mut()
+                .for_each(|turn| turn.io.bytes = if way.way == RestartStrategy::Reuse { 0 } else { 1001 });
         }
         assert_eq!(met(&record, "bytes written by who syncs"), (Some(1.001), true));
         record.scenes[1].ways[4].turns[2].io.bytes = 10;
@@ -239,9 +250,9 @@ mod tests {
     fn the_filesystem_where_most_is_left_counts() {
         let io = |bytes| vremount_protocol::Io { writes: 1, bytes, flushes: 0 };
         let mut record = crate::bench::testing::record();
-        record.scenes[0].left = Some(Left { reuse: io(48), blind: io(96) });
+        record.scenes[0].left = Some(ResidualIo { reuse: io(48), blind: io(96) });
         assert_eq!(met(&record, "bytes left"), (Some(0.5), true));
-        record.scenes[1].left = Some(Left { reuse: io(10), blind: io(0) });
+        record.scenes[1].left = Some(ResidualIo { reuse: io(10), blind: io(0) });
         assert_eq!(met(&record, "bytes left"), (Some(10.0), false));
     }
 
@@ -249,7 +260,8 @@ mod tests {
     #[test]
     fn other_filesystems_are_not_to_grow_either() {
         let mut record = crate::bench::testing::record();
-        let others: Vec<_> = record.scenes.iter().map(|scene| Comparison { fs: Fs::Xfs, ..scene.clone() }).collect();
+        let others: Vec<_> =
+            record.scenes.iter().map(|scene| WorkloadResult { fs: Fs::Xfs, ..scene.clone() }).collect();
         record.scenes.extend(others);
         assert!(record.other_filesystems.is_empty());
         record.other_filesystems = vec![Fs::Xfs, Fs::F2fs];
@@ -257,8 +269,8 @@ mod tests {
         assert_eq!(met(&record, "growth of reuse on f2fs"), (None, false));
         assert_eq!(met(&record, "growth of reuse on xfs"), (Some(1.0), true));
         let scene = record.scenes.iter_mut().filter(|scene| scene.axis == Axis::Files).nth(4).unwrap();
-        let turns = vec![Turn { unmount: 5_000_000, ..scene.ways[0].turns[0] }; 3];
-        scene.ways[0] = Samples::new(Way::Reuse, turns.clone()).unwrap();
+        let turns = vec![RestartCycle { unmount: 5_000_000, ..scene.ways[0].turns[0] }; 3];
+        scene.ways[0] = Samples::new(RestartStrategy::Reuse, turns.clone()).unwrap();
         assert_eq!(met(&record, "growth of reuse on xfs"), (Some(5.0), false));
         assert_eq!(met(&record, "growth of reuse with files"), (Some(1.0), true));
         let why = |record: &Record| {
@@ -267,7 +279,7 @@ mod tests {
         };
         assert!(why(&record).contains("Less than a quarter"));
         let scene = record.scenes.iter_mut().filter(|scene| scene.axis == Axis::Files).nth(4).unwrap();
-        scene.ways[1] = Samples::new(Way::First, turns).unwrap();
+        scene.ways[1] = Samples::new(RestartStrategy::First, turns).unwrap();
         assert!(why(&record).contains("So does a first mount"));
     }
 
@@ -278,12 +290,12 @@ mod tests {
         let mut record = crate::bench::testing::record();
         let dearer = |record: &mut Record, place: usize, number: usize, ms: u64| {
             let scene = record.scenes.iter_mut().filter(|scene| scene.axis == Axis::Overlays).nth(place).unwrap();
-            let turns = vec![Turn { unmount: ms * 1_000_000, ..scene.ways[number].turns[0] }; 3];
+            let turns = vec![RestartCycle { unmount: ms * 1_000_000, ..scene.ways[number].turns[0] }; 3];
             scene.ways[number] = Samples::new(scene.ways[number].way, turns).unwrap();
         };
         dearer(&mut record, 2, 0, 2);
         dearer(&mut record, place, 1, 3);
-        let record = record.worked_out();
+        let record = record.with_derived();
         let goal = record.goals.iter().find(|goal| goal.name == growth_of(Axis::Overlays)).unwrap();
         assert!(reason(goal, &record).contains(why), "{}", reason(goal, &record));
     }
@@ -292,11 +304,12 @@ mod tests {
     fn a_slower_neighbour_is_told_with_what_the_disk_saw() {
         let beside = |way, bytes| {
             let io = vremount_protocol::Io { writes: 1, bytes, flushes: 3 };
-            let look = vremount_protocol::Neighbour { fsync: vec![1, 1], write: vec![1, 1], turns: Vec::new(), io };
-            Beside { way, by_itself: false, seconds: 1, looks: vec![look] }
+            let look =
+                vremount_protocol::BackgroundSample { fsync: vec![1, 1], write: vec![1, 1], turns: Vec::new(), io };
+            BackgroundRuns { way, by_itself: false, seconds: 1, looks: vec![look] }
         };
         let record = Record {
-            neighbour: vec![beside(None, 800), beside(Some(Way::Reuse), 1000)],
+            neighbour: vec![beside(None, 800), beside(Some(RestartStrategy::Reuse), 1000)],
             ..crate::bench::testing::record()
         };
         let words = in_words(&missed(P99, 1.2), &record);
@@ -308,9 +321,9 @@ mod tests {
         );
     }
 
-    fn missed(name: &str, value: f64) -> Goal {
+    fn missed(name: &str, value: f64) -> Threshold {
         let ratio = Some(Ratio { value, low: value, high: value });
-        Goal {
+        Threshold {
             name: name.to_string(),
             limit: Limit::AtMost(1.05),
             value: Some(value),

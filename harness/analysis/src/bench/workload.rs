@@ -2,9 +2,9 @@
 //! One comparison: a world that stays the same, the ways that are compared in it, and the operations that do so.
 
 use serde::{Deserialize, Serialize};
-use vremount_protocol::{BenchOp, Bytes, Disk, Layers, Mode, Op, Via, Way, Whose};
+use vremount_protocol::{AccessPath, BenchOp, Disk, LayerSet, Mode, Op, Prng, RestartStrategy, Writer};
 
-use crate::bench::plan::{Label, Script};
+use crate::bench::plan::{SampleId, Script};
 
 /// Where the upper is.
 pub(super) const DISK: Disk = Disk::A;
@@ -38,7 +38,7 @@ impl Axis {
 
 /// A world, and how often each way is measured in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scene {
+pub struct Workload {
     pub axis: Axis,
     pub value: u64,
     pub files: u32,
@@ -46,7 +46,7 @@ pub struct Scene {
     pub neighbour_dirty: u64,
     /// The container's own among them.
     pub overlays: u32,
-    pub ways: Vec<(Way, usize)>,
+    pub ways: Vec<(RestartStrategy, usize)>,
     /// How often it is come back to, to measure a part of all: in between the other places of its axis are measured, so that
     /// a host that gets slower does not look like a cost that grows.
     pub visits: usize,
@@ -55,11 +55,11 @@ pub struct Scene {
 /// A container that is there, with a hundred files.
 pub const USUAL_FILES: u32 = 100;
 
-impl Scene {
+impl Workload {
     /// The usual world, but for what the axis says.
     #[must_use]
-    pub fn at(axis: Axis, value: u64, ways: &[(Way, usize)]) -> Self {
-        let usual = Scene {
+    pub fn at(axis: Axis, value: u64, ways: &[(RestartStrategy, usize)]) -> Self {
+        let usual = Workload {
             axis,
             value,
             files: USUAL_FILES,
@@ -72,10 +72,10 @@ impl Scene {
         let count = || u32::try_from(value).unwrap_or(u32::MAX);
         match axis {
             Axis::Idle => usual,
-            Axis::Busy | Axis::Quiet | Axis::NeighbourDirty => Scene { neighbour_dirty: value, ..usual },
-            Axis::OwnDirty => Scene { own_dirty: value, ..usual },
-            Axis::Files => Scene { files: count(), ..usual },
-            Axis::Overlays => Scene { overlays: count(), ..usual },
+            Axis::Busy | Axis::Quiet | Axis::NeighbourDirty => Workload { neighbour_dirty: value, ..usual },
+            Axis::OwnDirty => Workload { own_dirty: value, ..usual },
+            Axis::Files => Workload { files: count(), ..usual },
+            Axis::Overlays => Workload { overlays: count(), ..usual },
         }
     }
 
@@ -98,18 +98,24 @@ impl Scene {
         for round in 0..rounds {
             // What is measured less often comes as far apart as it can.
             let until = |round: usize, times: usize| round * part(times) / rounds;
-            let is_due = |(_, times): &&(Way, usize)| until(round + 1, *times) > until(round, *times);
+            let is_due = |(_, times): &&(RestartStrategy, usize)| until(round + 1, *times) > until(round, *times);
             let ways = self.ways.iter().filter(is_due).map(|(way, _)| *way).collect();
             for way in shuffled(ways, &[number, visit, round]) {
-                if way != Way::Plain {
+                if way != RestartStrategy::Plain {
                     self.make_dirty(&mut script, &mut dirty);
                 }
-                self.turn(&mut script, way, Label::Turn { scene: number, way }, modules);
-                dirty &= !matches!(way, Way::Sync | Way::Durable | Way::Plain | Way::Rebuild);
+                self.turn(&mut script, way, SampleId::Turn { scene: number, way }, modules);
+                dirty &= !matches!(
+                    way,
+                    RestartStrategy::Sync
+                        | RestartStrategy::Durable
+                        | RestartStrategy::Plain
+                        | RestartStrategy::Rebuild
+                );
             }
         }
         if self.axis == Axis::Quiet {
-            script.op(Op::Sleep { ms: SETTLES_MS }).labelled(Op::CountedIo { disk: DISK }, Label::Quiet);
+            script.op(Op::Sleep { ms: SETTLES_MS }).labelled(Op::CountedIo { disk: DISK }, SampleId::Quiet);
             self.leave(&mut script, modules);
         }
         if self.overlays > 1 {
@@ -130,7 +136,7 @@ impl Scene {
         if *dirty {
             return;
         }
-        for (whose, bytes) in [(Whose::Neighbour, self.neighbour_dirty), (Whose::Own, self.own_dirty)] {
+        for (whose, bytes) in [(Writer::Neighbour, self.neighbour_dirty), (Writer::Own, self.own_dirty)] {
             if bytes > 0 {
                 script.bench(BenchOp::Dirty { disk: DISK, whose, bytes });
             }
@@ -144,35 +150,35 @@ impl Scene {
         let rounds = self.ways.iter().map(|(_, rounds)| *rounds).max().unwrap_or_default();
         for blind in [false, true] {
             if blind {
-                script.op(unmount()).bench(swap(unpatched)).op(forget()).op(mount(Mode::Volatile));
+                script.op(unmount()).bench(swap(unpatched)).op(sync_and_drop_caches()).op(mount(Mode::Volatile));
             }
             script.op(sync()).op(Op::CountIo { disk: DISK });
-            (0..rounds).for_each(|_| again(script, blind));
-            script.op(sync()).labelled(Op::CountedIo { disk: DISK }, Label::Left { blind });
+            (0..rounds).for_each(|_| repeat_cycle(script, blind));
+            script.op(sync()).labelled(Op::CountedIo { disk: DISK }, SampleId::Left { blind });
         }
-        script.op(unmount()).bench(swap(patched)).op(forget()).op(mount(Mode::Volatile));
+        script.op(unmount()).bench(swap(patched)).op(sync_and_drop_caches()).op(mount(Mode::Volatile));
     }
 
     /// One turn, and around it what makes the way possible and takes it back.
-    fn turn(&self, script: &mut Script, way: Way, label: Label, [patched, unpatched]: [&str; 2]) {
+    fn turn(&self, script: &mut Script, way: RestartStrategy, label: SampleId, [patched, unpatched]: [&str; 2]) {
         let turn = Op::Bench(BenchOp::Turn { disk: DISK, way, files: self.files });
         match way {
-            Way::Plain => {
+            RestartStrategy::Plain => {
                 // Its unmount syncs, and is to find nothing of the others'.
                 script.op(sync()).op(unmount()).bench(swap(unpatched)).labelled(turn, label);
-                script.bench(swap(patched)).op(forget()).op(mount(Mode::Volatile));
+                script.bench(swap(patched)).op(sync_and_drop_caches()).op(mount(Mode::Volatile));
             }
-            Way::Durable => {
+            RestartStrategy::Durable => {
                 self.settle(script);
-                script.op(unmount()).op(forget()).op(mount(Mode::Durable)).labelled(turn, label);
+                script.op(unmount()).op(sync_and_drop_caches()).op(mount(Mode::Durable)).labelled(turn, label);
                 script.op(unmount()).op(mount(Mode::Volatile));
             }
-            Way::Reuse | Way::Sync | Way::Rebuild | Way::First => {
-                if way == Way::Sync {
+            RestartStrategy::Reuse | RestartStrategy::Sync | RestartStrategy::Rebuild | RestartStrategy::First => {
+                if way == RestartStrategy::Sync {
                     self.settle(script);
                 }
                 script.bench(BenchOp::WarmUp { disk: DISK }).labelled(turn, label);
-                if way == Way::Rebuild {
+                if way == RestartStrategy::Rebuild {
                     // The files it made are nobody else's to write.
                     script.op(sync());
                 }
@@ -184,22 +190,22 @@ impl Scene {
 /// In an order of its own, the same in every bench, after which nobody always comes first or after the same other.
 pub(super) fn shuffled<T>(ways: Vec<T>, round: &[usize]) -> Vec<T> {
     let seed = round.iter().fold(0, |seed: u64, part| seed.wrapping_mul(1009).wrapping_add(*part as u64));
-    let mut drawn = Bytes::of(seed);
+    let mut drawn = Prng::of(seed);
     let mut keyed: Vec<_> = ways.into_iter().map(|way| (drawn.word(), way)).collect();
     keyed.sort_by_key(|(key, _)| *key);
     keyed.into_iter().map(|(_, way)| way).collect()
 }
 
 pub(super) fn mount(mode: Mode) -> Op {
-    Op::MountOverlay { disk: DISK, layers: Layers::First, mode, via: Via::Mount, options: String::new() }
+    Op::MountOverlay { disk: DISK, layers: LayerSet::First, mode, via: AccessPath::Mount, options: String::new() }
 }
 
 pub(super) fn unmount() -> Op {
-    Op::UnmountOverlay { disk: DISK, layers: Layers::First, lazy: false }
+    Op::UnmountOverlay { disk: DISK, layers: LayerSet::First, lazy: false }
 }
 
 /// A marker that another module left, or that a durable mount would refuse.
-pub(super) fn forget() -> Op {
+pub(super) fn sync_and_drop_caches() -> Op {
     Op::RemoveMarker { disk: DISK }
 }
 
@@ -209,10 +215,10 @@ pub(super) fn swap(module: &str) -> BenchOp {
 }
 
 /// The same directories once more; blind: without the marker, whatever it says.
-pub(super) fn again(script: &mut Script, blind: bool) {
+pub(super) fn repeat_cycle(script: &mut Script, blind: bool) {
     script.op(unmount());
     if blind {
-        script.op(forget());
+        script.op(sync_and_drop_caches());
     }
     script.op(mount(Mode::Volatile));
 }

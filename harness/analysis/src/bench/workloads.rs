@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is compared: everything on the first filesystem, and on the others what shows that it is so there, too.
 
-use vremount_protocol::Way;
+use vremount_protocol::RestartStrategy;
 
-use crate::bench::plan::Effort;
-use crate::bench::workload::{Axis, Scene};
+use crate::bench::plan::BenchSize;
+use crate::bench::workload::{Axis, Workload};
 
 const MIB: u64 = 1 << 20;
 /// What a neighbour has dirty where ways are compared.
@@ -26,7 +26,7 @@ fn places(axis: Axis, few: bool) -> &'static [u64] {
 
 /// How often a place is come back to: a host that is slow for a while is so in many places then, and not in one. Files must be
 /// made for each visit, which takes longer than all else.
-fn visits(axis: Axis, effort: Effort) -> usize {
+fn visits(axis: Axis, effort: BenchSize) -> usize {
     match axis {
         _ if effort.quick => 1,
         Axis::Files => 5,
@@ -34,53 +34,53 @@ fn visits(axis: Axis, effort: Effort) -> usize {
     }
 }
 
-fn all(rounds: usize, ways: &[Way]) -> Vec<(Way, usize)> {
+fn all(rounds: usize, ways: &[RestartStrategy]) -> Vec<(RestartStrategy, usize)> {
     ways.iter().map(|way| (*way, rounds)).collect()
 }
 
-pub fn of_first(effort: Effort) -> Vec<Scene> {
-    use Way::{Durable, First, Plain, Rebuild, Reuse, Sync};
+pub fn of_first(effort: BenchSize) -> Vec<Workload> {
+    use RestartStrategy::{Durable, First, Plain, Rebuild, Reuse, Sync};
     let (often, slow) = (effort.rounds, effort.slow());
     let mut scenes = vec![
-        Scene::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
-        Scene::at(
+        Workload::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
+        Workload::at(
             Axis::Busy,
             BUSY_BYTES,
             &[all(often, &[Reuse, First]), all(slow, &[Rebuild, Sync, Durable])].concat(),
         ),
-        Scene::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &all(often, &[Reuse])),
+        Workload::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &all(often, &[Reuse])),
     ];
     for axis in Axis::SWEPT {
         scenes.extend(places(axis, effort.quick).iter().map(|value| {
             // Making the files of an upper again is what grows with them; the last step would only take long.
             let rebuilt = axis == Axis::Files && *value <= 10_000;
-            let waiting: &[Way] = if rebuilt { &[Sync, Durable, Rebuild] } else { &[Sync, Durable] };
+            let waiting: &[RestartStrategy] = if rebuilt { &[Sync, Durable, Rebuild] } else { &[Sync, Durable] };
             // Half a millisecond is spread wide by any machine, and is to be told from a tenth more.
             let ways = [all(effort.times(10), &[Reuse, First]), all(slow, waiting)].concat();
-            Scene { visits: visits(axis, effort), ..Scene::at(axis, *value, &ways) }
+            Workload { visits: visits(axis, effort), ..Workload::at(axis, *value, &ways) }
         }));
     }
     scenes
 }
 
-pub fn of_others(effort: Effort) -> Vec<Scene> {
-    use Way::{Durable, First, Plain, Rebuild, Reuse, Sync};
+pub fn of_others(effort: BenchSize) -> Vec<Workload> {
+    use RestartStrategy::{Durable, First, Plain, Rebuild, Reuse, Sync};
     let (often, slow) = (effort.rounds, effort.slow());
     let mut scenes = vec![
-        Scene::at(Axis::Idle, 0, &[all(often, &[Reuse, First]), all(slow, &[Plain, Rebuild])].concat()),
-        Scene::at(
+        Workload::at(Axis::Idle, 0, &[all(often, &[Reuse, First]), all(slow, &[Plain, Rebuild])].concat()),
+        Workload::at(
             Axis::Busy,
             BUSY_BYTES_OF_OTHERS,
             &[all(often, &[Reuse, First]), all(slow, &[Sync, Durable])].concat(),
         ),
-        Scene::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &all(often, &[Reuse])),
+        Workload::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &all(often, &[Reuse])),
     ];
     for axis in Axis::SWEPT {
         scenes.extend(places(axis, true).iter().map(|value| {
             let visits = visits(axis, effort);
             // Each visit has one who waits for the disk, and so shows what there was to wait for.
             let ways = [all(effort.times(5), &[Reuse, First]), all(visits, &[Sync])].concat();
-            Scene { visits, ..Scene::at(axis, *value, &ways) }
+            Workload { visits, ..Workload::at(axis, *value, &ways) }
         }));
     }
     scenes

@@ -5,7 +5,7 @@ use std::fmt;
 
 use vremount_claims::exit::Exit;
 
-use crate::bisect::{Bisection, End, Mark, Point, Rule, Step, transcript_diff};
+use crate::bisect::{Bisection, LoggedResult, Mark, Revision, Rule, Step, transcript_diff};
 use crate::error::Error;
 
 /// A step as a line: mark, id, title, why.
@@ -36,12 +36,12 @@ impl Bisection {
     #[must_use]
     pub fn found(&self) -> String {
         match &self.end {
-            Some(End::Found { bad, .. }) => {
+            Some(LoggedResult::Found { bad, .. }) => {
                 let (title, why) = self.step(bad).map_or(("", ""), |step| (&step.point.title, &step.why));
                 format!("the first bad one is {bad}\n  {title}\n  {why}")
             }
-            Some(End::Among(points)) => {
-                let points: String = points.iter().map(|Point { id, title }| format!("\n  {id} {title}")).collect();
+            Some(LoggedResult::Among(points)) => {
+                let points: String = points.iter().map(|Revision { id, title }| format!("\n  {id} {title}")).collect();
                 format!("nothing can be told between them: the first bad one is among these{points}")
             }
             None => "it was interrupted before the first bad one was found; bisect --resume goes on".to_string(),
@@ -53,14 +53,14 @@ impl Bisection {
     /// # Errors
     /// If a transcript is gone, or is none.
     pub fn differences(&self) -> Result<Vec<String>, Error> {
-        let Some(End::Found { good, bad }) = &self.end else { return Ok(Vec::new()) };
+        let Some(LoggedResult::Found { good, bad }) = &self.end else { return Ok(Vec::new()) };
         let (Some(good), Some(bad)) = (self.step(good), self.step(bad)) else { return Ok(Vec::new()) };
         let reference = self.header.good.first().and_then(|id| self.step(id));
         let rule = match reference {
             Some(step) if self.header.reason_changed => Rule::Differs(&step.records),
             _ => Rule::Broken,
         };
-        let title = |Point { id, title }: &Point| format!("{} {title}", short(id));
+        let title = |Revision { id, title }: &Revision| format!("{} {title}", short(id));
         let both = transcript_diff::difference(good, bad, rule);
         let diff =
             |(before, after)| transcript_diff::parallel_map((before, &title(&good.point)), (after, &title(&bad.point)));
@@ -70,6 +70,6 @@ impl Bisection {
     /// What it means for the command as a whole.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if matches!(self.end, Some(End::Found { .. })) { Exit::Holds } else { Exit::CannotTell }
+        if matches!(self.end, Some(LoggedResult::Found { .. })) { Exit::Success } else { Exit::CannotTell }
     }
 }

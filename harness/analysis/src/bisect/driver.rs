@@ -8,14 +8,14 @@ use vremount_kernel::base::Base;
 use vremount_runner::results::Record;
 
 use crate::bisect::policy::{Mark, Rule, judge};
-use crate::bisect::{Log, Next, Point, Range, Step};
+use crate::bisect::{BisectRange, Log, NextStep, Revision, Step};
 use crate::error::Error;
 
 /// What there is to see while it goes on.
-pub enum News<'a> {
+pub enum BisectEvent<'a> {
     /// One is about to be examined; so long one took so far, and so many more will be needed, if that can be told.
     Starts {
-        point: &'a Point,
+        point: &'a Revision,
         mean: Option<Duration>,
         left: Option<usize>,
     },
@@ -26,27 +26,27 @@ pub enum News<'a> {
 
 /// How it ended.
 #[derive(Debug)]
-pub enum Ending {
+pub enum BisectResult {
     /// The first that is bad, and the last before it that is known to be good.
     Found { good: Box<Step>, bad: Box<Step> },
     /// It is one of these.
-    Among(Vec<Point>),
+    Among(Vec<Revision>),
 }
 
 /// Runs of a kernel over the same cases.
-type Runs = Vec<Vec<Record>>;
+type RepeatedRuns = Vec<Vec<Record>>;
 
 /// Looks for the first that is bad.
 ///
 /// # Errors
 /// If an end is not what it was said to be, or something is wrong that other kernels would not make better.
 pub fn run(
-    range: &mut dyn Range,
+    range: &mut dyn BisectRange,
     log: &mut Log,
     reason_changed: bool,
-    examine: &mut dyn FnMut(&Base) -> Result<Runs, Error>,
-    news: &mut dyn FnMut(News<'_>),
-) -> Result<Ending, Error> {
+    examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+    news: &mut dyn FnMut(BisectEvent<'_>),
+) -> Result<BisectResult, Error> {
     let mut driver = Driver { log, reference: reason_changed.then(Vec::new), examine, news };
     for (place, good) in range.good().to_vec().iter().enumerate() {
         let step = driver.step(range, good, None)?;
@@ -59,16 +59,16 @@ pub fn run(
     is_as_given(&driver.step(range, &bad, None)?, Mark::Bad)?;
     loop {
         match range.next()? {
-            Next::Examine(point, left) => {
+            NextStep::Examine(point, left) => {
                 let step = driver.step(range, &point, left)?;
                 range.mark(&point, step.mark)?;
             }
-            Next::Among(points) => return Ok(Ending::Among(points)),
-            Next::Found(point) => {
+            NextStep::Among(points) => return Ok(BisectResult::Among(points)),
+            NextStep::Found(point) => {
                 let known = driver.log.so_far().step(&point.id).cloned();
                 let bad = known.map_or_else(|| driver.step(range, &point, None), Ok)?;
                 let good = driver.last_good(range, &point)?;
-                return Ok(Ending::Found { good: Box::new(good), bad: Box::new(bad) });
+                return Ok(BisectResult::Found { good: Box::new(good), bad: Box::new(bad) });
             }
         }
     }
@@ -78,18 +78,18 @@ struct Driver<'a> {
     log: &'a mut Log,
     /// What the good end did, where bad is to do something else; empty while that one is examined.
     reference: Option<Vec<Record>>,
-    examine: &'a mut dyn FnMut(&Base) -> Result<Runs, Error>,
-    news: &'a mut dyn FnMut(News<'_>),
+    examine: &'a mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+    news: &'a mut dyn FnMut(BisectEvent<'_>),
 }
 
 impl Driver<'_> {
-    fn step(&mut self, range: &dyn Range, point: &Point, left: Option<usize>) -> Result<Step, Error> {
+    fn step(&mut self, range: &dyn BisectRange, point: &Revision, left: Option<usize>) -> Result<Step, Error> {
         if let Some(step) = self.log.so_far().step(&point.id) {
-            (self.news)(News::Known(step));
+            (self.news)(BisectEvent::Known(step));
             return Ok(step.clone());
         }
         let mean = self.mean();
-        (self.news)(News::Starts { point, mean, left });
+        (self.news)(BisectEvent::Starts { point, mean, left });
         let started = Instant::now();
         let mut kernel = String::new();
         let examined = range.base(point).and_then(|(base, words)| {
@@ -107,11 +107,11 @@ impl Driver<'_> {
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let step = Step { point: point.clone(), mark, why, kernel, ms, records };
         self.log.add(step.clone())?;
-        (self.news)(News::Done(&step));
+        (self.news)(BisectEvent::Done(&step));
         Ok(step)
     }
 
-    fn judge(&self, runs: &Runs) -> (Mark, String) {
+    fn judge(&self, runs: &RepeatedRuns) -> (Mark, String) {
         match &self.reference {
             None => judge(runs, Rule::Broken),
             Some(none) if none.is_empty() => judge(runs, Rule::Differs(runs.first().map_or(&[], Vec::as_slice))),
@@ -127,7 +127,7 @@ impl Driver<'_> {
     }
 
     /// The one right before, if that is known; else the one that was found to be good last, which is the closest.
-    fn last_good(&self, range: &dyn Range, bad: &Point) -> Result<Step, Error> {
+    fn last_good(&self, range: &dyn BisectRange, bad: &Revision) -> Result<Step, Error> {
         let before = range.before(bad)?;
         let good = || self.log.so_far().steps.iter().filter(|step| step.mark == Mark::Good);
         let right_before = good().find(|step| before.contains(&step.point.id));
@@ -137,7 +137,7 @@ impl Driver<'_> {
 }
 
 fn is_as_given(step: &Step, given: Mark) -> Result<(), Error> {
-    let Step { point: Point { id, title }, mark, why, .. } = step;
+    let Step { point: Revision { id, title }, mark, why, .. } = step;
     let (word, way_out) = match given {
         Mark::Bad => ("bad", "a newer one with --bad, or another claim with --claim"),
         Mark::Good | Mark::Skip => ("good", "an older one with --good, or another claim with --claim"),
@@ -159,7 +159,7 @@ fn is_as_given(step: &Step, given: Mark) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
 
-    use vremount_claims::verdict::{Judgement, Verdict};
+    use vremount_claims::verdict::{Verdict, VerdictDetail};
     use vremount_kernel::build;
     use vremount_machine::image::Fs;
     use vremount_runner::testing::record;
@@ -169,14 +169,14 @@ mod tests {
 
     /// Numbers, of which each but the first comes right after the one before.
     struct Numbers {
-        good: [Point; 1],
-        bad: Point,
+        good: [Revision; 1],
+        bad: Revision,
         between: (usize, usize),
         asked: Vec<usize>,
     }
 
-    fn point(number: usize) -> Point {
-        Point { id: number.to_string(), title: format!("number {number}") }
+    fn point(number: usize) -> Revision {
+        Revision { id: number.to_string(), title: format!("number {number}") }
     }
 
     impl Numbers {
@@ -185,21 +185,25 @@ mod tests {
         }
     }
 
-    impl Range for Numbers {
-        fn good(&self) -> &[Point] {
+    impl BisectRange for Numbers {
+        fn good(&self) -> &[Revision] {
             &self.good
         }
 
-        fn bad(&self) -> &Point {
+        fn bad(&self) -> &Revision {
             &self.bad
         }
 
-        fn next(&mut self) -> Result<Next, Error> {
+        fn next(&mut self) -> Result<NextStep, Error> {
             let (low, high) = self.between;
-            Ok(if high - low == 1 { Next::Found(point(high)) } else { Next::Examine(point((low + high) / 2), Some(1)) })
+            Ok(if high - low == 1 {
+                NextStep::Found(point(high))
+            } else {
+                NextStep::Examine(point((low + high) / 2), Some(1))
+            })
         }
 
-        fn mark(&mut self, point: &Point, mark: Mark) -> Result<(), Error> {
+        fn mark(&mut self, point: &Revision, mark: Mark) -> Result<(), Error> {
             let number = point.id.parse().unwrap();
             self.asked.push(number);
             match mark {
@@ -209,31 +213,31 @@ mod tests {
             Ok(())
         }
 
-        fn before(&self, point: &Point) -> Result<Vec<String>, Error> {
+        fn before(&self, point: &Revision) -> Result<Vec<String>, Error> {
             Ok(vec![(point.id.parse::<usize>().unwrap() - 1).to_string()])
         }
 
-        fn base(&self, point: &Point) -> Result<(Base, String), Error> {
+        fn base(&self, point: &Revision) -> Result<(Base, String), Error> {
             let root = vremount_kernel::testing::checkout();
             let base = Base::find(&root, None).unwrap();
             Ok((Base { name: point.id.clone(), ..base }, "as it is".to_string()))
         }
     }
 
-    fn of(verdict: Verdict) -> Runs {
-        let judgement = Judgement { verdict, expected: None, observed: None, because: Some("so it is".into()) };
+    fn of(verdict: Verdict) -> RepeatedRuns {
+        let judgement = VerdictDetail { verdict, expected: None, observed: None, because: Some("so it is".into()) };
         vec![vec![record("c", Fs::Ext4, judgement)]]
     }
 
     /// The kernel with that number, where all from `first_bad` on are broken.
-    fn examined(base: &Base, first_bad: usize) -> Runs {
+    fn examined(base: &Base, first_bad: usize) -> RepeatedRuns {
         of(if base.name.parse::<usize>().unwrap() < first_bad { Verdict::Holds } else { Verdict::Broken })
     }
 
     fn drive(
         log: &mut Log,
-        examine: &mut dyn FnMut(&Base) -> Result<Runs, Error>,
-    ) -> (Result<Ending, Error>, Vec<usize>) {
+        examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+    ) -> (Result<BisectResult, Error>, Vec<usize>) {
         let mut numbers = Numbers::new();
         let ending = run(&mut numbers, log, false, examine, &mut |_| ());
         (ending, numbers.asked)
@@ -248,7 +252,7 @@ mod tests {
         for first_bad in 1..=16 {
             let folder = tempfile::tempdir().unwrap();
             let (ending, _) = drive(&mut log(&folder), &mut |base| Ok(examined(base, first_bad)));
-            let Ok(Ending::Found { good, bad }) = ending else { panic!("{first_bad}: {ending:?}") };
+            let Ok(BisectResult::Found { good, bad }) = ending else { panic!("{first_bad}: {ending:?}") };
             assert_eq!((good.point, bad.point), (point(first_bad - 1), point(first_bad)));
         }
     }
@@ -273,7 +277,7 @@ mod tests {
                 examined_then.push(base.name.clone());
                 Ok(examined(base, 5))
             });
-            assert!(matches!(ending, Ok(Ending::Found { bad, .. }) if bad.point == point(5)));
+            assert!(matches!(ending, Ok(BisectResult::Found { bad, .. }) if bad.point == point(5)));
             assert_eq!(examined_first.len() + examined_then.len(), 6);
             assert!(examined_first.iter().all(|id| !examined_then.contains(id)));
             assert_eq!(asked, [8, 4, 6, 5]);
@@ -283,8 +287,9 @@ mod tests {
     #[test]
     fn ends_that_are_not_what_they_should_be_are_told() {
         let folder = tempfile::tempdir().unwrap();
-        let why =
-            |examine: &mut dyn FnMut(&Base) -> Result<Runs, Error>| drive(&mut log(&folder), examine).0.unwrap_err();
+        let why = |examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>| {
+            drive(&mut log(&folder), examine).0.unwrap_err()
+        };
         let error = why(&mut |base| Ok(examined(base, 0)));
         let expected =
             "failed to bisect: 0 (number 0) was given as good and is bad: c on ext4: so it is; name an older one";

@@ -7,31 +7,31 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use vremount_kernel::base::Base;
-use vremount_kernel::source::{Theirs, git};
-use vremount_kernel::workspace::Project;
+use vremount_kernel::source::{UserRepo, git};
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{resolve, source};
 use vremount_util::{command, io_error};
 
-use crate::bisect::{Mark, Next, Point, Range};
+use crate::bisect::{BisectRange, Mark, NextStep, Revision};
 use crate::error::Error;
 
-pub struct History<'a> {
-    project: &'a Project,
-    theirs: Theirs,
+pub struct GitRange<'a> {
+    workspace: &'a Workspace,
+    theirs: UserRepo,
     repository: TempDir,
-    good: Vec<Point>,
-    bad: Point,
+    good: Vec<Revision>,
+    bad: Revision,
     /// What git said last; none before it was asked.
     said: Option<String>,
 }
 
-impl<'a> History<'a> {
+impl<'a> GitRange<'a> {
     /// The history of the work tree that the folder is in, between commits that it knows by these names.
     ///
     /// # Errors
     /// If there is no such tree, or no such commits.
-    pub fn new(project: &'a Project, folder: &Path, good: &[String], bad: &str) -> Result<Self, Error> {
-        let theirs = Theirs::find(folder)?;
+    pub fn new(workspace: &'a Workspace, folder: &Path, good: &[String], bad: &str) -> Result<Self, Error> {
+        let theirs = UserRepo::find(folder)?;
         let repository = tempfile::tempdir().map_err(io_error("create a folder in", std::env::temp_dir()))?;
         let at = repository.path();
         command::run("make a repository", git(at, ["init", "--quiet", "--bare"]).arg(at))?;
@@ -44,13 +44,13 @@ impl<'a> History<'a> {
             let id = source::commit_in(&theirs.top, name)?;
             let mut subject = git(at, ["log", "-1", "--format=%s", &id, "--"]);
             let title = command::run("look at a commit", &mut subject)?.trim().to_string();
-            Ok::<_, Error>(Point { id, title })
+            Ok::<_, Error>(Revision { id, title })
         };
-        let good: Vec<Point> = good.iter().map(point).collect::<Result<_, _>>()?;
+        let good: Vec<Revision> = good.iter().map(point).collect::<Result<_, _>>()?;
         let bad = point(&bad.to_string())?;
         // git bisects nothing without one.
         command::run("set HEAD", &mut git(at, ["update-ref", "HEAD", &bad.id]))?;
-        Ok(History { project, theirs, repository, good, bad, said: None })
+        Ok(GitRange { workspace, theirs, repository, good, bad, said: None })
     }
 
     /// The top folder of the tree.
@@ -74,27 +74,27 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    fn point(&self, commit: &str) -> Result<Point, Error> {
+    fn point(&self, commit: &str) -> Result<Revision, Error> {
         let mut show = git(self.repository.path(), ["log", "-1", "--format=%H %s", commit, "--"]);
         let line = command::run("look at a commit", &mut show)?;
         let (id, title) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
-        Ok(Point { id: id.to_string(), title: title.to_string() })
+        Ok(Revision { id: id.to_string(), title: title.to_string() })
     }
 }
 
 const ONLY_SKIPPED: &str = "only 'skip'ped commits left";
 const IS_FOUND: &str = " is the first bad commit";
 
-impl Range for History<'_> {
-    fn good(&self) -> &[Point] {
+impl BisectRange for GitRange<'_> {
+    fn good(&self) -> &[Revision] {
         &self.good
     }
 
-    fn bad(&self) -> &Point {
+    fn bad(&self) -> &Revision {
         &self.bad
     }
 
-    fn next(&mut self) -> Result<Next, Error> {
+    fn next(&mut self) -> Result<NextStep, Error> {
         let said = match &self.said {
             Some(said) => said,
             None => {
@@ -106,15 +106,15 @@ impl Range for History<'_> {
         };
         if said.contains(ONLY_SKIPPED) {
             let left: Result<_, _> = said.lines().filter(|line| is_id(line)).map(|id| self.point(id)).collect();
-            return Ok(Next::Among(left?));
+            return Ok(NextStep::Among(left?));
         }
         if said.contains(IS_FOUND) {
-            return Ok(Next::Found(self.point("refs/bisect/bad")?));
+            return Ok(NextStep::Found(self.point("refs/bisect/bad")?));
         }
-        Ok(Next::Examine(self.point("BISECT_HEAD")?, steps_left(said)))
+        Ok(NextStep::Examine(self.point("BISECT_HEAD")?, steps_left(said)))
     }
 
-    fn mark(&mut self, point: &Point, mark: Mark) -> Result<(), Error> {
+    fn mark(&mut self, point: &Revision, mark: Mark) -> Result<(), Error> {
         let word = match mark {
             Mark::Good => "good",
             Mark::Bad => "bad",
@@ -123,14 +123,14 @@ impl Range for History<'_> {
         self.bisect(&[word, &point.id])
     }
 
-    fn before(&self, point: &Point) -> Result<Vec<String>, Error> {
+    fn before(&self, point: &Revision) -> Result<Vec<String>, Error> {
         let mut show = git(self.repository.path(), ["log", "-1", "--format=%P", &point.id, "--"]);
         let parents = command::run("look at a commit", &mut show)?;
         Ok(parents.split_whitespace().map(ToString::to_string).collect())
     }
 
-    fn base(&self, point: &Point) -> Result<(Base, String), Error> {
-        Ok(resolve::commit(self.project, &self.theirs.top, &point.id)?)
+    fn base(&self, point: &Revision) -> Result<(Base, String), Error> {
+        Ok(resolve::commit(self.workspace, &self.theirs.top, &point.id)?)
     }
 }
 

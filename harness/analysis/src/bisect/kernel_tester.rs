@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vremount_claims::filter::{self, Filters};
 use vremount_kernel::base::{Base, Level, Source};
-use vremount_kernel::build::Wish;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
-use vremount_runner::case_runner::Proof;
+use vremount_kernel::build::KernelSpec;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
+use vremount_runner::case_runner::CaseResult;
 use vremount_runner::results::{self, Record};
 use vremount_runner::scheduler::jobs;
 use vremount_runner::session::Session;
-use vremount_runner::testbed::Order;
+use vremount_runner::testbed::RunSpec;
 use vremount_util::{hash, progress};
 
 use crate::bisect::policy::disagreement;
@@ -20,58 +20,58 @@ use crate::error::Error;
 
 /// What is proved of each kernel, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct How {
+pub struct BisectOptions {
     #[serde(flatten)]
     pub filters: Filters,
     /// What machines run on
-    pub executor: Wanted,
+    pub executor: ExecutorChoice,
     /// A further configuration fragment, from vm-images/config/, such as `debug`
     pub config: Option<String>,
     /// Prove everything that many times; a kernel that does not always do the same is skipped, with a warning
     pub repeat: u16,
 }
 
-impl How {
+impl BisectOptions {
     /// What makes no sense on any base is said before the work.
     ///
     /// # Errors
     /// If a filter names what is not there.
-    pub fn check(&self, project: &Project) -> Result<(), Error> {
-        Ok(self.filters.claims(&Base::find(&project.root, None)?).map(drop)?)
+    pub fn check(&self, workspace: &Workspace) -> Result<(), Error> {
+        Ok(self.filters.claims(&Base::find(&workspace.root, None)?).map(drop)?)
     }
 }
 
-pub struct Examiner<'a> {
-    pub project: &'a Project,
-    pub how: &'a How,
+pub struct KernelTester<'a> {
+    pub workspace: &'a Workspace,
+    pub how: &'a BisectOptions,
     /// Where its runs stay, below the place of all others.
     pub place: &'a str,
     /// Machines side by side.
     pub jobs: Option<u16>,
 }
 
-impl Examiner<'_> {
+impl KernelTester<'_> {
     /// Builds the kernel with all of the series and proves what is asked for, as often as is asked for. `show` sees each proof.
     ///
     /// # Errors
     /// If it cannot be built or does not boot, or what is asked for is not there.
-    pub fn examine(&self, base: &Base, mut show: impl FnMut(&Proof)) -> Result<Vec<Vec<Record>>, Error> {
-        let How { filters, executor, config, repeat } = self.how;
+    pub fn test(&self, base: &Base, mut show: impl FnMut(&CaseResult)) -> Result<Vec<Vec<Record>>, Error> {
+        let BisectOptions { filters, executor, config, repeat } = self.how;
         let (claims, filesystems) = (filters.claims(base)?, filters.filesystems());
         let cases = filter::cases(&claims, &filesystems);
-        let workspace = match &base.source {
-            Source::Git(git) => Some(workspace(&git.git)),
+        let shared_build = match &base.source {
+            Source::Git(git) => Some(shared_build_name(&git.git)),
             Source::Package(_) | Source::Tarball(_) => None,
         };
-        let (fragment, workspace) = (config.as_deref(), workspace.as_deref());
-        let kernel = Wish { base, level: Level::FULL, fragment, workspace, mutant: None };
-        let order = Order { aside: Some(self.place), ..Order::new(kernel, &filesystems, *executor) };
-        let how = results::How { faults: true, twice: false, fresh: false };
+        let (fragment, shared_build) = (config.as_deref(), shared_build.as_deref());
+        let kernel = KernelSpec { base, level: Level::FULL, fragment, shared_build, mutant: None };
+        let run_spec = RunSpec { aside: Some(self.place), ..RunSpec::new(kernel, &filesystems, *executor) };
+        let how = results::RunOptions { faults: true, twice: false, fresh: false };
         let mut runs = Vec::new();
         for _ in 0..*repeat {
-            let mut session = Session::start(self.project, &order, how, &cases)?;
-            let jobs = jobs(self.jobs, session.lab.kernel.memory_mib());
-            session.prove(jobs, &mut show)?;
+            let mut session = Session::start(self.workspace, &run_spec, how, &cases)?;
+            let jobs = jobs(self.jobs, session.testbed.kernel.memory_mib());
+            session.run(jobs, &mut show)?;
             let results = session.log.results();
             runs.push(results.cases().filter_map(|(_, record)| record.cloned()).collect());
         }
@@ -84,7 +84,7 @@ impl Examiner<'_> {
 
 /// Name of the place where kernels of a history are built and their runs kept.
 #[must_use]
-pub fn workspace(tree: &str) -> String {
+pub fn shared_build_name(tree: &str) -> String {
     let name = tree.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
     let plain: String = name.chars().filter(|char| char.is_ascii_alphanumeric() || "-_.".contains(*char)).collect();
     format!("bisect-{plain}-{}", hash::short(Sha256::new_with_prefix(tree)))
@@ -96,9 +96,9 @@ mod tests {
 
     #[test]
     fn a_workspace_has_a_name_that_is_one_folder() {
-        let name = workspace("/home/me/my linux/");
+        let name = shared_build_name("/home/me/my linux/");
         assert!(name.starts_with("bisect-mylinux-"), "{name}");
-        assert_ne!(name, workspace("/home/you/my linux/"));
-        assert!(!workspace("/..").contains('/'));
+        assert_ne!(name, shared_build_name("/home/you/my linux/"));
+        assert!(!shared_build_name("/..").contains('/'));
     }
 }

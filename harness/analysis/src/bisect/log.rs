@@ -11,7 +11,7 @@ use vremount_runner::results::Record;
 use vremount_util::append_log::AppendLog;
 use vremount_util::{append_log, io_error};
 
-use crate::bisect::{Ending, How, Mark, Point};
+use crate::bisect::{BisectOptions, BisectResult, Mark, Revision};
 use crate::error::Error;
 
 /// What a bisection is of. Two of the same are one that was interrupted.
@@ -24,14 +24,14 @@ pub struct Header {
     /// Bad is what differs from the good end, not only what is broken.
     pub reason_changed: bool,
     #[serde(flatten)]
-    pub how: How,
+    pub how: BisectOptions,
 }
 
 /// A kernel that was examined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     #[serde(flatten)]
-    pub point: Point,
+    pub point: Revision,
     pub mark: Mark,
     pub why: String,
     /// Which kernel that was, and what was done to it.
@@ -44,9 +44,9 @@ pub struct Step {
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum End {
+pub enum LoggedResult {
     Found { good: String, bad: String },
-    Among(Vec<Point>),
+    Among(Vec<Revision>),
 }
 
 /// What a bisection left behind, whether it has ended or not.
@@ -54,7 +54,7 @@ pub enum End {
 pub struct Bisection {
     pub header: Header,
     pub steps: Vec<Step>,
-    pub end: Option<End>,
+    pub end: Option<LoggedResult>,
 }
 
 /// Its name in the folder of the bisection.
@@ -71,7 +71,7 @@ impl Log {
     /// If it cannot be written.
     pub fn create(path: &Path, header: &Header) -> Result<Self, Error> {
         let mut lines = AppendLog::create(path)?;
-        lines.add(header)?;
+        lines.append(header)?;
         lines.sync()?;
         Ok(Log { lines, bisection: Bisection::new(header.clone()) })
     }
@@ -89,18 +89,18 @@ impl Log {
             }
             Err(cause) => return Err(io_error("read", path)(cause).into()),
         };
-        let whole = append_log::whole(&text);
+        let whole = append_log::complete_len(&text);
         let bisection = Bisection::parse(&text[..whole]).map_err(|why| no(format!("{}: {why}", path.display())))?;
         if let Some(what) = append_log::first_difference(header, &bisection.header) {
             return Err(no(format!("the bisection in {} is another, its {what:?} differs", path.display())));
         }
-        Ok(Log { lines: AppendLog::go_on(path, whole)?, bisection })
+        Ok(Log { lines: AppendLog::resume(path, whole)?, bisection })
     }
 
     /// # Errors
     /// If it cannot be written.
     pub fn add(&mut self, step: Step) -> Result<(), Error> {
-        self.lines.add(&step)?;
+        self.lines.append(&step)?;
         self.lines.sync()?;
         self.bisection.steps.push(step);
         Ok(())
@@ -108,14 +108,16 @@ impl Log {
 
     /// # Errors
     /// If it cannot be written.
-    pub fn end(&mut self, ending: &Ending) -> Result<(), Error> {
+    pub fn end(&mut self, ending: &BisectResult) -> Result<(), Error> {
         let end = match ending {
-            Ending::Found { good, bad } => End::Found { good: good.point.id.clone(), bad: bad.point.id.clone() },
-            Ending::Among(points) => End::Among(points.clone()),
+            BisectResult::Found { good, bad } => {
+                LoggedResult::Found { good: good.point.id.clone(), bad: bad.point.id.clone() }
+            }
+            BisectResult::Among(points) => LoggedResult::Among(points.clone()),
         };
         // One that had ended, and was resumed, ends the same way.
         if self.bisection.end.as_ref() != Some(&end) {
-            self.lines.add(&end)?;
+            self.lines.append(&end)?;
             self.lines.sync()?;
             self.bisection.end = Some(end);
         }
@@ -142,7 +144,7 @@ impl Bisection {
         let path = folder.join(FILE);
         let text = fs::read(&path).map_err(io_error("read", &path))?;
         let not_understood = |why: String| Error::Bisection { path: path.clone(), why };
-        let mut bisection = Bisection::parse(&text[..append_log::whole(&text)]).map_err(not_understood)?;
+        let mut bisection = Bisection::parse(&text[..append_log::complete_len(&text)]).map_err(not_understood)?;
         let folder = folder.canonicalize().map_err(io_error("find", folder))?;
         bisection.steps.iter_mut().flat_map(|step| &mut step.records).for_each(|record| {
             let run = record.log.parent().and_then(Path::file_name).unwrap_or_default();
@@ -177,17 +179,17 @@ impl Bisection {
 #[cfg(test)]
 pub(super) mod tests {
     use vremount_claims::filter::Filters;
-    use vremount_machine::Wanted;
+    use vremount_machine::ExecutorChoice;
 
     use super::*;
 
     pub fn header() -> Header {
-        let how = How { filters: Filters::default(), executor: Wanted::Uml, config: None, repeat: 1 };
+        let how = BisectOptions { filters: Filters::default(), executor: ExecutorChoice::Uml, config: None, repeat: 1 };
         Header { of: "/linux".into(), good: vec!["a".into()], bad: "z".into(), reason_changed: false, how }
     }
 
     pub fn step(id: &str, mark: Mark) -> Step {
-        let point = Point { id: id.to_string(), title: format!("title of {id}") };
+        let point = Revision { id: id.to_string(), title: format!("title of {id}") };
         Step { point, mark, why: "é".into(), kernel: String::new(), ms: 7, records: Vec::new() }
     }
 
@@ -219,7 +221,7 @@ pub(super) mod tests {
         assert!(why(&header()).contains("there is no log"));
         Log::create(&path, &header()).unwrap();
         assert!(why(&Header { bad: "y".into(), ..header() }).contains("its \"bad\" differs"));
-        let how = How { repeat: 2, ..header().how };
+        let how = BisectOptions { repeat: 2, ..header().how };
         assert!(why(&Header { how, ..header() }).contains("its \"repeat\" differs"));
         fs::write(&path, "{").unwrap();
         assert!(why(&header()).contains("it had not started"));
@@ -234,12 +236,12 @@ pub(super) mod tests {
         let mut log = Log::create(&path, &header()).unwrap();
         log.add(step("a", Mark::Good)).unwrap();
         assert_eq!(Bisection::read(folder.path()).unwrap().end, None);
-        let ending = Ending::Found { good: Box::new(step("a", Mark::Good)), bad: Box::new(step("b", Mark::Bad)) };
+        let ending = BisectResult::Found { good: Box::new(step("a", Mark::Good)), bad: Box::new(step("b", Mark::Bad)) };
         log.add(step("b", Mark::Bad)).unwrap();
         log.end(&ending).unwrap();
         Log::resume(&path, &header()).unwrap().end(&ending).unwrap();
         let bisection = Bisection::read(folder.path()).unwrap();
-        assert_eq!(bisection.end, Some(End::Found { good: "a".into(), bad: "b".into() }));
+        assert_eq!(bisection.end, Some(LoggedResult::Found { good: "a".into(), bad: "b".into() }));
         assert_eq!((bisection.header, bisection.steps.len()), (header(), 2));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
     }

@@ -12,12 +12,12 @@ mod release_range;
 mod transcript_diff;
 
 pub use display::{line, short};
-pub use driver::{Ending, News, run};
-pub use git_range::History;
-pub use kernel_tester::{Examiner, How, workspace};
-pub use log::{Bisection, End, FILE, Header, Log, Step};
+pub use driver::{BisectEvent, BisectResult, run};
+pub use git_range::GitRange;
+pub use kernel_tester::{BisectOptions, KernelTester, shared_build_name};
+pub use log::{Bisection, FILE, Header, Log, LoggedResult, Step};
 pub use policy::{Mark, Rule, judge};
-pub use release_range::{Releases, Versions};
+pub use release_range::{ReleaseRange, VersionRange};
 use serde::{Deserialize, Serialize};
 use vremount_kernel::base::Base;
 
@@ -25,7 +25,7 @@ use crate::error::Error;
 
 /// A commit or a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Point {
+pub struct Revision {
     /// What it is found by.
     pub id: String,
     /// What people know it by.
@@ -34,42 +34,42 @@ pub struct Point {
 
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextStep {
     /// Examine this; so many more will be needed, if that can be told.
-    Examine(Point, Option<usize>),
+    Examine(Revision, Option<usize>),
     /// This is the first that is bad.
-    Found(Point),
+    Found(Revision),
     /// It is one of these, and nothing can be told of any but the last.
-    Among(Vec<Point>),
+    Among(Vec<Revision>),
 }
 
 /// Points between one that is good and one that is bad.
-pub trait Range {
-    fn good(&self) -> &[Point];
+pub trait BisectRange {
+    fn good(&self) -> &[Revision];
 
-    fn bad(&self) -> &Point;
+    fn bad(&self) -> &Revision;
 
     /// What to do next, by all marks so far.
     ///
     /// # Errors
     /// If that cannot be told.
-    fn next(&mut self) -> Result<Next, Error>;
+    fn next(&mut self) -> Result<NextStep, Error>;
 
     /// Marks the point that was to be examined.
     ///
     /// # Errors
     /// If it cannot be marked.
-    fn mark(&mut self, point: &Point, mark: Mark) -> Result<(), Error>;
+    fn mark(&mut self, point: &Revision, mark: Mark) -> Result<(), Error>;
 
     /// Those that come right before one.
     ///
     /// # Errors
     /// If they cannot be told.
-    fn before(&self, point: &Point) -> Result<Vec<String>, Error>;
+    fn before(&self, point: &Revision) -> Result<Vec<String>, Error>;
 
     /// The kernel of a point, and how it came to be what it is, in words.
     ///
     /// # Errors
     /// If it cannot be had, or no series applies to it.
-    fn base(&self, point: &Point) -> Result<(Base, String), Error>;
+    fn base(&self, point: &Revision) -> Result<(Base, String), Error>;
 }

@@ -2,7 +2,7 @@
 //! What verdicts say about a kernel in a bisection.
 
 use serde::{Deserialize, Serialize};
-use vremount_claims::verdict::{Seen, Verdict};
+use vremount_claims::verdict::{ObservedOutcome, Verdict};
 use vremount_runner::results::Record;
 
 /// What becomes of a kernel.
@@ -65,7 +65,7 @@ fn of(record: &Record, rule: Rule<'_>) -> Mark {
 
 fn why(record: &Record) -> String {
     let because = record.because.as_deref().unwrap_or_default();
-    let observed = record.observed.as_ref().map_or("nothing".to_string(), Seen::to_string);
+    let observed = record.observed.as_ref().map_or("nothing".to_string(), ObservedOutcome::to_string);
     let what = if because.is_empty() { format!("observed {observed}") } else { because.to_string() };
     let early = if record.early_crash { ", before it got to what is claimed" } else { "" };
     format!("{} on {}: {what}{early}", record.claim, record.fs.name())
@@ -99,15 +99,15 @@ fn same_case(one: &Record, other: &Record) -> bool {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use vremount_claims::verdict::Judgement;
+    use vremount_claims::verdict::VerdictDetail;
     use vremount_machine::image::Fs;
     use vremount_runner::testing::record;
 
     use super::*;
 
     fn with(claim: &str, verdict: Verdict, errno: Option<&str>) -> Record {
-        let observed = Some(Seen { outcome: "seen".into(), errno: errno.map(String::from), reason: None });
-        record(claim, Fs::Ext4, Judgement { verdict, expected: None, observed, because: None })
+        let observed = Some(ObservedOutcome { outcome: "seen".into(), errno: errno.map(String::from), reason: None });
+        record(claim, Fs::Ext4, VerdictDetail { verdict, expected: None, observed, because: None })
     }
 
     fn holds(claim: &str) -> Record {

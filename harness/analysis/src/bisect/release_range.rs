@@ -7,27 +7,27 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use vremount_kernel::base::{Base, Package, Source, numbers};
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{resolve, source};
 use vremount_util::progress;
 
-use crate::bisect::{Mark, Next, Point, Range};
+use crate::bisect::{BisectRange, Mark, NextStep, Revision};
 use crate::error::Error;
 
 /// From a version that is good to one that is bad, as `--releases` takes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versions {
+pub struct VersionRange {
     pub good: String,
     pub bad: String,
 }
 
-impl FromStr for Versions {
+impl FromStr for VersionRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once("..") {
             Some((good, bad)) if !good.is_empty() && !bad.is_empty() => {
-                Ok(Versions { good: good.to_string(), bad: bad.to_string() })
+                Ok(VersionRange { good: good.to_string(), bad: bad.to_string() })
             }
             _ => Err("it is GOOD..BAD, two versions such as 5.10.13..6.1.176".to_string()),
         }
@@ -43,21 +43,21 @@ struct Release {
     base: Option<String>,
 }
 
-pub struct Releases<'a> {
-    project: &'a Project,
+pub struct ReleaseRange<'a> {
+    workspace: &'a Workspace,
     releases: Vec<Release>,
-    good: [Point; 1],
-    bad: Point,
+    good: [Revision; 1],
+    bad: Revision,
     marks: Vec<Option<Mark>>,
 }
 
-impl<'a> Releases<'a> {
+impl<'a> ReleaseRange<'a> {
     /// All between two versions, both included. A suite that cannot be asked now is left out, with a note.
     ///
     /// # Errors
     /// If one of the versions cannot be had.
-    pub fn new(project: &'a Project, versions: &Versions) -> Result<Self, Error> {
-        let all = in_order(pinned(project)?, |package| match source::versions(project, package) {
+    pub fn new(workspace: &'a Workspace, versions: &VersionRange) -> Result<Self, Error> {
+        let all = in_order(pinned(workspace)?, |package| match source::versions(workspace, package) {
             Ok(versions) => versions,
             Err(error) => {
                 progress::note(format!("only what is pinned of {}: {error}", package.suite));
@@ -79,7 +79,7 @@ impl<'a> Releases<'a> {
         marks[0] = Some(Mark::Good);
         marks[last - first] = Some(Mark::Bad);
         let (good, bad) = (point(&releases[0]), point(&releases[last - first]));
-        Ok(Releases { project, releases, good: [good], bad, marks })
+        Ok(ReleaseRange { workspace, releases, good: [good], bad, marks })
     }
 
     fn place(&self, version: &str) -> Option<usize> {
@@ -87,64 +87,66 @@ impl<'a> Releases<'a> {
     }
 }
 
-impl Range for Releases<'_> {
-    fn good(&self) -> &[Point] {
+impl BisectRange for ReleaseRange<'_> {
+    fn good(&self) -> &[Revision] {
         &self.good
     }
 
-    fn bad(&self) -> &Point {
+    fn bad(&self) -> &Revision {
         &self.bad
     }
 
-    fn next(&mut self) -> Result<Next, Error> {
+    fn next(&mut self) -> Result<NextStep, Error> {
         let is_pinned: Vec<bool> = self.releases.iter().map(|release| release.base.is_some()).collect();
         let points = |places: Vec<usize>| places.into_iter().map(|place| point(&self.releases[place]));
         Ok(match choose(&is_pinned, &self.marks) {
-            Choice::Examine(place, left) => Next::Examine(point(&self.releases[place]), Some(left)),
-            Choice::Found(place) => Next::Found(point(&self.releases[place])),
-            Choice::Among(places) => Next::Among(points(places).collect()),
+            NextRelease::Examine(place, left) => NextStep::Examine(point(&self.releases[place]), Some(left)),
+            NextRelease::Found(place) => NextStep::Found(point(&self.releases[place])),
+            NextRelease::Among(places) => NextStep::Among(points(places).collect()),
         })
     }
 
-    fn mark(&mut self, point: &Point, mark: Mark) -> Result<(), Error> {
+    fn mark(&mut self, point: &Revision, mark: Mark) -> Result<(), Error> {
         if let Some(place) = self.place(&point.id) {
             self.marks[place] = Some(mark);
         }
         Ok(())
     }
 
-    fn before(&self, point: &Point) -> Result<Vec<String>, Error> {
+    fn before(&self, point: &Revision) -> Result<Vec<String>, Error> {
         let place = self.place(&point.id).and_then(|place| place.checked_sub(1));
         Ok(place.map(|place| self.releases[place].version.clone()).into_iter().collect())
     }
 
-    fn base(&self, point: &Point) -> Result<(Base, String), Error> {
+    fn base(&self, point: &Revision) -> Result<(Base, String), Error> {
         match self.place(&point.id).map(|place| &self.releases[place]) {
             Some(Release { base: Some(name), .. }) => {
-                let base = Base::find(&self.project.root, Some(name))?;
+                let base = Base::find(&self.workspace.root, Some(name))?;
                 let words = format!("base {name} of ci/bases.toml, series {}", base.series);
                 Ok((base, words))
             }
-            Some(Release { package, .. }) => Ok(resolve::package(self.project, source::pin(self.project, package)?)?),
+            Some(Release { package, .. }) => {
+                Ok(resolve::package(self.workspace, source::pin(self.workspace, package)?)?)
+            }
             None => Err(Error::Usage(format!("failed to find release {}", point.id))),
         }
     }
 }
 
-fn point(release: &Release) -> Point {
+fn point(release: &Release) -> Revision {
     let Package { package, version, suite, .. } = &release.package;
-    Point { id: release.version.clone(), title: format!("{package} {version} of {suite}") }
+    Revision { id: release.version.clone(), title: format!("{package} {version} of {suite}") }
 }
 
 /// The releases that ci/bases.toml pins.
-fn pinned(project: &Project) -> Result<Vec<Release>, Error> {
+fn pinned(workspace: &Workspace) -> Result<Vec<Release>, Error> {
     let release = |base: Base| match base.source {
         Source::Package(package) => {
             Some(Release { version: upstream(&package.version).to_string(), package, base: Some(base.name) })
         }
         _ => None,
     };
-    Ok(Base::all(&project.root)?.into_iter().filter_map(release).collect())
+    Ok(Base::all(&workspace.root)?.into_iter().filter_map(release).collect())
 }
 
 /// With what else their suites have, each version of upstream's once, the oldest first.
@@ -174,7 +176,7 @@ fn upstream(version: &str) -> &str {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Choice {
+enum NextRelease {
     Examine(usize, usize),
     Found(usize),
     Among(Vec<usize>),
@@ -182,16 +184,16 @@ enum Choice {
 
 /// Coarse to fine: the middle of the pinned ones between the last good and the first bad, and when none is left there, the
 /// middle of all.
-fn choose(is_pinned: &[bool], marks: &[Option<Mark>]) -> Choice {
+fn choose(is_pinned: &[bool], marks: &[Option<Mark>]) -> NextRelease {
     let high = marks.iter().position(|mark| *mark == Some(Mark::Bad)).unwrap_or(marks.len());
     let low = marks[..high].iter().rposition(|mark| *mark == Some(Mark::Good)).unwrap_or(0);
     let between: Vec<usize> = (low + 1..high).filter(|place| marks[*place].is_none()).collect();
     let coarse: Vec<usize> = between.iter().copied().filter(|place| is_pinned[*place]).collect();
     let places = if coarse.is_empty() { &between } else { &coarse };
     match places.get(places.len() / 2) {
-        Some(place) => Choice::Examine(*place, between.len().ilog2() as usize + 1),
-        None if high - low == 1 => Choice::Found(high),
-        None => Choice::Among((low + 1..=high).collect()),
+        Some(place) => NextRelease::Examine(*place, between.len().ilog2() as usize + 1),
+        None if high - low == 1 => NextRelease::Found(high),
+        None => NextRelease::Among((low + 1..=high).collect()),
     }
 }
 
@@ -206,15 +208,15 @@ mod tests {
     const SKIP: Option<Mark> = Some(Mark::Skip);
 
     #[rstest]
-    #[case::pinned_first("x...x..x", &[GOOD, None, None, None, None, None, None, BAD], Choice::Examine(4, 3))]
-    #[case::then_all("x...x..x", &[GOOD, None, None, None, BAD, None, None, BAD], Choice::Examine(2, 2))]
-    #[case::found("x.x", &[GOOD, GOOD, BAD], Choice::Found(2))]
-    #[case::neighbours("xx", &[GOOD, BAD], Choice::Found(1))]
-    #[case::round_a_gap("x....x", &[GOOD, None, None, SKIP, None, BAD], Choice::Examine(2, 2))]
-    #[case::pinned_is_skipped("x.x.x", &[GOOD, None, SKIP, None, BAD], Choice::Examine(3, 2))]
-    #[case::only_skipped("x..x", &[GOOD, SKIP, SKIP, BAD], Choice::Among(vec![1, 2, 3]))]
-    #[case::one_skipped("x..x", &[GOOD, SKIP, BAD, BAD], Choice::Among(vec![1, 2]))]
-    fn coarse_comes_before_fine(#[case] pinned: &str, #[case] marks: &[Option<Mark>], #[case] expected: Choice) {
+    #[case::pinned_first("x...x..x", &[GOOD, None, None, None, None, None, None, BAD], NextRelease::Examine(4, 3))]
+    #[case::then_all("x...x..x", &[GOOD, None, None, None, BAD, None, None, BAD], NextRelease::Examine(2, 2))]
+    #[case::found("x.x", &[GOOD, GOOD, BAD], NextRelease::Found(2))]
+    #[case::neighbours("xx", &[GOOD, BAD], NextRelease::Found(1))]
+    #[case::round_a_gap("x....x", &[GOOD, None, None, SKIP, None, BAD], NextRelease::Examine(2, 2))]
+    #[case::pinned_is_skipped("x.x.x", &[GOOD, None, SKIP, None, BAD], NextRelease::Examine(3, 2))]
+    #[case::only_skipped("x..x", &[GOOD, SKIP, SKIP, BAD], NextRelease::Among(vec![1, 2, 3]))]
+    #[case::one_skipped("x..x", &[GOOD, SKIP, BAD, BAD], NextRelease::Among(vec![1, 2]))]
+    fn coarse_comes_before_fine(#[case] pinned: &str, #[case] marks: &[Option<Mark>], #[case] expected: NextRelease) {
         let is_pinned: Vec<bool> = pinned.chars().map(|char| char == 'x').collect();
         assert_eq!(choose(&is_pinned, marks), expected);
     }
@@ -228,11 +230,11 @@ mod tests {
                 (marks[0], marks[count - 1]) = (GOOD, BAD);
                 let found = loop {
                     match choose(&is_pinned, &marks) {
-                        Choice::Examine(place, _) => marks[place] = if place < first_bad { GOOD } else { BAD },
+                        NextRelease::Examine(place, _) => marks[place] = if place < first_bad { GOOD } else { BAD },
                         ending => break ending,
                     }
                 };
-                assert_eq!(found, Choice::Found(first_bad));
+                assert_eq!(found, NextRelease::Found(first_bad));
             }
         }
     }
@@ -270,7 +272,7 @@ mod tests {
     #[case("..7.3.4", None)]
     #[case("5.10.13..", None)]
     fn releases_are_a_range(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {
-        let expected = expected.map(|(good, bad)| Versions { good: good.to_string(), bad: bad.to_string() });
+        let expected = expected.map(|(good, bad)| VersionRange { good: good.to_string(), bad: bad.to_string() });
         assert_eq!(text.parse().ok(), expected);
     }
 }

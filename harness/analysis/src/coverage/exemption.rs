@@ -12,7 +12,7 @@ pub const FILE: &str = "patches/unexecuted.toml";
 /// Why a line, or some of its branches, is not executed by any claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Argument {
+pub struct CoverageExemption {
     /// The series that has it; none if that is so in all of them.
     pub series: Option<String>,
     /// The function that has it.
@@ -28,15 +28,15 @@ pub struct Argument {
 #[serde(deny_unknown_fields)]
 struct Table {
     #[serde(default)]
-    unexecuted: Vec<Argument>,
+    unexecuted: Vec<CoverageExemption>,
 }
 
-impl Argument {
+impl CoverageExemption {
     /// All of them, whatever series they are about.
     ///
     /// # Errors
     /// If the file is not what it should be.
-    pub fn all(root: &Path) -> Result<Vec<Argument>, toml_config::Error> {
+    pub fn all(root: &Path) -> Result<Vec<CoverageExemption>, toml_config::Error> {
         Ok(toml_config::read::<Table>(root, FILE)?.unexecuted)
     }
 
@@ -65,7 +65,7 @@ mod tests {
         let root = vremount_kernel::testing::checkout();
         let folders = fs::read_dir(root.join("patches")).unwrap().map(|entry| entry.unwrap().path());
         let folders: Vec<_> = folders.filter(|folder| folder.is_dir()).collect();
-        for argument in Argument::all(&root).unwrap() {
+        for argument in CoverageExemption::all(&root).unwrap() {
             let name = |folder: &Path| folder.file_name().unwrap().to_string_lossy().into_owned();
             let of = folders.iter().filter(|folder| argument.is_of(&name(folder)));
             let patches: Vec<_> = of.flat_map(|folder| series::patches(folder).unwrap()).collect();

@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-pub use exemption::{Argument, FILE as ARGUMENTS};
-pub use report::{Sums, exit, text};
+pub use exemption::{CoverageExemption, FILE as ARGUMENTS};
+pub use report::{Totals, exit, text};
 use serde::{Deserialize, Serialize};
 use vremount_kernel::base::{Base, Level};
-use vremount_kernel::build::Wish;
-use vremount_kernel::series::Added;
-use vremount_kernel::workspace::Project;
+use vremount_kernel::build::KernelSpec;
+use vremount_kernel::series::AddedLine;
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, source};
 use vremount_runner::gcov_data::{self, Count, Counts};
 use vremount_runner::results::Tally;
@@ -36,7 +36,7 @@ const SCHEMA: u32 = 2;
 /// What became of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ruling {
+pub enum LineStatus {
     /// It was, and each of its branches was taken.
     Executed,
     /// It was not, or a branch was not taken, and it says why that is so.
@@ -56,7 +56,7 @@ pub struct Line {
     pub function: String,
     pub executed: u64,
     pub branches: Vec<u64>,
-    pub ruling: Ruling,
+    pub ruling: LineStatus,
     /// Why it is not executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
@@ -67,7 +67,7 @@ pub struct Line {
 pub struct Patch {
     pub level: u8,
     pub subject: String,
-    pub sums: Sums,
+    pub sums: Totals,
     pub lines: Vec<Line>,
 }
 
@@ -83,13 +83,13 @@ pub struct Coverage {
     pub tally: Tally,
     pub patches: Vec<Patch>,
     /// Those that are about lines of this series, of which not one, or more than one, is unexecuted the way they say.
-    pub in_vain: Vec<Argument>,
+    pub in_vain: Vec<CoverageExemption>,
 }
 
 /// The kernel that counts.
 #[must_use]
-pub fn kernel(base: &Base) -> Wish<'_> {
-    Wish { fragment: Some(FRAGMENT), ..Wish::of(base) }
+pub fn kernel(base: &Base) -> KernelSpec<'_> {
+    KernelSpec { fragment: Some(FRAGMENT), ..KernelSpec::of(base) }
 }
 
 impl Coverage {
@@ -97,14 +97,14 @@ impl Coverage {
     ///
     /// # Errors
     /// If the series cannot be read, or gcov does not understand what machines told.
-    pub fn of(project: &Project, kernel: &Wish<'_>, session: &Session<'_>) -> Result<Self, Error> {
-        let (base, lab) = (kernel.base, &session.lab);
-        let mut arguments = Argument::all(&project.root)?;
+    pub fn of(workspace: &Workspace, kernel: &KernelSpec<'_>, session: &Session<'_>) -> Result<Self, Error> {
+        let (base, testbed) = (kernel.base, &session.testbed);
+        let mut arguments = CoverageExemption::all(&workspace.root)?;
         arguments.retain(|argument| argument.is_of(&base.series));
         let _progress = progress::start("adding up what was counted");
-        let counts = gcov_data::sum(&lab.logs, &lab.kernel.module.notes)?;
-        let pristine = source::obtain(project, &base.source)?;
-        let series = build::series(project, kernel, lab.executor.arch())?;
+        let counts = gcov_data::sum(&testbed.logs, &testbed.kernel.module.notes)?;
+        let pristine = source::obtain(workspace, &base.source)?;
+        let series = build::series(workspace, kernel, testbed.executor.arch())?;
         let added = series.added(&pristine)?;
         let counts = of_files(&added, counts);
         if let Some(file) = uncounted(&added, &counts) {
@@ -120,7 +120,7 @@ impl Coverage {
             schema: SCHEMA,
             base: base.name.clone(),
             series: base.series.clone(),
-            executor: lab.title(),
+            executor: testbed.title(),
             tally: Tally::of(session.log.results()),
             in_vain: in_vain(&patches, &arguments),
             patches,
@@ -152,12 +152,12 @@ impl Coverage {
 
 impl Patch {
     fn new(level: Level, subject: String, lines: Vec<Line>) -> Self {
-        Patch { level: level.number(), subject, sums: Sums::of(&lines), lines }
+        Patch { level: level.number(), subject, sums: Totals::of(&lines), lines }
     }
 }
 
 impl Line {
-    fn of(added: &Added, counts: &Counts, arguments: &[Argument]) -> Self {
+    fn of(added: &AddedLine, counts: &Counts, arguments: &[CoverageExemption]) -> Self {
         let count = counts.get(&(added.file.clone(), added.number)).cloned();
         let has_code = count.is_some();
         let Count { function, executed, branches } = count.unwrap_or_default();
@@ -168,15 +168,15 @@ impl Line {
             function,
             executed,
             branches,
-            ruling: Ruling::Unexecuted,
+            ruling: LineStatus::Unexecuted,
             because: None,
         };
         if !has_code {
-            line.ruling = Ruling::NoCode;
+            line.ruling = LineStatus::NoCode;
         } else if line.left() == Some(0) {
-            line.ruling = Ruling::Executed;
+            line.ruling = LineStatus::Executed;
         } else if let Some(argument) = arguments.iter().find(|argument| line.is_argued(argument)) {
-            line.ruling = Ruling::Argued;
+            line.ruling = LineStatus::Argued;
             line.because = Some(argument.because.clone());
         }
         line
@@ -187,7 +187,7 @@ impl Line {
         (self.executed > 0).then(|| self.branches.iter().filter(|count| **count == 0).count())
     }
 
-    fn is_argued(&self, argument: &Argument) -> bool {
+    fn is_argued(&self, argument: &CoverageExemption) -> bool {
         argument.is_about(&self.function, &self.text) && argument.branches == self.left()
     }
 }
@@ -198,7 +198,7 @@ fn is(file: &str, told: &str) -> bool {
 }
 
 /// Those of files that the series has lines in, by their names in the tree.
-fn of_files(added: &[Added], counts: Counts) -> Counts {
+fn of_files(added: &[AddedLine], counts: Counts) -> Counts {
     let files: BTreeSet<_> = added.iter().map(|line| line.file.as_str()).collect();
     let named = |((told, number), count): ((String, u32), Count)| {
         let file = files.iter().find(|file| is(file, &told))?;
@@ -208,14 +208,14 @@ fn of_files(added: &[Added], counts: Counts) -> Counts {
 }
 
 /// A source of which no line was counted: nobody could tell whether it is executed.
-fn uncounted<'a>(added: &'a [Added], counts: &Counts) -> Option<&'a str> {
+fn uncounted<'a>(added: &'a [AddedLine], counts: &Counts) -> Option<&'a str> {
     let mut sources = added.iter().map(|line| line.file.as_str()).filter(|file| file.ends_with(".c"));
     sources.find(|file| !counts.keys().any(|(counted, _)| counted == file))
 }
 
-fn in_vain(patches: &[Patch], arguments: &[Argument]) -> Vec<Argument> {
+fn in_vain(patches: &[Patch], arguments: &[CoverageExemption]) -> Vec<CoverageExemption> {
     let lines = || patches.iter().flat_map(|patch| &patch.lines);
-    let is_in_vain = |argument: &&Argument| {
+    let is_in_vain = |argument: &&CoverageExemption| {
         lines().any(|line| argument.is_about(&line.function, &line.text))
             && lines().filter(|line| line.is_argued(argument)).count() != 1
     };
@@ -230,8 +230,8 @@ pub mod tests {
 
     const TEXT: &str = "\tif (err)";
 
-    fn line(executed: u64, branches: &[u64], arguments: &[Argument]) -> Line {
-        let added = Added { file: "fs/a.c".to_string(), number: 7, text: TEXT.to_string(), level: Level::FULL };
+    fn line(executed: u64, branches: &[u64], arguments: &[CoverageExemption]) -> Line {
+        let added = AddedLine { file: "fs/a.c".to_string(), number: 7, text: TEXT.to_string(), level: Level::FULL };
         let count = Count { function: "f".to_string(), executed, branches: branches.to_vec() };
         let elsewhere = Count { executed: 99, ..count.clone() };
         let counts = [("/s/fs/a.c", 7, count), ("/s/xfs/a.c", 7, elsewhere.clone()), ("/s/fs/a.c", 8, elsewhere)];
@@ -242,16 +242,18 @@ pub mod tests {
     /// It is shown all the same: what the compiler left out nobody can execute, and a reader has to see that.
     #[test]
     fn a_line_without_code_is_told_and_not_counted() {
-        let added = Added { file: "fs/a.c".to_string(), number: 9, text: "\tint err;".to_string(), level: Level::FULL };
+        let added =
+            AddedLine { file: "fs/a.c".to_string(), number: 9, text: "\tint err;".to_string(), level: Level::FULL };
         let line = Line::of(&added, &Counts::new(), &[]);
-        assert_eq!((line.ruling, line.function.as_str()), (Ruling::NoCode, ""));
-        let sums = Sums::of(&[line]);
+        assert_eq!((line.ruling, line.function.as_str()), (LineStatus::NoCode, ""));
+        let sums = Totals::of(&[line]);
         assert_eq!((sums.lines.all, sums.branches.all, sums.no_code), (0, 0, 1));
     }
 
     #[test]
     fn a_source_that_counts_nothing_is_not_executed_for_all_we_know() {
-        let line = |file: &str| Added { file: file.to_string(), number: 1, text: String::new(), level: Level::FULL };
+        let line =
+            |file: &str| AddedLine { file: file.to_string(), number: 1, text: String::new(), level: Level::FULL };
         let added = [line("include/a.h"), line("fs/a.c"), line("fs/b.c")];
         let counts = ["/s/fs/a.c", "/s/xfs/b.c"].map(|file| ((file.to_string(), 9), Count::default()));
         let counts = of_files(&added, Counts::from(counts));
@@ -259,29 +261,29 @@ pub mod tests {
         assert_eq!(uncounted(&added[..2], &counts), None);
     }
 
-    fn argument(function: &str, branches: Option<usize>) -> Argument {
+    fn argument(function: &str, branches: Option<usize>) -> CoverageExemption {
         let (function, line) = (function.to_string(), TEXT.trim().to_string());
-        Argument { series: None, function, line, branches, because: "so".to_string() }
+        CoverageExemption { series: None, function, line, branches, because: "so".to_string() }
     }
 
     #[rstest]
-    #[case::executed(5, &[2, 3], None, Ruling::Executed, false)]
-    #[case::without_branches(5, &[], None, Ruling::Executed, false)]
-    #[case::not_at_all(0, &[0, 0], None, Ruling::Unexecuted, false)]
-    #[case::one_way_only(5, &[5, 0], None, Ruling::Unexecuted, false)]
-    #[case::argued(0, &[0, 0], Some(argument("f", None)), Ruling::Argued, false)]
-    #[case::argued_of_a_branch(5, &[5, 0], Some(argument("f", Some(1))), Ruling::Argued, false)]
-    #[case::of_another_function(0, &[0, 0], Some(argument("g", None)), Ruling::Unexecuted, false)]
-    #[case::of_a_branch_only(0, &[0, 0], Some(argument("f", Some(1))), Ruling::Unexecuted, true)]
-    #[case::of_too_few_branches(5, &[5, 0, 0], Some(argument("f", Some(1))), Ruling::Unexecuted, true)]
-    #[case::of_too_many_branches(5, &[5, 0], Some(argument("f", Some(2))), Ruling::Unexecuted, true)]
-    #[case::executed_by_now(5, &[2, 3], Some(argument("f", None)), Ruling::Executed, true)]
-    #[case::taken_by_now(5, &[2, 3], Some(argument("f", Some(1))), Ruling::Executed, true)]
+    #[case::executed(5, &[2, 3], None, LineStatus::Executed, false)]
+    #[case::without_branches(5, &[], None, LineStatus::Executed, false)]
+    #[case::not_at_all(0, &[0, 0], None, LineStatus::Unexecuted, false)]
+    #[case::one_way_only(5, &[5, 0], None, LineStatus::Unexecuted, false)]
+    #[case::argued(0, &[0, 0], Some(argument("f", None)), LineStatus::Argued, false)]
+    #[case::argued_of_a_branch(5, &[5, 0], Some(argument("f", Some(1))), LineStatus::Argued, false)]
+    #[case::of_another_function(0, &[0, 0], Some(argument("g", None)), LineStatus::Unexecuted, false)]
+    #[case::of_a_branch_only(0, &[0, 0], Some(argument("f", Some(1))), LineStatus::Unexecuted, true)]
+    #[case::of_too_few_branches(5, &[5, 0, 0], Some(argument("f", Some(1))), LineStatus::Unexecuted, true)]
+    #[case::of_too_many_branches(5, &[5, 0], Some(argument("f", Some(2))), LineStatus::Unexecuted, true)]
+    #[case::executed_by_now(5, &[2, 3], Some(argument("f", None)), LineStatus::Executed, true)]
+    #[case::taken_by_now(5, &[2, 3], Some(argument("f", Some(1))), LineStatus::Executed, true)]
     fn an_argument_says_exactly_what_is_left(
         #[case] executed: u64,
         #[case] branches: &[u64],
-        #[case] argument: Option<Argument>,
-        #[case] expected: Ruling,
+        #[case] argument: Option<CoverageExemption>,
+        #[case] expected: LineStatus,
         #[case] vain: bool,
     ) {
         let arguments: Vec<_> = argument.into_iter().collect();

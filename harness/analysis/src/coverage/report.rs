@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use vremount_claims::exit::Exit;
 
-use crate::coverage::{Argument, Coverage, Line, Ruling};
+use crate::coverage::{Coverage, CoverageExemption, Line, LineStatus};
 
 /// Of the lines of a patch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sums {
+pub struct Totals {
     pub lines: Sum,
     pub branches: Sum,
     /// Lines without code.
@@ -24,16 +24,16 @@ pub struct Sum {
     pub argued: usize,
 }
 
-impl Sums {
+impl Totals {
     #[must_use]
     pub fn of(lines: &[Line]) -> Self {
-        let mut sums = Sums::default();
+        let mut sums = Totals::default();
         for line in lines {
-            if line.ruling == Ruling::NoCode {
+            if line.ruling == LineStatus::NoCode {
                 sums.no_code += 1;
                 continue;
             }
-            let argued = line.ruling == Ruling::Argued;
+            let argued = line.ruling == LineStatus::Argued;
             sums.lines.count(line.executed, argued);
             line.branches.iter().for_each(|taken| sums.branches.count(*taken, argued));
         }
@@ -81,19 +81,19 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
     writeln!(text, "Linux {}, series {}: {}\n", coverage.base, coverage.series, coverage.tally)?;
     writeln!(text, "  {:<72} {:<22} {:<22} without code", "", "lines", "branches")?;
     for patch in &coverage.patches {
-        let Sums { lines, branches, no_code } = patch.sums;
+        let Totals { lines, branches, no_code } = patch.sums;
         let (lines, branches) = (lines.words(), branches.words());
         writeln!(text, "{} {:<72} {lines:<22} {branches:<22} {no_code}", patch.level, patch.subject)?;
     }
     let lines = || coverage.patches.iter().flat_map(|patch| &patch.lines);
-    let of = |ruling: Ruling| lines().filter(move |line| line.ruling == ruling);
-    for line in of(Ruling::Argued) {
+    let of = |ruling: LineStatus| lines().filter(move |line| line.ruling == ruling);
+    for line in of(LineStatus::Argued) {
         write!(text, "\nargued: {}\n    {}", line.words(), line.because.as_deref().unwrap_or_default())?;
     }
-    for line in of(Ruling::Unexecuted) {
+    for line in of(LineStatus::Unexecuted) {
         write!(text, "\nNOT EXECUTED: {}", line.words())?;
     }
-    for Argument { function, line, .. } in &coverage.in_vain {
+    for CoverageExemption { function, line, .. } in &coverage.in_vain {
         write!(
             text,
             "\nARGUED IN VAIN: {function}: `{line}`: that is not what is left of one line; correct {}",
@@ -108,8 +108,8 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
 pub fn exit(coverage: &Coverage) -> Exit {
     let mut lines = coverage.patches.iter().flat_map(|patch| &patch.lines);
     match coverage.tally.exit() {
-        Exit::Holds if !coverage.in_vain.is_empty() => Exit::Broken,
-        Exit::Holds if lines.any(|line| line.ruling == Ruling::Unexecuted) => Exit::Broken,
+        Exit::Success if !coverage.in_vain.is_empty() => Exit::Broken,
+        Exit::Success if lines.any(|line| line.ruling == LineStatus::Unexecuted) => Exit::Broken,
         exit => exit,
     }
 }
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::coverage::Patch;
 
-    fn line(executed: u64, branches: &[u64], ruling: Ruling) -> Line {
+    fn line(executed: u64, branches: &[u64], ruling: LineStatus) -> Line {
         Line {
             file: "fs/a.c".to_string(),
             number: 7,
@@ -132,11 +132,11 @@ mod tests {
             executed,
             branches: branches.to_vec(),
             ruling,
-            because: (ruling == Ruling::Argued).then(|| "Nobody calls it.".to_string()),
+            because: (ruling == LineStatus::Argued).then(|| "Nobody calls it.".to_string()),
         }
     }
 
-    fn coverage(lines: Vec<Line>, in_vain: Vec<Argument>) -> Coverage {
+    fn coverage(lines: Vec<Line>, in_vain: Vec<CoverageExemption>) -> Coverage {
         Coverage {
             schema: super::super::SCHEMA,
             base: "toy".to_string(),
@@ -148,8 +148,8 @@ mod tests {
         }
     }
 
-    fn argument() -> Argument {
-        Argument {
+    fn argument() -> CoverageExemption {
+        CoverageExemption {
             series: None,
             function: "f".to_string(),
             line: "x;".to_string(),
@@ -161,10 +161,10 @@ mod tests {
     #[test]
     fn what_is_left_is_told_with_its_reason_or_without() {
         let lines = vec![
-            line(5, &[2, 3], Ruling::Executed),
-            line(0, &[0, 0], Ruling::Argued),
-            line(5, &[5, 0], Ruling::Unexecuted),
-            line(0, &[], Ruling::NoCode),
+            line(5, &[2, 3], LineStatus::Executed),
+            line(0, &[0, 0], LineStatus::Argued),
+            line(5, &[5, 0], LineStatus::Unexecuted),
+            line(0, &[], LineStatus::NoCode),
         ];
         let text = text(&coverage(lines, vec![argument()]));
         let told: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::all(vec![line(5, &[2, 3], Ruling::Executed)], Vec::new(), Exit::Holds)]
-    #[case::argued(vec![line(0, &[], Ruling::Argued)], Vec::new(), Exit::Holds)]
-    #[case::not_all(vec![line(0, &[], Ruling::Unexecuted)], Vec::new(), Exit::Broken)]
-    #[case::without_code(vec![line(5, &[], Ruling::Executed), line(0, &[], Ruling::NoCode)], Vec::new(), Exit::Holds)]
-    #[case::in_vain(vec![line(5, &[], Ruling::Executed)], vec![argument()], Exit::Broken)]
+    #[case::all(vec![line(5, &[2, 3], LineStatus::Executed)], Vec::new(), Exit::Success)]
+    #[case::argued(vec![line(0, &[], LineStatus::Argued)], Vec::new(), Exit::Success)]
+    #[case::not_all(vec![line(0, &[], LineStatus::Unexecuted)], Vec::new(), Exit::Broken)]
+    #[case::without_code(vec![line(5, &[], LineStatus::Executed), line(0, &[], LineStatus::NoCode)], Vec::new(), Exit::Success)]
+    #[case::in_vain(vec![line(5, &[], LineStatus::Executed)], vec![argument()], Exit::Broken)]
     fn what_is_left_without_a_reason_is_an_error(
         #[case] lines: Vec<Line>,
-        #[case] in_vain: Vec<Argument>,
+        #[case] in_vain: Vec<CoverageExemption>,
         #[case] expected: Exit,
     ) {
         let coverage = coverage(lines, in_vain);

@@ -6,39 +6,39 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vremount_claims::verdict::{Judgement, Verdict};
-use vremount_claims::{Act, Step};
-use vremount_machine::Run;
+use vremount_claims::verdict::{Verdict, VerdictDetail};
+use vremount_claims::{Action, Step};
+use vremount_machine::MachineOutput;
 use vremount_protocol::{Op, StepReport};
-use vremount_runner::batch::Company;
-use vremount_runner::case_runner::Prover;
+use vremount_runner::batch::BatchResult;
+use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::transcript::Title;
 use vremount_runner::validate::reports;
 use vremount_runner::{batch, transcript};
 
-use crate::explore::{Found, Kept, Plan, foretell};
+use crate::explore::{ExplorePlan, FailureArtifacts, SequenceResult, foretell};
 use crate::reproduce;
 
 /// Differences after which no more are looked for: the kernel is another than the model speaks of.
 const ENOUGH: u64 = 8;
 
 /// What an exploration has at hand.
-pub(super) struct Explorer<'a> {
-    pub prover: &'a Prover<'a>,
-    pub plan: &'a Plan,
+pub(super) struct BatchExplorer<'a> {
+    pub case_runner: &'a CaseRunner<'a>,
+    pub plan: &'a ExplorePlan,
     pub differences: AtomicU64,
 }
 
-impl Explorer<'_> {
+impl BatchExplorer<'_> {
     /// Works off sequences of the plan; those in which something happens to the machine have one of their own.
-    pub fn run(&self, numbers: Range<u64>) -> Vec<Found> {
+    pub fn run(&self, numbers: Range<u64>) -> Vec<SequenceResult> {
         let start = numbers.start;
         let mut found = Vec::new();
         let mut company = Vec::new();
         for number in numbers.take_while(|_| !self.has_enough()) {
             let acts = self.plan.acts(number);
             match foretell(self.plan.fs, &acts) {
-                Ok(steps) if acts.iter().any(|act| matches!(act, Act::Host(_))) => {
+                Ok(steps) if acts.iter().any(|act| matches!(act, Action::HostAction(_))) => {
                     found.push(self.look_into(number, steps));
                 }
                 Ok(steps) => company.push((number, steps)),
@@ -50,10 +50,11 @@ impl Explorer<'_> {
         }
         let scripts: Vec<Vec<Step>> = company.iter().map(|(_, steps)| steps.clone()).collect();
         let name = format!("explore-{start}-and-more");
-        let Company { told, amiss, .. } = batch::run(self.prover, &name, self.plan.fs, &scripts);
+        let BatchResult { script_results: told, failure: amiss, .. } =
+            batch::run(self.case_runner, &name, self.plan.fs, &scripts);
         if amiss.is_none() {
             // What is looked into has consoles of its own.
-            let _ = std::fs::remove_file(self.prover.logs.join(format!("{name}.0.console")));
+            let _ = std::fs::remove_file(self.case_runner.logs.join(format!("{name}.0.console")));
         }
         let mut told = told.into_iter();
         let mut beside = Vec::new();
@@ -70,7 +71,7 @@ impl Explorer<'_> {
         }
         if let Some(amiss) = amiss {
             let doubt = |place: usize, found, why: &str| self.after_others(found, &scripts[..=place], why);
-            amiss.blame(&mut beside, |found| &found.judgement, doubt);
+            amiss.attribute_failure(&mut beside, |found| &found.judgement, doubt);
         }
         found.extend(beside);
         found
@@ -81,8 +82,8 @@ impl Explorer<'_> {
     }
 
     /// By itself, and smaller if it does not agree.
-    fn look_into(&self, number: u64, steps: Vec<Step>) -> Found {
-        let found = alone(self.prover, self.plan, number, steps);
+    fn look_into(&self, number: u64, steps: Vec<Step>) -> SequenceResult {
+        let found = alone(self.case_runner, self.plan, number, steps);
         if found.judgement.verdict != Verdict::Broken {
             return found;
         }
@@ -91,7 +92,7 @@ impl Explorer<'_> {
     }
 
     /// The last of these scripts agrees by itself, and did not after the others: they are what it takes, or some of them.
-    fn after_others(&self, by_itself: Found, scripts: &[Vec<Step>], seen: &str) -> Found {
+    fn after_others(&self, by_itself: SequenceResult, scripts: &[Vec<Step>], seen: &str) -> SequenceResult {
         if by_itself.judgement.verdict != Verdict::Holds {
             return by_itself;
         }
@@ -113,10 +114,10 @@ impl Explorer<'_> {
     }
 
     /// On one machine, and all is taken down after each.
-    fn one_after_the_other(&self, number: u64, scripts: &[&[Step]]) -> Found {
-        let acts = scripts.iter().flat_map(|steps| steps.iter().map(Step::act).chain([Act::Guest(Op::Reset)]));
+    fn one_after_the_other(&self, number: u64, scripts: &[&[Step]]) -> SequenceResult {
+        let acts = scripts.iter().flat_map(|steps| steps.iter().map(Step::action).chain([Action::Guest(Op::Reset)]));
         match foretell(self.plan.fs, &acts.collect::<Vec<_>>()) {
-            Ok(steps) => alone(self.prover, self.plan, number, steps),
+            Ok(steps) => alone(self.case_runner, self.plan, number, steps),
             Err(beyond) => undecided(number, Vec::new(), &beyond.to_string()),
         }
     }
@@ -126,7 +127,7 @@ impl Explorer<'_> {
 const ONCE: &str = "it differed once, and not again";
 
 /// What was found once more, of something that did not agree before.
-pub(super) fn confirmed(again: Found, before: &Found) -> Found {
+pub(super) fn confirmed(again: SequenceResult, before: &SequenceResult) -> SequenceResult {
     match again.judgement.verdict {
         Verdict::Holds => {
             let because = before.judgement.because.as_deref().unwrap_or_default();
@@ -137,37 +138,43 @@ pub(super) fn confirmed(again: Found, before: &Found) -> Found {
 }
 
 /// On machines of its own. A transcript is kept of what does not agree.
-pub(super) fn alone(prover: &Prover<'_>, plan: &Plan, number: u64, steps: Vec<Step>) -> Found {
-    named(prover, plan, &format!("explore-{number}"), number, steps)
+pub(super) fn alone(case_runner: &CaseRunner<'_>, plan: &ExplorePlan, number: u64, steps: Vec<Step>) -> SequenceResult {
+    named(case_runner, plan, &format!("explore-{number}"), number, steps)
 }
 
 /// The same, under another name: what was found keeps its own.
-pub fn named(prover: &Prover<'_>, plan: &Plan, name: &str, number: u64, steps: Vec<Step>) -> Found {
+pub fn named(
+    case_runner: &CaseRunner<'_>,
+    plan: &ExplorePlan,
+    name: &str,
+    number: u64,
+    steps: Vec<Step>,
+) -> SequenceResult {
     let fs = plan.fs;
-    let (judgement, runs) = prover.work_off(name, fs, &steps);
+    let (judgement, runs) = case_runner.run_steps(name, fs, &steps);
     if judgement.verdict == Verdict::Holds {
         return agreed(number, steps, judgement);
     }
-    let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(Run::lives).map(reports).collect();
+    let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(MachineOutput::per_kernel_events).map(reports).collect();
     let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
     let title = Title { claim: name, title: "kernel and model agree", sentence: "", fs };
-    let path = prover.logs.join(format!("{name}.jsonl"));
-    match transcript::write(&path, prover.kernel, title, &steps, &parts, &judgement) {
+    let path = case_runner.logs.join(format!("{name}.jsonl"));
+    match transcript::write(&path, case_runner.kernel, title, &steps, &parts, &judgement) {
         Ok(()) => {
             let again = plan.on.as_ref().map(|on| format!("vremount explore {on} --replay {}", path.display()));
             let kept = Some(keep_script(path, again, title, &steps));
-            Found { number, steps, judgement, kept }
+            SequenceResult { number, steps, judgement, kept }
         }
         Err(cause) => {
             let because = judgement.because.unwrap_or_default();
             let because = Some(format!("{because} (failed to write {}: {cause})", path.display()));
-            Found { number, steps, judgement: Judgement { because, ..judgement }, kept: None }
+            SequenceResult { number, steps, judgement: VerdictDetail { because, ..judgement }, kept: None }
         }
     }
 }
 
 /// A script beside the transcript, where a shell can do what was done.
-fn keep_script(transcript: PathBuf, again: Option<String>, title: Title<'_>, steps: &[Step]) -> Kept {
+fn keep_script(transcript: PathBuf, again: Option<String>, title: Title<'_>, steps: &[Step]) -> FailureArtifacts {
     let path = transcript.with_extension("sh");
     let written = reproduce::script(title, steps, again.as_deref().unwrap_or("vremount mutants"))
         .map_err(str::to_string)
@@ -175,17 +182,17 @@ fn keep_script(transcript: PathBuf, again: Option<String>, title: Title<'_>, ste
             std::fs::write(&path, script).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
         });
     match written {
-        Ok(()) => Kept { transcript, again, script: Some(path), no_script: None },
-        Err(why) => Kept { transcript, again, script: None, no_script: Some(why) },
+        Ok(()) => FailureArtifacts { transcript, again, script: Some(path), no_script: None },
+        Err(why) => FailureArtifacts { transcript, again, script: None, no_script: Some(why) },
     }
 }
 
-fn agreed(number: u64, steps: Vec<Step>, judgement: Judgement) -> Found {
-    Found { number, steps, judgement, kept: None }
+fn agreed(number: u64, steps: Vec<Step>, judgement: VerdictDetail) -> SequenceResult {
+    SequenceResult { number, steps, judgement, kept: None }
 }
 
-fn undecided(number: u64, steps: Vec<Step>, because: &str) -> Found {
-    Found { number, steps, judgement: Judgement::cannot_tell(because), kept: None }
+fn undecided(number: u64, steps: Vec<Step>, because: &str) -> SequenceResult {
+    SequenceResult { number, steps, judgement: VerdictDetail::cannot_tell(because), kept: None }
 }
 
 #[cfg(test)]
@@ -194,10 +201,10 @@ mod tests {
 
     use super::*;
 
-    fn found(verdict: Verdict) -> Found {
+    fn found(verdict: Verdict) -> SequenceResult {
         let because = Some("this".to_string());
-        let judgement = Judgement { verdict, expected: None, observed: None, because };
-        Found { number: 7, steps: Vec::new(), judgement, kept: None }
+        let judgement = VerdictDetail { verdict, expected: None, observed: None, because };
+        SequenceResult { number: 7, steps: Vec::new(), judgement, kept: None }
     }
 
     #[rstest]

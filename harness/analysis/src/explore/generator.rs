@@ -9,19 +9,19 @@ use std::sync::atomic::AtomicUsize;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::Sequential;
-use vremount_claims::Act;
-use vremount_claims::model::{Beyond, World};
+use vremount_claims::Action;
+use vremount_claims::model::{ModelState, OutOfModel};
 use vremount_kernel::base::Level;
 use vremount_machine::image::Fs;
 
 use crate::explore::foretell;
-use crate::explore::operations::{LARGE, Move, OPENINGS, SMALL, USED, closing, guest};
+use crate::explore::operations::{ActionGroup, LARGE, OPENINGS, SMALL, USED, closing, guest};
 
 /// Longest sequences that are all tried: most bugs of filesystems need no more.
 pub const EVERY: u32 = 3;
 
 /// Which sequences are explored; the same plan is the same sequences.
-pub struct Plan {
+pub struct ExplorePlan {
     pub fs: Fs,
     pub sequences: u64,
     /// Most steps of a random one, the opening aside.
@@ -29,26 +29,26 @@ pub struct Plan {
     pub seed: u64,
     /// How a command line asks for the kernel and what it runs on, for who does it again; none, if it cannot.
     pub on: Option<String>,
-    every: Vec<Vec<Act>>,
+    every: Vec<Vec<Action>>,
 }
 
-impl Plan {
+impl ExplorePlan {
     /// `every`: the longest sequences that are all tried, before any random one.
     #[must_use]
     pub fn new(fs: Fs, sequences: u64, steps: usize, seed: u64, every: u32) -> Self {
-        Plan { fs, sequences, steps, seed, on: None, every: every_short(fs, every) }
+        ExplorePlan { fs, sequences, steps, seed, on: None, every: every_short(fs, every) }
     }
 
     /// The same, on what a command line asks for so.
     #[must_use]
     pub fn on(self, on: String) -> Self {
-        Plan { on: Some(on), ..self }
+        ExplorePlan { on: Some(on), ..self }
     }
 
     /// Of no sequence: what is done is known.
     #[must_use]
     pub fn to_replay(fs: Fs) -> Self {
-        Plan::new(fs, 0, 0, 0, 0)
+        ExplorePlan::new(fs, 0, 0, 0, 0)
     }
 
     /// How many of them come before the random ones.
@@ -59,7 +59,7 @@ impl Plan {
 
     /// The acts of the sequence with this number.
     #[must_use]
-    pub fn acts(&self, number: u64) -> Vec<Act> {
+    pub fn acts(&self, number: u64) -> Vec<Action> {
         let short = usize::try_from(number).ok().and_then(|number| self.every.get(number));
         short
             .cloned()
@@ -83,13 +83,13 @@ impl Plan {
     fn strategy(&self) -> impl Strategy<Value = Random> + use<> {
         let fs = self.fs;
         let start = move |opening: usize| {
-            let world = after(&World::new(Level::FULL, fs), &OPENINGS[opening]).ok()?;
+            let world = after(&ModelState::new(Level::FULL, fs), &OPENINGS[opening]).ok()?;
             Some(State { opening, world })
         };
         Sequential::new(
             (1..=self.steps).into(),
             move || (0..OPENINGS.len()).prop_filter_map("the model does not know this opening", start),
-            |state: &State, letter: &Move| after(&state.world, letter).is_ok(),
+            |state: &State, letter: &ActionGroup| after(&state.world, letter).is_ok(),
             |_| (0..LARGE.len()).prop_map(|letter| LARGE[letter].clone()),
             |state, letter| match after(&state.world, letter) {
                 Ok(world) => State { world, ..state },
@@ -100,36 +100,36 @@ impl Plan {
     }
 
     /// The acts that a random sequence stands for.
-    pub(super) fn acts_of(&self, (start, moves, _): &Random) -> Vec<Act> {
+    pub(super) fn acts_of(&self, (start, moves, _): &Random) -> Vec<Action> {
         closed(self.fs, [OPENINGS[start.opening].clone(), moves.concat()].concat())
     }
 }
 
 /// Initial state, moves, and how many of them were worked off, which shrinking wants to know.
-pub(super) type Random = (State, Vec<Move>, Option<Arc<AtomicUsize>>);
+pub(super) type Random = (State, Vec<ActionGroup>, Option<Arc<AtomicUsize>>);
 
 #[derive(Debug, Clone)]
 pub(super) struct State {
     opening: usize,
-    world: World,
+    world: ModelState,
 }
 
 /// The world after acts.
-fn after(world: &World, acts: &[Act]) -> Result<World, Beyond> {
+fn after(world: &ModelState, acts: &[Action]) -> Result<ModelState, OutOfModel> {
     let mut world = world.clone();
     for act in acts {
         world = match act {
-            Act::Guest(op) => world.op(op)?.0,
-            Act::Host(host) => world.host(*host)?,
+            Action::Guest(op) => world.op(op)?.0,
+            Action::HostAction(host) => world.host(*host)?,
         };
     }
     Ok(world)
 }
 
 /// Every sequence of up to so many letters that the model can tell, shortest first.
-fn every_short(fs: Fs, longest: u32) -> Vec<Vec<Act>> {
+fn every_short(fs: Fs, longest: u32) -> Vec<Vec<Action>> {
     let opening = &OPENINGS[USED];
-    let Ok(start) = after(&World::new(Level::FULL, fs), opening) else { return Vec::new() };
+    let Ok(start) = after(&ModelState::new(Level::FULL, fs), opening) else { return Vec::new() };
     let mut all = if longest > 0 { vec![closed(fs, opening.clone())] } else { Vec::new() };
     let mut longer = vec![(opening.clone(), start)];
     for _ in 0..longest {
@@ -151,7 +151,7 @@ fn every_short(fs: Fs, longest: u32) -> Vec<Vec<Act>> {
 }
 
 /// With as much of the closing as can be told.
-fn closed(fs: Fs, mut acts: Vec<Act>) -> Vec<Act> {
+fn closed(fs: Fs, mut acts: Vec<Action>) -> Vec<Action> {
     for act in guest(closing()) {
         acts.push(act);
         if foretell(fs, &acts).is_err() {
@@ -166,18 +166,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     use vremount_claims::refusal_reason::Reason;
-    use vremount_claims::{HostStep, Step, Want};
+    use vremount_claims::{Expectation, HostStep, Step};
 
     use super::*;
 
-    fn plan(fs: Fs) -> Plan {
-        Plan::new(fs, 1500, 12, 1, 2)
+    fn plan(fs: Fs) -> ExplorePlan {
+        ExplorePlan::new(fs, 1500, 12, 1, 2)
     }
 
     #[test]
     fn the_same_plan_is_the_same_sequences_and_another_seed_is_not() {
         let acts = |seed| {
-            let plan = Plan::new(Fs::Ext4, 500, 12, seed, 1);
+            let plan = ExplorePlan::new(Fs::Ext4, 500, 12, seed, 1);
             (0..500).map(|number| plan.acts(number)).collect::<Vec<_>>()
         };
         assert_eq!(acts(1), acts(1));
@@ -208,10 +208,10 @@ mod tests {
     ];
 
     /// Refusals that are foretold of these sequences of a plan.
-    fn refusals(plan: &Plan, numbers: std::ops::Range<u64>) -> BTreeSet<String> {
+    fn refusals(plan: &ExplorePlan, numbers: std::ops::Range<u64>) -> BTreeSet<String> {
         let steps = numbers.flat_map(|number| foretell(plan.fs, &plan.acts(number)).unwrap());
         let refused = |step| match step {
-            Step::Then(_, Want::Refused { reason, .. }) => Some(reason.to_string()),
+            Step::Assertion(_, Expectation::Refused { reason, .. }) => Some(reason.to_string()),
             _ => None,
         };
         steps.filter_map(refused).collect()
@@ -220,7 +220,7 @@ mod tests {
     /// A model that knows less leaves out more of them: it would show here.
     #[test]
     fn short_ones_reach_all_that_is_of_one_machine_and_one_disk() {
-        let plan = Plan::new(Fs::Ext4, 10_000, 12, 1, EVERY);
+        let plan = ExplorePlan::new(Fs::Ext4, 10_000, 12, 1, EVERY);
         assert_eq!(plan.every(), 3849);
         assert_eq!(refusals(&plan, 0..plan.every()), BTreeSet::from(SHORT.map(|reason| reason.to_string())));
     }
@@ -237,17 +237,21 @@ mod tests {
         for step in [Step::Host(HostStep::Reboot), Step::Host(HostStep::PowerCut)] {
             assert!(steps.contains(&step), "{step}");
         }
-        for want in
-            [Want::Mounted, Want::MountedReadOnly, Want::Differs, Want::Fails(libc::EIO), Want::Fails(libc::EAGAIN)]
-        {
-            assert!(steps.iter().any(|step| matches!(step, Step::Then(_, w) if *w == want)), "{want}");
+        for want in [
+            Expectation::Mounted,
+            Expectation::MountedReadOnly,
+            Expectation::Differs,
+            Expectation::Fails(libc::EIO),
+            Expectation::Fails(libc::EAGAIN),
+        ] {
+            assert!(steps.iter().any(|step| matches!(step, Step::Assertion(_, w) if *w == want)), "{want}");
         }
     }
 
     #[test]
     fn sequences_are_found_on_every_filesystem() {
         for fs in Fs::ALL {
-            let plan = Plan::new(fs, 40, 12, 1, 1);
+            let plan = ExplorePlan::new(fs, 40, 12, 1, 1);
             assert!(
                 (0..plan.sequences).all(|number| foretell(fs, &plan.acts(number)).is_ok_and(|steps| steps.len() > 2))
             );

@@ -12,34 +12,34 @@ mod shrink;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 
-use batch::Explorer;
-pub use generator::{EVERY, Plan};
+use batch::BatchExplorer;
+pub use generator::{EVERY, ExplorePlan};
 pub use report::{Difference, Report, Tally};
 use serde::Serialize;
-use vremount_claims::model::{Beyond, World};
-use vremount_claims::verdict::Judgement;
-use vremount_claims::{Act, Step};
+use vremount_claims::model::{ModelState, OutOfModel};
+use vremount_claims::verdict::VerdictDetail;
+use vremount_claims::{Action, Step};
 use vremount_kernel::base::Level;
 use vremount_machine::image::Fs;
-use vremount_runner::case_runner::Prover;
+use vremount_runner::case_runner::CaseRunner;
 use vremount_util::parallel::parallel_map;
 
 /// How many sequences share a machine: enough to make little of the boot, few enough to find the one that did it.
 const COMPANY: u64 = 32;
 
 /// What became of a sequence.
-pub struct Found {
+pub struct SequenceResult {
     pub number: u64,
     /// Each with what was foretold.
     pub steps: Vec<Step>,
-    pub judgement: Judgement,
+    pub judgement: VerdictDetail,
     /// Of what did not agree.
-    pub kept: Option<Kept>,
+    pub kept: Option<FailureArtifacts>,
 }
 
 /// What there is of a sequence that does not agree.
 #[derive(Debug, Clone, Serialize)]
-pub struct Kept {
+pub struct FailureArtifacts {
     pub transcript: PathBuf,
     /// The command that does again what that says, where there is one.
     pub again: Option<String>,
@@ -53,17 +53,17 @@ pub struct Kept {
 ///
 /// # Errors
 /// If it says nothing of one of them.
-pub fn foretell(fs: Fs, acts: &[Act]) -> Result<Vec<Step>, Beyond> {
-    let mut world = World::new(Level::FULL, fs);
+pub fn foretell(fs: Fs, acts: &[Action]) -> Result<Vec<Step>, OutOfModel> {
+    let mut world = ModelState::new(Level::FULL, fs);
     let mut steps = Vec::with_capacity(acts.len());
     for act in acts {
         match act {
-            Act::Guest(op) => {
+            Action::Guest(op) => {
                 let (next, want) = world.op(op)?;
                 world = next;
-                steps.push(Step::Then(op.clone(), want));
+                steps.push(Step::Assertion(op.clone(), want));
             }
-            Act::Host(host) => {
+            Action::HostAction(host) => {
                 world = world.host(*host)?;
                 steps.push(Step::Host(*host));
             }
@@ -74,15 +74,21 @@ pub fn foretell(fs: Fs, acts: &[Act]) -> Result<Vec<Step>, Beyond> {
 
 /// Works off the sequences of a plan on up to `jobs` machines at a time, and sees to what does not agree, until that is
 /// enough.
-pub fn explore(prover: &Prover<'_>, plan: &Plan, jobs: usize, each: impl FnMut(Vec<Found>)) {
+pub fn explore(case_runner: &CaseRunner<'_>, plan: &ExplorePlan, jobs: usize, each: impl FnMut(Vec<SequenceResult>)) {
     let starts: Vec<u64> = (0..plan.sequences).step_by(COMPANY as usize).collect();
     let range = |start: &u64| *start..plan.sequences.min(start + COMPANY);
-    let explorer = Explorer { prover, plan, differences: AtomicU64::new(0) };
+    let explorer = BatchExplorer { case_runner, plan, differences: AtomicU64::new(0) };
     parallel_map(jobs, &starts, |start| explorer.run(range(start)), each);
 }
 
 /// Works off one sequence of a plan, or other acts, on machines of their own. What comes of it is kept under that name.
 #[must_use]
-pub fn again(prover: &Prover<'_>, plan: &Plan, name: &str, number: u64, steps: Vec<Step>) -> Found {
-    batch::named(prover, plan, name, number, steps)
+pub fn rerun(
+    case_runner: &CaseRunner<'_>,
+    plan: &ExplorePlan,
+    name: &str,
+    number: u64,
+    steps: Vec<Step>,
+) -> SequenceResult {
+    batch::named(case_runner, plan, name, number, steps)
 }

@@ -3,22 +3,24 @@
 
 use std::sync::LazyLock;
 
-use vremount_claims::{Act, BORROWED_WORK, FILE, HostStep};
-use vremount_protocol::{Disk, Fault, Field, Forgery, Layers, Mode, Op, Place, Scope, Stack, Via};
+use vremount_claims::{Action, BORROWED_WORK, FILE, HostStep};
+use vremount_protocol::{
+    AccessPath, CheckpointTamper, DeviceStack, Disk, Fault, Field, FileLocation, LayerSet, Mode, Op, SnapshotScope,
+};
 
 /// What is always done together.
-pub type Move = Vec<Act>;
+pub type ActionGroup = Vec<Action>;
 
 /// A few blocks: errors are about blocks, not about how many.
 const BYTES: u64 = 16 * 1024;
 const FEATURE: &str = "feature";
 
-pub fn guest(ops: impl IntoIterator<Item = Op>) -> Move {
-    ops.into_iter().map(Act::Guest).collect()
+pub fn guest(ops: impl IntoIterator<Item = Op>) -> ActionGroup {
+    ops.into_iter().map(Action::Guest).collect()
 }
 
 fn attach(disk: Disk) -> Vec<Op> {
-    vec![Op::Attach { disk, on: Stack::Plain }, mount_upper(disk)]
+    vec![Op::Attach { disk, on: DeviceStack::Plain }, mount_upper(disk)]
 }
 
 fn mount_upper(disk: Disk) -> Op {
@@ -29,24 +31,31 @@ fn unmount_upper(disk: Disk) -> Op {
     Op::UnmountUpper { disk, lazy: false }
 }
 
-pub fn mount(disk: Disk, layers: Layers, mode: Mode) -> Op {
-    Op::MountOverlay { disk, layers, mode, via: Via::Mount, options: String::new() }
+pub fn mount(disk: Disk, layers: LayerSet, mode: Mode) -> Op {
+    Op::MountOverlay { disk, layers, mode, via: AccessPath::Mount, options: String::new() }
 }
 
-fn unmount(disk: Disk, layers: Layers) -> Op {
+fn unmount(disk: Disk, layers: LayerSet) -> Op {
     Op::UnmountOverlay { disk, layers, lazy: false }
 }
 
-fn write(disk: Disk, layers: Layers, seed: u64) -> Op {
-    Op::Write { disk, layers, place: Place::Overlay, file: FILE.to_string(), bytes: BYTES, seed }
+fn write(disk: Disk, layers: LayerSet, seed: u64) -> Op {
+    Op::Write { disk, layers, place: FileLocation::Overlay, file: FILE.to_string(), bytes: BYTES, seed }
 }
 
 /// Other data in the upper itself, mounted or not.
 fn write_again(disk: Disk) -> Op {
-    Op::Write { disk, layers: Layers::First, place: Place::Upper, file: FILE.to_string(), bytes: BYTES, seed: 2 }
+    Op::Write {
+        disk,
+        layers: LayerSet::First,
+        place: FileLocation::Upper,
+        file: FILE.to_string(),
+        bytes: BYTES,
+        seed: 2,
+    }
 }
 
-pub fn compare(disk: Disk, layers: Layers, seed: u64) -> Op {
+pub fn compare(disk: Disk, layers: LayerSet, seed: u64) -> Op {
     Op::Compare { disk, layers, file: FILE.to_string(), bytes: BYTES, seed }
 }
 
@@ -54,18 +63,18 @@ fn break_data(disk: Disk) -> Op {
     Op::Break { disk, fault: Fault::Data { file: FILE.to_string() } }
 }
 
-fn hold(disk: Disk, place: Place) -> Op {
+fn hold(disk: Disk, place: FileLocation) -> Op {
     Op::HoldFile { disk, place, file: FILE.to_string() }
 }
 
-fn forge(disk: Disk, forgery: Forgery) -> Op {
+fn forge(disk: Disk, forgery: CheckpointTamper) -> Op {
     Op::Forge { disk, forgery }
 }
 
 /// Where sequences begin: nothing reaches a disk unless it is asked for.
-pub static OPENINGS: LazyLock<[Move; 3]> = LazyLock::new(|| {
+pub static OPENINGS: LazyLock<[ActionGroup; 3]> = LazyLock::new(|| {
     let fresh = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
-    let (a, first) = (Disk::A, Layers::First);
+    let (a, first) = (Disk::A, LayerSet::First);
     // With a file on the disk, whose blocks can be broken.
     let used = vec![mount(a, first, Mode::Volatile), write(a, first, 1), Op::SyncUpper { disk: a }, unmount(a, first)];
     let two = attach(Disk::B);
@@ -77,18 +86,18 @@ pub const USED: usize = 1;
 
 /// What sequences end with, as far as the model knows what comes of it: everything must have led to this.
 pub fn closing() -> [Op; 3] {
-    let (disk, layers) = (Disk::A, Layers::First);
+    let (disk, layers) = (Disk::A, LayerSet::First);
     [mount(disk, layers, Mode::Volatile), compare(disk, layers, 1), compare(disk, layers, 2)]
 }
 
 /// Few letters, of which every short sequence is tried: one for each thing that reuse depends on.
-pub static SMALL: LazyLock<Vec<Move>> = LazyLock::new(|| {
-    let (disk, first) = (Disk::A, Layers::First);
+pub static SMALL: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
+    let (disk, first) = (Disk::A, LayerSet::First);
     let ops = [
         mount(disk, first, Mode::Volatile),
         mount(disk, first, Mode::Durable),
-        mount(disk, Layers::Second, Mode::Volatile),
-        mount(disk, Layers::Other, Mode::Volatile),
+        mount(disk, LayerSet::Second, Mode::Volatile),
+        mount(disk, LayerSet::Other, Mode::Volatile),
         unmount(disk, first),
         write_again(disk),
         Op::SyncUpper { disk },
@@ -99,16 +108,16 @@ pub static SMALL: LazyLock<Vec<Move>> = LazyLock::new(|| {
         mount_upper(disk),
         Op::ReloadOverlay,
         Op::RemoveMarker { disk },
-        forge(disk, Forgery::Next(Field::InstanceId)),
-        forge(disk, Forgery::Next(Field::Errseq)),
-        forge(disk, Forgery::Remove),
+        forge(disk, CheckpointTamper::Next(Field::InstanceId)),
+        forge(disk, CheckpointTamper::Next(Field::Errseq)),
+        forge(disk, CheckpointTamper::Remove),
         Op::MakeIncompat { disk, name: FEATURE.to_string() },
     ];
     ops.into_iter().map(|op| guest([op])).collect()
 });
 
 /// All letters, each as often as its weight. What tells more comes first: shrinking goes that way.
-pub static LARGE: LazyLock<Vec<Move>> = LazyLock::new(|| {
+pub static LARGE: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
     let disks = [Disk::A, Disk::A, Disk::A, Disk::B];
     let weighted = disks.into_iter().flat_map(of_disk);
     let failures = disks.into_iter().flat_map(failures);
@@ -116,7 +125,7 @@ pub static LARGE: LazyLock<Vec<Move>> = LazyLock::new(|| {
         guest([Op::WriteBack]),
         guest([Op::ReloadOverlay]),
         guest([Op::ReleaseFiles]),
-        guest([forge(Disk::A, Forgery::Of(Disk::B, Layers::First))]),
+        guest([forge(Disk::A, CheckpointTamper::Of(Disk::B, LayerSet::First))]),
         guest(attach(Disk::B)),
         restart(HostStep::Reboot, unmount_upper(Disk::A)),
         restart(HostStep::PowerCut, Op::SyncUpper { disk: Disk::A }),
@@ -127,7 +136,7 @@ pub static LARGE: LazyLock<Vec<Move>> = LazyLock::new(|| {
 });
 
 /// Data that is lost, with who is told of it: what takes many steps and matters most.
-fn failures(disk: Disk) -> Vec<Move> {
+fn failures(disk: Disk) -> Vec<ActionGroup> {
     let file = || FILE.to_string();
     let written_back = [
         Op::WriteBack,
@@ -141,20 +150,20 @@ fn failures(disk: Disk) -> Vec<Move> {
 }
 
 /// Disk A outlives its machine if what is on it was told before.
-fn restart(how: HostStep, before: Op) -> Move {
+fn restart(how: HostStep, before: Op) -> ActionGroup {
     let after = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
-    [guest([before]), vec![Act::Host(how)], guest(after)].concat()
+    [guest([before]), vec![Action::HostAction(how)], guest(after)].concat()
 }
 
 fn of_disk(disk: Disk) -> Vec<(usize, Op)> {
-    let (first, second, other) = (Layers::First, Layers::Second, Layers::Other);
+    let (first, second, other) = (LayerSet::First, LayerSet::Second, LayerSet::Other);
     let feature = || FEATURE.to_string();
     let remount = |options: &str| Op::RemountUpper { disk, options: options.to_string() };
     let through_bind =
-        Op::MountOverlay { disk, layers: first, mode: Mode::Volatile, via: Via::Bind, options: String::new() };
+        Op::MountOverlay { disk, layers: first, mode: Mode::Volatile, via: AccessPath::Bind, options: String::new() };
     // On disk B it is another's, and is not foretold.
     let options = BORROWED_WORK.to_string();
-    let borrowing = Op::MountOverlay { disk, layers: other, mode: Mode::Volatile, via: Via::Mount, options };
+    let borrowing = Op::MountOverlay { disk, layers: other, mode: Mode::Volatile, via: AccessPath::Mount, options };
     vec![
         (6, mount(disk, first, Mode::Volatile)),
         (2, mount(disk, first, Mode::Durable)),
@@ -185,23 +194,23 @@ fn of_disk(disk: Disk) -> Vec<(usize, Op)> {
         (6, mount_upper(disk)),
         (1, remount("ro")),
         (2, remount("rw")),
-        (2, Op::Reach { disk, via: Via::Bind }),
-        (1, Op::Unreach { disk, via: Via::Bind }),
-        (1, hold(disk, Place::Upper)),
-        (1, hold(disk, Place::Overlay)),
+        (2, Op::Reach { disk, via: AccessPath::Bind }),
+        (1, Op::Unreach { disk, via: AccessPath::Bind }),
+        (1, hold(disk, FileLocation::Upper)),
+        (1, hold(disk, FileLocation::Overlay)),
         (1, Op::FreshUpper { disk }),
         (2, Op::RemoveMarker { disk }),
-        (1, forge(disk, Forgery::Remove)),
-        (1, forge(disk, Forgery::Length(16))),
-        (1, forge(disk, Forgery::All(0))),
-        (1, forge(disk, Forgery::Next(Field::BootId))),
-        (1, forge(disk, Forgery::Next(Field::InstanceId))),
-        (1, forge(disk, Forgery::Next(Field::Errseq))),
+        (1, forge(disk, CheckpointTamper::Remove)),
+        (1, forge(disk, CheckpointTamper::Length(16))),
+        (1, forge(disk, CheckpointTamper::All(0))),
+        (1, forge(disk, CheckpointTamper::Next(Field::BootId))),
+        (1, forge(disk, CheckpointTamper::Next(Field::InstanceId))),
+        (1, forge(disk, CheckpointTamper::Next(Field::Errseq))),
         (1, Op::MakeIncompat { disk, name: feature() }),
         (2, Op::RemoveIncompat { disk, name: feature() }),
         (1, Op::LeaveBehind { disk }),
         (2, Op::RemoveLeftBehind { disk }),
-        (2, Op::Snapshot { disk, scope: Scope::Marker }),
-        (2, Op::SameAsSnapshot { disk, scope: Scope::Marker }),
+        (2, Op::Snapshot { disk, scope: SnapshotScope::Marker }),
+        (2, Op::SameAsSnapshot { disk, scope: SnapshotScope::Marker }),
     ]
 }

@@ -9,9 +9,9 @@ use serde::Serialize;
 use vremount_claims::Step;
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
-use vremount_runner::testbed::Lab;
+use vremount_runner::testbed::TestBed;
 
-use crate::explore::{Found, Kept, Plan};
+use crate::explore::{ExplorePlan, FailureArtifacts, SequenceResult};
 
 /// What became of all sequences so far.
 #[derive(Debug, Default, Serialize)]
@@ -36,7 +36,7 @@ pub struct Difference {
     /// In words.
     pub steps: Vec<String>,
     #[serde(flatten)]
-    pub kept: Option<Kept>,
+    pub kept: Option<FailureArtifacts>,
 }
 
 /// For programs.
@@ -60,13 +60,13 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     #[must_use]
-    pub fn new(lab: &'a Lab, plan: &Plan, time: Duration, tally: &'a Tally) -> Self {
+    pub fn new(testbed: &'a TestBed, plan: &ExplorePlan, time: Duration, tally: &'a Tally) -> Self {
         Report {
             schema: 1,
-            base: &lab.kernel.base,
-            series: &lab.kernel.series,
-            level: lab.kernel.level.number(),
-            executor: lab.executor.name(),
+            base: &testbed.kernel.base,
+            series: &testbed.kernel.series,
+            level: testbed.kernel.level.number(),
+            executor: testbed.executor.name(),
             fs: plan.fs.name(),
             seed: plan.seed.to_string(),
             sequences: plan.sequences,
@@ -79,13 +79,13 @@ impl<'a> Report<'a> {
 }
 
 impl Tally {
-    pub fn add(&mut self, found: &Found) {
+    pub fn add(&mut self, found: &SequenceResult) {
         match found.judgement.verdict {
             Verdict::Holds => {
                 self.agree += 1;
                 self.steps += found.steps.len() as u64;
                 for step in &found.steps {
-                    if let Step::Then(vremount_protocol::Op::MountOverlay { .. }, want) = step {
+                    if let Step::Assertion(vremount_protocol::Op::MountOverlay { .. }, want) = step {
                         *self.mounts.entry(want.to_string()).or_default() += 1;
                     }
                 }
@@ -104,15 +104,15 @@ impl Tally {
         match self {
             Tally { differ: 1.., .. } => Exit::Broken,
             Tally { cannot_tell: 1.., .. } | Tally { agree: 0, .. } => Exit::CannotTell,
-            _ => Exit::Holds,
+            _ => Exit::Success,
         }
     }
 }
 
 impl Difference {
     #[must_use]
-    pub fn of(found: &Found) -> Self {
-        let Found { number, steps, judgement, kept } = found;
+    pub fn of(found: &SequenceResult) -> Self {
+        let SequenceResult { number, steps, judgement, kept } = found;
         Difference {
             number: *number,
             verdict: judgement.verdict,
@@ -128,7 +128,7 @@ impl fmt::Display for Difference {
         let word = if self.verdict == Verdict::Broken { "differs" } else { "cannot tell" };
         writeln!(f, "sequence {}: {word}: {}", self.number, self.because)?;
         self.steps.iter().try_for_each(|step| writeln!(f, "    {step}"))?;
-        let Some(Kept { again, script, no_script, .. }) = &self.kept else { return Ok(()) };
+        let Some(FailureArtifacts { again, script, no_script, .. }) = &self.kept else { return Ok(()) };
         again.iter().try_for_each(|again| writeln!(f, "  again: {again}"))?;
         match (script, no_script) {
             (Some(path), _) => write!(f, "  without vremount, as root: sh {}", path.display()),

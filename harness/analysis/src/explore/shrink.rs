@@ -7,26 +7,26 @@ use proptest::strategy::ValueTree;
 use vremount_claims::Step;
 use vremount_claims::verdict::Verdict;
 
-use crate::explore::batch::{Explorer, alone, confirmed};
-use crate::explore::{Found, foretell};
+use crate::explore::batch::{BatchExplorer, alone, confirmed};
+use crate::explore::{SequenceResult, foretell};
 
 /// Machines that are spent on one sequence at most.
 const TRIES: u32 = 100;
 
-impl Explorer<'_> {
+impl BatchExplorer<'_> {
     /// A smaller sequence that does not agree either, or the same once more: what is told was seen at least twice.
-    pub fn shrink(&self, found: Found) -> Found {
+    pub fn shrink(&self, found: SequenceResult) -> SequenceResult {
         let smallest = self.smaller(&found);
         // The last that was tried is not the smallest: its transcript is written again.
-        let again = alone(self.prover, self.plan, found.number, smallest.unwrap_or_else(|| found.steps.clone()));
+        let again = alone(self.case_runner, self.plan, found.number, smallest.unwrap_or_else(|| found.steps.clone()));
         if again.judgement.verdict == Verdict::Broken || again.steps == found.steps {
             return confirmed(again, &found);
         }
-        confirmed(alone(self.prover, self.plan, found.number, found.steps.clone()), &found)
+        confirmed(alone(self.case_runner, self.plan, found.number, found.steps.clone()), &found)
     }
 
     /// None if nothing can be left out. The short ones were tried shortest first and are as small as they get.
-    fn smaller(&self, found: &Found) -> Option<Vec<Step>> {
+    fn smaller(&self, found: &SequenceResult) -> Option<Vec<Step>> {
         let mut tree = self.plan.random(found.number)?;
         let (_, moves, worked_off) = tree.current();
         if let Some(count) = worked_off {
@@ -41,7 +41,7 @@ impl Explorer<'_> {
             let steps = foretell(self.plan.fs, &self.plan.acts_of(&tree.current())).unwrap_or_default();
             // What was taken back is what is known.
             let differs = steps == *smallest.as_ref().unwrap_or(&found.steps) || {
-                let tried = alone(self.prover, self.plan, found.number, steps.clone());
+                let tried = alone(self.case_runner, self.plan, found.number, steps.clone());
                 tried.judgement.verdict == Verdict::Broken
             };
             simpler = if differs { tree.simplify() } else { tree.complicate() };

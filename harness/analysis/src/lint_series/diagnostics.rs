@@ -21,8 +21,8 @@ pub fn unsaid(letter: &str, stat: &str) -> Vec<String> {
 }
 
 /// What a tool says that may end badly because it has something to say; one that does and has nothing did not do its work.
-pub fn heard(command: &mut Command) -> Result<String, command::Error> {
-    let (status, output) = command::hear(command)?;
+pub fn run_linter(command: &mut Command) -> Result<String, command::Error> {
+    let (status, output) = command::run_capture(command)?;
     let crashed = status.code().is_none() || CRASHES.iter().any(|words| output.contains(words));
     if status.success() || !crashed && !messages(&output).is_empty() {
         return Ok(output);
@@ -78,7 +78,7 @@ mod tests {
     #[case::warned_and_killed("echo 'a.c:1: warning: x'; kill -9 $$", false)]
     #[case::crashed("echo 'a.rst:1: (WARNING/2) x'; echo 'Exiting due to error.'; exit 1", false)]
     fn a_tool_that_failed_is_not_content(#[case] script: &str, #[case] expected: bool) {
-        assert_eq!(heard(Command::new("sh").args(["-c", script])).is_ok(), expected);
+        assert_eq!(run_linter(Command::new("sh").args(["-c", script])).is_ok(), expected);
     }
 
     #[rstest]

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fmt, fs};
 
-use diagnostics::{Messages, added, checkpatch, heard, messages, unsaid};
+use diagnostics::{Messages, added, checkpatch, messages, run_linter, unsaid};
 use vremount_kernel::base::{Base, Level};
-use vremount_kernel::build::{Arch, Make, Objects, Wish};
+use vremount_kernel::build::{Arch, BuildDir, KernelSpec, Make};
 use vremount_kernel::series::Series;
 use vremount_kernel::source::Tree;
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, resolve, series, source};
 use vremount_util::{command, io_error, progress};
 
@@ -117,17 +117,17 @@ const LATER: [Check; 8] = [
 ///
 /// # Errors
 /// If the source cannot be had, a tool is missing, or the pristine tree does not build.
-pub fn check(project: &Project, base: &Base) -> Result<Vec<Finding>, build::Error> {
-    let _lock = project.lock(&format!("check-{}", base.name))?;
-    let scratch = project.cache.join("build").join(format!("check-{}", base.name));
+pub fn check(workspace: &Workspace, base: &Base) -> Result<Vec<Finding>, build::Error> {
+    let _lock = workspace.lock(&format!("check-{}", base.name))?;
+    let scratch = workspace.cache.join("build").join(format!("check-{}", base.name));
     let (tree, objects, log) = (scratch.join("source"), scratch.join("objects"), scratch.join("log"));
-    let pristine = source::obtain(project, &base.source)?;
+    let pristine = source::obtain(workspace, &base.source)?;
     fs::create_dir_all(&scratch).map_err(io_error("create", &scratch))?;
-    let made = Objects::open(&pristine, &scratch, [&objects, &tree])?;
+    let made = BuildDir::open(&pristine, &scratch, [&objects, &tree])?;
     made.begin()?;
-    let series = build::series(project, &Wish::of(base), Arch::Um)?;
+    let series = build::series(workspace, &KernelSpec::of(base), Arch::Um)?;
     let checker =
-        Checker { project, base, pristine: &pristine, series: &series, tree: &tree, objects: &objects, log: &log };
+        Checker { workspace, base, pristine: &pristine, series: &series, tree: &tree, objects: &objects, log: &log };
     let mut findings = checker.applies()?;
     let beside = |check| matches!(check, Check::CoverLetter | Check::Mutants);
     let applies = |finding: &Finding| beside(finding.check) || finding.outcome == Outcome::Clean;
@@ -165,7 +165,7 @@ fn applied(applied: Result<(), series::Error>) -> Outcome {
 }
 
 struct Checker<'a> {
-    project: &'a Project,
+    workspace: &'a Workspace,
     base: &'a Base,
     pristine: &'a Tree,
     series: &'a Series,
@@ -184,13 +184,13 @@ impl Checker<'_> {
         let outcome = applied(self.series.check_out_alone(self.pristine, self.tree, Level::DOCUMENTED));
         findings.push(Finding { level: Level::DOCUMENTED, check: Check::AppliesAlone, outcome });
         if findings.iter().all(|finding| finding.outcome == Outcome::Clean) {
-            let path = self.project.root.join("patches").join(&self.base.series).join(series::COVER_LETTER);
+            let path = self.workspace.root.join("patches").join(&self.base.series).join(series::COVER_LETTER);
             let wrong = match fs::read_to_string(&path) {
                 Ok(letter) => unsaid(&letter, &self.series.stat(self.pristine)?),
                 Err(error) => vec![format!("{}: {error}", path.display())],
             };
             findings.push(Finding { level: Level::FULL, check: Check::CoverLetter, outcome: wrong.into() });
-            let folder = mutants::folder(&self.project.root, &self.base.series);
+            let folder = mutants::folder(&self.workspace.root, &self.base.series);
             // Not every series has some.
             if folder.is_dir() {
                 let unfit = mutants::unfit(&folder, self.series, self.pristine)?;
@@ -217,7 +217,7 @@ impl Checker<'_> {
             [(Check::Module, None), (Check::BuiltIn, Some(BUILT_IN)), (Check::Sparse, Some(BUILT_IN))]
         {
             let make = self.configured(Level::PRISTINE, further)?;
-            let sparse = (check == Check::Sparse).then(|| sparse::fit(self.project, self.tree)).transpose();
+            let sparse = (check == Check::Sparse).then(|| sparse::fit(self.workspace, self.tree)).transpose();
             let sparse = match sparse {
                 Ok(sparse) => sparse.map(|path| format!("CHECK={}", path.display())),
                 Err(why) => {
@@ -269,7 +269,7 @@ impl Checker<'_> {
     }
 
     fn link(&self, level: Level) -> Result<(), build::Error> {
-        command::need_room("build a kernel", self.objects, build::ROOM_MIB)?;
+        command::ensure_free_space("build a kernel", self.objects, build::ROOM_MIB)?;
         let make = self.configured(level, Some(BUILT_IN))?;
         make.run("Linux with overlay built in", &[Arch::Um.image_target()])
     }
@@ -277,7 +277,7 @@ impl Checker<'_> {
     /// The tree at a level, ready to be made.
     fn configured(&self, level: Level, further: Option<&str>) -> Result<Make<'_>, build::Error> {
         let make = Make::new(self.base, Arch::Um, self.tree, self.objects, self.log.to_path_buf());
-        let fragments = build::fragments(&self.project.root, Arch::Um, &self.base.config, further)?;
+        let fragments = build::fragments(&self.workspace.root, Arch::Um, &self.base.config, further)?;
         self.series.check_out(self.pristine, self.tree, level)?;
         build::configure(&make, &fragments)?;
         Ok(make)
@@ -297,14 +297,14 @@ impl Checker<'_> {
             touched.lines().map(PathBuf::from).partition(|path| path.extension().is_none_or(|ending| ending != "rst"));
         findings.extend(self.new_at_each_level(Check::KernelDoc, || {
             let mut command = Command::new(self.tree.join("scripts/kernel-doc"));
-            Ok(heard(command.arg("-none").args(&sources).current_dir(self.tree))?)
+            Ok(run_linter(command.arg("-none").args(&sources).current_dir(self.tree))?)
         })?);
         findings.extend(self.new_at_each_level(Check::Rst, || {
             let mut all = String::new();
             for document in &documents {
                 let mut command = Command::new("rst2html");
                 command.args(["--report=info", "--halt=none"]).arg(document).arg("/dev/null");
-                all += &heard(command.current_dir(self.tree))?;
+                all += &run_linter(command.current_dir(self.tree))?;
             }
             Ok(all)
         })?);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use vremount_kernel::base::{Package, Source};
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, series, source};
 use vremount_util::{command, io_error, progress, toml_config};
 
@@ -25,16 +25,16 @@ const SEEN: [&str; 2] = ["/fs/super.c", "/fs/overlayfs/super.c"];
 ///
 /// # Errors
 /// Why there is none.
-pub fn fit(project: &Project, tree: &Path) -> Result<PathBuf, String> {
-    fit_or(project, tree, Path::new("sparse"))
+pub fn fit(workspace: &Workspace, tree: &Path) -> Result<PathBuf, String> {
+    fit_or(workspace, tree, Path::new("sparse"))
 }
 
-fn fit_or(project: &Project, tree: &Path, own: &Path) -> Result<PathBuf, String> {
+fn fit_or(workspace: &Workspace, tree: &Path, own: &Path) -> Result<PathBuf, String> {
     if takes(tree, own)? {
         return Ok(own.to_path_buf());
     }
-    let pinned: Package = toml_config::read(&project.root, FILE).map_err(|error| error.to_string())?;
-    let built = built(project, &pinned).map_err(|error| match error {
+    let pinned: Package = toml_config::read(&workspace.root, FILE).map_err(|error| error.to_string())?;
+    let built = built(workspace, &pinned).map_err(|error| match error {
         build::Error::Source(source::Error::Gone { .. }) => format!("{error}; of sparse it is {FILE} that pins it"),
         other => other.to_string(),
     })?;
@@ -53,7 +53,7 @@ fn takes(tree: &Path, sparse: &Path) -> Result<bool, String> {
         return finds(sparse);
     }
     let (status, said) =
-        command::hear(Command::new("sh").arg(&judge).arg(sparse)).map_err(|error| error.to_string())?;
+        command::run_capture(Command::new("sh").arg(&judge).arg(sparse)).map_err(|error| error.to_string())?;
     let said = status.code().map(|_| said).ok_or_else(|| format!("{}: {status}", judge.display()))?;
     Ok(said.trim() == "1" && finds(sparse)?)
 }
@@ -67,7 +67,7 @@ fn finds(sparse: &Path) -> Result<bool, String> {
     };
     let fault = write().map_err(|cause| format!("failed to write what sparse is tried on: {cause}"))?;
     // One that does not run finds nothing.
-    Ok(command::hear(Command::new(sparse).arg(fault.path())).is_ok_and(|(_, said)| said.contains(" error: ")))
+    Ok(command::run_capture(Command::new(sparse).arg(fault.path())).is_ok_and(|(_, said)| said.contains(" error: ")))
 }
 
 /// Whether make had sparse look at the sources: it goes on without one that is of no use.
@@ -90,15 +90,15 @@ pub fn looked_at(log: &str) -> Result<(), command::Error> {
     }
 }
 
-fn built(project: &Project, pinned: &Package) -> Result<PathBuf, build::Error> {
-    let folder = project.cache.join("tool");
+fn built(workspace: &Workspace, pinned: &Package) -> Result<PathBuf, build::Error> {
+    let folder = workspace.cache.join("tool");
     let place = folder.join(format!("sparse-{}", pinned.sha256));
-    let _lock = project.lock("sparse")?;
+    let _lock = workspace.lock("sparse")?;
     // One of an older system may not run any more.
     if finds(&place) == Ok(true) {
         return Ok(place);
     }
-    let pristine = source::obtain(project, &Source::Package(pinned.clone()))?;
+    let pristine = source::obtain(workspace, &Source::Package(pinned.clone()))?;
     let _progress = progress::start(format!("building sparse {}", pinned.version));
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
     let aside = tempfile::tempdir_in(&folder).map_err(io_error("create a folder in", &folder))?;
@@ -111,7 +111,7 @@ fn built(project: &Project, pinned: &Package) -> Result<PathBuf, build::Error> {
     let program = tree.join("sparse");
     // Whole before it is renamed, also after a loss of power.
     File::open(&program).and_then(|file| file.sync_all()).map_err(io_error("sync", &program))?;
-    command::put(&program, &place).map_err(io_error("rename to", &place))?;
+    command::rename_into_place(&program, &place).map_err(io_error("rename to", &place))?;
     Ok(place)
 }
 
@@ -137,7 +137,7 @@ mod tests {
         if let Some(judge) = judge {
             fs::write(path("tree").join(JUDGE), judge).unwrap();
         }
-        let fit = fit_or(&Project { root: path("root"), cache: path("cache") }, &path("tree"), Path::new(own))?;
+        let fit = fit_or(&Workspace { root: path("root"), cache: path("cache") }, &path("tree"), Path::new(own))?;
         Ok(fit.strip_prefix(folder.path()).unwrap_or(&fit).display().to_string())
     }
 

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mutants::Fate;
+use crate::mutants::MutantResult;
 
 /// Greedy: those first that kill most of what is left, of equals the first by name.
-pub fn cover(fates: &[Fate]) -> Vec<String> {
+pub fn cover(fates: &[MutantResult]) -> Vec<String> {
     let mut kills: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     for (place, fate) in fates.iter().enumerate() {
         for killer in &fate.killed_by {

@@ -9,22 +9,22 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-pub use outcome::{Fate, Killer, Ruling};
+pub use outcome::{Killer, MutantResult, MutantStatus};
 pub use report::{Report, exit, line, table, tally};
 use vremount_claims::filter::{self, Filters};
 use vremount_claims::verdict::Verdict;
 use vremount_kernel::base::{Base, Level};
-use vremount_kernel::build::Wish;
+use vremount_kernel::build::KernelSpec;
 use vremount_kernel::series::Series;
 use vremount_kernel::source::Tree;
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, series};
-use vremount_machine::Wanted;
+use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
-use vremount_runner::results::How;
+use vremount_runner::results::RunOptions;
 use vremount_runner::scheduler::jobs;
 use vremount_runner::session::Session;
-use vremount_runner::testbed::Order;
+use vremount_runner::testbed::RunSpec;
 use vremount_util::{command, io_error};
 
 use crate::error::Error;
@@ -110,9 +110,9 @@ pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// If the folder cannot be read, or the series does not apply itself.
 pub fn unfit(folder: &Path, series: &Series, pristine: &Tree) -> Result<Vec<PathBuf>, build::Error> {
-    let commit = series.reach(pristine, Level::FULL)?;
+    let commit = series.commit_at(pristine, Level::FULL)?;
     let tree = Tree { repository: pristine.repository.clone(), commit };
-    let trial = series::Trial::of(&tree)?;
+    let trial = series::ApplyCheck::of(&tree)?;
     let mut unfit = Vec::new();
     for patch in files(folder).map_err(io_error("read", folder))? {
         if !trial.applies(&patch)? {
@@ -123,12 +123,12 @@ pub fn unfit(folder: &Path, series: &Series, pristine: &Tree) -> Result<Vec<Path
 }
 
 /// What all mutants of a base go through.
-pub struct Trial<'a> {
-    pub project: &'a Project,
+pub struct MutationRun<'a> {
+    pub workspace: &'a Workspace,
     pub base: &'a Base,
     /// A further configuration fragment.
     pub fragment: Option<&'a str>,
-    pub wanted: Wanted,
+    pub wanted: ExecutorChoice,
     /// What is proved: first on ext4, and only of what outlives that on the others.
     pub filters: &'a Filters,
     /// What outlives the claims on ext4 is explored there with so many sequences.
@@ -137,13 +137,13 @@ pub struct Trial<'a> {
     pub jobs: Option<u16>,
 }
 
-impl Trial<'_> {
+impl MutationRun<'_> {
     /// Proves all of it with the series as it is, and gives what machines ran on: who kills that one is no judge of others.
     ///
     /// # Errors
     /// If something kills it, or cannot be told of it.
     pub fn control(&self) -> Result<String, Error> {
-        let mut control = Fate::default();
+        let mut control = MutantResult::default();
         let mut executor = String::new();
         for stage in self.stages() {
             executor = self.prove(None, &stage, &mut control)?;
@@ -159,8 +159,8 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// If that cannot be tried, for a reason that is not the mutant's.
-    pub fn of(&self, mutant: &Mutant) -> Result<Fate, Error> {
-        let mut fate = Fate::of(mutant);
+    pub fn of(&self, mutant: &Mutant) -> Result<MutantResult, Error> {
+        let mut fate = MutantResult::of(mutant);
         for stage in self.stages() {
             if fate.killed_by.is_empty() {
                 match self.prove(Some(mutant), &stage, &mut fate) {
@@ -182,47 +182,47 @@ impl Trial<'_> {
     }
 
     /// Proves claims; what outlives them on ext4 is explored.
-    fn prove(&self, mutant: Option<&Mutant>, stage: &Stage, fate: &mut Fate) -> Result<String, Error> {
+    fn prove(&self, mutant: Option<&Mutant>, stage: &Stage, fate: &mut MutantResult) -> Result<String, Error> {
         let claims = self.filters.claims(self.base)?;
         let cases = filter::cases(&claims, &stage.filesystems);
         let shows_in_image = mutant.is_some_and(|mutant| mutant.shows_in_image);
-        let workspace = shows_in_image.then(|| format!("mutants-{}", self.base.name));
-        let kernel = Wish {
+        let shared_build = shows_in_image.then(|| format!("mutants-{}", self.base.name));
+        let kernel = KernelSpec {
             base: self.base,
             level: Level::FULL,
             fragment: self.fragment,
-            workspace: workspace.as_deref(),
+            shared_build: shared_build.as_deref(),
             mutant: mutant.map(|mutant| mutant.patch.as_path()),
         };
         let place = format!("mutants/{}/{}", mutant.map_or("none", |mutant| &mutant.name), stage.name);
-        let order = Order { aside: Some(&place), ..Order::new(kernel, &stage.filesystems, self.wanted) };
-        let how = How { faults: true, twice: false, fresh: false };
-        let mut session = Session::start(self.project, &order, how, &cases)?;
-        let jobs = jobs(self.jobs, session.lab.kernel.memory_mib());
-        session.prove(jobs, |_| ())?;
-        let prover = session.lab.prover();
+        let run_spec = RunSpec { aside: Some(&place), ..RunSpec::new(kernel, &stage.filesystems, self.wanted) };
+        let how = RunOptions { faults: true, twice: false, fresh: false };
+        let mut session = Session::start(self.workspace, &run_spec, how, &cases)?;
+        let jobs = jobs(self.jobs, session.testbed.kernel.memory_mib());
+        session.run(jobs, |_| ())?;
+        let case_runner = session.testbed.case_runner();
         for case in &cases {
             let Some(record) = session.log.results().of(case.claim.name, case.fs) else { continue };
             // One killer must be sure: what the host did to a machine kills no mutant.
             let is_first = record.verdict == Verdict::Broken && fate.killed_by.is_empty();
-            match is_first && prover.prove_alone(case).judgement.verdict != Verdict::Broken {
+            match is_first && case_runner.run_isolated(case).judgement.verdict != Verdict::Broken {
                 true => fate.add_doubted(record),
                 false => fate.add(record),
             }
         }
         if fate.killed_by.is_empty() && stage.filesystems.contains(&Fs::Ext4) && self.sequences > 0 {
             let plan = plan(self.sequences);
-            explore::explore(&prover, &plan, jobs, |found| {
+            explore::explore(&case_runner, &plan, jobs, |found| {
                 found.iter().for_each(|found| fate.add_sequence(found));
             });
         }
-        Ok(session.lab.title())
+        Ok(session.testbed.title())
     }
 }
 
 /// What a mutant is explored with.
-fn plan(sequences: u64) -> explore::Plan {
-    explore::Plan::new(Fs::Ext4, sequences, STEPS, 1, EVERY)
+fn plan(sequences: u64) -> explore::ExplorePlan {
+    explore::ExplorePlan::new(Fs::Ext4, sequences, STEPS, 1, EVERY)
 }
 
 /// Filesystems that are proved together.

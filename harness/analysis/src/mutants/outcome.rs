@@ -6,13 +6,13 @@ use vremount_claims::verdict::Verdict;
 use vremount_machine::image::Fs;
 use vremount_runner::results::Record;
 
-use crate::explore::Found;
+use crate::explore::SequenceResult;
 use crate::mutants::Mutant;
 
 /// What can be said of a mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ruling {
+pub enum MutantStatus {
     Killed,
     /// Nothing kills it, and it says why that is so.
     Argued,
@@ -34,7 +34,7 @@ pub struct Killer {
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Fate {
+pub struct MutantResult {
     pub name: String,
     pub what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,10 +47,10 @@ pub struct Fate {
     pub hold: usize,
 }
 
-impl Fate {
+impl MutantResult {
     pub fn of(mutant: &Mutant) -> Self {
         let Mutant { name, what, argument, .. } = mutant.clone();
-        Fate { name, what, argument, ..Fate::default() }
+        MutantResult { name, what, argument, ..MutantResult::default() }
     }
 
     pub fn add(&mut self, record: &Record) {
@@ -75,7 +75,7 @@ impl Fate {
         self.cannot_tell.get_or_insert_with(why);
     }
 
-    pub fn add_sequence(&mut self, found: &Found) {
+    pub fn add_sequence(&mut self, found: &SequenceResult) {
         let because = found.judgement.because.clone().unwrap_or_default();
         let name = format!("sequence {}", found.number);
         match found.judgement.verdict {
@@ -97,15 +97,15 @@ impl Fate {
 
     /// A mutant that is killed somewhere is killed, whatever cannot be told elsewhere: it may well hang there.
     #[must_use]
-    pub fn ruling(&self) -> Ruling {
+    pub fn ruling(&self) -> MutantStatus {
         match (self.killed_by.is_empty(), &self.argument, &self.cannot_tell) {
-            (false, None, _) => Ruling::Killed,
-            (false, Some(_), _) => Ruling::ArguedInVain,
-            (true, _, Some(_)) => Ruling::CannotTell,
-            (true, Some(_), None) if self.hold > 0 => Ruling::Argued,
-            (true, None, None) if self.hold > 0 => Ruling::Survived,
+            (false, None, _) => MutantStatus::Killed,
+            (false, Some(_), _) => MutantStatus::ArguedInVain,
+            (true, _, Some(_)) => MutantStatus::CannotTell,
+            (true, Some(_), None) if self.hold > 0 => MutantStatus::Argued,
+            (true, None, None) if self.hold > 0 => MutantStatus::Survived,
             // Nothing was proved of it.
-            (true, _, None) => Ruling::CannotTell,
+            (true, _, None) => MutantStatus::CannotTell,
         }
     }
 }
@@ -113,14 +113,20 @@ impl Fate {
 #[cfg(test)]
 pub mod tests {
     use rstest::rstest;
-    use vremount_claims::verdict::Judgement;
+    use vremount_claims::verdict::VerdictDetail;
     use vremount_runner::testing::record;
 
     use super::*;
 
-    pub fn fate(name: &str, killers: &[&str], argument: Option<&str>, cannot_tell: Option<&str>, hold: usize) -> Fate {
+    pub fn fate(
+        name: &str,
+        killers: &[&str],
+        argument: Option<&str>,
+        cannot_tell: Option<&str>,
+        hold: usize,
+    ) -> MutantResult {
         let killer = |name: &&str| Killer { name: (*name).to_string(), fs: Fs::Ext4, because: "so".to_string() };
-        Fate {
+        MutantResult {
             name: name.to_string(),
             what: format!("{name} is wrong."),
             argument: argument.map(str::to_string),
@@ -134,26 +140,26 @@ pub mod tests {
     #[test]
     fn who_is_doubted_kills_nobody() {
         let mut fate = fate("m", &[], None, None, 3);
-        fate.add_doubted(&record("races", Fs::Ext4, Judgement::complained("so".to_string())));
-        assert_eq!((fate.ruling(), fate.killed_by.len()), (Ruling::CannotTell, 0));
+        fate.add_doubted(&record("races", Fs::Ext4, VerdictDetail::kernel_complained("so".to_string())));
+        assert_eq!((fate.ruling(), fate.killed_by.len()), (MutantStatus::CannotTell, 0));
         assert!(fate.cannot_tell.is_some_and(|why| why.starts_with("races on ext4 broke once, and not again")));
     }
 
     #[rstest]
-    #[case::killed(&["a"], None, None, 3, Ruling::Killed)]
-    #[case::killed_where_it_runs(&["a"], None, Some("it hangs"), 3, Ruling::Killed)]
-    #[case::survived(&[], None, None, 3, Ruling::Survived)]
-    #[case::hangs(&[], None, Some("it hangs"), 3, Ruling::CannotTell)]
-    #[case::not_built_is_not_argued(&[], Some("same"), Some("no"), 0, Ruling::CannotTell)]
-    #[case::argued(&[], Some("same"), None, 3, Ruling::Argued)]
-    #[case::argued_in_vain(&["a"], Some("same"), None, 3, Ruling::ArguedInVain)]
-    #[case::nothing_was_proved(&[], Some("same"), None, 0, Ruling::CannotTell)]
+    #[case::killed(&["a"], None, None, 3, MutantStatus::Killed)]
+    #[case::killed_where_it_runs(&["a"], None, Some("it hangs"), 3, MutantStatus::Killed)]
+    #[case::survived(&[], None, None, 3, MutantStatus::Survived)]
+    #[case::hangs(&[], None, Some("it hangs"), 3, MutantStatus::CannotTell)]
+    #[case::not_built_is_not_argued(&[], Some("same"), Some("no"), 0, MutantStatus::CannotTell)]
+    #[case::argued(&[], Some("same"), None, 3, MutantStatus::Argued)]
+    #[case::argued_in_vain(&["a"], Some("same"), None, 3, MutantStatus::ArguedInVain)]
+    #[case::nothing_was_proved(&[], Some("same"), None, 0, MutantStatus::CannotTell)]
     fn ruling(
         #[case] killers: &[&str],
         #[case] argument: Option<&str>,
         #[case] cannot_tell: Option<&str>,
         #[case] hold: usize,
-        #[case] expected: Ruling,
+        #[case] expected: MutantStatus,
     ) {
         assert_eq!(fate("m", killers, argument, cannot_tell, hold).ruling(), expected);
     }

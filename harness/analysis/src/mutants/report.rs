@@ -9,7 +9,7 @@ use vremount_claims::exit::Exit;
 use vremount_kernel::base::Base;
 
 use crate::mutants::minimal_killers::cover;
-use crate::mutants::{Fate, Ruling};
+use crate::mutants::{MutantResult, MutantStatus};
 
 /// Fields are added, never changed; this counts what is.
 const SCHEMA: u32 = 1;
@@ -27,14 +27,14 @@ pub struct Report<'a> {
 
 #[derive(Serialize)]
 pub struct Entry<'a> {
-    pub ruling: Ruling,
+    pub ruling: MutantStatus,
     #[serde(flatten)]
-    pub fate: &'a Fate,
+    pub fate: &'a MutantResult,
 }
 
 impl<'a> Report<'a> {
     #[must_use]
-    pub fn new(base: &'a Base, executor: &'a str, fates: &'a [Fate]) -> Self {
+    pub fn new(base: &'a Base, executor: &'a str, fates: &'a [MutantResult]) -> Self {
         let mutants = fates.iter().map(|fate| Entry { ruling: fate.ruling(), fate }).collect();
         Report { schema: SCHEMA, base: &base.name, series: &base.series, executor, mutants }
     }
@@ -42,21 +42,21 @@ impl<'a> Report<'a> {
 
 /// A mutant on one line, with what there is to say of it.
 #[must_use]
-pub fn line(fate: &Fate) -> String {
+pub fn line(fate: &MutantResult) -> String {
     let said = match fate.ruling() {
-        Ruling::Killed => match (fate.killers().as_slice(), fate.killed_by.as_slice()) {
+        MutantStatus::Killed => match (fate.killers().as_slice(), fate.killed_by.as_slice()) {
             // The kernel's own words may be a stack.
             ([one], [killer, ..]) => {
                 format!("killed by {one} alone: {}", killer.because.lines().next().unwrap_or_default())
             }
             (killers, _) => format!("killed by {}: {}", killers.len(), few(killers)),
         },
-        Ruling::Argued => format!("argued: {}", fate.argument.as_deref().unwrap_or_default()),
-        Ruling::Survived => format!("SURVIVED {} proofs: {}", fate.hold, fate.what),
-        Ruling::ArguedInVain => {
+        MutantStatus::Argued => format!("argued: {}", fate.argument.as_deref().unwrap_or_default()),
+        MutantStatus::Survived => format!("SURVIVED {} proofs: {}", fate.hold, fate.what),
+        MutantStatus::ArguedInVain => {
             format!("ARGUED IN VAIN, killed by {}; take the argument out", few(&fate.killers()))
         }
-        Ruling::CannotTell => {
+        MutantStatus::CannotTell => {
             format!("cannot tell: {}", fate.cannot_tell.as_deref().unwrap_or("nothing was proved of it").trim_end())
         }
     };
@@ -71,7 +71,7 @@ fn few(names: &[&str]) -> String {
 
 /// Mutants down, and across a few killers that together kill all that is killed, named below.
 #[must_use]
-pub fn table(fates: &[Fate]) -> String {
+pub fn table(fates: &[MutantResult]) -> String {
     let columns = cover(fates);
     let mut text = String::new();
     let head: String = (0..columns.len()).map(|place| format!(" {}", letter(place))).collect();
@@ -97,14 +97,14 @@ fn letter(place: usize) -> char {
 
 /// How many came to what end.
 #[must_use]
-pub fn tally(fates: &[Fate]) -> BTreeMap<&'static str, usize> {
+pub fn tally(fates: &[MutantResult]) -> BTreeMap<&'static str, usize> {
     let mut tally = BTreeMap::new();
     for fate in fates {
         let word = match fate.ruling() {
-            Ruling::Killed => "killed",
-            Ruling::Argued => "argued",
-            Ruling::Survived | Ruling::ArguedInVain => "not as they should",
-            Ruling::CannotTell => "cannot tell",
+            MutantStatus::Killed => "killed",
+            MutantStatus::Argued => "argued",
+            MutantStatus::Survived | MutantStatus::ArguedInVain => "not as they should",
+            MutantStatus::CannotTell => "cannot tell",
         };
         *tally.entry(word).or_default() += 1;
     }
@@ -113,13 +113,13 @@ pub fn tally(fates: &[Fate]) -> BTreeMap<&'static str, usize> {
 
 /// A survivor is a claim that is missing; of others there is nothing to say as long as one cannot be told.
 #[must_use]
-pub fn exit(fates: &[Fate]) -> Exit {
-    let some = |rulings: &[Ruling]| fates.iter().any(|fate| rulings.contains(&fate.ruling()));
-    if some(&[Ruling::Survived, Ruling::ArguedInVain]) {
+pub fn exit(fates: &[MutantResult]) -> Exit {
+    let some = |rulings: &[MutantStatus]| fates.iter().any(|fate| rulings.contains(&fate.ruling()));
+    if some(&[MutantStatus::Survived, MutantStatus::ArguedInVain]) {
         Exit::Broken
-    } else if fates.is_empty() || some(&[Ruling::CannotTell]) {
+    } else if fates.is_empty() || some(&[MutantStatus::CannotTell]) {
         Exit::CannotTell
     } else {
-        Exit::Holds
+        Exit::Success
     }
 }

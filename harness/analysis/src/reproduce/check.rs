@@ -6,10 +6,10 @@ use std::fs;
 
 use vremount_claims::verdict::Verdict;
 use vremount_machine::image::{Initramfs, MODULE_PATH};
-use vremount_machine::{Boot, End, image};
-use vremount_protocol::{Event, Filesystem, Program, Work};
-use vremount_runner::testbed::Lab;
-use vremount_runner::validate::complaint;
+use vremount_machine::{ExitReason, MachineConfig, image};
+use vremount_protocol::{Event, Filesystem, GuestTask, Program};
+use vremount_runner::testbed::TestBed;
+use vremount_runner::validate::kernel_failure;
 
 use crate::error::Error;
 
@@ -18,14 +18,14 @@ const PATIENCE: u32 = 4;
 
 /// Runs scripts on machines of a lab.
 pub struct Checker<'a> {
-    lab: &'a Lab,
+    testbed: &'a TestBed,
     initramfs: Initramfs,
     /// What runs them there.
     shell: String,
 }
 
 /// What came of a script.
-pub struct Trial {
+pub struct ScriptRun {
     pub verdict: Verdict,
     /// All that it said.
     pub said: String,
@@ -36,20 +36,20 @@ pub struct Trial {
 impl<'a> Checker<'a> {
     /// # Errors
     /// If a tool that scripts use cannot be had.
-    pub fn new(lab: &'a Lab, shell: &str) -> Result<Self, Error> {
+    pub fn new(testbed: &'a TestBed, shell: &str) -> Result<Self, Error> {
         let files = image::shell_files(None)?;
-        let initramfs = Initramfs::new(&lab.guest, &lab.kernel.module.path, None, files)?;
-        Ok(Checker { lab, initramfs, shell: shell.to_string() })
+        let initramfs = Initramfs::new(&testbed.guest, &testbed.kernel.module.path, None, files)?;
+        Ok(Checker { testbed, initramfs, shell: shell.to_string() })
     }
 
     /// Runs a script on a machine of its own, which leaves its files under this name: the script, what it said, the console.
     ///
     /// # Errors
     /// Why it did not come to its end there.
-    pub fn run(&self, name: &str, script: &str, asleep: std::time::Duration) -> Result<Trial, String> {
-        let Lab { kernel, executor, logs, .. } = self.lab;
+    pub fn run(&self, name: &str, script: &str, asleep: std::time::Duration) -> Result<ScriptRun, String> {
+        let TestBed { kernel, executor, logs, .. } = self.testbed;
         let program = Program {
-            work: Work::Script(self.shell.clone()),
+            work: GuestTask::Script(self.shell.clone()),
             module: MODULE_PATH.to_string(),
             disks: BTreeMap::new(),
             fs: Filesystem::default(),
@@ -58,14 +58,14 @@ impl<'a> Checker<'a> {
         };
         let initramfs = logs.join(format!("{name}.script.initramfs"));
         self.initramfs.write_with_script(&program, script, &initramfs).map_err(|error| error.to_string())?;
-        let run = executor.run(&Boot {
+        let run = executor.run(&MachineConfig {
             image: &kernel.image,
             initramfs: &initramfs,
             disk: None,
             memory_mib: kernel.memory_mib(),
             processors: 1,
             console_log: &logs.join(format!("{name}.script.console")),
-            limits: executor.limits().times(PATIENCE).and_silent(asleep),
+            limits: executor.limits().scale(PATIENCE).and_silent(asleep),
             kernels: 1,
             power_cut: false,
         });
@@ -86,11 +86,11 @@ impl<'a> Checker<'a> {
         }
         keep("said", &said)?;
         let runs = [run];
-        if complaint(&runs).is_some() {
-            return Ok(Trial { verdict: Verdict::Broken, said, left: Vec::new() });
+        if kernel_failure(&runs).is_some() {
+            return Ok(ScriptRun { verdict: Verdict::Broken, said, left: Vec::new() });
         }
         let [run] = runs;
-        let Some((code, left)) = exited.filter(|_| run.end == End::Finished) else {
+        let Some((code, left)) = exited.filter(|_| run.end == ExitReason::Finished) else {
             return Err(format!("{}{}\n{said}", run.end, run.last_lines()));
         };
         let verdict = match code {
@@ -99,6 +99,6 @@ impl<'a> Checker<'a> {
             Some(125) => Verdict::CannotTell,
             _ => return Err(format!("it ended with {code:?}, which means nothing\n{said}")),
         };
-        Ok(Trial { verdict, said, left })
+        Ok(ScriptRun { verdict, said, left })
     }
 }

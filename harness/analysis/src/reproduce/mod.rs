@@ -8,20 +8,20 @@ mod script;
 mod shell_call;
 mod xfstests;
 
-pub use check::{Checker, Trial};
+pub use check::{Checker, ScriptRun};
 pub use script::{expected, of_claim, script};
 use vremount_claims::{HostStep, Step};
 use vremount_machine::image::Fs;
 pub use xfstests::{Test, test};
 
 /// Why steps have no script: what a shell cannot do.
-pub type Unfit = &'static str;
+pub type Unsupported = &'static str;
 
 /// Why steps cannot be a script, wherever they are worked off.
 #[must_use]
-pub fn no_script(steps: &[Step]) -> Option<Unfit> {
+pub fn no_script(steps: &[Step]) -> Option<Unsupported> {
     steps.iter().find_map(|step| match step {
-        Step::Given(op, want) | Step::Then(op, want) => {
+        Step::Precondition(op, want) | Step::Assertion(op, want) => {
             shell_call::call(op, Fs::Ext4).err().or_else(|| shell_call::expectation(op, *want).err())
         }
         Step::Host(HostStep::Reboot | HostStep::PowerCut | HostStep::Kexec) => {

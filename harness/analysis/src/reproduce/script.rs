@@ -2,20 +2,20 @@
 //! The script as a whole.
 
 use vremount_claims::refusal_reason::Reason;
-use vremount_claims::{Claim, Step, Want, describe};
+use vremount_claims::{Claim, Expectation, Step, describe};
 use vremount_machine::image::{Fs, TOOLS};
 use vremount_protocol::Op;
 use vremount_runner::transcript::Title;
 
 use crate::reproduce::library::{Function, commands, used_by};
-use crate::reproduce::shell_call::Expectation;
-use crate::reproduce::{Unfit, shell_call};
+use crate::reproduce::shell_call::ShellCheck;
+use crate::reproduce::{Unsupported, shell_call};
 
 /// A claim on a filesystem as a POSIX shell script.
 ///
 /// # Errors
 /// If a step is nothing that a shell can do.
-pub fn of_claim(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
+pub fn of_claim(claim: &Claim, fs: Fs) -> Result<String, Unsupported> {
     let printed_by = format!("vremount reproduce {} --fs {}", claim.name, fs.name());
     script(Title::of(claim, fs), &claim.steps, &printed_by)
 }
@@ -24,7 +24,7 @@ pub fn of_claim(claim: &Claim, fs: Fs) -> Result<String, Unfit> {
 ///
 /// # Errors
 /// If a step is nothing that a shell can do.
-pub fn script(title: Title<'_>, steps: &[Step], printed_by: &str) -> Result<String, Unfit> {
+pub fn script(title: Title<'_>, steps: &[Step], printed_by: &str) -> Result<String, Unsupported> {
     if let Some(why) = super::no_script(steps) {
         return Err(why);
     }
@@ -50,7 +50,7 @@ pub fn script(title: Title<'_>, steps: &[Step], printed_by: &str) -> Result<Stri
 ///
 /// # Errors
 /// If a step is nothing that a shell can do.
-pub fn expected(claim: &Claim, fs: Fs) -> Result<Vec<String>, Unfit> {
+pub fn expected(claim: &Claim, fs: Fs) -> Result<Vec<String>, Unsupported> {
     Ok(in_calls(&claim.steps, fs)?.into_iter().map(|call| call.expected).collect())
 }
 
@@ -126,27 +126,29 @@ impl Call {
 }
 
 /// All steps but for what happens to the machine.
-pub fn in_calls(steps: &[Step], fs: Fs) -> Result<Vec<Call>, Unfit> {
+pub fn in_calls(steps: &[Step], fs: Fs) -> Result<Vec<Call>, Unsupported> {
     let mut told = false;
     let mut calls = Vec::new();
     for step in steps {
         let (claimed, op, mut want) = match step {
-            Step::Given(op, want) => (false, op, *want),
-            Step::Then(op, want) => (true, op, *want),
+            Step::Precondition(op, want) => (false, op, *want),
+            Step::Assertion(op, want) => (true, op, *want),
             Step::Host(_) => continue,
         };
         let mut words = describe(op);
         match op {
             Op::Break { .. } => told = false,
             // A shell has no descriptor from before the error, and who opens the filesystem after somebody was told is not.
-            Op::SyncUpper { .. } if told && want == Want::Fails(libc::EIO) => {
+            Op::SyncUpper { .. } if told && want == Expectation::Fails(libc::EIO) => {
                 words += ", where nobody is told a second time";
-                want = Want::Done;
+                want = Expectation::Done;
             }
-            Op::SyncUpper { .. } | Op::SyncUpperAfresh { .. } | Op::Join => told |= want == Want::Fails(libc::EIO),
+            Op::SyncUpper { .. } | Op::SyncUpperAfresh { .. } | Op::Join => {
+                told |= want == Expectation::Fails(libc::EIO)
+            }
             _ => {}
         }
-        let (call, Expectation { check, expected }) = (shell_call::call(op, fs)?, shell_call::expectation(op, want)?);
+        let (call, ShellCheck { check, expected }) = (shell_call::call(op, fs)?, shell_call::expectation(op, want)?);
         calls.push(Call { claimed, words, call, check, expected });
     }
     Ok(calls)

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Each operation, and each outcome, as a call of a function of the library.
 
-use vremount_claims::{Want, errno_name};
+use vremount_claims::{Expectation, errno_name};
 use vremount_machine::image::Fs;
 use vremount_protocol::{
-    Bytes, Disk, Elsewhere, Fault, Field, Forgery, Impostor, Layers, Mode, Op, Place, Scope, Stack, Via,
+    AccessPath, CheckpointTamper, DeviceStack, Disk, Fault, Field, FileLocation, LayerSet, MarkerReplacement, Mode, Op,
+    Prng, SnapshotScope, XattrLocation,
 };
 
-use crate::reproduce::Unfit;
+use crate::reproduce::Unsupported;
 
 /// Boot id, instance id, errseq, as the kernel keeps them in a checkpoint.
 const CHECKPOINT_BYTES: usize = 16 + 8 + 4;
 
 /// What does an operation. The filesystem is that of the script.
-pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
+pub fn call(op: &Op, fs: Fs) -> Result<String, Unsupported> {
     Ok(match op {
         Op::Attach { disk, .. } if !fs.on_disk() => format!("attach_nothing {disk}"),
-        Op::Attach { disk, on: Stack::Plain } => format!("attach {disk}"),
-        Op::Attach { on: Stack::Device, .. } => return Err("only a bench does without a loop device"),
-        Op::Attach { disk, on: Stack::Thin } => format!("attach_thin {disk}"),
+        Op::Attach { disk, on: DeviceStack::Plain } => format!("attach {disk}"),
+        Op::Attach { on: DeviceStack::Device, .. } => return Err("only a bench does without a loop device"),
+        Op::Attach { disk, on: DeviceStack::Thin } => format!("attach_thin {disk}"),
         Op::CopyDisk { from, to } => format!("copy_disk {from} {to}"),
         Op::MountUpper { disk, options } => {
             let first = fs.filesystem().subvolume.map_or_else(String::new, |_| format!("make_subvolume {disk}\n"));
@@ -28,7 +29,7 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
         Op::UnmountUpper { disk, lazy: true } => format!("unmount_upper_lazily {disk}"),
         Op::RemountUpper { disk, options } => with("remount_upper", *disk, options),
         Op::Reach { disk, via } => reach(*disk, *via)?,
-        Op::Unreach { disk, via: Via::Moved } => format!("unreach_by_move {disk}"),
+        Op::Unreach { disk, via: AccessPath::Moved } => format!("unreach_by_move {disk}"),
         Op::Unreach { disk, via } => format!("unreach {disk} {}", folder(*via)),
         Op::FreezeUpper { disk } => format!("freeze_upper {disk}"),
         Op::ThawUpper { disk } => format!("thaw_upper {disk}"),
@@ -56,7 +57,7 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
             format!("write_file {} {bytes} {seed}", at(*disk, *layers, *place, file))
         }
         Op::WriteDirect { disk, file, bytes, seed } => {
-            format!("write_direct {} {bytes} {seed}", merged(*disk, Layers::First, file))
+            format!("write_direct {} {bytes} {seed}", merged(*disk, LayerSet::First, file))
         }
         Op::Compare { disk, layers, file, bytes, seed } => {
             format!("compare {} {bytes} {seed}", merged(*disk, *layers, file))
@@ -65,12 +66,12 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
             format!("compare_on_disk {} {bytes} {seed}", upper(*disk, file))
         }
         Op::KeepWriting { .. } => return Err("what is written while the power fails cannot be told by a script"),
-        Op::HoldFile { disk, place, file } => format!("hold_file {}", at(*disk, Layers::First, *place, file)),
+        Op::HoldFile { disk, place, file } => format!("hold_file {}", at(*disk, LayerSet::First, *place, file)),
         Op::ReleaseFiles => "release_files".to_string(),
-        Op::SetMode { disk, file, mode } => format!("set_mode {} {mode:o}", merged(*disk, Layers::First, file)),
-        Op::HasMode { disk, file, mode } => format!("has_mode {} {mode:o}", merged(*disk, Layers::First, file)),
+        Op::SetMode { disk, file, mode } => format!("set_mode {} {mode:o}", merged(*disk, LayerSet::First, file)),
+        Op::HasMode { disk, file, mode } => format!("has_mode {} {mode:o}", merged(*disk, LayerSet::First, file)),
         Op::Rename { disk, from, to } => {
-            format!("rename {} {}", merged(*disk, Layers::First, from), merged(*disk, Layers::First, to))
+            format!("rename {} {}", merged(*disk, LayerSet::First, from), merged(*disk, LayerSet::First, to))
         }
         Op::HasOverlayXattr { disk, file, name } => format!("has_xattr {} trusted.overlay.{name}", upper(*disk, file)),
         Op::NoteInode { disk, file } => format!("note_inode {}", inode(*disk, file)),
@@ -81,14 +82,14 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
         Op::WriteBack => "write_back".to_string(),
         Op::WriteBackData { disk, file } => format!("write_back_data {}", upper(*disk, file)),
         Op::SyncUpper { disk } | Op::SyncUpperAfresh { disk } => format!("sync_filesystem {}", mount_point(*disk)),
-        Op::SyncOverlay { disk } => format!("sync_filesystem {}", merged(*disk, Layers::First, "")),
+        Op::SyncOverlay { disk } => format!("sync_filesystem {}", merged(*disk, LayerSet::First, "")),
         Op::SyncUpperLater { disk, ms } => format!("sync_filesystem_later {} {}", mount_point(*disk), seconds(*ms)),
         Op::HasEnded => "has_ended".to_string(),
         Op::Join => "join".to_string(),
         Op::DropCaches => "drop_caches".to_string(),
         Op::FlushBuffers { disk } => format!("flush_buffers {disk}"),
         Op::FsyncUpperFile { disk, file } => format!("fsync_file {}", upper(*disk, file)),
-        Op::FsyncOverlayFile { disk, file } => format!("fsync_file {}", merged(*disk, Layers::First, file)),
+        Op::FsyncOverlayFile { disk, file } => format!("fsync_file {}", merged(*disk, LayerSet::First, file)),
         Op::Break { disk, fault } => broken(*disk, fault),
         Op::Heal { disk } => format!("heal {disk}"),
         Op::PauseWriteback => "pause_writeback".to_string(),
@@ -113,49 +114,53 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unfit> {
 }
 
 /// How a script looks at an outcome.
-pub struct Expectation {
+pub struct ShellCheck {
     pub check: String,
     /// What it prints where all is as it must be.
     pub expected: String,
 }
 
 /// What an operation must lead to.
-pub fn expectation(op: &Op, want: Want) -> Result<Expectation, Unfit> {
+pub fn expectation(op: &Op, want: Expectation) -> Result<ShellCheck, Unsupported> {
     let volatile = if op.asks_volatile() { "volatile" } else { "durable" };
     let (check, expected) = match want {
-        Want::Done => ("expect_done".to_string(), "done".to_string()),
-        Want::Mounted => (format!("expect_mounted {volatile}"), format!("mounted {volatile}")),
-        Want::MountedReadOnly => {
+        Expectation::Done => ("expect_done".to_string(), "done".to_string()),
+        Expectation::Mounted => (format!("expect_mounted {volatile}"), format!("mounted {volatile}")),
+        Expectation::MountedReadOnly => {
             (format!("expect_mounted '{volatile}, read-only'"), format!("mounted {volatile}, read-only"))
         }
-        Want::Refused { errno, reason } => {
+        Expectation::Refused { errno, reason } => {
             let errno = errno_name(errno);
             (format!("expect_refused {errno} {reason}"), format!("refused {errno}, {reason}"))
         }
-        Want::RefusedUnsaid(errno) => {
+        Expectation::RefusedUnsaid(errno) => {
             let (errno, nothing) = (errno_name(errno), "no reason stated");
             (format!("expect_refused {errno} '{nothing}'"), format!("refused {errno}, {nothing}"))
         }
-        Want::Fails(errno) => (format!("expect_failed {}", errno_name(errno)), format!("failed {}", errno_name(errno))),
-        Want::FailsToWriteBack => ("expect_failed_to_write_back".to_string(), "failed EIO or ENOSPC".to_string()),
-        Want::IoErrors => ("expect_io_errors".to_string(), "I/O errors".to_string()),
-        Want::Differs => ("expect_differs".to_string(), "differs".to_string()),
-        Want::MountedOrError => {
+        Expectation::Fails(errno) => {
+            (format!("expect_failed {}", errno_name(errno)), format!("failed {}", errno_name(errno)))
+        }
+        Expectation::FailsToWriteBack => {
+            ("expect_failed_to_write_back".to_string(), "failed EIO or ENOSPC".to_string())
+        }
+        Expectation::IoErrors => ("expect_io_errors".to_string(), "I/O errors".to_string()),
+        Expectation::Differs => ("expect_differs".to_string(), "differs".to_string()),
+        Expectation::MountedOrError => {
             ("expect_mounted_or_error".to_string(), "mounted, or refused for a writeback error".to_string())
         }
-        Want::Whatever => ("expect_whatever".to_string(), "whatever".to_string()),
-        Want::OneWins { others, reason } => {
+        Expectation::Whatever => ("expect_whatever".to_string(), "whatever".to_string()),
+        Expectation::OneWins { others, reason } => {
             let reasons = vec![reason.to_string(); others as usize].join(" ");
             (format!("expect_one_wins {others} {reason}"), format!("1 mounted, {others} refused EINVAL: {reasons}"))
         }
-        Want::AtMostOneWins => ("expect_at_most_one_wins".to_string(), "at most one mounted".to_string()),
-        Want::RefusedUntilFed | Want::AcceptedOrUnchecked => {
+        Expectation::AtMostOneWins => ("expect_at_most_one_wins".to_string(), "at most one mounted".to_string()),
+        Expectation::RefusedUntilFed | Expectation::AcceptedOrUnchecked => {
             return Err("a shell cannot make one allocation fail that is not its own");
         }
-        Want::NoIo => ("expect_no_io".to_string(), "0 writes, 0 flushes".to_string()),
-        Want::SomeIo => ("expect_some_io".to_string(), "writes or flushes".to_string()),
+        Expectation::NoIo => ("expect_no_io".to_string(), "0 writes, 0 flushes".to_string()),
+        Expectation::SomeIo => ("expect_some_io".to_string(), "writes or flushes".to_string()),
     };
-    Ok(Expectation { check, expected })
+    Ok(ShellCheck { check, expected })
 }
 
 fn with(function: &str, disk: Disk, options: &str) -> String {
@@ -167,33 +172,33 @@ fn argument(options: &str) -> String {
     if options.is_empty() { String::new() } else { format!(" \"{options}\"") }
 }
 
-fn reach(disk: Disk, via: Via) -> Result<String, Unfit> {
+fn reach(disk: Disk, via: AccessPath) -> Result<String, Unsupported> {
     Ok(match via {
-        Via::Bind => format!("reach_by_bind {disk}"),
-        Via::Again => format!("reach_again {disk}"),
-        Via::Moved => format!("reach_by_move {disk}"),
-        Via::Idmapped => return Err("mount(8) maps the users of a mount from util-linux 2.39 on only"),
-        Via::Mount => return Err("it is where it is"),
+        AccessPath::Bind => format!("reach_by_bind {disk}"),
+        AccessPath::Again => format!("reach_again {disk}"),
+        AccessPath::Moved => format!("reach_by_move {disk}"),
+        AccessPath::Idmapped => return Err("mount(8) maps the users of a mount from util-linux 2.39 on only"),
+        AccessPath::Mount => return Err("it is where it is"),
     })
 }
 
 /// Below the folder of the script.
-fn folder(via: Via) -> &'static str {
+fn folder(via: AccessPath) -> &'static str {
     match via {
-        Via::Mount => "mnt",
-        Via::Bind => "bind",
-        Via::Again => "again",
-        Via::Moved => "moved",
-        Via::Idmapped => "idmapped",
+        AccessPath::Mount => "mnt",
+        AccessPath::Bind => "bind",
+        AccessPath::Again => "again",
+        AccessPath::Moved => "moved",
+        AccessPath::Idmapped => "idmapped",
     }
 }
 
-fn overlay(layers: Layers) -> &'static str {
+fn overlay(layers: LayerSet) -> &'static str {
     match layers {
-        Layers::First => "first",
-        Layers::Second => "second",
-        Layers::Other => "other",
-        Layers::LowerOnly => "lower",
+        LayerSet::First => "first",
+        LayerSet::Second => "second",
+        LayerSet::Other => "other",
+        LayerSet::LowerOnly => "lower",
     }
 }
 
@@ -211,8 +216,8 @@ fn overlay_options(mode: Mode, options: &str) -> String {
     all.join(",")
 }
 
-fn merged(disk: Disk, layers: Layers, file: &str) -> String {
-    let which = if layers == Layers::First { String::new() } else { format!("-{}", overlay(layers)) };
+fn merged(disk: Disk, layers: LayerSet, file: &str) -> String {
+    let which = if layers == LayerSet::First { String::new() } else { format!("-{}", overlay(layers)) };
     path(&format!("merged/{disk}{which}"), file)
 }
 
@@ -224,8 +229,8 @@ fn mount_point(disk: Disk) -> String {
     path(&format!("mnt/{disk}"), "")
 }
 
-fn marker(disk: Disk, layers: Layers) -> String {
-    let work = if layers == Layers::Other { "work-other" } else { "work" };
+fn marker(disk: Disk, layers: LayerSet) -> String {
+    let work = if layers == LayerSet::Other { "work-other" } else { "work" };
     path(&format!("mnt/{disk}/{work}/work/incompat"), "volatile")
 }
 
@@ -234,23 +239,23 @@ fn path(folder: &str, file: &str) -> String {
     format!("\"$top/{folder}{slash}{file}\"")
 }
 
-fn at(disk: Disk, layers: Layers, place: Place, file: &str) -> String {
+fn at(disk: Disk, layers: LayerSet, place: FileLocation, file: &str) -> String {
     match place {
-        Place::Overlay => merged(disk, layers, file),
-        Place::Upper => upper(disk, file),
+        FileLocation::Overlay => merged(disk, layers, file),
+        FileLocation::Upper => upper(disk, file),
     }
 }
 
 /// A file, and the name under which its inode is noted.
 fn inode(disk: Disk, file: &str) -> String {
-    format!("{} {disk}-{}", merged(disk, Layers::First, file), file.replace('/', "-"))
+    format!("{} {disk}-{}", merged(disk, LayerSet::First, file), file.replace('/', "-"))
 }
 
 /// The name of a snapshot, and what it is of.
-fn scoped(disk: Disk, scope: Scope) -> String {
+fn scoped(disk: Disk, scope: SnapshotScope) -> String {
     match scope {
-        Scope::Tree => format!("tree-{disk} {}", mount_point(disk)),
-        Scope::Marker => format!("marker-{disk} {}", marker(disk, Layers::First)),
+        SnapshotScope::Tree => format!("tree-{disk} {}", mount_point(disk)),
+        SnapshotScope::Marker => format!("marker-{disk} {}", marker(disk, LayerSet::First)),
     }
 }
 
@@ -276,41 +281,41 @@ fn broken(disk: Disk, fault: &Fault) -> String {
     }
 }
 
-fn forge(disk: Disk, forgery: Forgery) -> String {
-    let here = marker(disk, Layers::First);
+fn forge(disk: Disk, forgery: CheckpointTamper) -> String {
+    let here = marker(disk, LayerSet::First);
     let set = |bytes: &[u8]| {
         let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("set_checkpoint {here} {digits}")
     };
     match forgery {
-        Forgery::Remove => format!("remove_checkpoint {here}"),
-        Forgery::Length(bytes) => format!("resize_checkpoint {here} {bytes}"),
-        Forgery::Random { seed } => {
+        CheckpointTamper::Remove => format!("remove_checkpoint {here}"),
+        CheckpointTamper::Length(bytes) => format!("resize_checkpoint {here} {bytes}"),
+        CheckpointTamper::Random { seed } => {
             let mut bytes = [0; CHECKPOINT_BYTES];
-            Bytes::of(seed).fill(&mut bytes);
+            Prng::of(seed).fill(&mut bytes);
             set(&bytes)
         }
-        Forgery::All(byte) => set(&[byte; CHECKPOINT_BYTES]),
-        Forgery::Next(Field::BootId) => format!("count_up_checkpoint {here} 0 16"),
-        Forgery::Next(Field::InstanceId) => format!("count_up_checkpoint {here} 16 24"),
-        Forgery::Next(Field::Errseq) => format!("count_up_checkpoint {here} 24 28"),
-        Forgery::Of(other, layers) => format!("copy_checkpoint {} {here}", marker(other, layers)),
-        Forgery::MoveTo(Elsewhere::Dirty) => {
+        CheckpointTamper::All(byte) => set(&[byte; CHECKPOINT_BYTES]),
+        CheckpointTamper::Next(Field::BootId) => format!("count_up_checkpoint {here} 0 16"),
+        CheckpointTamper::Next(Field::InstanceId) => format!("count_up_checkpoint {here} 16 24"),
+        CheckpointTamper::Next(Field::Errseq) => format!("count_up_checkpoint {here} 24 28"),
+        CheckpointTamper::Of(other, layers) => format!("copy_checkpoint {} {here}", marker(other, layers)),
+        CheckpointTamper::MoveTo(XattrLocation::Dirty) => {
             format!("move_checkpoint {here} {}", path(&format!("mnt/{disk}/work/work/incompat/volatile"), "dirty"))
         }
-        Forgery::MoveTo(Elsewhere::Incompat) => {
+        CheckpointTamper::MoveTo(XattrLocation::Incompat) => {
             format!("move_checkpoint {here} {}", path(&format!("mnt/{disk}/work/work"), "incompat"))
         }
     }
 }
 
-fn replace(disk: Disk, with: Impostor) -> String {
+fn replace(disk: Disk, with: MarkerReplacement) -> String {
     match with {
-        Impostor::File => format!("replace_marker_by_file {disk}"),
-        Impostor::Symlink => format!("replace_marker_by_symlink {disk}"),
-        Impostor::Fifo => format!("replace_marker_by_fifo {disk}"),
-        Impostor::Device => format!("replace_marker_by_device {disk}"),
-        Impostor::IncompatFile => format!("replace_incompat_by_file {disk}"),
-        Impostor::UpperCase => format!("rename_marker {disk} VOLATILE"),
+        MarkerReplacement::File => format!("replace_marker_by_file {disk}"),
+        MarkerReplacement::Symlink => format!("replace_marker_by_symlink {disk}"),
+        MarkerReplacement::Fifo => format!("replace_marker_by_fifo {disk}"),
+        MarkerReplacement::Device => format!("replace_marker_by_device {disk}"),
+        MarkerReplacement::IncompatFile => format!("replace_incompat_by_file {disk}"),
+        MarkerReplacement::UpperCase => format!("rename_marker {disk} VOLATILE"),
     }
 }

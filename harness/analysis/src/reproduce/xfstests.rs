@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 
 use vremount_claims::{Claim, Step};
 use vremount_machine::image::Fs;
-use vremount_protocol::{Disk, Fault, Op, Stack};
+use vremount_protocol::{DeviceStack, Disk, Fault, Op};
 
 use crate::reproduce::library::{commands, used_in_xfstests};
 use crate::reproduce::script::{Call, find_reason, finds, in_calls};
-use crate::reproduce::{Unfit, no_script};
+use crate::reproduce::{Unsupported, no_script};
 
 /// A test, and what it must say.
 pub struct Test {
@@ -35,8 +35,8 @@ const PROGRAMS: [(&str, &str); 9] = [
 ///
 /// # Errors
 /// If it has a step that a shell cannot do, or that takes more than a scratch device.
-pub fn test(claim: &Claim) -> Result<Test, Unfit> {
-    if claim.only.is_some_and(|(on, _)| on.iter().all(|fs| !fs.on_disk())) {
+pub fn test(claim: &Claim) -> Result<Test, Unsupported> {
+    if claim.filesystems.is_some_and(|(on, _)| on.iter().all(|fs| !fs.on_disk())) {
         return Err("it is about filesystems in memory, and xfstests has a scratch device");
     }
     if let Some(why) = no_script(&claim.steps).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more))
@@ -66,12 +66,12 @@ pub fn test(claim: &Claim) -> Result<Test, Unfit> {
     Ok(Test { text, golden: format!("QA output created by XXX\n{}", claimed.collect::<String>()) })
 }
 
-fn needs_more(op: &Op) -> Option<Unfit> {
+fn needs_more(op: &Op) -> Option<Unsupported> {
     match op {
         Op::Attach { disk: Disk::B, .. } => {
             Some("xfstests has one scratch device for an overlay, and this takes two disks")
         }
-        Op::Attach { on: Stack::Thin, .. } | Op::Break { fault: Fault::NoSpace | Fault::PoolFull, .. } => {
+        Op::Attach { on: DeviceStack::Thin, .. } | Op::Break { fault: Fault::NoSpace | Fault::PoolFull, .. } => {
             Some("it fills up what is below the filesystem, which a scratch device is too large for")
         }
         Op::Break { fault: Fault::Flush, .. } => Some("it takes sectors that the filesystem leaves free at its end"),
@@ -104,7 +104,7 @@ fn groups(claim: &Claim) -> Vec<&'static str> {
 /// What must be there, in the order of the others' tests.
 fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
     let mut requires = vec!["_require_scratch_nocheck".to_string(), "_require_attrs trusted".to_string()];
-    if let Some((on, _)) = claim.only {
+    if let Some((on, _)) = claim.filesystems {
         let names: BTreeSet<_> = on.iter().filter(|fs| fs.on_disk()).map(|fs| fs.filesystem().kind).collect();
         let names: Vec<_> = names.into_iter().collect();
         requires.push(format!(

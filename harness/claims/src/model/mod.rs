@@ -18,13 +18,13 @@ mod edge_cases;
 #[cfg(test)]
 mod tests;
 
-pub use predict_claim::{Foretold, foretell};
-pub use state::World;
+pub use predict_claim::{Prediction, predict};
+pub use state::ModelState;
 
 /// What the model cannot foretell, and why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("beyond the model: {0}")]
-pub struct Beyond(pub &'static str);
+pub struct OutOfModel(pub &'static str);
 
 /// What is foretold.
-type Outlook<T> = Result<T, Beyond>;
+type ModelResult<T> = Result<T, OutOfModel>;

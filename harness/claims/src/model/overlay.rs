@@ -2,12 +2,12 @@
 //! What becomes of a mount: the rules of reuse, in the order in which they are stated.
 
 use vremount_kernel::base::Level;
-use vremount_protocol::{Layers, Mode, Via};
+use vremount_protocol::{AccessPath, LayerSet, Mode};
 
-use crate::Want;
-use crate::model::Outlook;
+use crate::Expectation;
+use crate::model::ModelResult;
 use crate::model::errseq::{ErrSeq, errseq_check, errseq_sample};
-use crate::model::marker::{Checkpoint, Epoch, Instance, Marker, Xattr};
+use crate::model::marker::{Checkpoint, Instance, Marker, ModuleLoad, Xattr};
 use crate::model::upper::{Superblock, Upper, directories};
 use crate::refusal_reason::Reason;
 
@@ -20,7 +20,7 @@ const ERRSEQ: u8 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kernel {
     pub level: Level,
-    pub epoch: Epoch,
+    pub epoch: ModuleLoad,
     /// A volatile overlay of this base tells syncs of errors: it looks for those that nobody was told of without the series.
     pub tells_errors: bool,
 }
@@ -41,10 +41,10 @@ impl Kernel {
 
 /// A mount that is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    pub layers: Layers,
+pub(super) struct MountRequest {
+    pub layers: LayerSet,
     /// Whose work directory it uses.
-    pub work: Layers,
+    pub work: LayerSet,
     pub mode: Mode,
     pub index: bool,
     pub read_only: bool,
@@ -55,8 +55,8 @@ pub(super) struct Asked {
 pub(super) struct Overlay {
     /// Which of all that were ever mounted.
     pub number: u64,
-    pub layers: Layers,
-    pub work: Layers,
+    pub layers: LayerSet,
+    pub work: LayerSet,
     pub mode: Mode,
     pub index: bool,
     pub read_only: bool,
@@ -67,8 +67,8 @@ pub(super) struct Overlay {
 /// What begins so, seen from the upper directory, was on its way to the index, and never came there.
 const LEFT_IN_INDEX: &str = "../work/index/#";
 
-fn refused(errno: i32, reason: Reason) -> Want {
-    Want::Refused { errno, reason }
+fn refused(errno: i32, reason: Reason) -> Expectation {
+    Expectation::Refused { errno, reason }
 }
 
 /// What a mount of the upper as it is now would remember.
@@ -82,7 +82,12 @@ fn unseen(wb_err: &ErrSeq) -> bool {
 }
 
 /// What a mount leads to. Nothing changes by asking.
-pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via) -> Outlook<Want> {
+pub(super) fn outcome(
+    kernel: Kernel,
+    upper: &mut Upper,
+    asked: MountRequest,
+    via: AccessPath,
+) -> ModelResult<Expectation> {
     if !upper.reach.contains(&via) {
         return Ok(refused(libc::ENOENT, Reason::Unreadable));
     }
@@ -116,11 +121,11 @@ pub(super) fn outcome(kernel: Kernel, upper: &mut Upper, asked: Asked, via: Via)
         }
     }
     // Without a work directory nothing can be written.
-    Ok(if work.left_behind || asked.read_only { Want::MountedReadOnly } else { Want::Mounted })
+    Ok(if work.left_behind || asked.read_only { Expectation::MountedReadOnly } else { Expectation::Mounted })
 }
 
 /// Carries out a mount that succeeds, the so manieth.
-pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64) -> Outlook<Overlay> {
+pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: MountRequest, number: u64) -> ModelResult<Overlay> {
     let has_xattrs = upper.fs.has_xattrs();
     let &mut Superblock { instance, wb_err, .. } = upper.superblock()?;
     let has_upper = *upper.work(asked.layers).upper_lock.get_or_insert(number) == number;
@@ -139,13 +144,13 @@ pub(super) fn mount(kernel: Kernel, upper: &mut Upper, asked: Asked, number: u64
     if asked.index {
         upper.files.retain(|(_, path), _| !path.starts_with(LEFT_IN_INDEX));
     }
-    let Asked { layers, work, mode, index, .. } = asked;
+    let MountRequest { layers, work, mode, index, .. } = asked;
     let read_only = asked.read_only || upper.work(work).left_behind;
     Ok(Overlay { number, layers, work, mode, index, read_only, shared: false })
 }
 
 /// The overlay has gone: a durable one syncs the upper filesystem first, a volatile one asks the disk for nothing.
-pub(super) fn unmount(upper: &mut Upper, overlay: Overlay) -> Outlook<()> {
+pub(super) fn unmount(upper: &mut Upper, overlay: Overlay) -> ModelResult<()> {
     if overlay.mode == Mode::Durable && !overlay.read_only {
         upper.write_back()?;
     }
@@ -157,11 +162,11 @@ pub(super) fn unmount(upper: &mut Upper, overlay: Overlay) -> Outlook<()> {
 
 impl Overlay {
     /// One of its directories would be the other's, too.
-    pub fn shares_with(&self, asked: Asked) -> bool {
+    pub fn shares_with(&self, asked: MountRequest) -> bool {
         self.has_directories_of(asked.layers) || directories(self.work) == directories(asked.work)
     }
 
-    pub fn has_directories_of(&self, layers: Layers) -> bool {
+    pub fn has_directories_of(&self, layers: LayerSet) -> bool {
         directories(self.layers) == directories(layers)
     }
 }

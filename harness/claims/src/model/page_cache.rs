@@ -4,7 +4,7 @@
 use vremount_protocol::Fault;
 
 use crate::model::errseq::{ErrSeq, errseq_set};
-use crate::model::{Beyond, Outlook};
+use crate::model::{ModelResult, OutOfModel};
 
 pub(super) const EIO: i32 = -libc::EIO;
 
@@ -71,12 +71,12 @@ impl File {
     }
 
     /// What reading gives: none if it is no content of ours. `broken`: the disk does not answer; that is an I/O error.
-    pub fn read(&mut self, broken: bool) -> Outlook<Result<Option<Data>, i32>> {
+    pub fn read(&mut self, broken: bool) -> ModelResult<Result<Option<Data>, i32>> {
         if self.cached.is_some() {
             return Ok(Ok(self.cached));
         }
         match self.disk {
-            OnDisk::Unknown => Err(Beyond("what a power cut left of a file that was being written is open")),
+            OnDisk::Unknown => Err(OutOfModel("what a power cut left of a file that was being written is open")),
             OnDisk::Nothing | OnDisk::Garbage => Ok(Ok(None)),
             OnDisk::Data(_) if broken => Ok(Err(libc::EIO)),
             OnDisk::Data(data) => {
@@ -88,7 +88,7 @@ impl File {
 }
 
 /// Whether a fault of the disk keeps a file from being written back. `broken_file`: it is the one that a fault is about.
-pub(super) fn hits(fault: Option<&Fault>, file: &File, broken_file: bool) -> Outlook<bool> {
+pub(super) fn hits(fault: Option<&Fault>, file: &File, broken_file: bool) -> ModelResult<bool> {
     match fault {
         None | Some(Fault::Flush | Fault::SlowReads { .. }) => Ok(false),
         Some(Fault::Data { .. } | Fault::DataAndSlowReads { .. }) => Ok(broken_file),
@@ -96,11 +96,12 @@ pub(super) fn hits(fault: Option<&Fault>, file: &File, broken_file: bool) -> Out
         Some(Fault::NoSpace) => Ok(file.disk == OnDisk::Nothing),
         Some(Fault::PoolFull) if file.disk == OnDisk::Nothing => Ok(true),
         Some(Fault::PoolFull) => {
-            Err(Beyond("which blocks of a file the pool has given already is the pool's business"))
+            Err(OutOfModel("which blocks of a file the pool has given already is the pool's business"))
         }
         Some(Fault::Checkpoint | Fault::Reads) => Err(FAULT),
     }
 }
 
-pub(super) const FAULT: Beyond = Beyond("what of the metadata must be read from the disk is the filesystem's business");
-pub(super) const MISSING: Beyond = Beyond("there is no such file");
+pub(super) const FAULT: OutOfModel =
+    OutOfModel("what of the metadata must be read from the disk is the filesystem's business");
+pub(super) const MISSING: OutOfModel = OutOfModel("there is no such file");

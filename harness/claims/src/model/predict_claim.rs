@@ -4,19 +4,19 @@
 use vremount_kernel::base::{Base, Feature, Level};
 use vremount_machine::image::Fs;
 
-use crate::model::{Beyond, World};
+use crate::model::{ModelState, OutOfModel};
 use crate::refusal_reason::Reason;
 use crate::verdict::Verdict;
-use crate::{Claim, Step, Want};
+use crate::{Claim, Expectation, Step};
 
 /// A claim that is not going to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Foretold<'a> {
+pub struct Prediction<'a> {
     pub verdict: Verdict,
     /// What decides.
     pub step: &'a Step,
     /// What that must lead to instead.
-    pub want: Want,
+    pub want: Expectation,
 }
 
 /// What filesystems of other bases do with an error.
@@ -26,20 +26,21 @@ const OF_OTHER_BASES: [Feature; 3] = [Feature::QuietReadOnly, Feature::ErrorsShu
 ///
 /// # Errors
 /// If a step is beyond the model.
-pub fn foretell<'a>(base: &Base, claim: &'a Claim, fs: Fs, level: Level) -> Result<Option<Foretold<'a>>, Beyond> {
-    if claim.needs.iter().any(|feature| OF_OTHER_BASES.contains(feature)) {
-        return Err(Beyond("filesystems are as in the default base"));
+pub fn predict<'a>(base: &Base, claim: &'a Claim, fs: Fs, level: Level) -> Result<Option<Prediction<'a>>, OutOfModel> {
+    if claim.requires.iter().any(|feature| OF_OTHER_BASES.contains(feature)) {
+        return Err(OutOfModel("filesystems are as in the default base"));
     }
-    let mut world = World::new(level, fs).of(base);
+    let mut world = ModelState::new(level, fs).of(base);
     for step in &claim.steps {
         match step {
             Step::Host(host) => world = world.host(*host)?,
-            Step::Given(op, wanted) | Step::Then(op, wanted) => {
+            Step::Precondition(op, wanted) | Step::Assertion(op, wanted) => {
                 let (next, want) = world.op(op)?;
                 world = next;
                 if !agrees(*wanted, want) {
-                    let verdict = if matches!(step, Step::Then(..)) { Verdict::Broken } else { Verdict::CannotTell };
-                    return Ok(Some(Foretold { verdict, step, want }));
+                    let verdict =
+                        if matches!(step, Step::Assertion(..)) { Verdict::Broken } else { Verdict::CannotTell };
+                    return Ok(Some(Prediction { verdict, step, want }));
                 }
             }
         }
@@ -48,12 +49,12 @@ pub fn foretell<'a>(base: &Base, claim: &'a Claim, fs: Fs, level: Level) -> Resu
 }
 
 /// Whether a step that leads to what was foretold is what a claim wants; a claim may want less.
-fn agrees(wanted: Want, foretold: Want) -> bool {
+fn agrees(wanted: Expectation, foretold: Expectation) -> bool {
     match (wanted, foretold) {
-        (Want::Whatever, _)
-        | (Want::IoErrors | Want::FailsToWriteBack, Want::Fails(libc::EIO))
-        | (Want::MountedOrError, Want::Mounted) => true,
-        (Want::MountedOrError, Want::Refused { reason, .. }) => {
+        (Expectation::Whatever, _)
+        | (Expectation::IoErrors | Expectation::FailsToWriteBack, Expectation::Fails(libc::EIO))
+        | (Expectation::MountedOrError, Expectation::Mounted) => true,
+        (Expectation::MountedOrError, Expectation::Refused { reason, .. }) => {
             matches!(reason, Reason::WritebackError | Reason::UnseenError)
         }
         _ => wanted == foretold,
@@ -71,7 +72,7 @@ mod tests {
     #[case(Reason::UnseenError, true)]
     #[case(Reason::OtherBoot, false)]
     fn an_error_may_be_found_or_not(#[case] reason: Reason, #[case] expected: bool) {
-        assert_eq!(agrees(Want::MountedOrError, Want::Refused { errno: libc::EINVAL, reason }), expected);
-        assert!(agrees(Want::MountedOrError, Want::Mounted));
+        assert_eq!(agrees(Expectation::MountedOrError, Expectation::Refused { errno: libc::EINVAL, reason }), expected);
+        assert!(agrees(Expectation::MountedOrError, Expectation::Mounted));
     }
 }

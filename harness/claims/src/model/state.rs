@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vremount_kernel::base::{Base, Feature, Level};
 use vremount_machine::image::Fs;
-use vremount_protocol::{Disk, Fault, Layers, Op, Place};
+use vremount_protocol::{Disk, Fault, FileLocation, LayerSet, Op};
 
-use crate::model::marker::{Epoch, Xattr};
+use crate::model::marker::{ModuleLoad, Xattr};
 use crate::model::overlay::{Kernel, Overlay};
 use crate::model::page_cache::{FAULT, OnDisk};
 use crate::model::upper::{Io, Upper};
-use crate::model::{Beyond, Outlook, overlay};
-use crate::{HostStep, Want};
+use crate::model::{ModelResult, OutOfModel, overlay};
+use crate::{Expectation, HostStep};
 
 /// Dirty data is written back by itself when it is 30 s old, by a thread that looks every 5 s.
 const NOT_EXPIRED_MS: u64 = 25_000;
@@ -20,18 +20,18 @@ const EXPIRED_MS: u64 = 35_000;
 
 /// A file that is held open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct OpenFile {
     pub disk: Disk,
-    pub place: Place,
+    pub place: FileLocation,
     /// What it was opened through was unmounted lazily since, and another mount in its place is not busy.
     pub detached: bool,
 }
 
 /// What `Snapshot` remembered of a marker: what it is, and what its xattr is.
-pub(super) type Remembered = (u64, u32, Xattr);
+pub(super) type MarkerSnapshot = (u64, u32, Xattr);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct World {
+pub struct ModelState {
     pub(super) kernel: Kernel,
     pub(super) fs: Fs,
     /// Numbers superblocks and overlays.
@@ -39,28 +39,28 @@ pub struct World {
     pub(super) uppers: BTreeMap<Disk, Upper>,
     /// Those that are attached.
     attached: BTreeSet<Disk>,
-    pub(super) overlays: BTreeMap<(Disk, Layers), Overlay>,
+    pub(super) overlays: BTreeMap<(Disk, LayerSet), Overlay>,
     /// Unmounted lazily, and still used.
     pub(super) detached: Vec<(Disk, Overlay)>,
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<OpenFile>,
     handles: BTreeSet<Disk>,
     pub(super) trees: BTreeMap<Disk, u64>,
-    pub(super) markers: BTreeMap<Disk, Remembered>,
+    pub(super) markers: BTreeMap<Disk, MarkerSnapshot>,
     /// Nothing is written back unless somebody asks for it.
     paused: bool,
 }
 
 /// Of an errno that may be none.
-pub(super) fn fails(errno: i32) -> Want {
-    if errno == 0 { Want::Done } else { Want::Fails(errno) }
+pub(super) fn fails(errno: i32) -> Expectation {
+    if errno == 0 { Expectation::Done } else { Expectation::Fails(errno) }
 }
 
-impl World {
+impl ModelState {
     /// A machine with this kernel, and pristine disks with this filesystem on them.
     #[must_use]
     pub fn new(level: Level, fs: Fs) -> Self {
-        World {
-            kernel: Kernel { level, epoch: Epoch::default(), tells_errors: false },
+        ModelState {
+            kernel: Kernel { level, epoch: ModuleLoad::default(), tells_errors: false },
             fs,
             next: 0,
             uppers: BTreeMap::new(),
@@ -79,14 +79,14 @@ impl World {
     #[must_use]
     pub fn of(self, base: &Base) -> Self {
         let kernel = Kernel { tells_errors: base.has.contains(&Feature::SyncErrors), ..self.kernel };
-        World { kernel, ..self }
+        ModelState { kernel, ..self }
     }
 
     /// The world after an operation, and what that must lead to.
     ///
     /// # Errors
     /// If nothing is promised.
-    pub fn op(&self, op: &Op) -> Result<(World, Want), Beyond> {
+    pub fn op(&self, op: &Op) -> Result<(ModelState, Expectation), OutOfModel> {
         let mut next = self.clone();
         let want = next.apply(op)?;
         Ok((next, want))
@@ -96,11 +96,11 @@ impl World {
     ///
     /// # Errors
     /// If nothing is promised.
-    pub fn host(&self, step: HostStep) -> Result<World, Beyond> {
+    pub fn host(&self, step: HostStep) -> Result<ModelState, OutOfModel> {
         let mut next = self.clone();
         let cleanly = matches!(step, HostStep::Reboot | HostStep::Kexec);
         if cleanly && self.uppers.values().any(|upper| upper.superblock.is_some()) {
-            return Err(Beyond("how a machine that goes down unmounts is its own business"));
+            return Err(OutOfModel("how a machine that goes down unmounts is its own business"));
         }
         // Disk A outlives its machine, others do not.
         let mut kept = next.uppers.remove(&Disk::A).filter(|_| self.fs.on_disk());
@@ -108,31 +108,31 @@ impl World {
             upper.lost_power()?;
             upper.works.values_mut().for_each(|work| (work.lock, work.upper_lock) = (None, None));
         }
-        let epoch = Epoch { boot: self.kernel.epoch.boot + 1, load: 0 };
+        let epoch = ModuleLoad { boot: self.kernel.epoch.boot + 1, load: 0 };
         let kernel = Kernel { epoch, ..self.kernel };
         let uppers = kept.map(|upper| (Disk::A, upper)).into_iter().collect();
-        Ok(World { kernel, next: next.next, uppers, ..World::new(self.kernel.level, self.fs) })
+        Ok(ModelState { kernel, next: next.next, uppers, ..ModelState::new(self.kernel.level, self.fs) })
     }
 
-    fn apply(&mut self, op: &Op) -> Outlook<Want> {
+    fn apply(&mut self, op: &Op) -> ModelResult<Expectation> {
         match op {
-            Op::Attach { disk, .. } if self.attached.contains(disk) => Err(Beyond("the disk is attached already")),
+            Op::Attach { disk, .. } if self.attached.contains(disk) => Err(OutOfModel("the disk is attached already")),
             Op::Attach { disk, .. } => {
                 let fs = self.fs;
                 self.attached.insert(*disk);
                 self.uppers.entry(*disk).or_insert_with(|| Upper::new(fs));
-                Ok(Want::Done)
+                Ok(Expectation::Done)
             }
             Op::CopyDisk { from, to } => {
                 if [from, to].iter().any(|disk| !self.attached.contains(disk)) {
-                    return Err(Beyond("the disk is not attached"));
+                    return Err(OutOfModel("the disk is not attached"));
                 }
                 let copied = self.upper(*from)?.clone();
                 if copied.superblock.is_some() || self.upper(*to)?.superblock.is_some() {
-                    return Err(Beyond("what of a mounted filesystem is on its disk is open"));
+                    return Err(OutOfModel("what of a mounted filesystem is on its disk is open"));
                 }
                 self.uppers.insert(*to, copied);
-                Ok(Want::Done)
+                Ok(Expectation::Done)
             }
             Op::MountUpper { disk, .. }
             | Op::UnmountUpper { disk, .. }
@@ -164,7 +164,7 @@ impl World {
             | Op::FsyncUpperFile { disk, .. } => self.on_file(*disk, op),
             Op::SyncUpper { disk } => {
                 let upper = self.upper(*disk)?;
-                let witness = upper.witness.ok_or(Beyond("nobody has had the upper filesystem open since"))?;
+                let witness = upper.witness.ok_or(OutOfModel("nobody has had the upper filesystem open since"))?;
                 let (told, witness) = upper.syncfs(Some(witness))?;
                 upper.witness = Some(witness);
                 Ok(fails(told))
@@ -179,16 +179,16 @@ impl World {
         }
     }
 
-    fn on_machine(&mut self, op: &Op) -> Outlook<Want> {
+    fn on_machine(&mut self, op: &Op) -> ModelResult<Expectation> {
         match op {
             Op::FlushBuffers { .. } | Op::CountIo { .. } | Op::Break { .. } | Op::Heal { .. } if !self.fs.on_disk() => {
-                return Err(Beyond("there is no disk"));
+                return Err(OutOfModel("there is no disk"));
             }
             Op::WriteBack => self.mounted().try_for_each(Upper::write_back)?,
             Op::Sleep { ms: 0..NOT_EXPIRED_MS } => {}
             Op::Sleep { .. } if self.paused => {}
             Op::Sleep { ms: EXPIRED_MS.. } => self.mounted().try_for_each(Upper::write_back_data)?,
-            Op::Sleep { .. } => return Err(Beyond("whether data is old enough to be written back is open")),
+            Op::Sleep { .. } => return Err(OutOfModel("whether data is old enough to be written back is open")),
             Op::DropCaches => self.mounted().for_each(Upper::drop_caches),
             Op::FlushBuffers { disk } => self.upper(*disk)?.write_back()?,
             Op::PauseWriteback => self.paused = true,
@@ -196,9 +196,9 @@ impl World {
             Op::CountedIo { disk } => {
                 let paused = self.paused;
                 return match self.upper(*disk)?.io {
-                    Io::Some => Ok(Want::SomeIo),
-                    Io::None if paused => Ok(Want::NoIo),
-                    _ => Err(Beyond("a filesystem may ask its disk for more than it is asked for")),
+                    Io::Some => Ok(Expectation::SomeIo),
+                    Io::None if paused => Ok(Expectation::NoIo),
+                    _ => Err(OutOfModel("a filesystem may ask its disk for more than it is asked for")),
                 };
             }
             Op::UpperWritable { disk } => {
@@ -222,9 +222,9 @@ impl World {
             | Op::NoteInode { disk, .. }
             | Op::SameInode { disk, .. }
             | Op::KeepWriting { disk }
-                if self.is_mounted(*disk, Layers::First) => {}
-            Op::TakeHandle { disk, .. } | Op::OpenHandle { disk } if !self.is_mounted(*disk, Layers::First) => {
-                return Err(Beyond("there is no overlay"));
+                if self.is_mounted(*disk, LayerSet::First) => {}
+            Op::TakeHandle { disk, .. } | Op::OpenHandle { disk } if !self.is_mounted(*disk, LayerSet::First) => {
+                return Err(OutOfModel("there is no overlay"));
             }
             Op::TakeHandle { disk, .. } => drop(self.handles.insert(*disk)),
             Op::OpenHandle { disk } if self.handles.contains(disk) => {}
@@ -232,42 +232,42 @@ impl World {
             Op::ReloadOverlay if self.overlays.is_empty() && self.detached.is_empty() => {
                 self.kernel.epoch.load += 1;
             }
-            Op::ReloadOverlay => return Ok(Want::Fails(libc::EAGAIN)),
+            Op::ReloadOverlay => return Ok(Expectation::Fails(libc::EAGAIN)),
             Op::Reset => self.reset()?,
             Op::SyncUpperLater { .. } | Op::HasEnded | Op::Join => {
-                return Err(Beyond("which of two threads is first is open"));
+                return Err(OutOfModel("which of two threads is first is open"));
             }
-            Op::Starve { .. } => return Err(Beyond("nothing is promised to who is short of memory")),
+            Op::Starve { .. } => return Err(OutOfModel("nothing is promised to who is short of memory")),
             Op::ShutDownUpper { .. } => {
-                return Err(Beyond("what a filesystem that was shut down still answers is its own business"));
+                return Err(OutOfModel("what a filesystem that was shut down still answers is its own business"));
             }
-            _ => return Err(Beyond("the model does not know this operation")),
+            _ => return Err(OutOfModel("the model does not know this operation")),
         }
-        Ok(Want::Done)
+        Ok(Expectation::Done)
     }
 
     /// All but the kernel is as it was at the start: filesystems that go are written back like any, and disks are thrown away. It is
     /// of another load of the module and goes on counting its instances, but nothing is left that could tell.
-    fn reset(&mut self) -> Outlook<()> {
+    fn reset(&mut self) -> ModelResult<()> {
         if self.mounted().any(|upper| upper.superblock.as_ref().is_some_and(|superblock| superblock.frozen)) {
-            return Err(Beyond("a frozen filesystem is not unmounted"));
+            return Err(OutOfModel("a frozen filesystem is not unmounted"));
         }
-        *self = World { kernel: self.kernel, ..World::new(self.kernel.level, self.fs) };
+        *self = ModelState { kernel: self.kernel, ..ModelState::new(self.kernel.level, self.fs) };
         Ok(())
     }
 
-    fn break_disk(&mut self, disk: Disk, fault: &Fault) -> Outlook<()> {
+    fn break_disk(&mut self, disk: Disk, fault: &Fault) -> ModelResult<()> {
         let upper = self.upper(disk)?;
         match fault {
             Fault::Checkpoint | Fault::Reads => return Err(FAULT),
             Fault::NoSpace | Fault::PoolFull if upper.fs == Fs::F2fs => {
-                return Err(Beyond("f2fs stops over a disk without room, and fails whatever is asked of it"));
+                return Err(OutOfModel("f2fs stops over a disk without room, and fails whatever is asked of it"));
             }
             Fault::Data { file } | Fault::DataAndSlowReads { file, .. } => {
                 upper.at_mount()?;
-                match upper.file(Layers::First, file).map(|file| file.disk) {
+                match upper.file(LayerSet::First, file).map(|file| file.disk) {
                     Some(OnDisk::Data(_)) => {}
-                    _ => return Err(Beyond("a file that was not written back may have no blocks to break")),
+                    _ => return Err(OutOfModel("a file that was not written back may have no blocks to break")),
                 }
             }
             _ => {}
@@ -276,21 +276,21 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn upper(&mut self, disk: Disk) -> Outlook<&mut Upper> {
+    pub(super) fn upper(&mut self, disk: Disk) -> ModelResult<&mut Upper> {
         let attached = self.attached.contains(&disk);
-        self.uppers.get_mut(&disk).filter(|_| attached).ok_or(Beyond("the disk is not attached"))
+        self.uppers.get_mut(&disk).filter(|_| attached).ok_or(OutOfModel("the disk is not attached"))
     }
 
     fn mounted(&mut self) -> impl Iterator<Item = &mut Upper> {
         self.uppers.values_mut().filter(|upper| upper.superblock.is_some())
     }
 
-    pub(super) fn is_mounted(&self, disk: Disk, layers: Layers) -> bool {
+    pub(super) fn is_mounted(&self, disk: Disk, layers: LayerSet) -> bool {
         self.overlays.contains_key(&(disk, layers))
     }
 
     /// Overlays of these directories, those that are on their way out included.
-    pub(super) fn overlays_of(&self, disk: Disk, layers: Layers) -> usize {
+    pub(super) fn overlays_of(&self, disk: Disk, layers: LayerSet) -> usize {
         self.every_overlay_on(disk).filter(|overlay| overlay.has_directories_of(layers)).count()
     }
 
@@ -303,23 +303,23 @@ impl World {
 
     /// All overlays on a disk.
     pub(super) fn overlays_on(&self, disk: Disk) -> usize {
-        [Layers::First, Layers::Other].map(|layers| self.overlays_of(disk, layers)).iter().sum()
+        [LayerSet::First, LayerSet::Other].map(|layers| self.overlays_of(disk, layers)).iter().sum()
     }
 
     /// Whether a mount is busy.
-    pub(super) fn holds(&self, disk: Disk, place: Place) -> bool {
-        self.held.contains(&Held { disk, place, detached: false })
+    pub(super) fn holds(&self, disk: Disk, place: FileLocation) -> bool {
+        self.held.contains(&OpenFile { disk, place, detached: false })
     }
 
-    pub(super) fn detach(&mut self, disk: Disk, place: Place) {
+    pub(super) fn detach(&mut self, disk: Disk, place: FileLocation) {
         let opened = self.held.iter_mut().filter(|held| held.disk == disk && held.place == place);
         opened.for_each(|held| held.detached = true);
     }
 
     /// A superblock goes with its last user.
-    pub(super) fn drop_unused(&mut self) -> Outlook<()> {
+    pub(super) fn drop_unused(&mut self) -> ModelResult<()> {
         for (disk, upper) in &mut self.uppers {
-            let held = self.held.iter().any(|held| held.disk == *disk && held.place == Place::Upper);
+            let held = self.held.iter().any(|held| held.disk == *disk && held.place == FileLocation::Upper);
             let mounted =
                 self.overlays.keys().any(|(on, _)| on == disk) || self.detached.iter().any(|(on, _)| on == disk);
             if upper.superblock.is_some() && upper.reach.is_empty() && !held && !mounted {

@@ -7,7 +7,7 @@ use vremount_kernel::base::{Base, Level};
 use vremount_machine::image::Fs;
 
 use crate as claims;
-use crate::model::{Beyond, foretell};
+use crate::model::{OutOfModel, predict};
 use crate::verdict::Verdict;
 
 fn levels() -> impl Iterator<Item = Level> {
@@ -78,12 +78,12 @@ fn every_claim_agrees_with_the_model_or_is_beyond_it() {
     // What one base lacks another has.
     let bases = Base::all(&root).unwrap();
     let claims: Vec<_> =
-        bases.iter().flat_map(|base| claims::of(base).into_iter().map(move |claim| (base, claim))).collect();
+        bases.iter().flat_map(|base| claims::for_base(base).into_iter().map(move |claim| (base, claim))).collect();
     for (base, claim) in &claims {
-        for fs in Fs::ALL.into_iter().filter(|fs| claim.skipped_on(*fs).is_none()) {
+        for fs in Fs::ALL.into_iter().filter(|fs| claim.skip_reason_on(*fs).is_none()) {
             for level in levels() {
-                let claimed = if claim.since <= level.number() { Verdict::Holds } else { Verdict::Broken };
-                match foretell(base, claim, fs, level) {
+                let claimed = if claim.min_level <= level.number() { Verdict::Holds } else { Verdict::Broken };
+                match predict(base, claim, fs, level) {
                     Ok(foretold)
                         if foretold.as_ref().map_or(Verdict::Holds, |foretold| foretold.verdict) == claimed =>
                     {
@@ -97,7 +97,7 @@ fn every_claim_agrees_with_the_model_or_is_beyond_it() {
                             fs.name()
                         ));
                     }
-                    Err(Beyond(why)) => drop(beyond.insert((&base.name, claim.name, fs, level.number(), why))),
+                    Err(OutOfModel(why)) => drop(beyond.insert((&base.name, claim.name, fs, level.number(), why))),
                 }
             }
         }
@@ -108,7 +108,7 @@ fn every_claim_agrees_with_the_model_or_is_beyond_it() {
         let of_it = BEYOND.iter().filter(|(name, ..)| *name == claim.name);
         of_it.flat_map(move |(name, on, since, why)| {
             let on = Fs::ALL.into_iter().filter(|fs| on.is_empty() || on.contains(fs));
-            let on = on.filter(|fs| claim.skipped_on(*fs).is_none());
+            let on = on.filter(|fs| claim.skip_reason_on(*fs).is_none());
             on.flat_map(move |fs| (*since..=4).map(move |level| (&base.name, *name, fs, level, *why)))
         })
     });

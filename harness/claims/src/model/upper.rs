@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vremount_machine::image::Fs;
-use vremount_protocol::{Fault, Layers, Via};
+use vremount_protocol::{AccessPath, Fault, LayerSet};
 
 use crate::model::errseq::{ErrSeq, errseq_check_and_advance, errseq_sample};
 use crate::model::marker::{Instance, Marker};
 use crate::model::page_cache::{File, MISSING, OnDisk, hits};
-use crate::model::{Beyond, Outlook};
+use crate::model::{ModelResult, OutOfModel};
 
 /// What a mounted filesystem is to the kernel, from the first mount to the last user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct Superblock {
 
 /// The work directory of an overlay's layers, and whose the upper beside it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Work {
+pub(super) struct WorkDirState {
     pub marker: Option<Marker>,
     /// What else `work/incompat` names.
     pub features: BTreeSet<String>,
@@ -49,12 +49,12 @@ pub(super) struct Upper {
     pub fault: Option<Fault>,
     pub superblock: Option<Superblock>,
     /// The ways it is mounted.
-    pub reach: BTreeSet<Via>,
+    pub reach: BTreeSet<AccessPath>,
     /// The cursor of the file descriptor that was opened at the last mount.
     pub witness: Option<ErrSeq>,
-    pub works: BTreeMap<Layers, Work>,
+    pub works: BTreeMap<LayerSet, WorkDirState>,
     /// By layers and path.
-    pub files: BTreeMap<(Layers, String), File>,
+    pub files: BTreeMap<(LayerSet, String), File>,
     /// All but what is dirty in files has reached the disk.
     pub settled: bool,
     /// How often anything in it changed.
@@ -63,8 +63,8 @@ pub(super) struct Upper {
 }
 
 /// First and second overlay have the same directories.
-pub(super) fn directories(layers: Layers) -> Layers {
-    if layers == Layers::Second { Layers::First } else { layers }
+pub(super) fn directories(layers: LayerSet) -> LayerSet {
+    if layers == LayerSet::Second { LayerSet::First } else { layers }
 }
 
 /// What could not be written is read from the disk again; others keep it in memory as long as they like.
@@ -79,7 +79,7 @@ fn stops_without_journal(fs: Fs) -> bool {
 
 impl Upper {
     pub fn new(fs: Fs) -> Self {
-        let works = [Layers::First, Layers::Other].map(|layers| (layers, Work::default()));
+        let works = [LayerSet::First, LayerSet::Other].map(|layers| (layers, WorkDirState::default()));
         Upper {
             fs,
             fault: None,
@@ -94,19 +94,19 @@ impl Upper {
         }
     }
 
-    pub fn superblock(&mut self) -> Outlook<&mut Superblock> {
-        self.superblock.as_mut().ok_or(Beyond("the upper filesystem is not mounted"))
+    pub fn superblock(&mut self) -> ModelResult<&mut Superblock> {
+        self.superblock.as_mut().ok_or(OutOfModel("the upper filesystem is not mounted"))
     }
 
     /// Reached at its own mount point, where the guest's own operations look.
-    pub fn at_mount(&mut self) -> Outlook<&mut Superblock> {
-        match self.reach.contains(&Via::Mount) {
+    pub fn at_mount(&mut self) -> ModelResult<&mut Superblock> {
+        match self.reach.contains(&AccessPath::Mount) {
             true => self.superblock(),
-            false => Err(Beyond("the upper filesystem is not at its mount point")),
+            false => Err(OutOfModel("the upper filesystem is not at its mount point")),
         }
     }
 
-    pub fn work(&mut self, layers: Layers) -> &mut Work {
+    pub fn work(&mut self, layers: LayerSet) -> &mut WorkDirState {
         self.works.entry(directories(layers)).or_default()
     }
 
@@ -116,28 +116,28 @@ impl Upper {
         self.settled = false;
     }
 
-    fn broken_file(&self, layers: Layers, path: &str) -> bool {
+    fn broken_file(&self, layers: LayerSet, path: &str) -> bool {
         let broken = match &self.fault {
             Some(Fault::Data { file } | Fault::DataAndSlowReads { file, .. }) => file == path,
             _ => false,
         };
-        broken && directories(layers) == Layers::First
+        broken && directories(layers) == LayerSet::First
     }
 
     /// Whether the disk answers when the file is read.
-    pub fn unreadable(&self, layers: Layers, path: &str) -> bool {
+    pub fn unreadable(&self, layers: LayerSet, path: &str) -> bool {
         self.broken_file(layers, path) || self.fault == Some(Fault::Everything)
     }
 
-    pub fn file(&mut self, layers: Layers, path: &str) -> Option<&mut File> {
+    pub fn file(&mut self, layers: LayerSet, path: &str) -> Option<&mut File> {
         self.files.get_mut(&(directories(layers), path.to_string()))
     }
 
     /// Writes one file back.
-    pub fn write_back_file(&mut self, layers: Layers, path: &str) -> Outlook<()> {
+    pub fn write_back_file(&mut self, layers: LayerSet, path: &str) -> ModelResult<()> {
         let key = (directories(layers), path.to_string());
         let broken_file = self.broken_file(key.0, path);
-        let superblock = self.superblock.as_mut().ok_or(Beyond("the upper filesystem is not mounted"))?;
+        let superblock = self.superblock.as_mut().ok_or(OutOfModel("the upper filesystem is not mounted"))?;
         if let Some(file) = self.files.get_mut(&key) {
             let hit = file.dirty && hits(self.fault.as_ref(), file, broken_file)?;
             if file.write_back(hit, &mut superblock.wb_err) {
@@ -155,18 +155,18 @@ impl Upper {
     }
 
     /// Writes back all data.
-    pub fn write_back_data(&mut self) -> Outlook<()> {
+    pub fn write_back_data(&mut self) -> ModelResult<()> {
         let files: Vec<_> = self.files.keys().cloned().collect();
         files.iter().try_for_each(|(layers, path)| self.write_back_file(*layers, path))
     }
 
     /// Writes back everything and reports to nobody.
-    pub fn write_back(&mut self) -> Outlook<()> {
+    pub fn write_back(&mut self) -> ModelResult<()> {
         if self.superblock()?.read_only {
             return Ok(());
         }
         if matches!(self.fault, Some(Fault::Everything | Fault::Writes | Fault::Flush)) {
-            return Err(Beyond("what a filesystem does that cannot write its metadata is its own business"));
+            return Err(OutOfModel("what a filesystem does that cannot write its metadata is its own business"));
         }
         if !self.settled {
             self.io = Io::Some;
@@ -179,7 +179,7 @@ impl Upper {
     }
 
     /// syncfs(2): the errno that the owner of the cursor is told.
-    pub fn syncfs(&mut self, cursor: Option<ErrSeq>) -> Outlook<(i32, ErrSeq)> {
+    pub fn syncfs(&mut self, cursor: Option<ErrSeq>) -> ModelResult<(i32, ErrSeq)> {
         let wb_err = self.superblock()?.wb_err;
         let mut cursor = cursor.unwrap_or_else(|| errseq_sample(&wb_err));
         self.write_back()?;
@@ -188,15 +188,15 @@ impl Upper {
     }
 
     /// fsync(2) of a file that was opened just now: the errno it is told.
-    pub fn fsync(&mut self, path: &str) -> Outlook<i32> {
+    pub fn fsync(&mut self, path: &str) -> ModelResult<i32> {
         let mut cursor = errseq_sample(&self.there(path)?.wb_err);
-        self.write_back_file(Layers::First, path)?;
+        self.write_back_file(LayerSet::First, path)?;
         Ok(-errseq_check_and_advance(&mut self.there(path)?.wb_err, &mut cursor))
     }
 
     /// sync_file_range(2) of one. It waits for what is on its way first, and an error that it is told of then keeps it from
     /// writing anything.
-    pub fn sync_file_range(&mut self, path: &str) -> Outlook<i32> {
+    pub fn sync_file_range(&mut self, path: &str) -> ModelResult<i32> {
         let file = self.there(path)?;
         let mut cursor = errseq_sample(&file.wb_err);
         match errseq_check_and_advance(&mut file.wb_err, &mut cursor) {
@@ -205,17 +205,17 @@ impl Upper {
         }
     }
 
-    fn there(&mut self, path: &str) -> Outlook<&mut File> {
-        self.file(Layers::First, path).ok_or(MISSING)
+    fn there(&mut self, path: &str) -> ModelResult<&mut File> {
+        self.file(LayerSet::First, path).ok_or(MISSING)
     }
 
     /// The last user has gone. What could not be written is lost, and nobody will be told.
-    pub fn unmounted(&mut self) -> Outlook<()> {
+    pub fn unmounted(&mut self) -> ModelResult<()> {
         if !self.fs.on_disk() {
-            return Err(Beyond("a filesystem in memory is gone once it is unmounted"));
+            return Err(OutOfModel("a filesystem in memory is gone once it is unmounted"));
         }
         if self.superblock()?.read_only && !self.settled {
-            return Err(Beyond("what of the metadata reached the disk before it went read-only is open"));
+            return Err(OutOfModel("what of the metadata reached the disk before it went read-only is open"));
         }
         self.write_back()?;
         self.files.values_mut().for_each(File::forget);
@@ -225,9 +225,9 @@ impl Upper {
     }
 
     /// The machine has lost its power. What was on its way to the disk may have reached it.
-    pub fn lost_power(&mut self) -> Outlook<()> {
+    pub fn lost_power(&mut self) -> ModelResult<()> {
         if self.superblock.is_some() && !self.settled {
-            return Err(Beyond("what of the metadata reached the disk before the power was cut is open"));
+            return Err(OutOfModel("what of the metadata reached the disk before the power was cut is open"));
         }
         for file in self.files.values_mut() {
             if file.dirty {

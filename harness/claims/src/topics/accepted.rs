@@ -5,12 +5,12 @@ use libc::{EINVAL, ENOENT};
 use vremount_kernel::base::Feature;
 use vremount_machine::image::Fs;
 use vremount_protocol::Mode::{Durable, Volatile};
-use vremount_protocol::{Disk, Layers, Op, Place, Scope, Via};
+use vremount_protocol::{AccessPath, Disk, FileLocation, LayerSet, Op, SnapshotScope};
 
 use crate::Claim;
 use crate::citations::{ALLOWS_VOLATILE, BY_HAND, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, SUBSET, UNDERLYING};
 use crate::refusal_reason::Reason;
-use crate::step::{FIRST_SEED, Script, Want, overlay, overlay_on, unmount, write};
+use crate::step::{ClaimBuilder, Expectation, FIRST_SEED, overlay, overlay_on, unmount, write};
 
 pub fn claims() -> Vec<Claim> {
     [reuse(), always()].into_iter().flatten().collect()
@@ -23,8 +23,8 @@ const MUCH_BYTES: u64 = 8 << 20;
 fn much() -> Op {
     Op::Write {
         disk: Disk::A,
-        layers: Layers::First,
-        place: Place::Overlay,
+        layers: LayerSet::First,
+        place: FileLocation::Overlay,
         file: MUCH.to_string(),
         bytes: MUCH_BYTES,
         seed: FIRST_SEED,
@@ -33,14 +33,14 @@ fn much() -> Op {
 
 /// New with the series.
 fn reuse() -> Vec<Claim> {
-    let marker = || Op::Snapshot { disk: Disk::A, scope: Scope::Marker };
+    let marker = || Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Marker };
     vec![
         Claim::new(
             "reuse",
             "A volatile upper is mounted volatile again, and all data is there",
             ALLOWS_VOLATILE,
             3,
-            Script::on_upper().after_volatile().mounts(Volatile).intact(),
+            ClaimBuilder::on_upper().volatile_session().assert_mounts(Volatile).assert_data_intact(),
         ),
         Claim::new(
             "reuse-beside-a-durable-mount",
@@ -48,14 +48,14 @@ fn reuse() -> Vec<Claim> {
             SUBSET,
             3,
             // To share directories is undefined already, and so is what files come to.
-            Script::on_upper()
-                .mounted(Durable)
-                .given(overlay_on(Layers::Second, Durable), Want::Mounted)
+            ClaimBuilder::on_upper()
+                .setup_mount(Durable)
+                .precondition(overlay_on(LayerSet::Second, Durable), Expectation::Mounted)
                 .unmount()
-                .mounted(Volatile)
+                .setup_mount(Volatile)
                 .unmount()
-                .mounts(Volatile)
-                .run(unmount(Layers::Second)),
+                .assert_mounts(Volatile)
+                .run(unmount(LayerSet::Second)),
         ),
         Claim::new(
             "reuse-without-sync",
@@ -63,100 +63,110 @@ fn reuse() -> Vec<Claim> {
             NO_SYNCFS,
             3,
             // Neither the kernel's writeback nor the journal's commit may come in between.
-            Script::on_upper()
+            ClaimBuilder::on_upper()
                 .run(Op::PauseWriteback)
-                .mounted(Volatile)
+                .setup_mount(Volatile)
                 .write()
                 .run(Op::CountIo { disk: Disk::A })
                 .unmount()
-                .mounts(Volatile)
-                .then(Op::CountedIo { disk: Disk::A }, Want::NoIo)
-                .intact()
+                .assert_mounts(Volatile)
+                .assertion(Op::CountedIo { disk: Disk::A }, Expectation::NoIo)
+                .assert_data_intact()
                 // The counter works: a sync is seen.
                 .run(Op::CountIo { disk: Disk::A })
                 .run(Op::SyncUpper { disk: Disk::A })
-                .given(Op::CountedIo { disk: Disk::A }, Want::SomeIo),
+                .precondition(Op::CountedIo { disk: Disk::A }, Expectation::SomeIo),
         )
-        .but(&[Fs::Ext2], Feature::Ext2SyncsDirectories),
+        .excluding(&[Fs::Ext2], Feature::Ext2SyncsDirectories),
         Claim::new(
             "reuse-with-much-to-write",
             "Megabytes that were never written back are there after reuse",
             NO_SYNCFS,
             3,
-            Script::on_upper().run(Op::PauseWriteback).mounted(Volatile).run(much()).unmount().mounts(Volatile).then(
-                Op::Compare {
-                    disk: Disk::A,
-                    layers: Layers::First,
-                    file: MUCH.to_string(),
-                    bytes: MUCH_BYTES,
-                    seed: FIRST_SEED,
-                },
-                Want::Done,
-            ),
+            ClaimBuilder::on_upper()
+                .run(Op::PauseWriteback)
+                .setup_mount(Volatile)
+                .run(much())
+                .unmount()
+                .assert_mounts(Volatile)
+                .assertion(
+                    Op::Compare {
+                        disk: Disk::A,
+                        layers: LayerSet::First,
+                        file: MUCH.to_string(),
+                        bytes: MUCH_BYTES,
+                        seed: FIRST_SEED,
+                    },
+                    Expectation::Done,
+                ),
         ),
         Claim::new(
             "reuse-100-times",
             "A volatile upper is mounted a hundred times in a row",
             RESTART,
             3,
-            Script::on_upper()
-                .after_volatile()
-                .then(Op::Cycle { disk: Disk::A, times: 100 }, Want::Done)
-                .mounts(Volatile)
-                .intact(),
+            ClaimBuilder::on_upper()
+                .volatile_session()
+                .assertion(Op::Cycle { disk: Disk::A, times: 100 }, Expectation::Done)
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         ),
         Claim::new(
             "reuse-keeps-the-checkpoint",
             "Reuse does not write the checkpoint again",
             CHECKPOINT,
             3,
-            Script::on_upper()
-                .after_volatile()
+            ClaimBuilder::on_upper()
+                .volatile_session()
                 .run(marker())
-                .mounts(Volatile)
+                .assert_mounts(Volatile)
                 .unmount()
-                .then(Op::SameAsSnapshot { disk: Disk::A, scope: Scope::Marker }, Want::Done),
+                .assertion(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
         ),
         Claim::new(
             "reuse-after-refused-durable",
             "A durable mount that was refused does not keep the upper from being reused",
             "prevents volatile -> non-volatile",
             3,
-            Script::on_upper().after_volatile().refuses(Durable, EINVAL, Reason::NotVolatile).mounts(Volatile).intact(),
+            ClaimBuilder::on_upper()
+                .volatile_session()
+                .assert_refused(Durable, EINVAL, Reason::NotVolatile)
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         ),
         Claim::new(
             "reuse-after-error-elsewhere",
             "A writeback error on another filesystem does not matter",
             HAD_ERRORS,
             3,
-            Script::on_upper()
-                .after_volatile()
+            ClaimBuilder::on_upper()
+                .volatile_session()
                 .attach(Disk::B)
-                .given(overlay(Disk::B, Volatile, Via::Mount), Want::Mounted)
+                .precondition(overlay(Disk::B, Volatile, AccessPath::Mount), Expectation::Mounted)
                 .run(write(Disk::B, 1))
                 .run(Op::SyncUpper { disk: Disk::B })
                 .break_data(Disk::B)
                 .run(write(Disk::B, 2))
-                .given(Op::SyncUpper { disk: Disk::B }, Want::Fails(libc::EIO))
-                .mounts(Volatile)
-                .intact(),
+                .precondition(Op::SyncUpper { disk: Disk::B }, Expectation::Fails(libc::EIO))
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         ),
         Claim::new(
             "reuse-through-bind-mount",
             "An upper that is reached through a bind mount is the same upper",
             UNDERLYING,
             3,
-            Script::on_upper()
-                .run(Op::Reach { disk: Disk::A, via: Via::Bind })
-                .given(overlay(Disk::A, Volatile, Via::Bind), Want::Mounted)
+            ClaimBuilder::on_upper()
+                .run(Op::Reach { disk: Disk::A, via: AccessPath::Bind })
+                .precondition(overlay(Disk::A, Volatile, AccessPath::Bind), Expectation::Mounted)
                 .write()
                 .unmount()
-                .then(overlay(Disk::A, Volatile, Via::Bind), Want::Mounted)
-                .intact()
+                .assertion(overlay(Disk::A, Volatile, AccessPath::Bind), Expectation::Mounted)
+                .assert_data_intact()
                 .unmount()
-                .run(Op::Unreach { disk: Disk::A, via: Via::Bind })
-                .mounts(Volatile)
-                .intact(),
+                .run(Op::Unreach { disk: Disk::A, via: AccessPath::Bind })
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         ),
     ]
 }
@@ -169,53 +179,58 @@ fn always() -> Vec<Claim> {
             "A durable upper can be mounted volatile",
             "non-volatile -> volatile",
             0,
-            Script::on_upper().mounted(Durable).write().unmount().mounts(Volatile).intact(),
+            ClaimBuilder::on_upper()
+                .setup_mount(Durable)
+                .write()
+                .unmount()
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         ),
         Claim::new(
             "durable-then-durable",
             "A durable upper can be mounted durable, and never has a marker",
             "non-volatile -> non-volatile",
             0,
-            Script::on_upper()
-                .mounted(Durable)
+            ClaimBuilder::on_upper()
+                .setup_mount(Durable)
                 .write()
                 .unmount()
-                .mounts(Durable)
-                .intact()
+                .assert_mounts(Durable)
+                .assert_data_intact()
                 .unmount()
-                .then(Op::RemoveMarker { disk: Disk::A }, Want::Fails(ENOENT)),
+                .assertion(Op::RemoveMarker { disk: Disk::A }, Expectation::Fails(ENOENT)),
         ),
         Claim::new(
             "fresh-upper",
             "Safe today: a fresh upper in place of the volatile one",
             "Throw away the entire upperdir between mounts",
             0,
-            Script::on_upper()
-                .after_volatile()
+            ClaimBuilder::on_upper()
+                .volatile_session()
                 .run(Op::FreshUpper { disk: Disk::A })
-                .mounts(Volatile)
+                .assert_mounts(Volatile)
                 .unmount()
                 .run(Op::FreshUpper { disk: Disk::A })
-                .mounts(Durable),
+                .assert_mounts(Durable),
         ),
         Claim::new(
             "syncfs-and-remove-marker",
             "Safe today: syncfs of the upper filesystem, then removing the marker",
             BY_HAND,
             0,
-            Script::on_upper()
-                .mounted(Volatile)
+            ClaimBuilder::on_upper()
+                .setup_mount(Volatile)
                 .write()
                 .unmount()
                 .run(Op::CountIo { disk: Disk::A })
                 .run(Op::SyncUpper { disk: Disk::A })
-                .given(Op::CountedIo { disk: Disk::A }, Want::SomeIo)
+                .precondition(Op::CountedIo { disk: Disk::A }, Expectation::SomeIo)
                 .run(Op::RemoveMarker { disk: Disk::A })
-                .mounts(Durable)
-                .intact()
+                .assert_mounts(Durable)
+                .assert_data_intact()
                 .unmount()
-                .mounts(Volatile)
-                .intact(),
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         ),
     ]
 }

@@ -5,12 +5,12 @@ use libc::{EINVAL, EIO, EROFS};
 use vremount_kernel::base::Feature;
 use vremount_machine::image::Fs;
 use vremount_protocol::Mode::Volatile;
-use vremount_protocol::{Disk, Fault, Layers, Op, Place, Stack, Via};
+use vremount_protocol::{AccessPath, DeviceStack, Disk, Fault, FileLocation, LayerSet, Op};
 
 use crate::Claim;
 use crate::citations::{ERRSEQ, HAD_ERRORS, REMOUNTED, SUBSET};
 use crate::refusal_reason::Reason;
-use crate::step::{BYTES, FILE, SECOND_SEED, SYNC, Script, Want, overlay};
+use crate::step::{BYTES, ClaimBuilder, Expectation, FILE, SECOND_SEED, SYNC, overlay};
 use crate::topics::writeback::EXPIRED_MS;
 
 pub fn claims() -> Vec<Claim> {
@@ -25,15 +25,15 @@ fn direct() -> Op {
 fn write_to_upper() -> Op {
     Op::Write {
         disk: Disk::A,
-        layers: Layers::First,
-        place: Place::Upper,
+        layers: LayerSet::First,
+        place: FileLocation::Upper,
         file: "data/even-more".to_string(),
         bytes: BYTES,
         seed: SECOND_SEED,
     }
 }
 
-const UNREADABLE: Want = Want::Refused { errno: EIO, reason: Reason::CheckpointUnreadable };
+const UNREADABLE: Expectation = Expectation::Refused { errno: EIO, reason: Reason::CheckpointUnreadable };
 /// Ways of ext4 to take no more writes after an error, other than to become read-only.
 const STOPS_OTHERWISE: &[Feature] = &[Feature::QuietReadOnly, Feature::ErrorsShutDown];
 const BTRFS: &[Fs] = &[Fs::Btrfs, Fs::BtrfsSubvolume];
@@ -47,36 +47,36 @@ fn windows() -> Vec<Claim> {
             "Writes that fail for a second, in which nothing was written back, do not matter",
             HAD_ERRORS,
             3,
-            Script::on_upper()
-                .mounted(Volatile)
+            ClaimBuilder::on_upper()
+                .setup_mount(Volatile)
                 .write()
                 .run(SYNC)
                 .break_with(Fault::Writes)
                 // Evidence that they do, which is not kept.
-                .given(direct(), Want::Fails(EIO))
+                .precondition(direct(), Expectation::Fails(EIO))
                 .run(Op::Sleep { ms: 1000 })
-                .still_writable()
+                .upper_still_writable()
                 .unmount()
                 .run(SYNC)
-                .mounts(Volatile)
-                .intact(),
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         )
-        .but(BTRFS, Feature::DirectErrors),
+        .excluding(BTRFS, Feature::DirectErrors),
         Claim::new(
             "writes-fail-for-long",
             "Refused when writes failed for as long as it takes the kernel's own writeback to come by",
             HAD_ERRORS,
             4,
-            Script::on_upper()
-                .at_risk()
+            ClaimBuilder::on_upper()
+                .dirty_after_unmount()
                 .break_with(Fault::Writes)
                 .run(Op::Sleep { ms: EXPIRED_MS })
-                .still_writable()
-                .lost()
-                .given(SYNC, Want::Fails(EIO))
-                .refuses_for_error(),
+                .upper_still_writable()
+                .second_write_lost()
+                .precondition(SYNC, Expectation::Fails(EIO))
+                .assert_refused_for_writeback_error(),
         )
-        .only(
+        .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs],
             "writes to its log by itself meanwhile, and may shut down over that",
         ),
@@ -85,107 +85,111 @@ fn windows() -> Vec<Claim> {
             "An error that was seen before the first mount does not matter, the same error after it does",
             ERRSEQ,
             4,
-            Script::on_upper()
-                .doomed()
-                .fails_seen_by(SYNC)
+            ClaimBuilder::on_upper()
+                .dirty_on_broken_disk()
+                .fail_reported_to(SYNC)
                 .unmount()
                 .run(Op::FreshUpper { disk: Disk::A })
-                .doomed()
+                .dirty_on_broken_disk()
                 .unmount()
-                .fails_seen_by(SYNC)
-                .refuses_for_error(),
+                .fail_reported_to(SYNC)
+                .assert_refused_for_writeback_error(),
         ),
     ]
 }
 
 /// New files take new blocks, which a disk without space cannot give.
 fn full() -> Vec<Claim> {
-    let full = |script: Script, fault| {
+    let full = |script: ClaimBuilder, fault| {
         let more = Op::Write {
             disk: Disk::A,
-            layers: Layers::First,
-            place: Place::Overlay,
+            layers: LayerSet::First,
+            place: FileLocation::Overlay,
             file: "data/more".to_string(),
             bytes: 4 * BYTES,
             seed: SECOND_SEED,
         };
-        let filled = script.mounted(Volatile).write().run(SYNC).break_with(fault).run(more);
+        let filled = script.setup_mount(Volatile).write().run(SYNC).break_with(fault).run(more);
         // Filesystems differ in what they make of it.
-        filled.given(SYNC, Want::FailsToWriteBack).heal().unmount()
+        filled.precondition(SYNC, Expectation::FailsToWriteBack).heal().unmount()
     };
     let writable = || Op::UpperWritable { disk: Disk::A };
     // What is written more makes it notice.
-    let noticed = |by| full(Script::on_upper(), Fault::NoSpace).given(SYNC, Want::Whatever).given(write_to_upper(), by);
-    let read_only = |by| noticed(by).given(writable(), Want::Fails(EROFS));
-    let thin = || Script(Vec::new()).attach_on(Disk::A, Stack::Thin, "");
+    let noticed = |by| {
+        full(ClaimBuilder::on_upper(), Fault::NoSpace)
+            .precondition(SYNC, Expectation::Whatever)
+            .precondition(write_to_upper(), by)
+    };
+    let read_only = |by| noticed(by).precondition(writable(), Expectation::Fails(EROFS));
+    let thin = || ClaimBuilder(Vec::new()).attach_on(Disk::A, DeviceStack::Thin, "");
     vec![
         Claim::new(
             "no-space-below",
             "Refused after writeback found no space below the disk, for its image is on a filesystem that is full",
             HAD_ERRORS,
             4,
-            full(Script::on_upper(), Fault::NoSpace).run(writable()).refuses_for_error(),
+            full(ClaimBuilder::on_upper(), Fault::NoSpace).run(writable()).assert_refused_for_writeback_error(),
         )
-        .only(GO_ON_WHEN_FULL, "cannot write its journal either, and is read-only then"),
+        .on_filesystems(GO_ON_WHEN_FULL, "cannot write its journal either, and is read-only then"),
         Claim::new(
             "no-space-below-a-journal",
             "An upper that found no space for its journal is read-only, and refused for that",
             HAD_ERRORS,
             0,
-            read_only(Want::Fails(EROFS)).refuses(Volatile, EINVAL, Reason::UpperReadOnly),
+            read_only(Expectation::Fails(EROFS)).assert_refused(Volatile, EINVAL, Reason::UpperReadOnly),
         )
-        .only(&[Fs::Ext4], NO_JOURNAL)
-        .without(STOPS_OTHERWISE),
+        .on_filesystems(&[Fs::Ext4], NO_JOURNAL)
+        .conflicting_with(STOPS_OTHERWISE),
         Claim::new(
             "no-space-below-a-quiet-journal",
             "Refused after an upper found no space for its journal, and takes no more writes without being read-only",
             HAD_ERRORS,
             4,
-            noticed(Want::Fails(EROFS)).run(writable()).refuses_for_error(),
+            noticed(Expectation::Fails(EROFS)).run(writable()).assert_refused_for_writeback_error(),
         )
-        .only(&[Fs::Ext4], NO_JOURNAL)
-        .needs(&[Feature::QuietReadOnly]),
+        .on_filesystems(&[Fs::Ext4], NO_JOURNAL)
+        .requiring(&[Feature::QuietReadOnly]),
         Claim::new(
             "no-space-below-a-journal-that-shuts-down",
             "An upper that shut itself down, for want of space for its journal, is not mounted on",
             HAD_ERRORS,
             3,
-            noticed(Want::Fails(EROFS)).then(overlay(Disk::A, Volatile, Via::Mount), UNREADABLE),
+            noticed(Expectation::Fails(EROFS)).assertion(overlay(Disk::A, Volatile, AccessPath::Mount), UNREADABLE),
         )
-        .only(&[Fs::Ext4], NO_JOURNAL)
-        .needs(&[Feature::ErrorsShutDown]),
+        .on_filesystems(&[Fs::Ext4], NO_JOURNAL)
+        .requiring(&[Feature::ErrorsShutDown]),
         Claim::new(
             "no-space-below-btrfs",
             "A btrfs that found no space for its trees is read-only, and refused for that",
             HAD_ERRORS,
             0,
             // Some of them cannot even be read any more, so that nobody can tell whether the mount changed anything.
-            read_only(Want::Whatever).then(
-                overlay(Disk::A, Volatile, Via::Mount),
-                Want::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
+            read_only(Expectation::Whatever).assertion(
+                overlay(Disk::A, Volatile, AccessPath::Mount),
+                Expectation::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
             ),
         )
-        .only(BTRFS, "has no trees that must be written to go on"),
+        .on_filesystems(BTRFS, "has no trees that must be written to go on"),
         Claim::new(
             "pool-full",
             "Refused after writeback found no space in the pool of a thin volume",
             HAD_ERRORS,
             4,
-            full(thin(), Fault::PoolFull).run(writable()).refuses_for_error(),
+            full(thin(), Fault::PoolFull).run(writable()).assert_refused_for_writeback_error(),
         )
-        .only(GO_ON_WHEN_FULL, "cannot write its journal either, and is read-only then"),
+        .on_filesystems(GO_ON_WHEN_FULL, "cannot write its journal either, and is read-only then"),
     ]
 }
 
 fn unseen() -> Vec<Claim> {
     let direct_failed = || {
-        Script::on_upper()
-            .mounted(Volatile)
+        ClaimBuilder::on_upper()
+            .setup_mount(Volatile)
             .write()
             .run(SYNC)
             .break_data(Disk::A)
-            .given(direct(), Want::Fails(EIO))
-            .still_writable()
+            .precondition(direct(), Expectation::Fails(EIO))
+            .upper_still_writable()
     };
     vec![
         Claim::new(
@@ -193,42 +197,42 @@ fn unseen() -> Vec<Claim> {
             "A known limit: an error of an O_DIRECT write is told its writer alone, and the upper is reused",
             SUBSET,
             3,
-            direct_failed().unmount().mounts(Volatile).intact(),
+            direct_failed().unmount().assert_mounts(Volatile).assert_data_intact(),
         )
-        .but(BTRFS, Feature::DirectErrors),
+        .excluding(BTRFS, Feature::DirectErrors),
         Claim::new(
             "direct-write-error",
             "Refused after an O_DIRECT write failed, where that is recorded for the superblock",
             HAD_ERRORS,
             4,
-            direct_failed().given(SYNC, Want::Fails(EIO)).unmount().refuses_for_error(),
+            direct_failed().precondition(SYNC, Expectation::Fails(EIO)).unmount().assert_refused_for_writeback_error(),
         )
-        .needs(&[Feature::DirectErrors])
-        .only(BTRFS, "tells an error of an O_DIRECT write to its writer alone"),
+        .requiring(&[Feature::DirectErrors])
+        .on_filesystems(BTRFS, "tells an error of an O_DIRECT write to its writer alone"),
         Claim::new(
             "flush-error-is-not-seen",
             "A known limit: a failed flush does not reach s_wb_err, and the upper is reused",
             SUBSET,
             3,
-            Script::on_upper()
-                .mounted(Volatile)
+            ClaimBuilder::on_upper()
+                .setup_mount(Volatile)
                 .write()
                 .unmount()
                 // With the journal committed, the next sync is a bare flush.
                 .run(SYNC)
                 .break_with(Fault::Flush)
-                .fails_seen_by(Op::FsyncUpperFile { disk: Disk::A, file: FILE.into() })
-                .mounts(Volatile)
-                .intact(),
+                .fail_reported_to(Op::FsyncUpperFile { disk: Disk::A, file: FILE.into() })
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         )
-        .only(&[Fs::Ext4, Fs::Ext2, Fs::F2fs], "fsync of a file with nothing to write does not flush"),
+        .on_filesystems(&[Fs::Ext4, Fs::Ext2, Fs::F2fs], "fsync of a file with nothing to write does not flush"),
         metadata(
             "metadata-error",
             "Refused after metadata of the upper filesystem could not be written",
             4,
-            |script| script.refuses_for_error(),
+            |script| script.assert_refused_for_writeback_error(),
         )
-        .needs(&[Feature::BufferErrors]),
+        .requiring(&[Feature::BufferErrors]),
         metadata(
             "metadata-error-is-not-seen",
             "A known limit: that an inode could not be written does not reach s_wb_err, and the upper is reused",
@@ -236,60 +240,76 @@ fn unseen() -> Vec<Claim> {
             |script| {
                 // What the disk has of the inode is what it was.
                 let mode = Op::HasMode { disk: Disk::A, file: FILE.to_string(), mode: LOST_MODE };
-                script.run(Op::DropCaches).mounts(Volatile).intact().given(mode, Want::Differs)
+                script
+                    .run(Op::DropCaches)
+                    .assert_mounts(Volatile)
+                    .assert_data_intact()
+                    .precondition(mode, Expectation::Differs)
             },
         )
-        .without(&[Feature::BufferErrors]),
+        .conflicting_with(&[Feature::BufferErrors]),
         Claim::new(
             "read-error-is-not-seen",
             "An error of a read is no writeback error: the mount fails while it lasts, and is accepted after it",
             SUBSET,
             3,
-            Script::on_upper()
-                .after_volatile()
-                .forget()
+            ClaimBuilder::on_upper()
+                .volatile_session()
+                .sync_and_drop_caches()
                 .break_with(Fault::Reads)
-                .given(Op::HoldFile { disk: Disk::A, place: Place::Upper, file: FILE.to_string() }, Want::Fails(EIO))
-                .then(overlay(Disk::A, Volatile, Via::Mount), Want::Refused { errno: EIO, reason: Reason::Unreadable })
-                .still_writable()
-                .mounts(Volatile)
-                .intact(),
+                .precondition(
+                    Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() },
+                    Expectation::Fails(EIO),
+                )
+                .assertion(
+                    overlay(Disk::A, Volatile, AccessPath::Mount),
+                    Expectation::Refused { errno: EIO, reason: Reason::Unreadable },
+                )
+                .upper_still_writable()
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         )
-        .only(&[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::F2fs], "keeps its metadata in memory while it is mounted"),
+        .on_filesystems(
+            &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::F2fs],
+            "keeps its metadata in memory while it is mounted",
+        ),
     ]
 }
 
 const LOST_MODE: u32 = 0o600;
 
 /// Nothing is left to be written but an inode.
-fn metadata(name: &'static str, title: &'static str, since: u8, then: impl Fn(Script) -> Script) -> Claim {
-    let script = Script::on_upper()
-        .mounted(Volatile)
+fn metadata(name: &'static str, title: &'static str, since: u8, then: impl Fn(ClaimBuilder) -> ClaimBuilder) -> Claim {
+    let script = ClaimBuilder::on_upper()
+        .setup_mount(Volatile)
         .write()
         .run(SYNC)
         .break_with(Fault::Writes)
         .run(Op::SetMode { disk: Disk::A, file: FILE.to_string(), mode: LOST_MODE })
-        .given(Op::FlushBuffers { disk: Disk::A }, Want::IoErrors)
-        .still_writable()
+        .precondition(Op::FlushBuffers { disk: Disk::A }, Expectation::IoErrors)
+        .upper_still_writable()
         // Who asks is told, where there is something to tell.
-        .given(SYNC, Want::Whatever)
+        .precondition(SYNC, Expectation::Whatever)
         .unmount();
-    Claim::new(name, title, SUBSET, since, then(script))
-        .only(&[Fs::Ext4NoJournal, Fs::Ext2], "has a journal or a log for its metadata, and may go read-only over that")
+    Claim::new(name, title, SUBSET, since, then(script)).on_filesystems(
+        &[Fs::Ext4NoJournal, Fs::Ext2],
+        "has a journal or a log for its metadata, and may go read-only over that",
+    )
 }
 
 fn shut_down() -> Vec<Claim> {
     let shut = |name, on, want| {
-        let script = Script::on_upper()
-            .after_volatile()
+        let script = ClaimBuilder::on_upper()
+            .volatile_session()
             .run(SYNC)
             .run(Op::ShutDownUpper { disk: Disk::A })
-            .then(overlay(Disk::A, Volatile, Via::Mount), want)
+            .assertion(overlay(Disk::A, Volatile, AccessPath::Mount), want)
             .unmount_upper()
             .mount_upper()
-            .refuses(Volatile, EINVAL, Reason::UpperRemounted);
+            .assert_refused(Volatile, EINVAL, Reason::UpperRemounted);
         let title = "A filesystem that was shut down is not mounted on, and refused once it is mounted again";
-        Claim::new(name, title, REMOUNTED, 3, script).only(on, "cannot be shut down, or fails in another way then")
+        Claim::new(name, title, REMOUNTED, 3, script)
+            .on_filesystems(on, "cannot be shut down, or fails in another way then")
     };
     vec![
         shut(
@@ -297,59 +317,64 @@ fn shut_down() -> Vec<Claim> {
             &[Fs::Ext4, Fs::Ext4NoJournal],
             UNREADABLE,
         ),
-        shut("upper-shut-down-xfs", &[Fs::Xfs], Want::Refused { errno: EIO, reason: Reason::Unreadable }),
+        shut("upper-shut-down-xfs", &[Fs::Xfs], Expectation::Refused { errno: EIO, reason: Reason::Unreadable }),
         // It can still be read, and the first thing that overlayfs writes fails.
-        shut("upper-shut-down-f2fs", &[Fs::F2fs], Want::RefusedUnsaid(EIO)),
+        shut("upper-shut-down-f2fs", &[Fs::F2fs], Expectation::RefusedUnsaid(EIO)),
         stopped(
             "upper-went-read-only",
             "An upper that went read-only over an error is refused for that, and once it is mounted again for that",
-            |script| script.given(Op::UpperWritable { disk: Disk::A }, Want::Fails(EROFS)),
-            Want::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
+            |script| script.precondition(Op::UpperWritable { disk: Disk::A }, Expectation::Fails(EROFS)),
+            Expectation::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
         )
-        .only(&[Fs::Ext4, Fs::Ext4NoJournal], "does not go read-only over a failed read")
-        .without(STOPS_OTHERWISE),
+        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "does not go read-only over a failed read")
+        .conflicting_with(STOPS_OTHERWISE),
         stopped(
             "upper-went-quietly-read-only",
             "An upper that takes no more writes after an error is refused for it, and once it is mounted again for that",
-            |script| script.run(Op::UpperWritable { disk: Disk::A }).given(write_to_upper(), Want::Fails(EROFS)),
-            Want::Refused { errno: EIO, reason: Reason::UnseenError },
+            |script| script.run(Op::UpperWritable { disk: Disk::A }).precondition(write_to_upper(), Expectation::Fails(EROFS)),
+            Expectation::Refused { errno: EIO, reason: Reason::UnseenError },
         )
-        .only(&[Fs::Ext4], "does not stop over a failed read, or has no journal that knows of it")
-        .needs(&[Feature::QuietReadOnly, Feature::BufferErrors]),
+        .on_filesystems(&[Fs::Ext4], "does not stop over a failed read, or has no journal that knows of it")
+        .requiring(&[Feature::QuietReadOnly, Feature::BufferErrors]),
         stopped(
             "upper-in-an-emergency",
             "An upper that takes no more writes after an error of no superblock is not mounted on, and refused afterwards",
-            |script| script.run(Op::UpperWritable { disk: Disk::A }).given(write_to_upper(), Want::Fails(EROFS)),
-            Want::RefusedUnsaid(EROFS),
+            |script| script.run(Op::UpperWritable { disk: Disk::A }).precondition(write_to_upper(), Expectation::Fails(EROFS)),
+            Expectation::RefusedUnsaid(EROFS),
         )
-        .only(&[Fs::Ext4, Fs::Ext4NoJournal], "does not stop over a failed read")
-        .needs(&[Feature::QuietReadOnly])
-        .without(&[Feature::BufferErrors]),
+        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "does not stop over a failed read")
+        .requiring(&[Feature::QuietReadOnly])
+        .conflicting_with(&[Feature::BufferErrors]),
         stopped(
             "upper-shut-itself-down",
             "An upper that shut itself down over an error is not mounted on, and refused once it is mounted again",
-            |script| script.run(Op::UpperWritable { disk: Disk::A }).given(write_to_upper(), Want::Fails(EIO)),
+            |script| script.run(Op::UpperWritable { disk: Disk::A }).precondition(write_to_upper(), Expectation::Fails(EIO)),
             UNREADABLE,
         )
-        .only(&[Fs::Ext4, Fs::Ext4NoJournal], "does not shut itself down over a failed read")
-        .needs(&[Feature::ErrorsShutDown]),
+        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "does not shut itself down over a failed read")
+        .requiring(&[Feature::ErrorsShutDown]),
     ]
 }
 
 /// Its metadata cannot be read, for a moment.
-fn stopped(name: &'static str, title: &'static str, evidence: impl Fn(Script) -> Script, want: Want) -> Claim {
-    let hold = Op::HoldFile { disk: Disk::A, place: Place::Upper, file: FILE.to_string() };
-    let script = Script(Vec::new())
-        .attach_on(Disk::A, Stack::Plain, "errors=remount-ro")
-        .after_volatile()
-        .forget()
+fn stopped(
+    name: &'static str,
+    title: &'static str,
+    evidence: impl Fn(ClaimBuilder) -> ClaimBuilder,
+    want: Expectation,
+) -> Claim {
+    let hold = Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() };
+    let script = ClaimBuilder(Vec::new())
+        .attach_on(Disk::A, DeviceStack::Plain, "errors=remount-ro")
+        .volatile_session()
+        .sync_and_drop_caches()
         .break_with(Fault::Everything)
-        .given(hold, Want::Fails(EIO))
+        .precondition(hold, Expectation::Fails(EIO))
         .heal();
     let script = evidence(script)
-        .then(overlay(Disk::A, Volatile, Via::Mount), want)
+        .assertion(overlay(Disk::A, Volatile, AccessPath::Mount), want)
         .unmount_upper()
         .mount_upper()
-        .refuses(Volatile, EINVAL, Reason::UpperRemounted);
+        .assert_refused(Volatile, EINVAL, Reason::UpperRemounted);
     Claim::new(name, title, REMOUNTED, 3, script)
 }

@@ -4,12 +4,12 @@
 use libc::{EBUSY, ENOENT};
 use vremount_machine::image::Fs;
 use vremount_protocol::Mode::Volatile;
-use vremount_protocol::{Disk, Layers, Mode, Op, Place, Via};
+use vremount_protocol::{AccessPath, Disk, FileLocation, LayerSet, Mode, Op};
 
 use crate::Claim;
 use crate::citations::{ALLOWS_VOLATILE, OURS_IN_USE};
 use crate::refusal_reason::Reason;
-use crate::step::{BYTES, FILE, FIRST_SEED, Script, Want, overlay_with};
+use crate::step::{BYTES, ClaimBuilder, Expectation, FILE, FIRST_SEED, overlay_with};
 
 /// A file of the lower layer, and its other name.
 const LOWER_FILE: &str = "data/lower-file";
@@ -22,30 +22,34 @@ const MODE: u32 = 0o751;
 const LOWERS: u32 = 100;
 
 /// Volatile with options, then work, then the same again.
-fn reused(options: &str, work: impl FnOnce(Script) -> Script, check: impl FnOnce(Script) -> Script) -> Script {
-    let script = Script::on_upper().given(overlay_with(Volatile, options), Want::Mounted).write();
-    check(work(script).unmount().then(overlay_with(Volatile, options), Want::Mounted).intact())
+fn reused(
+    options: &str,
+    work: impl FnOnce(ClaimBuilder) -> ClaimBuilder,
+    check: impl FnOnce(ClaimBuilder) -> ClaimBuilder,
+) -> ClaimBuilder {
+    let script = ClaimBuilder::on_upper().precondition(overlay_with(Volatile, options), Expectation::Mounted).write();
+    check(work(script).unmount().assertion(overlay_with(Volatile, options), Expectation::Mounted).assert_data_intact())
 }
 
 pub fn claims() -> Vec<Claim> {
     let feature = |name, title, script| Claim::new(name, title, ALLOWS_VOLATILE, 3, script);
-    let copy_up = |script: Script| {
+    let copy_up = |script: ClaimBuilder| {
         script.run(Op::Write {
             disk: Disk::A,
-            layers: Layers::First,
-            place: Place::Overlay,
+            layers: LayerSet::First,
+            place: FileLocation::Overlay,
             file: LOWER_FILE.to_string(),
             bytes: BYTES,
             seed: FIRST_SEED,
         })
     };
-    let linked = |script: Script| {
+    let linked = |script: ClaimBuilder| {
         let file = LOWER_LINK.to_string();
-        let op = Op::Compare { disk: Disk::A, layers: Layers::First, file, bytes: BYTES, seed: FIRST_SEED };
-        script.then(op, Want::Done)
+        let op = Op::Compare { disk: Disk::A, layers: LayerSet::First, file, bytes: BYTES, seed: FIRST_SEED };
+        script.assertion(op, Expectation::Done)
     };
-    let handle = |script: Script| script.run(Op::TakeHandle { disk: Disk::A, file: LOWER_FILE.to_string() });
-    let opened = |script: Script| script.then(Op::OpenHandle { disk: Disk::A }, Want::Done);
+    let handle = |script: ClaimBuilder| script.run(Op::TakeHandle { disk: Disk::A, file: LOWER_FILE.to_string() });
+    let opened = |script: ClaimBuilder| script.assertion(Op::OpenHandle { disk: Disk::A }, Expectation::Done);
     let set_mode = |file: &str| Op::SetMode { disk: Disk::A, file: file.to_string(), mode: MODE };
     let has_mode = |file: &str| Op::HasMode { disk: Disk::A, file: file.to_string(), mode: MODE };
     let has_xattr =
@@ -54,8 +58,8 @@ pub fn claims() -> Vec<Claim> {
     let same = |file: &str| Op::SameInode { disk: Disk::A, file: file.to_string() };
     let leftover = || Op::Write {
         disk: Disk::A,
-        layers: Layers::First,
-        place: Place::Upper,
+        layers: LayerSet::First,
+        place: FileLocation::Upper,
         file: LEFTOVER.to_string(),
         bytes: BYTES,
         seed: FIRST_SEED,
@@ -65,9 +69,9 @@ pub fn claims() -> Vec<Claim> {
     let lowers = format!("lowerdir=/lower:{}", lowers.join(":"));
     let second = Op::MountOverlay {
         disk: Disk::A,
-        layers: Layers::Second,
+        layers: LayerSet::Second,
         mode: Mode::Volatile,
-        via: Via::Mount,
+        via: AccessPath::Mount,
         options: "index=on".to_string(),
     };
     vec![
@@ -87,7 +91,7 @@ pub fn claims() -> Vec<Claim> {
             reused(
                 "metacopy=on,redirect_dir=on",
                 |script| script.run(set_mode(LOWER_FILE)).run(has_xattr(LOWER_FILE, "metacopy")),
-                |script| script.then(has_mode(LOWER_FILE), Want::Done),
+                |script| script.assertion(has_mode(LOWER_FILE), Expectation::Done),
             ),
         ),
         feature(
@@ -99,10 +103,10 @@ pub fn claims() -> Vec<Claim> {
                     let rename = Op::Rename { disk: Disk::A, from: "folder".to_string(), to: "renamed".to_string() };
                     script.run(rename).run(has_xattr("renamed", "redirect")).run(set_mode("renamed/lower-file"))
                 },
-                |script| script.then(has_mode("renamed/lower-file"), Want::Done),
+                |script| script.assertion(has_mode("renamed/lower-file"), Expectation::Done),
             ),
         )
-        .only(
+        .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs],
             "has no rename that leaves a whiteout behind",
         ),
@@ -112,7 +116,7 @@ pub fn claims() -> Vec<Claim> {
             reused(
                 "xino=on",
                 |script| script.run(note(LOWER_FILE)).run(note(FILE)),
-                |script| script.then(same(LOWER_FILE), Want::Done).then(same(FILE), Want::Done),
+                |script| script.assertion(same(LOWER_FILE), Expectation::Done).assertion(same(FILE), Expectation::Done),
             ),
         ),
         feature(
@@ -121,25 +125,23 @@ pub fn claims() -> Vec<Claim> {
             reused(
                 "index=on",
                 |script| script.run(leftover()),
-                |script| script.then(find_leftover(), Want::Fails(ENOENT)),
+                |script| script.assertion(find_leftover(), Expectation::Fails(ENOENT)),
             ),
         ),
         feature("reuse-with-many-layers", "Reuse over a hundred and one lower layers", {
-            let Script(steps) = reused(&lowers, copy_up, |script| script);
-            Script([Script(Vec::new()).run(Op::MakeLowers { count: LOWERS }).0, steps].concat())
+            let ClaimBuilder(steps) = reused(&lowers, copy_up, |script| script);
+            ClaimBuilder([ClaimBuilder(Vec::new()).run(Op::MakeLowers { count: LOWERS }).0, steps].concat())
         }),
         Claim::new(
             "second-mount-with-index",
             "With index=on a second mount fails with EBUSY, as it always did",
             OURS_IN_USE,
             0,
-            Script::on_upper().given(overlay_with(Volatile, "index=on"), Want::Mounted).refuses_op(
-                second,
-                EBUSY,
-                Reason::Busy,
-            ),
+            ClaimBuilder::on_upper()
+                .precondition(overlay_with(Volatile, "index=on"), Expectation::Mounted)
+                .assert_op_refused(second, EBUSY, Reason::Busy),
         )
-        .only(
+        .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs],
             "has no xattrs, and so no index",
         ),

@@ -5,11 +5,11 @@ use libc::{EINVAL, EIO};
 use vremount_kernel::base::Feature;
 use vremount_machine::image::Fs;
 use vremount_protocol::Mode::{Durable, Volatile};
-use vremount_protocol::{Disk, Mode, Op, Stack, Via};
+use vremount_protocol::{AccessPath, DeviceStack, Disk, Mode, Op};
 
 use crate::Claim;
 use crate::refusal_reason::Reason;
-use crate::step::{SYNC, Script, Want, overlay, overlay_with};
+use crate::step::{ClaimBuilder, Expectation, SYNC, overlay, overlay_with};
 
 const ALLOWS_VOLATILE: &str = "This also allows for: volatile -> volatile";
 const NOT_DURABLE: &str = "But, for now, prevents volatile -> non-volatile";
@@ -32,41 +32,44 @@ fn userxattr() -> Vec<Claim> {
             "With userxattr the checkpoint is in user.overlay.volatile, and an upper is reused",
             ALLOWS_VOLATILE,
             3,
-            Script::on_upper()
-                .given(user(), Want::Mounted)
+            ClaimBuilder::on_upper()
+                .precondition(user(), Expectation::Mounted)
                 .write()
                 .unmount()
-                .then(user(), Want::Mounted)
-                .intact()
+                .assertion(user(), Expectation::Mounted)
+                .assert_data_intact()
                 .unmount()
-                .refuses_op(overlay_with(Durable, "userxattr"), EINVAL, Reason::NotVolatile),
+                .assert_op_refused(overlay_with(Durable, "userxattr"), EINVAL, Reason::NotVolatile),
         ),
         Claim::new(
             "userxattr-after-trusted",
             "A mount with userxattr does not see the checkpoint of one without, which stays good",
             CHECKPOINT,
             3,
-            Script::on_upper()
-                .after_volatile()
-                .refuses_op(user(), EINVAL, Reason::NoCheckpoint)
-                .mounts(Volatile)
-                .intact(),
+            ClaimBuilder::on_upper()
+                .volatile_session()
+                .assert_op_refused(user(), EINVAL, Reason::NoCheckpoint)
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         ),
         Claim::new(
             "trusted-after-userxattr",
             "A mount without userxattr does not see the checkpoint of one with it, which stays good",
             CHECKPOINT,
             3,
-            Script::on_upper()
-                .given(user(), Want::Mounted)
+            ClaimBuilder::on_upper()
+                .precondition(user(), Expectation::Mounted)
                 .write()
                 .unmount()
-                .refuses(Volatile, EINVAL, Reason::NoCheckpoint)
-                .then(user(), Want::Mounted)
-                .intact(),
+                .assert_refused(Volatile, EINVAL, Reason::NoCheckpoint)
+                .assertion(user(), Expectation::Mounted)
+                .assert_data_intact(),
         ),
     ];
-    claims.into_iter().map(|claim| claim.needs(&[Feature::Userxattr]).only(USER_XATTRS, NO_USER_XATTRS)).collect()
+    claims
+        .into_iter()
+        .map(|claim| claim.requiring(&[Feature::Userxattr]).on_filesystems(USER_XATTRS, NO_USER_XATTRS))
+        .collect()
 }
 
 fn user_namespaces() -> Vec<Claim> {
@@ -77,28 +80,28 @@ fn user_namespaces() -> Vec<Claim> {
             "An ordinary user mounts an overlay with userxattr in a user namespace, and reuses its upper",
             ALLOWS_VOLATILE,
             3,
-            Script::on_upper()
-                .given(mount(Volatile, "userxattr"), Want::Mounted)
-                .then(mount(Volatile, "userxattr"), Want::Mounted)
-                .then(mount(Durable, "userxattr"), Want::Refused { errno: EINVAL, reason: Reason::NotVolatile }),
+            ClaimBuilder::on_upper()
+                .precondition(mount(Volatile, "userxattr"), Expectation::Mounted)
+                .assertion(mount(Volatile, "userxattr"), Expectation::Mounted)
+                .assertion(mount(Durable, "userxattr"), Expectation::Refused { errno: EINVAL, reason: Reason::NotVolatile }),
         )
-        .needs(&[Feature::Userxattr])
-        .only(USER_XATTRS, NO_USER_XATTRS),
+        .requiring(&[Feature::Userxattr])
+        .on_filesystems(USER_XATTRS, NO_USER_XATTRS),
         Claim::new(
             "user-namespace-without-userxattr",
             "Without userxattr an ordinary user cannot store a checkpoint: a first mount works as ever, reuse is refused",
             CHECKPOINT,
             3,
-            Script::on_upper()
-                .given(mount(Volatile, ""), Want::Mounted)
-                .then(mount(Volatile, ""), Want::Refused { errno: EINVAL, reason: Reason::NoCheckpoint }),
+            ClaimBuilder::on_upper()
+                .precondition(mount(Volatile, ""), Expectation::Mounted)
+                .assertion(mount(Volatile, ""), Expectation::Refused { errno: EINVAL, reason: Reason::NoCheckpoint }),
         )
-        .needs(&[Feature::Userxattr]),
+        .requiring(&[Feature::Userxattr]),
     ]
 }
 
 fn layers() -> Vec<Claim> {
-    let idmapped = || overlay(Disk::A, Volatile, Via::Idmapped);
+    let idmapped = || overlay(Disk::A, Volatile, AccessPath::Idmapped);
     let ignoring_case = || overlay_with(Volatile, "lowerdir=/mnt/a/lower");
     let (disk, mode) = (Disk::A, 0o751);
     vec![
@@ -107,19 +110,19 @@ fn layers() -> Vec<Claim> {
             "An upper on an idmapped mount is reused, through that mount and through the plain one",
             ALLOWS_VOLATILE,
             3,
-            Script::on_upper()
-                .run(Op::Reach { disk: Disk::A, via: Via::Idmapped })
-                .given(idmapped(), Want::Mounted)
+            ClaimBuilder::on_upper()
+                .run(Op::Reach { disk: Disk::A, via: AccessPath::Idmapped })
+                .precondition(idmapped(), Expectation::Mounted)
                 .write()
                 .unmount()
-                .then(idmapped(), Want::Mounted)
-                .intact()
+                .assertion(idmapped(), Expectation::Mounted)
+                .assert_data_intact()
                 .unmount()
-                .mounts(Volatile)
-                .intact(),
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         )
-        .needs(&[Feature::IdmappedLayers])
-        .only(
+        .requiring(&[Feature::IdmappedLayers])
+        .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs],
             "has no idmapped mounts, or has them only since Linux 6.3",
         ),
@@ -128,67 +131,67 @@ fn layers() -> Vec<Claim> {
             "Layers that ignore case are reused",
             ALLOWS_VOLATILE,
             3,
-            Script(Vec::new())
-                .attach_on(Disk::A, Stack::Plain, "casefold")
+            ClaimBuilder(Vec::new())
+                .attach_on(Disk::A, DeviceStack::Plain, "casefold")
                 .run(Op::FoldCase { disk: Disk::A })
-                .given(ignoring_case(), Want::Mounted)
+                .precondition(ignoring_case(), Expectation::Mounted)
                 // No file: Linux 6.18 and 7.2 want a file to ignore case itself, which no filesystem has.
                 .run(Op::SetMode { disk, file: "folder".to_string(), mode })
                 .unmount()
-                .then(ignoring_case(), Want::Mounted)
-                .then(Op::HasMode { disk, file: "FOLDER".to_string(), mode }, Want::Done),
+                .assertion(ignoring_case(), Expectation::Mounted)
+                .assertion(Op::HasMode { disk, file: "FOLDER".to_string(), mode }, Expectation::Done),
         )
-        .needs(&[Feature::Casefold])
-        .only(&[Fs::Tmpfs], "is not made to ignore case here: that takes a feature of the whole filesystem"),
+        .requiring(&[Feature::Casefold])
+        .on_filesystems(&[Fs::Tmpfs], "is not made to ignore case here: that takes a feature of the whole filesystem"),
     ]
 }
 
 /// What a context is told the kernel log is too, each of them once: the verdict on a refusal asks for both.
 fn by_context() -> Vec<Claim> {
     let mount = |mode| Op::MountOverlayByContext { disk: Disk::A, mode, options: String::new() };
-    let refused = |errno, reason| Want::Refused { errno, reason };
+    let refused = |errno, reason| Expectation::Refused { errno, reason };
     let claims = [
         Claim::new(
             "reuse-by-fsopen",
             "A volatile upper is reused by fsopen(2), and by mount(2) after it",
             ALLOWS_VOLATILE,
             3,
-            Script::on_upper()
-                .given(mount(Volatile), Want::Mounted)
+            ClaimBuilder::on_upper()
+                .precondition(mount(Volatile), Expectation::Mounted)
                 .write()
                 .unmount()
-                .then(mount(Volatile), Want::Mounted)
-                .intact()
+                .assertion(mount(Volatile), Expectation::Mounted)
+                .assert_data_intact()
                 .unmount()
-                .mounts(Volatile)
-                .intact(),
+                .assert_mounts(Volatile)
+                .assert_data_intact(),
         ),
         Claim::new(
             "fsopen-is-told-why",
             "Who mounts by fsopen(2) finds the reason in the log of the context, once, and once in the kernel log",
             OURS_LOGS,
             3,
-            Script::on_upper()
-                .after_volatile()
-                .then(mount(Durable), refused(EINVAL, Reason::NotVolatile))
+            ClaimBuilder::on_upper()
+                .volatile_session()
+                .assertion(mount(Durable), refused(EINVAL, Reason::NotVolatile))
                 .run(Op::ReloadOverlay)
-                .then(mount(Volatile), refused(EINVAL, Reason::OtherBoot)),
+                .assertion(mount(Volatile), refused(EINVAL, Reason::OtherBoot)),
         ),
         Claim::new(
             "fsopen-is-told-of-errors",
             "Who mounts by fsopen(2) is told that there is an error, before and after somebody has seen it",
             OURS_LOGS,
             4,
-            Script::on_upper()
-                .doomed()
+            ClaimBuilder::on_upper()
+                .dirty_on_broken_disk()
                 .unmount()
-                .fails_unseen()
-                .then(mount(Volatile), refused(EIO, Reason::UnseenError))
-                .given(SYNC, Want::Fails(EIO))
-                .then(mount(Volatile), refused(EINVAL, Reason::WritebackError)),
+                .fail_unreported()
+                .assertion(mount(Volatile), refused(EIO, Reason::UnseenError))
+                .precondition(SYNC, Expectation::Fails(EIO))
+                .assertion(mount(Volatile), refused(EINVAL, Reason::WritebackError)),
         ),
     ];
-    claims.into_iter().map(|claim| claim.needs(&[Feature::FsContext])).collect()
+    claims.into_iter().map(|claim| claim.requiring(&[Feature::FsContext])).collect()
 }
 
 fn fsync_option() -> Vec<Claim> {
@@ -199,28 +202,28 @@ fn fsync_option() -> Vec<Claim> {
             "fsync=volatile and volatile are the same: an upper of either is reused with the other",
             ALLOWS_VOLATILE,
             3,
-            Script::on_upper()
-                .given(with(Durable, "fsync=volatile"), Want::Mounted)
+            ClaimBuilder::on_upper()
+                .precondition(with(Durable, "fsync=volatile"), Expectation::Mounted)
                 .write()
                 .unmount()
-                .mounts(Volatile)
-                .intact()
+                .assert_mounts(Volatile)
+                .assert_data_intact()
                 .unmount()
-                .then(with(Durable, "fsync=volatile"), Want::Mounted)
-                .intact(),
+                .assertion(with(Durable, "fsync=volatile"), Expectation::Mounted)
+                .assert_data_intact(),
         ),
         Claim::new(
             "fsync-option-last-one-wins",
             "Of several options the last one decides whether a mount is volatile",
             NOT_DURABLE,
             3,
-            Script::on_upper()
-                .after_volatile()
-                .refuses_op(with(Volatile, "fsync=strict"), EINVAL, Reason::NotVolatile)
-                .refuses_op(with(Volatile, "fsync=auto"), EINVAL, Reason::NotVolatile)
-                .then(with(Durable, "fsync=strict,volatile"), Want::Mounted)
-                .intact(),
+            ClaimBuilder::on_upper()
+                .volatile_session()
+                .assert_op_refused(with(Volatile, "fsync=strict"), EINVAL, Reason::NotVolatile)
+                .assert_op_refused(with(Volatile, "fsync=auto"), EINVAL, Reason::NotVolatile)
+                .assertion(with(Durable, "fsync=strict,volatile"), Expectation::Mounted)
+                .assert_data_intact(),
         ),
     ];
-    claims.into_iter().map(|claim| claim.needs(&[Feature::FsyncOption])).collect()
+    claims.into_iter().map(|claim| claim.requiring(&[Feature::FsyncOption])).collect()
 }

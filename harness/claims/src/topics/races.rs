@@ -4,12 +4,12 @@
 use libc::EIO;
 use vremount_machine::image::Fs;
 use vremount_protocol::Mode::Volatile;
-use vremount_protocol::{Disk, Fault, Layers, Op, Place, Via};
+use vremount_protocol::{AccessPath, Disk, Fault, FileLocation, LayerSet, Op};
 
 use crate::Claim;
 use crate::citations::{ERRSEQ, OURS_IN_USE};
 use crate::refusal_reason::Reason;
-use crate::step::{BYTES, FILE, SECOND_SEED, SYNC, Script, Want, overlay, unmount};
+use crate::step::{BYTES, ClaimBuilder, Expectation, FILE, SECOND_SEED, SYNC, overlay, unmount};
 
 /// A read takes so long while an error is to happen between two of them.
 const READ_MS: u32 = 1000;
@@ -22,12 +22,15 @@ const NO_READS: &str = "keeps in memory what a mount reads: the tree of so small
 
 pub fn claims() -> Vec<Claim> {
     let race = |mounts| Op::Race { disk: Disk::A, mounts };
-    let one_wins = |mounts: u32| Want::OneWins { others: mounts - 1, reason: Reason::InUse };
+    let one_wins = |mounts: u32| Expectation::OneWins { others: mounts - 1, reason: Reason::InUse };
     // What a mount has to read makes it sleep, and lets in the others.
-    let slow = |script: Script| script.forget().break_with(Fault::SlowReads { ms: RACE_READ_MS }).run(Op::DropCaches);
+    let slow = |script: ClaimBuilder| {
+        script.sync_and_drop_caches().break_with(Fault::SlowReads { ms: RACE_READ_MS }).run(Op::DropCaches)
+    };
     let raced = |name, title, mounts| {
-        let script = slow(Script::on_upper().after_volatile()).then(race(mounts), one_wins(mounts)).heal();
-        Claim::new(name, title, OURS_IN_USE, 3, script.mounts(Volatile).intact()).only(READS_IN_MOUNTS, NO_READS)
+        let script = slow(ClaimBuilder::on_upper().volatile_session()).assertion(race(mounts), one_wins(mounts)).heal();
+        Claim::new(name, title, OURS_IN_USE, 3, script.assert_mounts(Volatile).assert_data_intact())
+            .on_filesystems(READS_IN_MOUNTS, NO_READS)
     };
     vec![
         raced("two-mounts-race", "Of two mounts at the same time at most one wins, and the upper can be reused after it", 2),
@@ -37,39 +40,39 @@ pub fn claims() -> Vec<Claim> {
             "An error while mounts race is found by the next mount at the latest",
             ERRSEQ,
             4,
-            Script::on_upper()
-                .after_volatile()
-                .forget()
+            ClaimBuilder::on_upper()
+                .volatile_session()
+                .sync_and_drop_caches()
                 .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
                 .run(lost())
                 // What the first lets go of, xfs frees with the second: a mount that reads nothing races with no error.
                 .run(Op::DropCaches)
                 .run(Op::DropCaches)
                 .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) / 2 })
-                .then(race(4), Want::AtMostOneWins)
+                .assertion(race(4), Expectation::AtMostOneWins)
                 .run(Op::HasEnded)
-                .given(Op::Join, Want::Fails(EIO))
-                .given(SYNC, Want::Fails(EIO))
-                .still_writable()
-                .refuses_for_error(),
+                .precondition(Op::Join, Expectation::Fails(EIO))
+                .precondition(SYNC, Expectation::Fails(EIO))
+                .upper_still_writable()
+                .assert_refused_for_writeback_error(),
         )
-        .only(READS_IN_MOUNTS, NO_READS),
+        .on_filesystems(READS_IN_MOUNTS, NO_READS),
         Claim::new(
             "error-during-reuse",
             "An error at any time during a reuse refuses it, or the one after it",
             ERRSEQ,
             4,
-            (0..READS).fold(Script::on_upper(), error_during),
+            (0..READS).fold(ClaimBuilder::on_upper(), error_during),
         )
-        .only(READS_IN_MOUNTS, NO_READS),
+        .on_filesystems(READS_IN_MOUNTS, NO_READS),
         Claim::new(
             "error-during-first-mount",
             "An error during the first volatile mount, before there is a checkpoint, refuses every reuse",
             ERRSEQ,
             4,
-            error_during_first(Script::on_upper()),
+            error_during_first(ClaimBuilder::on_upper()),
         )
-        .only(
+        .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs],
             "has all in memory, or reads so much on the way to the upper that the error may come before the mount counts",
         ),
@@ -80,8 +83,8 @@ pub fn claims() -> Vec<Claim> {
 fn lost() -> Op {
     Op::Write {
         disk: Disk::A,
-        layers: Layers::First,
-        place: Place::Upper,
+        layers: LayerSet::First,
+        place: FileLocation::Upper,
         file: FILE.to_string(),
         bytes: BYTES,
         seed: SECOND_SEED,
@@ -89,42 +92,42 @@ fn lost() -> Op {
 }
 
 /// Reuse of a fresh upper, from the disk, with an error after so many of its reads.
-fn error_during(script: Script, reads: u64) -> Script {
+fn error_during(script: ClaimBuilder, reads: u64) -> ClaimBuilder {
     // Every mount makes a read; some make no more, and the last errors come after them.
-    let in_the_middle = if reads == 0 { Want::Done } else { Want::Whatever };
+    let in_the_middle = if reads == 0 { Expectation::Done } else { Expectation::Whatever };
     script
         .run(Op::FreshUpper { disk: Disk::A })
-        .after_volatile()
-        .forget()
+        .volatile_session()
+        .sync_and_drop_caches()
         .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
         .run(lost())
         .run(Op::DropCaches)
         .run(Op::SyncUpperLater { disk: Disk::A, ms: reads * u64::from(READ_MS) + 500 })
-        .then(overlay(Disk::A, Volatile, Via::Mount), Want::MountedOrError)
-        .given(Op::HasEnded, in_the_middle)
-        .given(Op::Join, Want::Fails(EIO))
-        .given(SYNC, Want::Fails(EIO))
-        .still_writable()
-        .given(unmount(Layers::First), Want::Whatever)
-        .refuses_for_error()
+        .assertion(overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::MountedOrError)
+        .precondition(Op::HasEnded, in_the_middle)
+        .precondition(Op::Join, Expectation::Fails(EIO))
+        .precondition(SYNC, Expectation::Fails(EIO))
+        .upper_still_writable()
+        .precondition(unmount(LayerSet::First), Expectation::Whatever)
+        .assert_refused_for_writeback_error()
 }
 
 /// The same for the first mount of an upper that has files. What is dirty keeps the way to it in memory: the mount's reads
 /// are those of its work directory, and the error comes after the first of them.
-fn error_during_first(script: Script) -> Script {
+fn error_during_first(script: ClaimBuilder) -> ClaimBuilder {
     script
         .run(Op::FreshUpper { disk: Disk::A })
         .run(lost())
-        .forget()
+        .sync_and_drop_caches()
         .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
         .run(lost())
         .run(Op::DropCaches)
         .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) * 3 / 2 })
-        .given(overlay(Disk::A, Volatile, Via::Mount), Want::Mounted)
-        .given(Op::HasEnded, Want::Done)
-        .given(Op::Join, Want::Fails(EIO))
-        .given(SYNC, Want::Fails(EIO))
-        .still_writable()
+        .precondition(overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::Mounted)
+        .precondition(Op::HasEnded, Expectation::Done)
+        .precondition(Op::Join, Expectation::Fails(EIO))
+        .precondition(SYNC, Expectation::Fails(EIO))
+        .upper_still_writable()
         .unmount()
-        .refuses_for_error()
+        .assert_refused_for_writeback_error()
 }

@@ -4,24 +4,24 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vremount_analysis::bench::{self, Bench, Effort, Record, measure};
+use vremount_analysis::bench::{self, Bench, BenchSize, Record, measure};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::Level;
-use vremount_kernel::build::Wish;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::build::KernelSpec;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 use vremount_report::{bench_table, cost_page};
-use vremount_runner::testbed::{Lab, Order};
+use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::atomic_file::AtomicFile;
 
-use crate::commands::Which;
+use crate::commands::KernelArgs;
 use crate::error::Error;
 
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    which: Which,
+    which: KernelArgs,
     /// How often each way is measured side by side; where reuse is to be flat, ten times as often. With --quick a tenth of it, but
     /// three, where the disk is waited for
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
@@ -72,17 +72,18 @@ fn measured(options: &Options) -> Result<Record, Error> {
     if let Some(fs) = filesystems.iter().find(|fs| !fs.on_disk()) {
         return Err(Error::Usage(format!("failed to measure on {}: it has no disk to wait for", fs.name())));
     }
-    let project = Project::find()?;
-    let _cache = project.use_cache()?;
-    let base = which.base(&project)?;
-    let kernel = Wish { fragment: which.config.as_deref().or(Some(bench::FRAGMENT)), ..which.kernel(&base) };
+    let workspace = Workspace::find()?;
+    let _cache = workspace.lock_cache_shared()?;
+    let base = which.base(&workspace)?;
+    let kernel = KernelSpec { fragment: which.config.as_deref().or(Some(bench::FRAGMENT)), ..which.kernel(&base) };
     // A look leaves what a whole run measured.
     let aside = quick.then_some("quick");
-    let lab = Lab::new(&project, &Order { aside, ..Order::new(kernel, &[], Wanted::Qemu) })?;
-    let unpatched = Wish { level: Level::DOCUMENTED, ..kernel };
-    let effort = Effort { rounds: usize::from(*rounds), quick: *quick };
-    let bench = Bench { project: &project, lab: &lab, unpatched, filesystems: &filesystems, effort };
-    let record = measure(&bench, |record| Ok(AtomicFile::new(&lab.logs.join(bench::FILE))?.write(&record.json())?))?;
+    let testbed = TestBed::new(&workspace, &RunSpec { aside, ..RunSpec::new(kernel, &[], ExecutorChoice::Qemu) })?;
+    let unpatched = KernelSpec { level: Level::DOCUMENTED, ..kernel };
+    let effort = BenchSize { rounds: usize::from(*rounds), quick: *quick };
+    let bench = Bench { workspace: &workspace, testbed: &testbed, unpatched, filesystems: &filesystems, effort };
+    let record =
+        measure(&bench, |record| Ok(AtomicFile::new(&testbed.logs.join(bench::FILE))?.write(&record.json())?))?;
     file.map_or(Ok(()), |file| file.write(&record.json()))?;
     Ok(record)
 }

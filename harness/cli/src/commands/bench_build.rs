@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vremount_kernel::base::Source;
-use vremount_kernel::build::{Arch, Clock, Wish};
-use vremount_kernel::workspace::Project;
+use vremount_kernel::build::{Arch, KernelSpec, StageTimer};
+use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, source};
-use vremount_machine::image::{self, Fs, Medium};
+use vremount_machine::image::{self, DiskSetup, Fs};
 use vremount_util::io_error;
 
 use crate::error::Error;
@@ -46,20 +46,20 @@ struct Stage {
 
 impl Stages {
     /// In a cache of its own, which is gone afterwards; what was downloaded is shared, and the kernel is kept for all.
-    pub fn time(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Self, Error> {
-        let cache = tempfile::tempdir_in(&project.cache).map_err(io_error("create a folder in", &project.cache))?;
-        let shared = if matches!(wish.base.source, Source::Git(_)) { "tree" } else { "source" };
-        source::obtain(project, &wish.base.source)?;
+    pub fn time(workspace: &Workspace, kernel_spec: &KernelSpec<'_>, arch: Arch) -> Result<Self, Error> {
+        let cache = tempfile::tempdir_in(&workspace.cache).map_err(io_error("create a folder in", &workspace.cache))?;
+        let shared = if matches!(kernel_spec.base.source, Source::Git(_)) { "tree" } else { "source" };
+        source::obtain(workspace, &kernel_spec.base.source)?;
         let link = cache.path().join(shared);
-        symlink(project.cache.join(shared), &link).map_err(io_error("link", &link))?;
-        let apart = Project { cache: cache.path().to_path_buf(), ..project.clone() };
-        let cold = pass(&apart, wish, arch)?;
-        let warm = pass(&apart, wish, arch)?;
-        let kernel = build::kernel(&apart, wish, arch)?;
-        let bare = build::bare(&apart, wish, arch, &kernel)?;
-        build::Store::take_over(&project.cache, &apart.cache)?;
+        symlink(workspace.cache.join(shared), &link).map_err(io_error("link", &link))?;
+        let apart = Workspace { cache: cache.path().to_path_buf(), ..workspace.clone() };
+        let cold = pass(&apart, kernel_spec, arch)?;
+        let warm = pass(&apart, kernel_spec, arch)?;
+        let kernel = build::kernel(&apart, kernel_spec, arch)?;
+        let bare = build::make_alone(&apart, kernel_spec, arch, &kernel)?;
+        build::KernelCache::adopt_from(&workspace.cache, &apart.cache)?;
         // Its links are into the cache that goes now.
-        build::kernel(project, wish, arch)?;
+        build::kernel(workspace, kernel_spec, arch)?;
         Ok(Stages::of(arch, &cold, &warm, bare))
     }
 
@@ -93,13 +93,13 @@ impl Stages {
 type Times = Vec<(&'static str, Duration)>;
 
 /// From a base to all that a machine is made of.
-fn pass(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Times, Error> {
-    let mut clock = Clock::start();
-    let kernel = build::timed(project, wish, arch, &mut clock)?;
-    let guest = image::build_guest(&project.root)?;
-    clock.was("guest");
-    Medium::obtain(Fs::Ext4, &project.cache, &guest, &kernel.module.path, Vec::new())?;
-    clock.was("initramfs and upper");
+fn pass(workspace: &Workspace, kernel_spec: &KernelSpec<'_>, arch: Arch) -> Result<Times, Error> {
+    let mut clock = StageTimer::start();
+    let kernel = build::kernel_timed(workspace, kernel_spec, arch, &mut clock)?;
+    let guest = image::build_guest(&workspace.root)?;
+    clock.finish_stage("guest");
+    DiskSetup::obtain(Fs::Ext4, &workspace.cache, &guest, &kernel.module.path, Vec::new())?;
+    clock.finish_stage("initramfs and upper");
     Ok(clock.stages().to_vec())
 }
 

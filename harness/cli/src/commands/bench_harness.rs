@@ -13,18 +13,18 @@ use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
 use vremount_kernel::base::Base;
 use vremount_kernel::build::Arch;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
-use vremount_runner::case_runner::Proof;
-use vremount_runner::scheduler::{jobs, verify};
-use vremount_runner::testbed::{Lab, Order};
+use vremount_runner::case_runner::CaseResult;
+use vremount_runner::scheduler::{jobs, run_cases};
+use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::progress;
-use vremount_util::stats::Spread;
+use vremount_util::stats::Summary;
 
 use crate::args;
-use crate::commands::Which;
+use crate::commands::KernelArgs;
 use crate::commands::bench_build::Stages;
 use crate::error::Error;
 
@@ -37,13 +37,13 @@ const VERDICTS: usize = 300;
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    which: Which,
+    which: KernelArgs,
     /// How often each executor proves the claim
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Time this one alone [default: both, side by side]
     #[arg(long, value_parser = args::executor())]
-    executor: Option<Wanted>,
+    executor: Option<ExecutorChoice>,
     /// Build the kernel for this too, in a cache of its own, and again by make alone: time per stage, cold and warm
     #[arg(long, value_name = "ARCH", value_parser = args::arch())]
     build: Option<Arch>,
@@ -67,10 +67,10 @@ struct Bench {
 struct Figures {
     executor: String,
     /// Milliseconds, as all times here.
-    exec_to_ready: Spread,
-    exec_to_verdict: Spread,
+    exec_to_ready: Summary,
+    exec_to_verdict: Summary,
     /// What the harness itself needs for a claim.
-    overhead: Spread,
+    overhead: Summary,
     peak_memory_kib: u64,
     /// How long a number of verdicts take, with as many machines side by side as there are cores; the first executor only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,39 +85,41 @@ struct Many {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
-    let _cache = project.use_cache()?;
-    let base = options.which.base(&project)?;
+    let workspace = Workspace::find()?;
+    let _cache = workspace.lock_cache_shared()?;
+    let base = options.which.base(&workspace)?;
     let filesystems = &[Fs::Ext4];
     let kernel = options.which.kernel(&base);
     // First: the machines boot what that builds.
-    let build = options.build.map(|arch| Stages::time(&project, &kernel, arch)).transpose()?;
-    let order = |wanted| Order::new(kernel, filesystems, wanted);
-    let wanted = options.executor.map_or(vec![Wanted::Uml, Wanted::Qemu], |wanted| vec![wanted]);
-    let labs: Vec<_> = wanted.into_iter().map(|wanted| Lab::new(&project, &order(wanted))).collect::<Result<_, _>>()?;
+    let build = options.build.map(|arch| Stages::time(&workspace, &kernel, arch)).transpose()?;
+    let run_spec = |wanted| RunSpec::new(kernel, filesystems, wanted);
+    let wanted = options.executor.map_or(vec![ExecutorChoice::Uml, ExecutorChoice::Qemu], |wanted| vec![wanted]);
+    let labs: Vec<_> =
+        wanted.into_iter().map(|wanted| TestBed::new(&workspace, &run_spec(wanted))).collect::<Result<_, _>>()?;
     let claim = claims::all().into_iter().find(|claim| claim.name == CLAIM);
     let claim = claim.ok_or_else(|| Error::Usage(format!("failed to find claim {CLAIM:?}")))?;
-    let mut proofs: Vec<Vec<Proof>> = labs.iter().map(|_| Vec::new()).collect();
+    let mut case_results: Vec<Vec<CaseResult>> = labs.iter().map(|_| Vec::new()).collect();
     let bar = progress::count("timing", usize::from(options.rounds));
     for _ in 0..options.rounds {
-        for (lab, proofs) in labs.iter().zip(&mut proofs) {
-            proofs.push(lab.prover().prove(&Case { claim: &claim, fs: Fs::Ext4 }));
+        for (testbed, case_results) in labs.iter().zip(&mut case_results) {
+            case_results.push(testbed.case_runner().run_case(&Case { claim: &claim, fs: Fs::Ext4 }));
         }
         bar.advance();
     }
     drop(bar);
-    if proofs.iter().flatten().any(|proof| proof.judgement.verdict != Verdict::Holds) {
+    if case_results.iter().flatten().any(|case_result| case_result.judgement.verdict != Verdict::Holds) {
         eprintln!("failed to time {CLAIM}: it does not hold; `vremount verify` says why");
         return Ok(Exit::CannotTell);
     }
-    let figures = |(lab, proofs): (&Lab, &Vec<Proof>)| {
-        Figures::new(lab, proofs).ok_or_else(|| Error::Usage("failed to time nothing: give --rounds".to_string()))
+    let figures = |(testbed, case_results): (&TestBed, &Vec<CaseResult>)| {
+        Figures::new(testbed, case_results)
+            .ok_or_else(|| Error::Usage("failed to time nothing: give --rounds".to_string()))
     };
-    let executors = labs.iter().zip(&proofs).map(figures).collect::<Result<_, _>>()?;
+    let executors = labs.iter().zip(&case_results).map(figures).collect::<Result<_, _>>()?;
     let mut bench =
         Bench { schema: 1, base: base.name.clone(), claim: CLAIM, rounds: options.rounds, executors, build };
-    if let (Some(fast), Some(lab)) = (bench.executors.first_mut(), labs.first()) {
-        fast.many = Some(many(lab, &base));
+    if let (Some(fast), Some(testbed)) = (bench.executors.first_mut(), labs.first()) {
+        fast.many = Some(many(testbed, &base));
     }
     print!("{bench}");
     if let Some(path) = &options.json {
@@ -126,45 +128,51 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         AtomicFile::new(path)?.write(&text)?;
     }
     let met = bench.build.as_ref().is_none_or(Stages::are_as_they_should);
-    Ok(if met { Exit::Holds } else { Exit::Broken })
+    Ok(if met { Exit::Success } else { Exit::Broken })
 }
 
 /// All claims, again and again.
-fn many(lab: &Lab, base: &Base) -> Many {
-    let jobs = jobs(None, lab.kernel.memory_mib());
+fn many(testbed: &TestBed, base: &Base) -> Many {
+    let jobs = jobs(None, testbed.kernel.memory_mib());
     let bar = progress::count("timing many", VERDICTS);
     let started = Instant::now();
     let mut verdicts = 0;
-    let claims = claims::of(base);
-    let provable = claims.iter().filter(|claim| claim.skipped_on(Fs::Ext4).is_none());
+    let claims = claims::for_base(base);
+    let provable = claims.iter().filter(|claim| claim.skip_reason_on(Fs::Ext4).is_none());
     let cases: Vec<_> = provable.map(|claim| Case { claim, fs: Fs::Ext4 }).collect();
     while verdicts < VERDICTS {
         let cases = &cases[..cases.len().min(VERDICTS - verdicts)];
-        verdicts += verify(&lab.prover(), cases, jobs, |_| (), |_| bar.advance()).len();
+        verdicts += run_cases(&testbed.case_runner(), cases, jobs, |_| (), |_| bar.advance()).len();
     }
     Many { verdicts, jobs, seconds: started.elapsed().as_secs_f64() }
 }
 
 impl Figures {
-    fn new(lab: &Lab, proofs: &[Proof]) -> Option<Self> {
-        let machines = |proof: &Proof| {
-            let times = proof.machines.iter();
+    fn new(testbed: &TestBed, case_results: &[CaseResult]) -> Option<Self> {
+        let machines = |case_result: &CaseResult| {
+            let times = case_result.machines.iter();
             times.map(|times| times.ready.unwrap_or_default() + times.steps + times.stop).sum::<Duration>()
         };
         Some(Figures {
-            executor: lab.title(),
-            exec_to_ready: spread(proofs.iter().filter_map(|proof| proof.machines.first()?.ready))?,
-            exec_to_verdict: spread(proofs.iter().map(|proof| proof.time))?,
-            overhead: spread(proofs.iter().map(|proof| proof.time.saturating_sub(machines(proof))))?,
-            peak_memory_kib: proofs.iter().filter_map(|proof| proof.peak_kib).max().unwrap_or_default(),
+            executor: testbed.title(),
+            exec_to_ready: spread(case_results.iter().filter_map(|case_result| case_result.machines.first()?.ready))?,
+            exec_to_verdict: spread(case_results.iter().map(|case_result| case_result.time))?,
+            overhead: spread(
+                case_results.iter().map(|case_result| case_result.time.saturating_sub(machines(case_result))),
+            )?,
+            peak_memory_kib: case_results
+                .iter()
+                .filter_map(|case_result| case_result.peak_kib)
+                .max()
+                .unwrap_or_default(),
             many: None,
         })
     }
 }
 
 /// In milliseconds.
-fn spread(times: impl Iterator<Item = Duration>) -> Option<Spread> {
-    Spread::of(times.map(|time| time.as_secs_f64() * 1000.0))
+fn spread(times: impl Iterator<Item = Duration>) -> Option<Summary> {
+    Summary::of(times.map(|time| time.as_secs_f64() * 1000.0))
 }
 
 impl fmt::Display for Bench {

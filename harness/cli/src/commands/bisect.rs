@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use vremount_analysis::bisect::{self, Bisection, Examiner, Header, History, Log, News, Range, Releases, Versions};
+use vremount_analysis::bisect::{
+    self, BisectEvent, BisectRange, Bisection, GitRange, Header, KernelTester, Log, ReleaseRange, VersionRange,
+};
 use vremount_claims::exit::Exit;
-use vremount_kernel::workspace::{self, Project};
+use vremount_kernel::workspace::{self, Workspace};
 use vremount_runner::testbed;
 use vremount_util::io_error;
 
@@ -30,7 +32,7 @@ pub struct Options {
     /// Between two released versions, the older one good, the newer one bad: those that ci/bases.toml pins first, then what else
     /// the Debian mirror has of their suites
     #[arg(long, value_name = "GOOD..BAD", conflicts_with_all = ["tree", "good", "bad"])]
-    releases: Option<Versions>,
+    releases: Option<VersionRange>,
     #[command(flatten)]
     how: BisectArgs,
     /// Bad is where a claim comes to another outcome, errno or reason than on the good end, holds or not [default: where one
@@ -46,18 +48,18 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
-    options.how.how().check(&project)?;
-    let _cache = project.use_cache()?;
+    let workspace = Workspace::find()?;
+    options.how.how().check(&workspace)?;
+    let _cache = workspace.lock_cache_shared()?;
     match (&options.releases, &options.tree, &options.bad) {
         (Some(versions), _, _) => {
-            let mut releases = Releases::new(&project, versions)?;
-            options.bisect(&project, "linux", "bisect-releases", &mut releases)
+            let mut releases = ReleaseRange::new(&workspace, versions)?;
+            options.bisect(&workspace, "linux", "bisect-releases", &mut releases)
         }
         (None, Some(tree), Some(bad)) => {
-            let mut history = History::new(&project, tree, &options.good, bad)?;
+            let mut history = GitRange::new(&workspace, tree, &options.good, bad)?;
             let tree = history.tree().to_string_lossy().into_owned();
-            options.bisect(&project, &tree, &bisect::workspace(&tree), &mut history)
+            options.bisect(&workspace, &tree, &bisect::shared_build_name(&tree), &mut history)
         }
         // clap sees to that.
         _ => Err(Error::Usage("failed to bisect: name --tree, --good and --bad, or --releases".to_string())),
@@ -66,10 +68,10 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 
 impl Options {
     /// Keeps its log in the place for runs of that name.
-    fn bisect(&self, project: &Project, of: &str, name: &str, range: &mut dyn Range) -> Result<Exit, Error> {
+    fn bisect(&self, workspace: &Workspace, of: &str, name: &str, range: &mut dyn BisectRange) -> Result<Exit, Error> {
         let Options { reason_changed, resume, jobs, .. } = self;
         let how = &self.how.how();
-        let folder = testbed::runs(project, Some(name));
+        let folder = testbed::runs_dir(workspace, Some(name));
         let _lock = workspace::lock(Path::new(&format!("{}.lock", folder.display())))?;
         if folder.exists() && !resume {
             fs::remove_dir_all(&folder).map_err(io_error("remove", &folder))?;
@@ -84,8 +86,8 @@ impl Options {
         };
         let path = folder.join(bisect::FILE);
         let mut log = if *resume { Log::resume(&path, &header)? } else { Log::create(&path, &header)? };
-        let examiner = Examiner { project, how, place: name, jobs: *jobs };
-        let mut examine = |base: &_| examiner.examine(base, |_| ());
+        let tester = KernelTester { workspace, how, place: name, jobs: *jobs };
+        let mut examine = |base: &_| tester.test(base, |_| ());
         let ending = bisect::run(range, &mut log, *reason_changed, &mut examine, &mut |news| show(&news))?;
         log.end(&ending)?;
         println!("\nall steps are in {}", path.display());
@@ -103,19 +105,19 @@ pub fn tell(bisection: &Bisection) -> Exit {
     bisection.exit()
 }
 
-fn show(news: &News<'_>) {
+fn show(news: &BisectEvent<'_>) {
     match news {
-        News::Starts { point, mean, left } => {
+        BisectEvent::Starts { point, mean, left } => {
             let time = mean.zip(*left).map(|(mean, left)| mean * u32::try_from(left).unwrap_or(u32::MAX));
             let steps = left.map_or_else(String::new, |left| format!(", about {left} to go"));
             let time = time.map_or_else(String::new, |time| format!(", {} left", minutes(time)));
             display::remark(&format!("examining {} {}{steps}{time}", bisect::short(&point.id), point.title));
         }
-        News::Done(step) => {
+        BisectEvent::Done(step) => {
             let seconds = Duration::from_millis(step.ms).as_secs_f64();
             println!("{}, {seconds:.1} s", bisect::line(step));
         }
-        News::Known(step) => println!("{}, known", bisect::line(step)),
+        BisectEvent::Known(step) => println!("{}, known", bisect::line(step)),
     }
 }
 

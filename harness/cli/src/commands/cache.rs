@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use vremount_claims::exit::Exit;
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 use vremount_machine::ACCEL_FILE;
 use vremount_util::io_error;
 
@@ -40,15 +40,15 @@ const PARTS: [(&str, &str, bool); 7] = [
 ];
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
+    let workspace = Workspace::find()?;
     match options.command {
-        None => list(&project.cache),
+        None => list(&workspace.cache),
         Some(Command::Clean { all }) => {
-            let _alone = project.own_cache()?;
-            clean(&project.cache, all)?;
+            let _alone = workspace.lock_cache_exclusive()?;
+            clean(&workspace.cache, all)?;
         }
     }
-    Ok(Exit::Holds)
+    Ok(Exit::Success)
 }
 
 fn list(cache: &Path) {

@@ -5,7 +5,7 @@ use clap::Args;
 use vremount_analysis::lint_series::{Finding, Outcome, check};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::Base;
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 
 use crate::error::Error;
 
@@ -21,16 +21,16 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
-    let _cache = project.use_cache()?;
+    let workspace = Workspace::find()?;
+    let _cache = workspace.lock_cache_shared()?;
     let bases: Vec<Base> = match options.bases.as_slice() {
-        [] => Base::all(&project.root)?,
-        names => names.iter().map(|name| Base::find(&project.root, Some(name))).collect::<Result<_, _>>()?,
+        [] => Base::all(&workspace.root)?,
+        names => names.iter().map(|name| Base::find(&workspace.root, Some(name))).collect::<Result<_, _>>()?,
     };
     let (mut checks, mut checked, mut found, mut undecided) = (0, 0, 0, 0);
     for base in &bases {
         println!("Linux {}, series {}", base.name, base.series);
-        let findings = match check(&project, base) {
+        let findings = match check(&workspace, base) {
             Ok(findings) => findings,
             // It hides nothing of the others.
             Err(error) => {
@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let all = bases.len();
     println!("\n{checks} checks of {checked} of {all} bases: {found} found something, {undecided} cannot tell");
     Ok(match (found, undecided) {
-        (0, 0) => Exit::Holds,
+        (0, 0) => Exit::Success,
         (0, _) => Exit::CannotTell,
         _ => Exit::Broken,
     })

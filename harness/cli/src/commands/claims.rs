@@ -19,12 +19,12 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     for claim in claims::all() {
         if options.names { println!("{}", claim.name) } else { println!("{}", in_full(&claim)) }
     }
-    Ok(Exit::Holds)
+    Ok(Exit::Success)
 }
 
 /// Title, source, and the steps: evidence with its outcome in brackets, the claim itself behind `=>`.
 fn in_full(claim: &Claim) -> String {
-    let since = match claim.since {
+    let since = match claim.min_level {
         0 => "at every level".to_string(),
         level => format!("from level {level}"),
     };

@@ -8,14 +8,14 @@ use vremount_analysis::coverage::{self, Coverage};
 use vremount_claims::exit::Exit;
 use vremount_claims::filter;
 use vremount_kernel::base::Base;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_report as report;
-use vremount_report::input::Findings;
-use vremount_runner::results::How;
+use vremount_report::input::ReportInput;
+use vremount_runner::results::RunOptions;
 use vremount_runner::scheduler::jobs;
 use vremount_runner::session::Session;
-use vremount_runner::testbed::Order;
+use vremount_runner::testbed::RunSpec;
 use vremount_util::atomic_file::AtomicFile;
 
 use crate::args::{self, FilterArgs};
@@ -31,7 +31,7 @@ pub struct Options {
     filters: FilterArgs,
     /// What machines run on
     #[arg(long, value_parser = args::executor(), default_value = "uml")]
-    executor: Wanted,
+    executor: ExecutorChoice,
     /// Machines side by side, as far as memory allows [default: cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -44,27 +44,27 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
-    let base = Base::find(&project.root, options.base.as_deref())?;
+    let workspace = Workspace::find()?;
+    let base = Base::find(&workspace.root, options.base.as_deref())?;
     let claims = options.filters.filters().claims(&base)?;
     let filesystems = options.filters.filters().filesystems();
     let cases = filter::cases(&claims, &filesystems);
     let page = options.output.as_deref().map(AtomicFile::new).transpose()?;
     let json = options.json.as_deref().map(AtomicFile::new).transpose()?;
-    let _cache = project.use_cache()?;
+    let _cache = workspace.lock_cache_shared()?;
     let kernel = coverage::kernel(&base);
-    let order = Order { aside: Some(coverage::FRAGMENT), ..Order::new(kernel, &filesystems, options.executor) };
-    let how = How { faults: true, twice: false, fresh: false };
-    let mut session = Session::start(&project, &order, how, &cases)?;
-    let jobs = jobs(options.jobs, session.lab.kernel.memory_mib());
-    session.prove(jobs, shown(cases.len(), jobs, false))?;
-    let coverage = Coverage::of(&project, &kernel, &session)?;
+    let run_spec = RunSpec { aside: Some(coverage::FRAGMENT), ..RunSpec::new(kernel, &filesystems, options.executor) };
+    let how = RunOptions { faults: true, twice: false, fresh: false };
+    let mut session = Session::start(&workspace, &run_spec, how, &cases)?;
+    let jobs = jobs(options.jobs, session.testbed.kernel.memory_mib());
+    session.run(jobs, shown(cases.len(), jobs, false))?;
+    let coverage = Coverage::of(&workspace, &kernel, &session)?;
     print!("{}", coverage::text(&coverage));
-    AtomicFile::new(&session.lab.logs.join(coverage::FILE))?.write(&coverage.json())?;
+    AtomicFile::new(&session.testbed.logs.join(coverage::FILE))?.write(&coverage.json())?;
     json.map_or(Ok(()), |json| json.write(&coverage.json()))?;
     let exit = coverage::exit(&coverage);
     if let Some(page) = page {
-        page.write(&report::page(&Findings { coverages: vec![coverage], ..Findings::default() })?)?;
+        page.write(&report::page(&ReportInput { coverages: vec![coverage], ..ReportInput::default() })?)?;
     }
     Ok(exit)
 }

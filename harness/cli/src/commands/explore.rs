@@ -6,27 +6,27 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use vremount_analysis::explore::{self, Difference, EVERY, Found, Plan, Report, Tally};
-use vremount_claims::Act;
+use vremount_analysis::explore::{self, Difference, EVERY, ExplorePlan, Report, SequenceResult, Tally};
+use vremount_claims::Action;
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 use vremount_runner::scheduler::jobs;
-use vremount_runner::testbed::{Lab, Order};
+use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_runner::transcript;
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::{io_error, progress};
 
-use crate::commands::Which;
+use crate::commands::KernelArgs;
 use crate::error::Error;
 use crate::{args, display};
 
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    which: Which,
+    which: KernelArgs,
     /// How many sequences
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     sequences: u64,
@@ -44,7 +44,7 @@ pub struct Options {
     fs: Fs,
     /// What machines run on
     #[arg(long, value_parser = args::executor(), default_value = "auto")]
-    executor: Wanted,
+    executor: ExecutorChoice,
     /// Machines side by side, as far as memory allows [default: cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -63,39 +63,43 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     // The folder it is in may be cleaned.
     let replayed = options.replay.as_deref().map(read).transpose()?;
     let json = options.json.as_deref().map(AtomicFile::new).transpose()?;
-    let project = Project::find()?;
-    let _cache = project.use_cache()?;
-    let base = options.which.base(&project)?;
+    let workspace = Workspace::find()?;
+    let _cache = workspace.lock_cache_shared()?;
+    let base = options.which.base(&workspace)?;
     let filesystems = [replayed.as_ref().map_or(options.fs, |(fs, _)| *fs)];
     // The claims that were proved last stay.
-    let order = Order { resume: true, ..Order::new(options.which.kernel(&base), &filesystems, options.executor) };
-    let mut lab = Lab::new(&project, &order)?;
-    lab.logs.push("explore");
-    fs::create_dir_all(&lab.logs).map_err(io_error("create", &lab.logs))?;
+    let run_spec =
+        RunSpec { resume: true, ..RunSpec::new(options.which.kernel(&base), &filesystems, options.executor) };
+    let mut testbed = TestBed::new(&workspace, &run_spec)?;
+    testbed.logs.push("explore");
+    fs::create_dir_all(&testbed.logs).map_err(io_error("create", &testbed.logs))?;
     println!(
         "Linux {}, series {} at level {}\nexecutor {}: {}",
-        lab.kernel.base,
-        lab.kernel.series,
-        lab.kernel.level,
-        lab.title(),
-        lab.why
+        testbed.kernel.base,
+        testbed.kernel.series,
+        testbed.kernel.level,
+        testbed.title(),
+        testbed.why
     );
-    let on = format!("{} --executor {}", options.which, lab.executor.name());
+    let on = format!("{} --executor {}", options.which, testbed.executor.name());
     if let (Some((fs, acts)), Some(path)) = (replayed, &options.replay) {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         // Of one that was done again already it is the same.
         let name = format!("again-{}", stem.trim_start_matches("again-"));
-        return one(&lab, &Plan::to_replay(fs).on(on), &name, 0, &acts);
+        return one(&testbed, &ExplorePlan::to_replay(fs).on(on), &name, 0, &acts);
     }
-    let plan = Plan::new(options.fs, options.sequences, usize::from(options.steps), options.seed, options.every).on(on);
+    let plan =
+        ExplorePlan::new(options.fs, options.sequences, usize::from(options.steps), options.seed, options.every).on(on);
     if let Some(number) = options.case {
-        return one(&lab, &plan, &format!("again-explore-{number}"), number, &plan.acts(number));
+        return one(&testbed, &plan, &format!("again-explore-{number}"), number, &plan.acts(number));
     }
-    all(&lab, &plan, options, json)
+    all(&testbed, &plan, options, json)
 }
 
-fn all(lab: &Lab, plan: &Plan, options: &Options, json: Option<AtomicFile>) -> Result<Exit, Error> {
-    fs::remove_dir_all(&lab.logs).and_then(|()| fs::create_dir_all(&lab.logs)).map_err(io_error("clean", &lab.logs))?;
+fn all(testbed: &TestBed, plan: &ExplorePlan, options: &Options, json: Option<AtomicFile>) -> Result<Exit, Error> {
+    fs::remove_dir_all(&testbed.logs)
+        .and_then(|()| fs::create_dir_all(&testbed.logs))
+        .map_err(io_error("clean", &testbed.logs))?;
     println!(
         "{} sequences on {}: {} short ones, then random ones of up to {} steps, seed {}\n",
         plan.sequences,
@@ -107,7 +111,7 @@ fn all(lab: &Lab, plan: &Plan, options: &Options, json: Option<AtomicFile>) -> R
     let started = Instant::now();
     let mut tally = Tally::default();
     let bar = progress::count("exploring", usize::try_from(plan.sequences).unwrap_or(usize::MAX));
-    explore::explore(&lab.prover(), plan, jobs(options.jobs, lab.kernel.memory_mib()), |found| {
+    explore::explore(&testbed.case_runner(), plan, jobs(options.jobs, testbed.kernel.memory_mib()), |found| {
         for found in &found {
             tally.add(found);
             if found.judgement.verdict != Verdict::Holds {
@@ -125,7 +129,7 @@ fn all(lab: &Lab, plan: &Plan, options: &Options, json: Option<AtomicFile>) -> R
     };
     println!("{tally}{left}, in {:.0} s", time.as_secs_f64());
     if let Some(json) = json {
-        let report = Report::new(lab, plan, time, &tally);
+        let report = Report::new(testbed, plan, time, &tally);
         // Strings and numbers in structures always have a JSON form.
         json.write(&serde_json::to_string_pretty(&report).unwrap_or_default())?;
     }
@@ -133,13 +137,13 @@ fn all(lab: &Lab, plan: &Plan, options: &Options, json: Option<AtomicFile>) -> R
 }
 
 /// One sequence, told step by step.
-fn one(lab: &Lab, plan: &Plan, name: &str, number: u64, acts: &[Act]) -> Result<Exit, Error> {
+fn one(testbed: &TestBed, plan: &ExplorePlan, name: &str, number: u64, acts: &[Action]) -> Result<Exit, Error> {
     let fs = plan.fs;
     let steps = explore::foretell(fs, acts).map_err(|beyond| {
         let until = (1..=acts.len()).find(|until| explore::foretell(fs, &acts[..*until]).is_err());
         Error::Usage(format!("failed to foretell step {}: {beyond}", until.unwrap_or_default()))
     })?;
-    let found: Found = explore::again(&lab.prover(), plan, name, number, steps);
+    let found: SequenceResult = explore::rerun(&testbed.case_runner(), plan, name, number, steps);
     let mut tally = Tally::default();
     tally.add(&found);
     match found.judgement.verdict {
@@ -152,7 +156,7 @@ fn one(lab: &Lab, plan: &Plan, name: &str, number: u64, acts: &[Act]) -> Result<
     Ok(tally.exit())
 }
 
-fn read(path: &Path) -> Result<(Fs, Vec<Act>), Error> {
+fn read(path: &Path) -> Result<(Fs, Vec<Action>), Error> {
     let text = fs::read_to_string(path).map_err(io_error("read", path))?;
     Ok(transcript::acts(&text)
         .map_err(|why| vremount_runner::Error::Results { path: path.to_path_buf(), why: why.to_string() })?)

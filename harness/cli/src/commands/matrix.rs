@@ -6,16 +6,16 @@ use serde_json::json;
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
 use vremount_kernel::base::Base;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_report as report;
-use vremount_runner::case_runner::Proof;
-use vremount_runner::matrix::config::{Lane, Lanes};
-use vremount_runner::matrix::{self, Job, Watch};
+use vremount_runner::case_runner::CaseResult;
+use vremount_runner::matrix::config::{MatrixConfig, MatrixEntry};
+use vremount_runner::matrix::{self, Job, JobObserver};
 use vremount_runner::results::{Record, Results, Tally};
 use vremount_util::progress::{self, Task};
 
-use crate::commands::report::MergedFiles;
+use crate::commands::report::MergedOutputArgs;
 use crate::error::Error;
 use crate::{args, display};
 
@@ -31,7 +31,7 @@ pub struct Options {
     frozen: bool,
     /// On this executor only; may be given more than once
     #[arg(long = "executor", value_name = "EXECUTOR", value_parser = args::executor())]
-    executors: Vec<Wanted>,
+    executors: Vec<ExecutorChoice>,
     /// Machines side by side, as far as memory allows [default: cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -39,16 +39,16 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["output", "json", "junit"])]
     list: bool,
     #[command(flatten)]
-    files: MergedFiles,
+    files: MergedOutputArgs,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
-    let Lanes { lanes, .. } = Lanes::read(&project.root)?;
-    let wanted = |lane: &Lane| options.executors.is_empty() || options.executors.contains(&lane.executor);
-    let lanes: Vec<Lane> = lanes.into_iter().filter(wanted).collect();
-    let bases = options.bases(&project)?;
-    let jobs = matrix::jobs_of(&bases, &lanes);
+    let workspace = Workspace::find()?;
+    let MatrixConfig { entries, .. } = MatrixConfig::read(&workspace.root)?;
+    let wanted = |entry: &MatrixEntry| options.executors.is_empty() || options.executors.contains(&entry.executor);
+    let entries: Vec<MatrixEntry> = entries.into_iter().filter(wanted).collect();
+    let bases = options.bases(&workspace)?;
+    let jobs = matrix::plan_jobs(&bases, &entries);
     if jobs.is_empty() {
         return Err(Error::Usage(
             "failed to find anything to prove: no base is frozen, or no lane is on that executor; \
@@ -57,49 +57,49 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         ));
     }
     if options.list {
-        let job = |job: &Job<'_>| json!({"base": job.base.name, "executor": job.lane.executor.name(), "arch": job.arch().name()});
+        let job = |job: &Job<'_>| json!({"base": job.base.name, "executor": job.entry.executor.name(), "arch": job.arch().name()});
         println!("{}", json!({"include": jobs.iter().map(job).collect::<Vec<_>>()}));
-        return Ok(Exit::Holds);
+        return Ok(Exit::Success);
     }
     let files = options.files.open()?;
-    let _cache = project.use_cache()?;
-    let merged = matrix::run(&project, &jobs, options.jobs, &mut Shown::new(jobs.len()))?;
+    let _cache = workspace.lock_cache_shared()?;
+    let merged = matrix::run(&workspace, &jobs, options.jobs, &mut MatrixProgress::new(jobs.len()))?;
     println!("\n{}", report::across(&merged));
     let tally = Tally::of_all(&merged);
-    println!("{tally}; logs, transcripts and consoles are in {}", project.root.join("target/runs").display());
+    println!("{tally}; logs, transcripts and consoles are in {}", workspace.root.join("target/runs").display());
     files.write(&merged.into())?;
     Ok(tally.exit())
 }
 
 impl Options {
-    fn bases(&self, project: &Project) -> Result<Vec<Base>, Error> {
-        let lanes = Lanes::read(&project.root)?;
-        let mut bases = Base::all(&project.root)?;
+    fn bases(&self, workspace: &Workspace) -> Result<Vec<Base>, Error> {
+        let entries = MatrixConfig::read(&workspace.root)?;
+        let mut bases = Base::all(&workspace.root)?;
         if !self.bases.is_empty() {
             for name in &self.bases {
-                Base::find(&project.root, Some(name))?;
+                Base::find(&workspace.root, Some(name))?;
             }
             bases.retain(|base| self.bases.contains(&base.name));
         }
-        bases.retain(|base| !self.frozen || lanes.is_frozen(base));
+        bases.retain(|base| !self.frozen || entries.is_frozen(base));
         Ok(bases)
     }
 }
 
 /// What needs looking at, and a line for each job.
-pub struct Shown(Task);
+pub struct MatrixProgress(Task);
 
-impl Shown {
+impl MatrixProgress {
     #[must_use]
     pub fn new(jobs: usize) -> Self {
-        Shown(progress::count("bases and executors", jobs))
+        MatrixProgress(progress::count("bases and executors", jobs))
     }
 }
 
-impl Watch for Shown {
-    fn proof(&mut self, job: Job<'_>, proof: &Proof) {
-        if matches!(proof.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
-            display::line(&format!("{} {}", title(job), report::line(&Record::new(proof))));
+impl JobObserver for MatrixProgress {
+    fn case_result(&mut self, job: Job<'_>, case_result: &CaseResult) {
+        if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
+            display::line(&format!("{} {}", title(job), report::line(&Record::new(case_result))));
         }
     }
 
@@ -113,5 +113,5 @@ impl Watch for Shown {
 }
 
 fn title(job: Job<'_>) -> String {
-    format!("{} {}", job.base.name, job.lane.executor.name())
+    format!("{} {}", job.base.name, job.entry.executor.name())
 }

@@ -27,9 +27,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::{Base, Level, Spec};
-use vremount_kernel::build::Wish;
+use vremount_kernel::build::KernelSpec;
 use vremount_kernel::resolve;
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 use vremount_util::redact::strip_credentials;
 
 use crate::error::Error;
@@ -160,7 +160,7 @@ impl Cli {
 
 /// Which kernel.
 #[derive(Args)]
-struct Which {
+struct KernelArgs {
     /// Kernel base: a name of ci/bases.toml, `git:URL#COMMIT`, or `tarball:PATH-OR-URL`, which may end in `#SHA256`
     /// [default: the one named there]
     #[arg(long, value_name = "BASE", conflicts_with = "tree")]
@@ -176,21 +176,21 @@ struct Which {
     config: Option<String>,
 }
 
-impl Which {
-    fn base(&self, project: &Project) -> Result<Base, Error> {
+impl KernelArgs {
+    fn base(&self, workspace: &Workspace) -> Result<Base, Error> {
         let tree = self.tree.clone().map(Spec::Tree);
-        Ok(resolve::find(project, tree.as_ref().or(self.base.as_ref()))?)
+        Ok(resolve::find(workspace, tree.as_ref().or(self.base.as_ref()))?)
     }
 
-    fn kernel<'a>(&'a self, base: &'a Base) -> Wish<'a> {
-        Wish { base, level: self.level, fragment: self.config.as_deref(), workspace: None, mutant: None }
+    fn kernel<'a>(&'a self, base: &'a Base) -> KernelSpec<'a> {
+        KernelSpec { base, level: self.level, fragment: self.config.as_deref(), shared_build: None, mutant: None }
     }
 }
 
 /// As it is asked for on a command line.
-impl fmt::Display for Which {
+impl fmt::Display for KernelArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Which { base, tree, level, config } = self;
+        let KernelArgs { base, tree, level, config } = self;
         base.iter().try_for_each(|base| write!(f, "--base '{}' ", strip_credentials(&base.to_string())))?;
         tree.iter().try_for_each(|tree| write!(f, "--tree '{}' ", tree.display()))?;
         config.iter().try_for_each(|config| write!(f, "--config {config} "))?;

@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vremount_analysis::mutants::{self, Mutant, Report, Trial};
+use vremount_analysis::mutants::{self, Mutant, MutationRun, Report};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::Base;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::progress;
 
@@ -31,7 +31,7 @@ pub struct Options {
     filters: FilterArgs,
     /// What machines run on
     #[arg(long, value_parser = args::executor(), default_value = "uml")]
-    executor: Wanted,
+    executor: ExecutorChoice,
     /// A further configuration fragment, from vm-images/config/, such as `debug`
     #[arg(long, value_name = "NAME")]
     config: Option<String>,
@@ -50,20 +50,20 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
-    let base = Base::find(&project.root, options.base.as_deref())?;
-    let folder = options.from.clone().unwrap_or_else(|| mutants::folder(&project.root, &base.series));
+    let workspace = Workspace::find()?;
+    let base = Base::find(&workspace.root, options.base.as_deref())?;
+    let folder = options.from.clone().unwrap_or_else(|| mutants::folder(&workspace.root, &base.series));
     let mutants = chosen(Mutant::all(&folder)?, &options.names)?;
     if options.list {
         mutants.iter().for_each(|mutant| println!("{:<34} {}", mutant.name, mutant.what));
-        return Ok(Exit::Holds);
+        return Ok(Exit::Success);
     }
     let json = options.json.as_deref().map(AtomicFile::new).transpose()?;
-    let _cache = project.use_cache()?;
+    let _cache = workspace.lock_cache_shared()?;
     let Options { executor: wanted, config, filters, sequences, jobs, .. } = options;
-    let (project, base, fragment) = (&project, &base, config.as_deref());
+    let (workspace, base, fragment) = (&workspace, &base, config.as_deref());
     let filters = &filters.filters();
-    let trial = Trial { project, base, fragment, wanted: *wanted, filters, sequences: *sequences, jobs: *jobs };
+    let trial = MutationRun { workspace, base, fragment, wanted: *wanted, filters, sequences: *sequences, jobs: *jobs };
     println!("Linux {}, series {}: {} mutants\n", base.name, base.series, mutants.len());
     let bar = progress::count("trying mutants", mutants.len());
     bar.rename("the series as it is".to_string());

@@ -10,8 +10,8 @@ use vremount_analysis::{bisect, coverage};
 use vremount_claims::exit::Exit;
 use vremount_report as report;
 use vremount_report::bench_table;
-use vremount_report::input::{Findings, Kind, folder};
-use vremount_runner::results::{Expected, Outcome, Results, Tally};
+use vremount_report::input::{Kind, ReportInput, folder};
+use vremount_runner::results::{Expected, Results, RunOutcome, Tally};
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::io_error;
 
@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(required = true)]
     run: Option<PathBuf>,
     #[command(flatten)]
-    files: Files,
+    files: OutputArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -44,13 +44,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         expect: Option<PathBuf>,
         #[command(flatten)]
-        files: MergedFiles,
+        files: MergedOutputArgs,
     },
 }
 
 /// Reports on any number of runs.
 #[derive(Args)]
-pub struct MergedFiles {
+pub struct MergedOutputArgs {
     /// Write all of it to this file, as a page for people: one file of HTML, with every transcript and console log
     #[arg(short = 'o', long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -64,9 +64,9 @@ pub struct MergedFiles {
 
 /// Reports on a run.
 #[derive(Args)]
-pub struct Files {
+pub struct OutputArgs {
     #[command(flatten)]
-    common: MergedFiles,
+    common: MergedOutputArgs,
     /// Write KTAP, for kernel developers' tools, to this file
     #[arg(long, value_name = "FILE")]
     ktap: Option<PathBuf>,
@@ -83,11 +83,11 @@ pub struct Open<R> {
     page: Option<PathBuf>,
 }
 
-impl Files {
+impl OutputArgs {
     /// # Errors
     /// If one of them cannot be written.
     pub fn open(&self) -> Result<Open<Results>, Error> {
-        let MergedFiles { output, json, junit } = &self.common;
+        let MergedOutputArgs { output, json, junit } = &self.common;
         let page: Format<Results> = |run| Ok(report::page(&run.clone().into())?);
         Open::new(
             output,
@@ -102,7 +102,7 @@ impl Files {
     }
 
     /// Those that are not about one run only.
-    fn of_many(&self) -> Result<&MergedFiles, Error> {
+    fn of_many(&self) -> Result<&MergedOutputArgs, Error> {
         match (&self.ktap, &self.kcidb) {
             (None, None) => Ok(&self.common),
             _ => Err(Error::Usage(
@@ -112,12 +112,12 @@ impl Files {
     }
 }
 
-impl MergedFiles {
+impl MergedOutputArgs {
     /// # Errors
     /// If one of them cannot be written.
-    pub fn open(&self) -> Result<Open<Findings>, Error> {
-        let MergedFiles { output, json, junit } = self;
-        let page: Format<Findings> = |input| Ok(report::page(input)?);
+    pub fn open(&self) -> Result<Open<ReportInput>, Error> {
+        let MergedOutputArgs { output, json, junit } = self;
+        let page: Format<ReportInput> = |input| Ok(report::page(input)?);
         Open::new(
             output,
             [
@@ -154,13 +154,13 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     }
 }
 
-fn merge(paths: &[PathBuf], expect: Option<&Path>, files: &MergedFiles) -> Result<Exit, Error> {
+fn merge(paths: &[PathBuf], expect: Option<&Path>, files: &MergedOutputArgs) -> Result<Exit, Error> {
     let files = files.open()?;
-    let mut findings = Findings::read(paths)?;
+    let mut findings = ReportInput::read(paths)?;
     if let Some(path) = expect {
         findings.merged.expect(&expected(path)?);
     }
-    let Findings { merged, bisections, benches, coverages } = &findings;
+    let ReportInput { merged, bisections, benches, coverages } = &findings;
     for record in benches {
         println!("{}", bench_table::table(record));
     }
@@ -189,9 +189,9 @@ fn expected(path: &Path) -> Result<Vec<Expected>, Error> {
     jobs.map(|jobs| jobs.include).map_err(|cause| Error::Usage(why(cause)))
 }
 
-fn report_on(path: &Path, files: &Files) -> Result<Exit, Error> {
+fn report_on(path: &Path, files: &OutputArgs) -> Result<Exit, Error> {
     match Kind::of(path) {
-        Some(Kind::Run) if matches!(Outcome::read(folder(path))?, Outcome::Ran(_)) => {
+        Some(Kind::Run) if matches!(RunOutcome::read(folder(path))?, RunOutcome::Ran(_)) => {
             report_on_run(folder(path), files)
         }
         // Where there is nothing, it is a run that is missed.
@@ -200,7 +200,7 @@ fn report_on(path: &Path, files: &Files) -> Result<Exit, Error> {
     }
 }
 
-fn report_on_run(run: &Path, files: &Files) -> Result<Exit, Error> {
+fn report_on_run(run: &Path, files: &OutputArgs) -> Result<Exit, Error> {
     let files = files.open()?;
     let (results, torn) = Results::read(run)?;
     if torn {

@@ -8,15 +8,15 @@ use vremount_claims::exit::Exit;
 use vremount_claims::filter::Filters;
 use vremount_claims::verdict::Verdict;
 use vremount_claims::{Case, filter};
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 use vremount_runner::scheduler::jobs;
-use vremount_runner::testbed::{Lab, Order};
+use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::parallel::parallel_map;
 use vremount_util::progress;
 
-use crate::commands::Which;
+use crate::commands::KernelArgs;
 use crate::error::Error;
 use crate::{args, display};
 
@@ -38,10 +38,10 @@ pub struct Options {
     #[arg(long)]
     check: bool,
     #[command(flatten)]
-    which: Which,
+    which: KernelArgs,
     /// What machines of --check run on
     #[arg(long, value_parser = args::executor(), default_value = "auto")]
-    executor: Wanted,
+    executor: ExecutorChoice,
     /// What runs the scripts of --check: `/bin/sh` is busybox with its own tools, `/usr/bin/dash` uses those of the host
     #[arg(long, value_name = "PATH", default_value = "/usr/bin/dash")]
     shell: String,
@@ -59,7 +59,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
                 no_script(&claim.steps).map_or("ok".to_string(), |why| format!("no: {why}"))
             );
         }
-        return Ok(Exit::Holds);
+        return Ok(Exit::Success);
     }
     if options.check { check(options) } else { print(options) }
 }
@@ -73,21 +73,21 @@ fn print(options: &Options) -> Result<Exit, Error> {
         .find(|claim| claim.name == name)
         .ok_or_else(|| Error::Usage(format!("failed to find claim {name:?}: `vremount reproduce --list` lists all")))?;
     let cannot = |why: &str| Error::Usage(format!("failed to make a script of {name} on {}: {why}", fs.name()));
-    if let Some(why) = claim.skipped_on(*fs) {
+    if let Some(why) = claim.skip_reason_on(*fs) {
         return Err(cannot(&format!("the claim is not about {}, which {why}", fs.name())));
     }
     if options.xfstests {
         let Test { text, golden } =
             test(&claim).map_err(|why| Error::Usage(format!("failed to make a test of xfstests of {name}: {why}")))?;
         print!("{text}{}\n{golden}", "-".repeat(72));
-        return Ok(Exit::Holds);
+        return Ok(Exit::Success);
     }
     print!("{}", of_claim(&claim, *fs).map_err(cannot)?);
-    Ok(Exit::Holds)
+    Ok(Exit::Success)
 }
 
 /// What became of a claim and of its script.
-struct Pair {
+struct ClaimVsScript {
     case: String,
     claim: Verdict,
     script: Result<Verdict, String>,
@@ -97,17 +97,18 @@ struct Pair {
 
 fn check(options: &Options) -> Result<Exit, Error> {
     let Options { which, filesystems, executor, jobs: asked, .. } = options;
-    let project = Project::find()?;
-    let _cache = project.use_cache()?;
-    let base = which.base(&project)?;
-    let filters = Filters::of(options.claims.clone(), filesystems.clone());
+    let workspace = Workspace::find()?;
+    let _cache = workspace.lock_cache_shared()?;
+    let base = which.base(&workspace)?;
+    let filters = Filters::new(options.claims.clone(), filesystems.clone());
     let (claims, filesystems) = (filters.claims(&base)?, filters.filesystems());
     let cases = filter::cases(&claims, &filesystems);
-    let order = Order::new(which.kernel(&base), &filesystems, *executor);
-    let lab = Lab::new(&project, &order)?;
-    println!("scripts on Linux {} at level {}, {}: {}\n", base.name, which.level, lab.title(), lab.why);
-    let arch = lab.executor.arch();
-    let about = |case: &Case<'_>| case.claim.skipped_on(case.fs).or(case.claim.skipped_for(arch)).is_none();
+    let run_spec = RunSpec::new(which.kernel(&base), &filesystems, *executor);
+    let testbed = TestBed::new(&workspace, &run_spec)?;
+    println!("scripts on Linux {} at level {}, {}: {}\n", base.name, which.level, testbed.title(), testbed.why);
+    let arch = testbed.executor.arch();
+    let about =
+        |case: &Case<'_>| case.claim.skip_reason_on(case.fs).or(case.claim.skip_reason_for_arch(arch)).is_none();
     let mut scripts = Vec::new();
     for case in cases.into_iter().filter(about) {
         match of_claim(case.claim, case.fs) {
@@ -115,16 +116,16 @@ fn check(options: &Options) -> Result<Exit, Error> {
             Err(why) => println!("{:<40} no script: {why}", case.name()),
         }
     }
-    let (prover, checker) = (lab.prover(), Checker::new(&lab, &options.shell)?);
+    let (case_runner, checker) = (testbed.case_runner(), Checker::new(&testbed, &options.shell)?);
     let bar = progress::count("checking", scripts.len());
     let mut pairs = Vec::new();
     let compare = |(case, script): &(Case<'_>, String)| {
-        let claim = prover.prove(case).judgement.verdict;
+        let claim = case_runner.run_case(case).judgement.verdict;
         let trial = checker.run(&case.name(), script, case.claim.sleeps());
         let (said, left) = trial.as_ref().map(|trial| (trial.said.clone(), trial.left.clone())).unwrap_or_default();
-        Pair { case: case.name(), claim, script: trial.map(|trial| trial.verdict), left, said }
+        ClaimVsScript { case: case.name(), claim, script: trial.map(|trial| trial.verdict), left, said }
     };
-    parallel_map(jobs(*asked, lab.kernel.memory_mib()), &scripts, compare, |pair| {
+    parallel_map(jobs(*asked, testbed.kernel.memory_mib()), &scripts, compare, |pair| {
         bar.advance();
         if !pair.agrees() {
             display::line(&pair.in_words());
@@ -133,18 +134,18 @@ fn check(options: &Options) -> Result<Exit, Error> {
     });
     let agree = pairs.iter().filter(|pair| pair.agrees()).count();
     let differ = pairs.len() - agree;
-    println!("\n{agree} scripts agree with their claims, {differ} do not; all are in {}", lab.logs.display());
+    println!("\n{agree} scripts agree with their claims, {differ} do not; all are in {}", testbed.logs.display());
     let lost = pairs.iter().any(|pair| pair.script.is_err());
     Ok(if lost {
         Exit::CannotTell
     } else if differ > 0 {
         Exit::Broken
     } else {
-        Exit::Holds
+        Exit::Success
     })
 }
 
-impl Pair {
+impl ClaimVsScript {
     fn agrees(&self) -> bool {
         self.script.as_ref() == Ok(&self.claim) && self.left.is_empty()
     }

@@ -7,15 +7,15 @@ use std::io::{self, IsTerminal, Read};
 
 use clap::Args;
 use vremount_claims::exit::Exit;
-use vremount_kernel::workspace::Project;
-use vremount_machine::image::{Fs, MODULE_PATH, Medium};
-use vremount_machine::{Boot, Wanted, image};
-use vremount_protocol::{Disk, Program, Work};
-use vremount_runner::testbed::{Lab, Order};
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::image::{DiskSetup, Fs, MODULE_PATH};
+use vremount_machine::{ExecutorChoice, MachineConfig, image};
+use vremount_protocol::{Disk, GuestTask, Program};
+use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::io_error;
 
 use crate::args;
-use crate::commands::Which;
+use crate::commands::KernelArgs;
 use crate::error::Error;
 
 /// The machine is gone when the shell ends, and so is everything in it. With a standard input that is no terminal, the shell
@@ -23,51 +23,51 @@ use crate::error::Error;
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    which: Which,
+    which: KernelArgs,
     /// Upper filesystem
     #[arg(long, value_name = "NAME", default_value = "ext4")]
     fs: Fs,
     /// What the machine runs on
     #[arg(long, value_parser = args::executor(), default_value = "auto")]
-    executor: Wanted,
+    executor: ExecutorChoice,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
-    let _cache = project.use_cache()?;
+    let workspace = Workspace::find()?;
+    let _cache = workspace.lock_cache_shared()?;
     let Options { which, fs, executor: wanted } = options;
-    let base = which.base(&project)?;
+    let base = which.base(&workspace)?;
     let kernel = which.kernel(&base);
-    let order = Order::new(kernel, &[], *wanted);
-    let lab = Lab::new(&project, &order)?;
-    let guest = image::build_guest(&project.root)?;
+    let run_spec = RunSpec::new(kernel, &[], *wanted);
+    let testbed = TestBed::new(&workspace, &run_spec)?;
+    let guest = image::build_guest(&workspace.root)?;
     let files = image::shell_files(script()?)?;
-    let medium = Medium::obtain(*fs, &project.cache, &guest, &lab.kernel.module.path, files)?;
+    let disk_setup = DiskSetup::obtain(*fs, &workspace.cache, &guest, &testbed.kernel.module.path, files)?;
     let program = Program {
-        work: Work::Shell,
+        work: GuestTask::Shell,
         module: MODULE_PATH.to_string(),
-        disks: BTreeMap::from([(Disk::A, medium.backing())]),
+        disks: BTreeMap::from([(Disk::A, disk_setup.backing())]),
         fs: fs.filesystem(),
         // Nobody listens.
         channel: "/dev/null".to_string(),
-        shutdown: lab.executor.shutdown(),
+        shutdown: testbed.executor.shutdown(),
     };
-    let path = lab.logs.join("shell.initramfs");
-    medium.initramfs.write(&program, &path)?;
-    let ended = lab.executor.interact(&Boot {
-        image: &lab.kernel.image,
+    let path = testbed.logs.join("shell.initramfs");
+    disk_setup.initramfs.write(&program, &path)?;
+    let ended = testbed.executor.interact(&MachineConfig {
+        image: &testbed.kernel.image,
         initramfs: &path,
         disk: None,
-        memory_mib: lab.kernel.memory_mib(),
+        memory_mib: testbed.kernel.memory_mib(),
         processors: 1,
-        console_log: &lab.logs.join("shell.console"),
-        limits: lab.executor.limits().times(lab.kernel.slower()),
+        console_log: &testbed.logs.join("shell.console"),
+        limits: testbed.executor.limits().scale(testbed.kernel.slowdown()),
         kernels: 1,
         power_cut: false,
     });
     remove_file(&path).map_err(io_error("remove", &path))?;
     let status = ended?;
-    Ok(if status.success() { Exit::Holds } else { Exit::CannotTell })
+    Ok(if status.success() { Exit::Success } else { Exit::CannotTell })
 }
 
 fn script() -> Result<Option<Vec<u8>>, Error> {

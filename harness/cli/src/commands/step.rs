@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
-use vremount_analysis::bisect::{Examiner, Mark, Rule, judge};
+use vremount_analysis::bisect::{KernelTester, Mark, Rule, judge};
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
 use vremount_kernel::base::Spec;
 use vremount_kernel::resolve;
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 use vremount_report as report;
 use vremount_runner::results::Record;
 use vremount_util::process_group;
@@ -37,19 +37,19 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let Options { tree, jobs, .. } = options;
     let how = &options.how.how();
-    let project = Project::find()?;
-    how.check(&project)?;
-    let _cache = project.use_cache()?;
-    let base = resolve::find(&project, Some(&Spec::Tree(tree.clone())))?;
-    let examiner = Examiner { project: &project, how, place: "step", jobs: *jobs };
-    let runs = examiner.examine(&base, |proof| {
-        if matches!(proof.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
-            println!("{}", report::line(&Record::new(proof)));
+    let workspace = Workspace::find()?;
+    how.check(&workspace)?;
+    let _cache = workspace.lock_cache_shared()?;
+    let base = resolve::find(&workspace, Some(&Spec::Tree(tree.clone())))?;
+    let tester = KernelTester { workspace: &workspace, how, place: "step", jobs: *jobs };
+    let runs = tester.test(&base, |case_result| {
+        if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
+            println!("{}", report::line(&Record::new(case_result)));
         }
     })?;
     let (mark, why) = judge(&runs, Rule::Broken);
     let (word, exit) = match mark {
-        Mark::Good => ("good", Exit::Holds),
+        Mark::Good => ("good", Exit::Success),
         Mark::Bad => ("bad", Exit::Broken),
         Mark::Skip => ("skip", Exit::CannotTell),
     };
@@ -72,7 +72,7 @@ pub fn supervised() -> Option<Exit> {
         process_group::run_in_foreground(&mut step)
     });
     Some(match ended.as_ref().map(std::process::ExitStatus::code) {
-        Ok(Some(0)) => Exit::Holds,
+        Ok(Some(0)) => Exit::Success,
         Ok(Some(1)) => Exit::Broken,
         Ok(Some(125)) => Exit::CannotTell,
         Ok(_) | Err(_) => {

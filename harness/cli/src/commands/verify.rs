@@ -6,26 +6,26 @@ use vremount_claims::exit::Exit;
 use vremount_claims::filter;
 use vremount_claims::shard::Shard;
 use vremount_claims::verdict::Verdict;
-use vremount_kernel::workspace::Project;
-use vremount_machine::Wanted;
+use vremount_kernel::workspace::Workspace;
+use vremount_machine::ExecutorChoice;
 use vremount_report as report;
-use vremount_runner::case_runner::Proof;
-use vremount_runner::results::{How, Record, Tally};
+use vremount_runner::case_runner::CaseResult;
+use vremount_runner::results::{Record, RunOptions, Tally};
 use vremount_runner::scheduler::jobs;
 use vremount_runner::session::Session;
-use vremount_runner::testbed::Order;
+use vremount_runner::testbed::RunSpec;
 use vremount_util::progress;
 
 use crate::args::FilterArgs;
-use crate::commands::Which;
-use crate::commands::report::Files;
+use crate::commands::KernelArgs;
+use crate::commands::report::OutputArgs;
 use crate::error::Error;
 use crate::{args, display};
 
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    which: Which,
+    which: KernelArgs,
     #[command(flatten)]
     filters: FilterArgs,
     /// List what would be proved, and prove nothing: claim, filesystem, tag, faults, level from which it holds
@@ -33,9 +33,9 @@ pub struct Options {
     list: bool,
     /// What machines run on
     #[arg(long, value_parser = args::executor(), default_value = "auto")]
-    executor: Wanted,
+    executor: ExecutorChoice,
     #[command(flatten)]
-    files: Files,
+    files: OutputArgs,
     /// Go on with the last run of this kernel, which was interrupted: prove what is missing
     #[arg(long)]
     resume: bool,
@@ -57,55 +57,55 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let project = Project::find()?;
-    let base = options.which.base(&project)?;
+    let workspace = Workspace::find()?;
+    let base = options.which.base(&workspace)?;
     let claims = options.filters.filters().claims(&base)?;
     let filesystems = options.filters.filters().filesystems();
     let mut cases = filter::cases(&claims, &filesystems);
-    cases.retain(|case| options.shard.is_none_or(|shard| shard.has(case.claim.name, case.fs)));
+    cases.retain(|case| options.shard.is_none_or(|shard| shard.contains(case.claim.name, case.fs)));
     if options.list {
         cases.iter().for_each(|case| println!("{}", filter::line(case)));
-        return Ok(Exit::Holds);
+        return Ok(Exit::Success);
     }
-    if options.twice && options.executor == Wanted::Qemu {
+    if options.twice && options.executor == ExecutorChoice::Qemu {
         return Err(not_repeatable("qemu"));
     }
     let files = options.files.open()?;
-    let _cache = project.use_cache()?;
+    let _cache = workspace.lock_cache_shared()?;
     let Options { which, executor: wanted, resume, shard, .. } = options;
     let (kernel, filesystems) = (which.kernel(&base), filesystems.as_slice());
-    let order = Order { resume: *resume, shard: *shard, ..Order::new(kernel, filesystems, *wanted) };
-    let how = How { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };
-    let mut session = Session::start(&project, &order, how, &cases)?;
-    let lab = &session.lab;
-    if options.twice && lab.accel.is_some() {
-        return Err(not_repeatable(lab.executor.name()));
+    let run_spec = RunSpec { resume: *resume, shard: *shard, ..RunSpec::new(kernel, filesystems, *wanted) };
+    let how = RunOptions { faults: !options.no_faults, twice: options.twice, fresh: options.fresh };
+    let mut session = Session::start(&workspace, &run_spec, how, &cases)?;
+    let testbed = &session.testbed;
+    if options.twice && testbed.accel.is_some() {
+        return Err(not_repeatable(testbed.executor.name()));
     }
-    println!("{}: {}\n", session.log.results().plan.title(), lab.why);
+    println!("{}: {}\n", session.log.results().plan.title(), testbed.why);
     if *resume {
         println!("resumed: {} of {} are there\n", cases.len() - session.left.len(), cases.len());
     }
-    let jobs = jobs(options.jobs, session.lab.kernel.memory_mib());
+    let jobs = jobs(options.jobs, session.testbed.kernel.memory_mib());
     let show = shown(session.left.len(), jobs, filesystems.len() == 1);
-    session.prove(jobs, show)?;
+    session.run(jobs, show)?;
     let results = session.log.results();
     if filesystems.len() > 1 {
         println!("{}", report::matrix(results));
     }
     let tally = Tally::of(results);
-    println!("\n{tally}; transcripts and console logs are in {}", session.lab.logs.display());
+    println!("\n{tally}; transcripts and console logs are in {}", session.testbed.logs.display());
     files.write(results)?;
     Ok(tally.exit())
 }
 
 /// Shows proofs as they come: all of them, or those that need looking at, where many filesystems make a matrix in the end.
-pub(super) fn shown(total: usize, jobs: usize, all: bool) -> impl FnMut(&Proof) {
+pub(super) fn shown(total: usize, jobs: usize, all: bool) -> impl FnMut(&CaseResult) {
     let bar = progress::count("proving", total);
     let (mut shown, mut broken) = (0, 0);
-    move |proof| {
-        let verdict = proof.judgement.verdict;
+    move |case_result| {
+        let verdict = case_result.judgement.verdict;
         if all || matches!(verdict, Verdict::Broken | Verdict::CannotTell) {
-            display::line(&report::line(&Record::new(proof)));
+            display::line(&report::line(&Record::new(case_result)));
         }
         bar.advance();
         shown += 1;

@@ -8,10 +8,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use vremount_kernel::base::{Base, Carries, Level};
+use vremount_kernel::base::{Base, Level, PreApplied};
 use vremount_kernel::series::Series;
 use vremount_kernel::source::{self, Tree, git};
-use vremount_kernel::workspace::Project;
+use vremount_kernel::workspace::Workspace;
 
 use super::checkout;
 
@@ -34,9 +34,9 @@ pub struct Author<'a> {
 
 impl Repository {
     pub fn new() -> Self {
-        let project = Project::find().unwrap();
+        let workspace = Workspace::find().unwrap();
         let base = Base::find(&checkout(), None).unwrap();
-        let pristine = source::obtain(&project, &base.source).unwrap();
+        let pristine = source::obtain(&workspace, &base.source).unwrap();
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bisect/linux");
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
@@ -58,8 +58,9 @@ impl Repository {
     /// The commit with all of the series on top of that.
     pub fn with_series(&self) -> String {
         let base = Base::find(&checkout(), None).unwrap();
-        let series = Series::read(&checkout().join("patches").join(base.series), &[], Carries::Nothing, None).unwrap();
-        let tag = series.reach(&self.pristine, Level::FULL).unwrap();
+        let series =
+            Series::read(&checkout().join("patches").join(base.series), &[], PreApplied::Nothing, None).unwrap();
+        let tag = series.commit_at(&self.pristine, Level::FULL).unwrap();
         let output = git(&self.pristine.repository, ["rev-parse", &format!("{tag}^{{commit}}")]).output().unwrap();
         super::stdout(&output).trim().to_string()
     }

@@ -5,17 +5,17 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Failure, context};
-use crate::system;
+use crate::init_system;
 
 const TRACING: &str = "/sys/kernel/debug/tracing";
 
 /// Only this function, or all others would be told too.
 pub fn start(function: &str) -> Result<(), Failure> {
     let file = |name: &str| Path::new(TRACING).join(name);
-    system::set(file("set_ftrace_filter"), function)?;
-    system::set(file("current_tracer"), "function_graph")?;
+    init_system::set(file("set_ftrace_filter"), function)?;
+    init_system::set(file("current_tracer"), "function_graph")?;
     // Opening it to be written empties it.
-    system::set(file("trace"), "")
+    init_system::set(file("trace"), "")
 }
 
 /// The calls since then; none is traced any more.
@@ -23,7 +23,7 @@ pub fn take() -> Result<Vec<u64>, Failure> {
     let file = |name: &str| Path::new(TRACING).join(name);
     let path = file("trace");
     let trace = context("read", &path, fs::read_to_string(&path))?;
-    system::set(file("current_tracer"), "nop")?;
+    init_system::set(file("current_tracer"), "nop")?;
     Ok(trace.lines().filter_map(nanoseconds).collect())
 }
 

@@ -35,7 +35,7 @@ pub enum Feature {
 }
 
 /// Words in the source of a kernel.
-pub struct Trace {
+pub struct SourceProbe {
     /// A file or folder of the tree.
     pub path: &'static str,
     pub says: &'static str,
@@ -67,9 +67,9 @@ impl Feature {
 
     /// How a tree shows that it has it. None if no words tell.
     #[must_use]
-    pub fn trace(self) -> Option<Trace> {
-        let trace = |path, says| Some(Trace { path, says, but_not: None });
-        let but_not = |trace: Option<Trace>, says| Some(Trace { but_not: Some(says), ..trace? });
+    pub fn trace(self) -> Option<SourceProbe> {
+        let trace = |path, says| Some(SourceProbe { path, says, but_not: None });
+        let but_not = |trace: Option<SourceProbe>, says| Some(SourceProbe { but_not: Some(says), ..trace? });
         let overlayfs = |says| trace("fs/overlayfs", says);
         let (ext4, shut_down) = ("fs/ext4/super.c", "set_bit(EXT4_FLAGS_SHUTDOWN");
         match self {
@@ -94,7 +94,7 @@ impl Feature {
 
     /// What a base without it lacks, in words.
     #[must_use]
-    pub fn missing(self) -> &'static str {
+    pub fn missing_reason(self) -> &'static str {
         match self {
             Feature::SyncErrors => "this base tells no writeback errors through a volatile overlay",
             Feature::Userxattr => "this base has neither userxattr nor overlays in user namespaces",
@@ -112,7 +112,7 @@ impl Feature {
 
     /// What a base with it does, in words, for claims about those without.
     #[must_use]
-    pub fn there(self) -> &'static str {
+    pub fn present_reason(self) -> &'static str {
         match self {
             Feature::SyncErrors => "this base tells writeback errors through a volatile overlay",
             Feature::Userxattr => "this base has userxattr, and overlays in user namespaces",

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-pub use feature::{Feature, Trace};
+pub use feature::{Feature, SourceProbe};
 pub use level::{Level, NotALevel};
 use serde::Deserialize;
 pub use spec::Spec;
@@ -41,7 +41,7 @@ pub struct Base {
     pub fixes: BTreeMap<String, Vec<String>>,
     pub source: Source,
     #[serde(skip)]
-    pub carries: Carries,
+    pub carries: PreApplied,
 }
 
 /// Where a kernel comes from.
@@ -93,7 +93,7 @@ pub struct Tarball {
 
 /// What a tree has of the series before anything is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Carries {
+pub enum PreApplied {
     #[default]
     Nothing,
     /// Its first patches: they are taken out, and are put in again by level.

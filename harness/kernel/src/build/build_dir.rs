@@ -19,14 +19,14 @@ use crate::source::Tree;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The folder and what was last noted about it, in a file beside it.
-pub struct Objects {
+pub struct BuildDir {
     note: PathBuf,
     boot: String,
-    found: Note,
+    found: BuildState,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
+struct BuildState {
     /// When it was written.
     boot: String,
     /// Whether make was at work; what is newer than the note is not to be trusted then.
@@ -35,13 +35,13 @@ struct Note {
     image: Option<String>,
 }
 
-impl Objects {
+impl BuildDir {
     /// The objects of a place that the caller has locked and its work tree, made if need be, without what cannot be trusted. What is
     /// noted of them is in a folder of its own.
     pub fn open(pristine: &Tree, scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
-        let found = Objects::open_in(scratch, [objects, source])?;
+        let found = BuildDir::open_in(scratch, [objects, source])?;
         series::work_tree(pristine, source)?;
-        if found.were_left_alone() {
+        if found.is_unmodified() {
             series::remove_untracked(source)?;
         }
         Ok(found)
@@ -50,9 +50,9 @@ impl Objects {
     fn open_in(scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
         let boot = fs::read_to_string(BOOT_ID).map_err(io_error("read", Path::new(BOOT_ID)))?.trim().to_string();
         let note = scratch.join("objects.json");
-        let found: Note = match fs::read(&note) {
+        let found: BuildState = match fs::read(&note) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Note::default(),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => BuildState::default(),
             Err(cause) => return Err(io_error("read", &note)(cause).into()),
         };
         if found.boot != boot {
@@ -69,11 +69,11 @@ impl Objects {
             remove_newer(objects, since)?;
         }
         fs::create_dir_all(objects).map_err(io_error("create", objects))?;
-        Ok(Objects { note, boot, found })
+        Ok(BuildDir { note, boot, found })
     }
 
     /// Whether an earlier build was interrupted.
-    fn were_left_alone(&self) -> bool {
+    fn is_unmodified(&self) -> bool {
         self.found.busy && self.found.boot == self.boot
     }
 
@@ -93,7 +93,7 @@ impl Objects {
     }
 
     fn write(&self, busy: bool, image: Option<&str>) -> Result<(), Error> {
-        let note = Note { boot: self.boot.clone(), busy, image: image.map(str::to_string) };
+        let note = BuildState { boot: self.boot.clone(), busy, image: image.map(str::to_string) };
         // Strings in a structure always have a JSON form.
         let text = serde_json::to_string(&note).unwrap_or_default();
         let folder = self.note.parent().unwrap_or(&self.note);
@@ -146,9 +146,9 @@ mod tests {
             ["objects", "source"].map(|name| self.0.path().join(name))
         }
 
-        fn open(&self) -> Objects {
+        fn open(&self) -> BuildDir {
             let [objects, source] = self.folders();
-            Objects::open_in(self.0.path(), [&objects, &source]).unwrap()
+            BuildDir::open_in(self.0.path(), [&objects, &source]).unwrap()
         }
 
         fn file(&self, name: &str) -> PathBuf {
@@ -170,7 +170,7 @@ mod tests {
         objects.begin().unwrap();
         objects.end(None).unwrap();
         let objects = place.open();
-        assert!(file.exists() && !objects.are_of("key") && !objects.were_left_alone());
+        assert!(file.exists() && !objects.are_of("key") && !objects.is_unmodified());
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         place.open().begin().unwrap();
         let new = place.file("new.o");
         let objects = place.open();
-        assert!(old.exists() && !new.exists() && objects.were_left_alone() && !objects.are_of("key"));
+        assert!(old.exists() && !new.exists() && objects.is_unmodified() && !objects.are_of("key"));
     }
 
     #[test]

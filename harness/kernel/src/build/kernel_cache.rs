@@ -12,11 +12,11 @@ use sha2::{Digest, Sha256};
 use vremount_util::{command, hash, io_error};
 
 use crate::base::Level;
-use crate::build::{Arch, Error, Kernel, Module, Wish};
+use crate::build::{Arch, Error, Kernel, KernelSpec, Module};
 
 /// Everything that shows in an image.
 pub struct Inputs<'a> {
-    pub wish: &'a Wish<'a>,
+    pub kernel_spec: &'a KernelSpec<'a>,
     /// Stands for the content of its source.
     pub source: &'a str,
     pub arch: Arch,
@@ -40,18 +40,18 @@ pub const OBJECTS: &str = "objects";
 const COUNTED: &str = "fs";
 
 /// The place of one image and the modules that load into it.
-pub struct Store {
+pub struct KernelCache {
     key: String,
     /// Image and modules.
     kept: PathBuf,
     /// What the place of work tree and objects is called: as the kernel, or as the workspace it is built in.
-    workspace: String,
+    build_name: String,
     /// Work tree and objects: can go, and are made again when they are needed.
     scratch: PathBuf,
     log: PathBuf,
 }
 
-impl Store {
+impl KernelCache {
     pub fn new(cache: &Path, inputs: &Inputs<'_>) -> Result<Self, Error> {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
@@ -66,48 +66,48 @@ impl Store {
             add(version.lines().next().unwrap_or_default().as_bytes());
         }
         add(RECIPE.as_bytes());
-        inputs.wish.base.make.iter().for_each(|flag| add(flag.as_bytes()));
+        inputs.kernel_spec.base.make.iter().for_each(|flag| add(flag.as_bytes()));
         for fragment in inputs.fragments {
             add(&fs::read(fragment).map_err(io_error("read", fragment))?);
         }
         let digest = hash::short(hash);
-        let Wish { base, fragment, workspace, .. } = *inputs.wish;
+        let KernelSpec { base, fragment, shared_build, .. } = *inputs.kernel_spec;
         let of_arch = |name: &str| format!("{name}-{}", inputs.arch.name());
-        let key = format!("{}-{digest}", of_arch(workspace.unwrap_or(&base.name)));
+        let key = format!("{}-{digest}", of_arch(shared_build.unwrap_or(&base.name)));
         let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
-        let workspace = workspace.map_or_else(|| key.clone(), |name| of_arch(name) + &fragment);
-        let (kept, scratch) = (cache.join(KERNELS).join(&key), cache.join("build").join(&workspace));
+        let build_name = shared_build.map_or_else(|| key.clone(), |name| of_arch(name) + &fragment);
+        let (kept, scratch) = (cache.join(KERNELS).join(&key), cache.join("build").join(&build_name));
         let logs = cache.join("log");
         fs::create_dir_all(&logs).map_err(io_error("create", &logs))?;
-        Ok(Store { log: logs.join(format!("{key}.log")), key, kept, workspace, scratch })
+        Ok(KernelCache { log: logs.join(format!("{key}.log")), key, kept, build_name, scratch })
     }
 
     /// Moves what one cache keeps to another on the same filesystem, where that is not there yet.
     ///
     /// # Errors
     /// If it cannot be moved.
-    pub fn take_over(cache: &Path, from: &Path) -> Result<(), Error> {
+    pub fn adopt_from(cache: &Path, from: &Path) -> Result<(), Error> {
         let (kept, others) = (cache.join(KERNELS), from.join(KERNELS));
         fs::create_dir_all(&kept).map_err(io_error("create", &kept))?;
         for other in command::entries(&others).map_err(io_error("read", &others))? {
             let place = kept.join(other.file_name().unwrap_or_default());
             if !place.exists() {
-                command::put(&other, &place).map_err(io_error("move", &other))?;
+                command::rename_into_place(&other, &place).map_err(io_error("move", &other))?;
                 continue;
             }
             // The image is the same, and further modules are of another series: each after its notes.
             for module in command::entries(&other).map_err(io_error("read", &other))?.iter().rev() {
                 let place = place.join(module.file_name().unwrap_or_default());
                 if !place.exists() {
-                    command::put(module, &place).map_err(io_error("move", module))?;
+                    command::rename_into_place(module, &place).map_err(io_error("move", module))?;
                 }
             }
         }
         Ok(())
     }
 
-    pub fn workspace(&self) -> &str {
-        &self.workspace
+    pub fn build_name(&self) -> &str {
+        &self.build_name
     }
 
     pub fn scratch(&self) -> &Path {
@@ -151,7 +151,7 @@ impl Store {
         }
         let build_id = build_id(&whole.join("vmlinux"))?;
         fs::write(whole.join("build-id"), build_id).map_err(io_error("write to", &whole))?;
-        Ok(command::put(&whole, &self.kept).map_err(io_error("rename to", &self.kept))?)
+        Ok(command::rename_into_place(&whole, &self.kept).map_err(io_error("rename to", &self.kept))?)
     }
 
     /// Keeps an overlay.ko, last of all: who finds it finds the notes on it.
@@ -160,22 +160,22 @@ impl Store {
         let module = objects.join("fs/overlayfs/overlay.ko");
         let aside = self.kept.join(format!("{name}.{}", std::process::id()));
         copy(&module, &aside).map_err(io_error("copy", &module))?;
-        Ok(command::put(&aside, &self.kept.join(name)).map_err(io_error("rename", &aside))?)
+        Ok(command::rename_into_place(&aside, &self.kept.join(name)).map_err(io_error("rename", &aside))?)
     }
 
     fn notes(&self, module: &str) -> PathBuf {
         self.kept.join(format!("{module}.notes"))
     }
 
-    pub fn kernel(&self, wish: &Wish<'_>, arch: Arch, module: &str) -> Result<Kernel, Error> {
+    pub fn kernel(&self, kernel_spec: &KernelSpec<'_>, arch: Arch, module: &str) -> Result<Kernel, Error> {
         let build_id = self.kept.join("build-id");
         let path = self.kept.join(module);
         let sha256 = hash::of_file(&path).map_err(io_error("read", &path))?;
         Ok(Kernel {
-            base: wish.base.name.clone(),
-            series: wish.series(),
-            level: wish.level,
-            fragment: wish.fragment.map(str::to_string),
+            base: kernel_spec.base.name.clone(),
+            series: kernel_spec.series(),
+            level: kernel_spec.level,
+            fragment: kernel_spec.fragment.map(str::to_string),
             image: self.kept.join(arch.image_target()),
             vmlinux: self.kept.join("vmlinux"),
             config: self.kept.join("config"),
@@ -252,7 +252,7 @@ mod tests {
         for name in ["both/linux", "both/overlay-4-b.ko", "both/overlay-4-b.ko.notes/fs/a.gcno", "other/linux"] {
             file(&format!("others/kernel/{name}"), "other");
         }
-        Store::take_over(&folder.path().join("mine"), &folder.path().join("others")).unwrap();
+        KernelCache::adopt_from(&folder.path().join("mine"), &folder.path().join("others")).unwrap();
         let read = |name: &str| fs::read_to_string(folder.path().join("mine/kernel").join(name)).unwrap();
         assert_eq!(read("both/linux"), "mine");
         for name in ["both/overlay-4-b.ko", "both/overlay-4-b.ko.notes/fs/a.gcno", "other/linux"] {

@@ -15,18 +15,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use arch::Arch;
-pub use build_dir::Objects;
+pub use build_dir::BuildDir;
 pub use config::{configure, fragments};
-pub use kernel_cache::{OBJECTS, Store};
+pub use kernel_cache::{KernelCache, OBJECTS};
 pub use make::Make;
-pub use stage_timer::Clock;
-use tree_key::Content;
+pub use stage_timer::StageTimer;
+use tree_key::TreeKey;
 use vremount_util::{IoError, command, io_error, progress};
 
-use crate::base::{Base, Carries, Level};
+use crate::base::{Base, Level, PreApplied};
 use crate::series::Series;
 use crate::source::Tree;
-use crate::workspace::Project;
+use crate::workspace::Workspace;
 use crate::{series, source, workspace};
 
 /// Object files and a work tree, MiB.
@@ -55,7 +55,7 @@ pub struct Kernel {
 impl Kernel {
     /// How many times as long as others it may take: one that watches itself is busy with that.
     #[must_use]
-    pub fn slower(&self) -> u32 {
+    pub fn slowdown(&self) -> u32 {
         if self.fragment.is_some() { 10 } else { 1 }
     }
 
@@ -126,23 +126,23 @@ impl Error {
 
 /// Which kernel is wanted, whatever it runs on.
 #[derive(Clone, Copy)]
-pub struct Wish<'a> {
+pub struct KernelSpec<'a> {
     pub base: &'a Base,
     pub level: Level,
     /// A further configuration fragment, by the name of its file.
     pub fragment: Option<&'a str>,
     /// Work tree and objects that it shares with others of one history, which are built one after the other: what two of them
     /// have in common is built once, and only the level that is wanted.
-    pub workspace: Option<&'a str>,
+    pub shared_build: Option<&'a str>,
     /// A diff on top of the series, part of level 4, that makes it wrong.
     pub mutant: Option<&'a Path>,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> KernelSpec<'a> {
     /// All of the series of a base, and nothing else.
     #[must_use]
     pub fn of(base: &'a Base) -> Self {
-        Wish { base, level: Level::FULL, fragment: None, workspace: None, mutant: None }
+        KernelSpec { base, level: Level::FULL, fragment: None, shared_build: None, mutant: None }
     }
 
     /// The series, and with which mutant.
@@ -162,25 +162,30 @@ impl<'a> Wish<'a> {
 ///
 /// # Errors
 /// If the source cannot be had, the series does not apply, or the kernel does not build.
-pub fn kernel(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Kernel, Error> {
-    timed(project, wish, arch, &mut Clock::start())
+pub fn kernel(workspace: &Workspace, kernel_spec: &KernelSpec<'_>, arch: Arch) -> Result<Kernel, Error> {
+    kernel_timed(workspace, kernel_spec, arch, &mut StageTimer::start())
 }
 
 /// The same, and where its time went.
 ///
 /// # Errors
 /// As for the same.
-pub fn timed(project: &Project, wish: &Wish<'_>, arch: Arch, clock: &mut Clock) -> Result<Kernel, Error> {
-    let series = series(project, wish, arch)?;
-    let plan = Plan::new(project, wish, arch, &series)?;
-    clock.was(KEY);
+pub fn kernel_timed(
+    workspace: &Workspace,
+    kernel_spec: &KernelSpec<'_>,
+    arch: Arch,
+    clock: &mut StageTimer,
+) -> Result<Kernel, Error> {
+    let series = series(workspace, kernel_spec, arch)?;
+    let plan = BuildPlan::new(workspace, kernel_spec, arch, &series)?;
+    clock.finish_stage(KEY);
     if !plan.is_built() {
-        let _lock = project.lock(&format!("build-{}", plan.store.workspace()))?;
-        plan.build(project, clock)?;
+        let _lock = workspace.lock(&format!("build-{}", plan.store.build_name()))?;
+        plan.build(workspace, clock)?;
     }
-    plan.store.link(&plan.folder(&project.root), arch, &plan.modules())?;
-    let kernel = plan.store.kernel(wish, arch, &plan.module_name(wish.level));
-    clock.was(KEEP);
+    plan.store.link(&plan.folder(&workspace.root), arch, &plan.modules())?;
+    let kernel = plan.store.kernel(kernel_spec, arch, &plan.module_name(kernel_spec.level));
+    clock.finish_stage(KEEP);
     kernel
 }
 
@@ -188,15 +193,20 @@ pub fn timed(project: &Project, wish: &Wish<'_>, arch: Arch, clock: &mut Clock) 
 ///
 /// # Errors
 /// If the kernel was not built here, or does not build now.
-pub fn bare(project: &Project, wish: &Wish<'_>, arch: Arch, kernel: &Kernel) -> Result<Duration, Error> {
-    let series = series(project, wish, arch)?;
-    let plan = Plan::new(project, wish, arch, &series)?;
+pub fn make_alone(
+    workspace: &Workspace,
+    kernel_spec: &KernelSpec<'_>,
+    arch: Arch,
+    kernel: &Kernel,
+) -> Result<Duration, Error> {
+    let series = series(workspace, kernel_spec, arch)?;
+    let plan = BuildPlan::new(workspace, kernel_spec, arch, &series)?;
     let tree = plan.store.source();
-    series.check_out(&source::obtain(project, &wish.base.source)?, &tree, plan.levels[0])?;
-    let objects = tempfile::tempdir_in(&project.cache).map_err(io_error("create a folder in", &project.cache))?;
+    series.check_out(&source::obtain(workspace, &kernel_spec.base.source)?, &tree, plan.levels[0])?;
+    let objects = tempfile::tempdir_in(&workspace.cache).map_err(io_error("create a folder in", &workspace.cache))?;
     let config = objects.path().join(".config");
     std::fs::copy(&kernel.config, &config).map_err(io_error("copy", &kernel.config))?;
-    let make = make::Make::new(wish.base, arch, &tree, objects.path(), plan.store.log());
+    let make = make::Make::new(kernel_spec.base, arch, &tree, objects.path(), plan.store.log());
     let started = Instant::now();
     make.run("the same kernel by make alone", &[arch.image_target(), "modules"])?;
     Ok(started.elapsed())
@@ -215,10 +225,10 @@ pub const KEEP: &str = "keeping it";
 ///
 /// # Errors
 /// If a source that is not pinned by its content cannot be had, or the series cannot be read.
-pub fn key(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<String, Error> {
-    let series = series(project, wish, arch)?;
-    let plan = Plan::new(project, wish, arch, &series)?;
-    Ok(format!("{}-{}", plan.store.key(), plan.module_state(wish.level)))
+pub fn key(workspace: &Workspace, kernel_spec: &KernelSpec<'_>, arch: Arch) -> Result<String, Error> {
+    let series = series(workspace, kernel_spec, arch)?;
+    let plan = BuildPlan::new(workspace, kernel_spec, arch, &series)?;
+    Ok(format!("{}-{}", plan.store.key(), plan.module_state(kernel_spec.level)))
 }
 
 /// The series of a base, on the fixes that an architecture and a further configuration fragment need, with what is on top of
@@ -226,60 +236,61 @@ pub fn key(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<String, Err
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn series(project: &Project, wish: &Wish<'_>, arch: Arch) -> Result<Series, series::Error> {
-    let Wish { base, fragment, mutant, .. } = *wish;
+pub fn series(workspace: &Workspace, kernel_spec: &KernelSpec<'_>, arch: Arch) -> Result<Series, series::Error> {
+    let KernelSpec { base, fragment, mutant, .. } = *kernel_spec;
     let fixes = [Some(arch.name()), fragment].into_iter().flatten().filter_map(|name| base.fixes.get(name)).flatten();
-    let fixes: Vec<_> = fixes.map(|name| project.root.join("vm-images/fixes").join(name)).collect();
-    Series::read(&project.root.join("patches").join(&base.series), &fixes, base.carries, mutant)
+    let fixes: Vec<_> = fixes.map(|name| workspace.root.join("vm-images/fixes").join(name)).collect();
+    Series::read(&workspace.root.join("patches").join(&base.series), &fixes, base.carries, mutant)
 }
 
 /// What has to be there in the end.
-struct Plan<'a> {
-    wish: Wish<'a>,
+struct BuildPlan<'a> {
+    kernel_spec: KernelSpec<'a>,
     arch: Arch,
     series: &'a Series,
     levels: Vec<Level>,
     fragments: Vec<PathBuf>,
-    store: Store,
+    store: KernelCache,
     /// Of a kernel in a workspace: it is known by what its tree has in the end, whatever led there.
-    content: Option<Content>,
+    content: Option<TreeKey>,
 }
 
-impl<'a> Plan<'a> {
-    fn new(project: &Project, wish: &Wish<'a>, arch: Arch, series: &'a Series) -> Result<Self, Error> {
-        let Wish { base, level, fragment, workspace, .. } = *wish;
+impl<'a> BuildPlan<'a> {
+    fn new(workspace: &Workspace, kernel_spec: &KernelSpec<'a>, arch: Arch, series: &'a Series) -> Result<Self, Error> {
+        let KernelSpec { base, level, fragment, shared_build, .. } = *kernel_spec;
         let levels = match level {
-            Level::FULL if base.carries == Carries::ItsOwn => vec![Level::FULL],
-            _ if base.carries == Carries::ItsOwn => return Err(Error::OneLevel { base: base.name.clone(), level }),
-            _ if workspace.is_some() => vec![level],
+            Level::FULL if base.carries == PreApplied::ItsOwn => vec![Level::FULL],
+            _ if base.carries == PreApplied::ItsOwn => return Err(Error::OneLevel { base: base.name.clone(), level }),
+            _ if shared_build.is_some() => vec![level],
             Level::PRISTINE => vec![Level::PRISTINE],
             _ => Level::patched().collect(),
         };
-        let fragments = config::fragments(&project.root, arch, &base.config, fragment)?;
-        let content = match workspace {
+        let fragments = config::fragments(&workspace.root, arch, &base.config, fragment)?;
+        let content = match shared_build {
             Some(_) => {
-                let pristine = source::obtain(project, &base.source)?;
-                Some(Content::of(&pristine.repository, &series.reach(&pristine, level)?)?)
+                let pristine = source::obtain(workspace, &base.source)?;
+                Some(TreeKey::of(&pristine.repository, &series.commit_at(&pristine, level)?)?)
             }
             None => None,
         };
         let source = match &content {
             Some(content) => content.image.clone(),
-            None => source::id(project, &base.source)?,
+            None => source::content_id(workspace, &base.source)?,
         };
         let state = if content.is_some() { "" } else { series.state(levels[0]) };
-        let inputs = kernel_cache::Inputs { wish, source: &source, arch, image_state: state, fragments: &fragments };
-        let store = Store::new(&project.cache, &inputs)?;
-        Ok(Plan { wish: *wish, arch, series, levels, fragments, store, content })
+        let inputs =
+            kernel_cache::Inputs { kernel_spec, source: &source, arch, image_state: state, fragments: &fragments };
+        let store = KernelCache::new(&workspace.cache, &inputs)?;
+        Ok(BuildPlan { kernel_spec: *kernel_spec, arch, series, levels, fragments, store, content })
     }
 
     /// Where people find it.
     fn folder(&self, root: &Path) -> PathBuf {
-        let fragment = self.wish.fragment.map(|name| format!("-{name}")).unwrap_or_default();
-        let pristine = if self.wish.level == Level::PRISTINE { "-pristine" } else { "" };
-        let name = self.wish.workspace.unwrap_or(&self.wish.base.name);
+        let fragment = self.kernel_spec.fragment.map(|name| format!("-{name}")).unwrap_or_default();
+        let pristine = if self.kernel_spec.level == Level::PRISTINE { "-pristine" } else { "" };
+        let name = self.kernel_spec.shared_build.unwrap_or(&self.kernel_spec.base.name);
         let kernels = root.join("target/kernel").join(name);
-        let folder = self.wish.mutant_name().map_or(kernels.clone(), |name| kernels.join("mutants").join(name));
+        let folder = self.kernel_spec.mutant_name().map_or(kernels.clone(), |name| kernels.join("mutants").join(name));
         folder.join(format!("{}{fragment}{pristine}", self.arch.name()))
     }
 
@@ -300,17 +311,17 @@ impl<'a> Plan<'a> {
         self.store.has_image() && self.levels.iter().all(|level| self.store.has(&self.module_name(*level)))
     }
 
-    fn build(&self, project: &Project, clock: &mut Clock) -> Result<(), Error> {
-        command::need_room("build a kernel", &project.cache, ROOM_MIB)?;
-        let pristine = source::obtain(project, &self.wish.base.source)?;
-        clock.was(SOURCE);
+    fn build(&self, workspace: &Workspace, clock: &mut StageTimer) -> Result<(), Error> {
+        command::ensure_free_space("build a kernel", &workspace.cache, ROOM_MIB)?;
+        let pristine = source::obtain(workspace, &self.kernel_spec.base.source)?;
+        clock.finish_stage(SOURCE);
         let (tree, place) = (self.store.source(), self.store.objects());
-        let objects = Objects::open(&pristine, self.store.scratch(), [&place, &tree])?;
+        let objects = BuildDir::open(&pristine, self.store.scratch(), [&place, &tree])?;
         if self.levels.len() > 1 {
             self.check_levels_share(&pristine)?;
         }
         objects.begin()?;
-        let make = make::Make::new(self.wish.base, self.arch, &tree, &place, self.store.log());
+        let make = make::Make::new(self.kernel_spec.base, self.arch, &tree, &place, self.store.log());
         let mut has_image = false;
         let made = self.make_image(&pristine, &objects, &make, clock).and_then(|()| {
             has_image = true;
@@ -321,32 +332,38 @@ impl<'a> Plan<'a> {
         made
     }
 
-    fn make_image(&self, pristine: &Tree, objects: &Objects, make: &Make<'_>, clock: &mut Clock) -> Result<(), Error> {
+    fn make_image(
+        &self,
+        pristine: &Tree,
+        objects: &BuildDir,
+        make: &Make<'_>,
+        clock: &mut StageTimer,
+    ) -> Result<(), Error> {
         self.series.check_out(pristine, &self.store.source(), self.levels[0])?;
-        clock.was(SERIES);
+        clock.finish_stage(SERIES);
         // The objects may be gone, or of another image, or of one that was never finished; make knows what is left to do.
         if !self.store.has_image() || !objects.are_of(self.store.key()) {
-            let base = &self.wish.base.name;
+            let base = &self.kernel_spec.base.name;
             let _progress = progress::start(format!("building Linux {base} at level {}", self.levels[0]));
             config::configure(make, &self.fragments)?;
-            clock.was(CONFIGURE);
+            clock.finish_stage(CONFIGURE);
             make.run(&format!("Linux {base}"), &[self.arch.image_target(), "modules"])?;
-            clock.was(MAKE);
+            clock.finish_stage(MAKE);
             self.store.keep_image(make.objects(), self.arch)?;
-            clock.was(KEEP);
+            clock.finish_stage(KEEP);
         }
         Ok(())
     }
 
-    fn make_modules(&self, pristine: &Tree, make: &Make<'_>, clock: &mut Clock) -> Result<(), Error> {
+    fn make_modules(&self, pristine: &Tree, make: &Make<'_>, clock: &mut StageTimer) -> Result<(), Error> {
         for level in &self.levels {
             let name = self.module_name(*level);
             if !self.store.has(&name) {
                 let _progress = progress::start(format!("building overlay.ko at level {level}"));
                 self.series.check_out(pristine, &self.store.source(), *level)?;
-                clock.was(SERIES);
+                clock.finish_stage(SERIES);
                 make.run(&format!("overlay.ko at level {level}"), &["fs/overlayfs/overlay.ko"])?;
-                clock.was(OVERLAY);
+                clock.finish_stage(OVERLAY);
                 self.store.keep_module(make.objects(), &name)?;
             }
         }

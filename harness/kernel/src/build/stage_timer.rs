@@ -4,19 +4,19 @@
 use std::time::{Duration, Instant};
 
 /// Stages in the order in which they came first.
-pub struct Clock {
+pub struct StageTimer {
     since: Instant,
     stages: Vec<(&'static str, Duration)>,
 }
 
-impl Clock {
+impl StageTimer {
     #[must_use]
     pub fn start() -> Self {
-        Clock { since: Instant::now(), stages: Vec::new() }
+        StageTimer { since: Instant::now(), stages: Vec::new() }
     }
 
     /// All since the last stage was this one.
-    pub fn was(&mut self, stage: &'static str) {
+    pub fn finish_stage(&mut self, stage: &'static str) {
         let time = self.since.elapsed();
         self.since = Instant::now();
         match self.stages.iter_mut().find(|(name, _)| *name == stage) {
@@ -37,8 +37,8 @@ mod tests {
 
     #[test]
     fn stages_that_come_again_are_one() {
-        let mut clock = Clock::start();
-        ["tree", "make", "tree"].into_iter().for_each(|stage| clock.was(stage));
+        let mut clock = StageTimer::start();
+        ["tree", "make", "tree"].into_iter().for_each(|stage| clock.finish_stage(stage));
         assert_eq!(clock.stages().iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["tree", "make"]);
     }
 }

@@ -13,17 +13,17 @@ const OVERLAY: &str = "fs/overlayfs/";
 
 /// The same, the same.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct TreeKey {
     /// Of the image, and of everything that a module of its can see.
     pub image: String,
     /// Of overlay.ko, given the image.
     pub overlay: String,
 }
 
-impl Content {
+impl TreeKey {
     pub fn of(repository: &Path, commit: &str) -> Result<Self, command::Error> {
         let mut list = git(repository, ["ls-tree", "-r", "--full-tree", "-z"]);
-        Ok(Content::of_list(&command::run("list a tree", list.arg(commit))?))
+        Ok(TreeKey::of_list(&command::run("list a tree", list.arg(commit))?))
     }
 
     /// Of entries as git lists them: mode, type, id, a tab, path.
@@ -32,34 +32,34 @@ impl Content {
         for entry in list.split_terminator('\0') {
             let path = entry.split_once('\t').map_or(entry, |(_, path)| path);
             let hash = match part_of(path) {
-                Part::Nothing => continue,
-                Part::Overlay => &mut overlay,
-                Part::Image => &mut image,
+                TreePart::Nothing => continue,
+                TreePart::Overlay => &mut overlay,
+                TreePart::Image => &mut image,
             };
             hash.update(entry);
             hash.update([0]);
         }
-        Content { image: hash::short(image), overlay: hash::short(overlay) }
+        TreeKey { image: hash::short(image), overlay: hash::short(overlay) }
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Part {
+enum TreePart {
     Nothing,
     Overlay,
     Image,
 }
 
 /// In doubt, of the image. Makefile and Kconfig of overlayfs are: the kernel's configuration comes from them.
-fn part_of(path: &str) -> Part {
+fn part_of(path: &str) -> TreePart {
     let is_source = || path.ends_with(".c") || path.ends_with(".h");
     let is_kconfig = || path.rsplit('/').next().is_some_and(|name| name.starts_with("Kconfig"));
     if path.starts_with(OVERLAY) && is_source() {
-        Part::Overlay
+        TreePart::Overlay
     } else if path.starts_with("Documentation/") && !is_kconfig() {
-        Part::Nothing
+        TreePart::Nothing
     } else {
-        Part::Image
+        TreePart::Image
     }
 }
 
@@ -70,16 +70,16 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("fs/overlayfs/super.c", Part::Overlay)]
-    #[case("fs/overlayfs/overlayfs.h", Part::Overlay)]
-    #[case("fs/overlayfs/Makefile", Part::Image)]
-    #[case("fs/overlayfs/Kconfig", Part::Image)]
-    #[case("fs/overlayfs.c", Part::Image)]
-    #[case("fs/super.c", Part::Image)]
-    #[case("include/linux/fs.h", Part::Image)]
-    #[case("Documentation/filesystems/overlayfs.rst", Part::Nothing)]
-    #[case("Documentation/Kconfig", Part::Image)]
-    fn what_may_show_in_the_image_counts_as_such(#[case] path: &str, #[case] expected: Part) {
+    #[case("fs/overlayfs/super.c", TreePart::Overlay)]
+    #[case("fs/overlayfs/overlayfs.h", TreePart::Overlay)]
+    #[case("fs/overlayfs/Makefile", TreePart::Image)]
+    #[case("fs/overlayfs/Kconfig", TreePart::Image)]
+    #[case("fs/overlayfs.c", TreePart::Image)]
+    #[case("fs/super.c", TreePart::Image)]
+    #[case("include/linux/fs.h", TreePart::Image)]
+    #[case("Documentation/filesystems/overlayfs.rst", TreePart::Nothing)]
+    #[case("Documentation/Kconfig", TreePart::Image)]
+    fn what_may_show_in_the_image_counts_as_such(#[case] path: &str, #[case] expected: TreePart) {
         assert_eq!(part_of(path), expected);
     }
 
@@ -91,7 +91,7 @@ mod tests {
                 + &line(fs_h, "include/linux/fs.h")
                 + &line(rst, "Documentation/x.rst")
         };
-        let of = |super_c, fs_h, rst| Content::of_list(&list(super_c, fs_h, rst));
+        let of = |super_c, fs_h, rst| TreeKey::of_list(&list(super_c, fs_h, rst));
         let first = of('1', '1', '1');
         assert_eq!(of('1', '1', '2'), first);
         assert!(of('2', '1', '1').image == first.image && of('2', '1', '1').overlay != first.overlay);

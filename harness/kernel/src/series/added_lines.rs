@@ -11,7 +11,7 @@ use crate::source::{Tree, git};
 
 /// A line of the tree at the highest level that the series added or changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
+pub struct AddedLine {
     pub file: String,
     /// From 1.
     pub number: u32,
@@ -25,15 +25,16 @@ impl Series {
     ///
     /// # Errors
     /// If a patch does not apply, or git fails.
-    pub fn added(&self, pristine: &Tree) -> Result<Vec<Added>, Error> {
+    pub fn added(&self, pristine: &Tree) -> Result<Vec<AddedLine>, Error> {
         let repository = &pristine.repository;
         let mut levels = BTreeMap::new();
         for level in Level::patched() {
             let mut parse = git(repository, ["rev-parse", "--verify"]);
-            let commit = parse.arg(format!("{}^{{commit}}", self.reach(pristine, level)?));
+            let commit = parse.arg(format!("{}^{{commit}}", self.commit_at(pristine, level)?));
             levels.insert(command::run("find the commit of a level", commit)?.trim().to_string(), level);
         }
-        let range = format!("{}..{}", self.reach(pristine, Level::PRISTINE)?, self.reach(pristine, Level::FULL)?);
+        let range =
+            format!("{}..{}", self.commit_at(pristine, Level::PRISTINE)?, self.commit_at(pristine, Level::FULL)?);
         let mut added = Vec::new();
         for file in self.changes(pristine)?.lines().filter(|file| file.ends_with(".c") || file.ends_with(".h")) {
             let mut blame = git(repository, ["blame", "--line-porcelain"]);
@@ -46,13 +47,13 @@ impl Series {
 
 /// A line of a file in full is a head with its commit and numbers, what there is to say of that commit, and a tab with the
 /// text.
-fn of_file(file: &str, lines: &str, levels: &BTreeMap<String, Level>) -> Vec<Added> {
+fn of_file(file: &str, lines: &str, levels: &BTreeMap<String, Level>) -> Vec<AddedLine> {
     let mut added = Vec::new();
     let mut head = None;
     for line in lines.lines() {
         match (line.strip_prefix('\t'), head) {
             (Some(text), Some((level, number))) => {
-                added.push(Added { file: file.to_string(), number, text: text.to_string(), level });
+                added.push(AddedLine { file: file.to_string(), number, text: text.to_string(), level });
                 head = None;
             }
             (Some(_), None) => {}
@@ -73,7 +74,7 @@ fn of_head(line: &str, levels: &BTreeMap<String, Level>) -> Option<(Level, u32)>
 mod tests {
     use super::super::tests::Toy;
     use super::*;
-    use crate::base::Carries;
+    use crate::base::PreApplied;
 
     #[test]
     fn only_lines_of_the_series_are_added() {
@@ -81,14 +82,15 @@ mod tests {
         let lines = "b0 1 1 1\nauthor x\nboundary\nfilename f.c\n\told\n\
                      a4 7 2 2\nauthor x\nsummary a1 2 3\nfilename f.c\n\t\tnew\n\
                      a1 9 3\nauthor x\nfilename f.c\n\t\n";
-        let line = |number, text: &str, level| Added { file: "f.c".to_string(), number, text: text.to_string(), level };
+        let line =
+            |number, text: &str, level| AddedLine { file: "f.c".to_string(), number, text: text.to_string(), level };
         assert_eq!(of_file("f.c", lines, &levels), [line(2, "\tnew", Level::FULL), line(3, "", Level::FIRST)]);
     }
 
     #[test]
     fn lines_of_sources_are_of_the_patch_that_made_them() {
         let toy = Toy::new();
-        let series = Series::read(&toy.patches, &[], Carries::Nothing, None).unwrap();
+        let series = Series::read(&toy.patches, &[], PreApplied::Nothing, None).unwrap();
         let added = series.added(&toy.pristine).unwrap();
         let of: Vec<_> = added.iter().map(|line| (line.number, line.text.as_str(), line.level.number())).collect();
         assert_eq!(of, [(2, "line 1", 1), (3, "line 3", 3), (4, "line 4", 4)]);

@@ -8,40 +8,40 @@ use std::process::Command;
 use tempfile::TempDir;
 use vremount_util::command;
 
-use crate::base::{Carries, Level};
+use crate::base::{Level, PreApplied};
 use crate::series::{Error, apply_says_no};
-use crate::source::{Tree, git, says};
+use crate::source::{Tree, contains_text, git};
 
 /// What every tree with a series says in its overlayfs when it refuses, whoever wrote that series.
 const CONTRACT: &str = "volatile reuse refused: ";
 
 /// The place where a tree is tried.
-pub struct Trial<'a> {
+pub struct ApplyCheck<'a> {
     tree: &'a Tree,
     folder: TempDir,
 }
 
 /// Where a series stopped fitting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
+pub struct PatchFailure {
     pub patch: PathBuf,
     /// Of the first hunk that failed, as git says it.
     pub hunk: String,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> ApplyCheck<'a> {
     /// # Errors
     /// If there is no room for an index.
     pub fn of(tree: &'a Tree) -> Result<Self, Error> {
         let folder = tempfile::tempdir().map_err(super::unreadable(&std::env::temp_dir()))?;
-        Ok(Trial { tree, folder })
+        Ok(ApplyCheck { tree, folder })
     }
 
     /// How a series fits: on the tree as it is, or on what is left when those of its patches that it carries are out.
     ///
     /// # Errors
     /// If git fails for another reason than that a patch does not apply.
-    pub fn fits(&self, patches: &[PathBuf]) -> Result<Result<Carries, Misfit>, Error> {
+    pub fn fits(&self, patches: &[PathBuf]) -> Result<Result<PreApplied, PatchFailure>, Error> {
         let mut closest = None;
         for carried in (0..=Level::FULL.number()).rev() {
             self.reset()?;
@@ -50,13 +50,13 @@ impl<'a> Trial<'a> {
                 continue;
             }
             match self.first_misfit(inside.iter().chain(missing), false)? {
-                None if carried == 0 => return Ok(Ok(Carries::Nothing)),
-                None => return Ok(Ok(Carries::First(carried))),
-                Some(misfit) => closest = closest.or(Some(misfit)),
+                None if carried == 0 => return Ok(Ok(PreApplied::Nothing)),
+                None => return Ok(Ok(PreApplied::First(carried))),
+                Some(failure) => closest = closest.or(Some(failure)),
             }
         }
         // With no patch carried nothing has to be taken out, so that something was tried.
-        Ok(closest.map_or(Ok(Carries::Nothing), Err))
+        Ok(closest.map_or(Ok(PreApplied::Nothing), Err))
     }
 
     /// Whether a patch applies to the tree as it is.
@@ -82,17 +82,17 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// If git fails.
     pub fn carries_its_own(&self) -> Result<bool, Error> {
-        Ok(says(self.tree, CONTRACT, "fs/overlayfs")?)
+        Ok(contains_text(self.tree, CONTRACT, "fs/overlayfs")?)
     }
 
     fn first_misfit<'b>(
         &self,
         patches: impl Iterator<Item = &'b PathBuf>,
         take_out: bool,
-    ) -> Result<Option<Misfit>, Error> {
+    ) -> Result<Option<PatchFailure>, Error> {
         for patch in patches {
             if let Some(hunk) = self.apply(patch, take_out)? {
-                return Ok(Some(Misfit { patch: patch.clone(), hunk }));
+                return Ok(Some(PatchFailure { patch: patch.clone(), hunk }));
             }
         }
         Ok(None)
@@ -132,7 +132,7 @@ fn first_hunk(output: &str) -> &str {
     hunk.or_else(|| errors().next()).unwrap_or_else(|| output.trim())
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for PatchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.patch.file_name().unwrap_or_default();
         write!(f, "{} fails at {}", name.display(), self.hunk)
@@ -156,13 +156,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case("base", Carries::Nothing)]
-    #[case("two", Carries::First(2))]
-    #[case("HEAD", Carries::First(4))]
-    fn a_series_fits_where_all_of_it_can_be_taken_out_and_put_in(#[case] commit: &str, #[case] expected: Carries) {
+    #[case("base", PreApplied::Nothing)]
+    #[case("two", PreApplied::First(2))]
+    #[case("HEAD", PreApplied::First(4))]
+    fn a_series_fits_where_all_of_it_can_be_taken_out_and_put_in(#[case] commit: &str, #[case] expected: PreApplied) {
         let toy = Toy::new();
         let (tree, patches) = (toy.with(commit), crate::series::patches(&toy.patches).unwrap());
-        let trial = Trial::of(&tree).unwrap();
+        let trial = ApplyCheck::of(&tree).unwrap();
         assert_eq!(trial.fits(&patches).unwrap(), Ok(expected));
         assert_eq!(trial.applies(&patches[0]).unwrap(), commit == "base");
         // With others on top of it, it cannot be taken out by itself.
@@ -174,15 +174,15 @@ mod tests {
 
     #[test]
     fn a_series_of_somebody_else_is_known_by_its_words() {
-        assert!(Trial::of(&Toy::new().with("own")).unwrap().carries_its_own().unwrap());
+        assert!(ApplyCheck::of(&Toy::new().with("own")).unwrap().carries_its_own().unwrap());
     }
 
     #[test]
     fn a_patch_that_is_missing_in_the_middle_is_told_by_the_next() {
         let toy = Toy::new();
         let patches = crate::series::patches(&toy.patches).unwrap();
-        let told = Trial::of(&toy.pristine).unwrap().fits(&[patches[0].clone(), patches[3].clone()]).unwrap();
-        let told = told.map_err(|misfit| misfit.to_string());
+        let told = ApplyCheck::of(&toy.pristine).unwrap().fits(&[patches[0].clone(), patches[3].clone()]).unwrap();
+        let told = told.map_err(|failure| failure.to_string());
         assert_eq!(told, Err("0004-patch-4.patch fails at fs/overlayfs/a.c:1".to_string()));
     }
 }

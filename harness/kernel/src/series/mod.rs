@@ -11,13 +11,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-pub use added_lines::Added;
-pub use dry_run::{Misfit, Trial};
+pub use added_lines::AddedLine;
+pub use dry_run::{ApplyCheck, PatchFailure};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use vremount_util::{command, hash};
 
-use crate::base::{Carries, Level};
+use crate::base::{Level, PreApplied};
 use crate::source::{Tree, git};
 
 /// What is done to a tree, in order: patches that it carries are taken out, fixes applied, then the patches of a folder, and
@@ -74,9 +74,9 @@ impl Series {
     ///
     /// # Errors
     /// If a patch is missing or cannot be read.
-    pub fn read(folder: &Path, fixes: &[PathBuf], carries: Carries, on_top: Option<&Path>) -> Result<Self, Error> {
-        let patches = if carries == Carries::ItsOwn { Vec::new() } else { patches(folder)? };
-        let carried = if let Carries::First(count) = carries { usize::from(count) } else { 0 };
+    pub fn read(folder: &Path, fixes: &[PathBuf], carries: PreApplied, on_top: Option<&Path>) -> Result<Self, Error> {
+        let patches = if carries == PreApplied::ItsOwn { Vec::new() } else { patches(folder)? };
+        let carried = if let PreApplied::First(count) = carries { usize::from(count) } else { 0 };
         let out = patches.iter().take(carried).rev().map(|path| (path.clone(), How::TakeOut));
         let before: Vec<_> = out.chain(fixes.iter().map(|path| (path.clone(), How::Apply))).collect();
         let count = before.len();
@@ -114,7 +114,7 @@ impl Series {
     /// # Errors
     /// If a patch does not apply as it is, or git fails.
     pub fn check_out(&self, pristine: &Tree, tree: &Path, level: Level) -> Result<(), Error> {
-        let tag = self.reach(pristine, level)?;
+        let tag = self.commit_at(pristine, level)?;
         command::run("check out a level", in_tree(tree, ["checkout", "--quiet", "--force", "--detach"]).arg(tag))?;
         Ok(())
     }
@@ -124,14 +124,14 @@ impl Series {
     ///
     /// # Errors
     /// If a patch does not apply as it is, or git fails.
-    pub fn reach(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
+    pub fn commit_at(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
         let repository = &pristine.repository;
         let reached = |n: usize| n == 0 || is_tagged(repository, &self.tag(pristine, n));
         // The highest level that has been reached before.
         let done = (0..=self.count(level)).rev().find(|n| reached(*n)).unwrap_or(0);
         let missing = &self.steps[done..self.count(level)];
         if !missing.is_empty() {
-            let aside = Aside::new(pristine, &self.tag(pristine, done))?;
+            let aside = TempWorktree::new(pristine, &self.tag(pristine, done))?;
             for (number, step) in missing.iter().enumerate() {
                 step.apply(aside.0.path())?;
                 let mut tag = in_tree(aside.0.path(), ["tag", "--force"]);
@@ -162,7 +162,7 @@ impl Series {
     /// If it does not apply, or git fails.
     pub fn subject(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
         let mut show = git(&pristine.repository, ["show", "--no-patch", "--format=%s"]);
-        let subject = command::run("ask for the subject of a patch", show.arg(self.reach(pristine, level)?))?;
+        let subject = command::run("ask for the subject of a patch", show.arg(self.commit_at(pristine, level)?))?;
         Ok(subject.trim().to_string())
     }
 
@@ -191,13 +191,13 @@ impl Series {
     /// # Errors
     /// If a patch does not apply, or git fails.
     pub fn stat(&self, pristine: &Tree) -> Result<String, Error> {
-        let (from, to) = (self.reach(pristine, Level::PRISTINE)?, self.reach(pristine, Level::FULL)?);
+        let (from, to) = (self.commit_at(pristine, Level::PRISTINE)?, self.commit_at(pristine, Level::FULL)?);
         let mut diff = git(&pristine.repository, ["diff", "--stat=72"]);
         Ok(command::run("count what a series changes", diff.arg(from).arg(to))?)
     }
 
     fn changes_between(&self, pristine: &Tree, from: Level) -> Result<String, Error> {
-        let (from, to) = (self.reach(pristine, from)?, self.reach(pristine, Level::FULL)?);
+        let (from, to) = (self.commit_at(pristine, from)?, self.commit_at(pristine, Level::FULL)?);
         let mut diff = git(&pristine.repository, ["diff", "--name-only"]);
         Ok(command::run("compare levels", diff.arg(from).arg(to))?)
     }
@@ -291,16 +291,16 @@ fn is_tagged(repository: &Path, tag: &str) -> bool {
 }
 
 /// A work tree for `git am`, of which only the files that patches are about are ever written.
-struct Aside(TempDir);
+struct TempWorktree(TempDir);
 
-impl Aside {
+impl TempWorktree {
     fn new(pristine: &Tree, commit: &str) -> Result<Self, Error> {
         let folder = tempfile::tempdir().map_err(unreadable(&std::env::temp_dir()))?;
         forget_work_trees_that_are_gone(&pristine.repository)?;
         let mut add = git(&pristine.repository, ["worktree", "add", "--quiet", "--detach", "--no-checkout"]);
         command::run("make a work tree", add.arg(folder.path()).arg(commit))?;
         command::run("read a tree", &mut in_tree(folder.path(), ["read-tree", "HEAD"]))?;
-        Ok(Aside(folder))
+        Ok(TempWorktree(folder))
     }
 }
 

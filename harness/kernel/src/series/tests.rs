@@ -56,7 +56,7 @@ impl Toy {
         Toy { pristine: Tree { repository: bare, commit: "base".to_string() }, patches, folder }
     }
 
-    fn series(&self, carries: Carries, on_top: Option<&Path>) -> Series {
+    fn series(&self, carries: PreApplied, on_top: Option<&Path>) -> Series {
         Series::read(&self.patches, &[], carries, on_top).unwrap()
     }
 
@@ -76,7 +76,7 @@ impl Toy {
 #[test]
 fn each_level_has_one_patch_more_and_none_is_applied_twice() {
     let toy = Toy::new();
-    let series = toy.series(Carries::Nothing, None);
+    let series = toy.series(PreApplied::Nothing, None);
     let expected: [(u8, &[u8]); 5] = [(0, &[0]), (1, &[0, 1]), (2, &[0, 1]), (3, &[0, 1, 3]), (4, &[0, 1, 3, 4])];
     for (number, lines) in expected {
         assert_eq!(toy.at(&series, &toy.pristine, number), (text(lines), number > 1), "{number}");
@@ -91,7 +91,7 @@ fn each_level_has_one_patch_more_and_none_is_applied_twice() {
 #[test]
 fn a_level_is_reached_over_those_below_it() {
     let toy = Toy::new();
-    let series = toy.series(Carries::Nothing, None);
+    let series = toy.series(PreApplied::Nothing, None);
     for (number, lines) in [(1, vec![0, 1]), (4, vec![0, 1, 3, 4]), (3, vec![0, 1, 3])] {
         assert_eq!(toy.at(&series, &toy.pristine, number).0, text(&lines));
     }
@@ -105,19 +105,19 @@ fn what_a_tree_carries_is_taken_out_first_and_what_is_on_top_comes_last() {
     let toy = Toy::new();
     let top = toy.folder.path().join("top.diff");
     fs::write(&top, format!("--- a/{FILE}\n+++ b/{FILE}\n@@ -4,1 +4,2 @@\n line 4\n+line 9\n")).unwrap();
-    let series = toy.series(Carries::First(2), Some(&top));
+    let series = toy.series(PreApplied::First(2), Some(&top));
     let expected: [(u8, &[u8]); 4] = [(0, &[0]), (1, &[0, 1]), (3, &[0, 1, 3]), (4, &[0, 1, 3, 4, 9])];
     for (number, lines) in expected {
         assert_eq!(toy.at(&series, &toy.with("two"), number), (text(lines), number > 1), "{number}");
     }
-    let its_own = toy.series(Carries::ItsOwn, None);
+    let its_own = toy.series(PreApplied::ItsOwn, None);
     assert_eq!((its_own.state(Level::FULL), its_own.patch(Level::FULL)), ("pristine", None));
 }
 
 #[test]
 fn a_series_tells_what_it_is_and_what_it_changes() {
     let toy = Toy::new();
-    let series = toy.series(Carries::Nothing, None);
+    let series = toy.series(PreApplied::Nothing, None);
     let all = [0, 1, 2, 3, 4].map(|number| series.state(level(number)));
     assert_eq!((all[0], all.iter().collect::<std::collections::BTreeSet<_>>().len()), ("pristine", 5));
     assert!(series.patch(level(3)).unwrap().ends_with("0003-patch-3.patch") && series.patch(level(0)).is_none());
@@ -132,7 +132,7 @@ fn a_series_tells_what_it_is_and_what_it_changes() {
 #[test]
 fn a_work_tree_that_git_was_killed_over_is_made_again() {
     let toy = Toy::new();
-    let (series, tree) = (toy.series(Carries::Nothing, None), toy.folder.path().join(&toy.pristine.commit));
+    let (series, tree) = (toy.series(PreApplied::Nothing, None), toy.folder.path().join(&toy.pristine.commit));
     work_tree(&toy.pristine, &tree).unwrap();
     // One that is whole is left as it is.
     fs::write(tree.join("mine"), "").unwrap();
@@ -155,7 +155,7 @@ fn a_work_tree_that_git_was_killed_over_is_made_again() {
 #[test]
 fn a_patch_alone_applies_or_leaves_no_trace() {
     let toy = Toy::new();
-    let (series, tree) = (toy.series(Carries::Nothing, None), toy.folder.path().join("alone"));
+    let (series, tree) = (toy.series(PreApplied::Nothing, None), toy.folder.path().join("alone"));
     work_tree(&toy.pristine, &tree).unwrap();
     let error = series.check_out_alone(&toy.pristine, &tree, Level::FULL).unwrap_err();
     assert!(matches!(error, Error::DoesNotApply { .. }) && error.is_of_the_kernel());

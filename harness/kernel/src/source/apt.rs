@@ -10,26 +10,26 @@ use vremount_util::{command, progress};
 
 use crate::base::{Package, numbers, upstream};
 use crate::source::{Error, tarball_cache};
-use crate::workspace::Project;
+use crate::workspace::Workspace;
 
 /// The tarball, in the cache.
-pub fn obtain(project: &Project, package: &Package) -> Result<PathBuf, Error> {
-    let place = tarball_cache::place(project, &package.sha256, &package.file);
+pub fn obtain(workspace: &Workspace, package: &Package) -> Result<PathBuf, Error> {
+    let place = tarball_cache::place(workspace, &package.sha256, &package.file);
     if place.exists() {
         return Ok(place);
     }
-    let aside = tarball_cache::aside(project)?;
+    let aside = tarball_cache::aside(workspace)?;
     let apt = PrivateApt::new(aside.path(), package)?;
     let fetched = apt.fetch()?;
     tarball_cache::verify(&fetched, &package.sha256)?;
-    tarball_cache::keep(project, &fetched, &package.file)?;
+    tarball_cache::keep(workspace, &fetched, &package.file)?;
     Ok(place)
 }
 
 /// The newest version of the same series in the same suite that is to be had, its tarball in the cache; none if this one is there
 /// and nothing is newer. A mirror may list what it has not.
-pub fn newest(project: &Project, package: &Package) -> Result<Option<Package>, Error> {
-    let aside = tarball_cache::aside(project)?;
+pub fn newest(workspace: &Workspace, package: &Package) -> Result<Option<Package>, Error> {
+    let aside = tarball_cache::aside(workspace)?;
     let apt = PrivateApt::new(aside.path(), package)?;
     apt.update()?;
     let versions = apt.versions()?;
@@ -40,7 +40,7 @@ pub fn newest(project: &Project, package: &Package) -> Result<Option<Package>, E
     for version in instead {
         match apt.download(version) {
             Ok(fetched) => {
-                return kept(project, &Package { version: version.clone(), ..package.clone() }, &fetched).map(Some);
+                return kept(workspace, &Package { version: version.clone(), ..package.clone() }, &fetched).map(Some);
             }
             Err(Error::Gone { .. }) => {
                 progress::note(format!("{} lists {version}, and has no file of it", package.suite))
@@ -55,8 +55,8 @@ pub fn newest(project: &Project, package: &Package) -> Result<Option<Package>, E
 ///
 /// # Errors
 /// If it cannot be asked.
-pub fn versions(project: &Project, package: &Package) -> Result<Vec<String>, Error> {
-    let aside = tarball_cache::aside(project)?;
+pub fn versions(workspace: &Workspace, package: &Package) -> Result<Vec<String>, Error> {
+    let aside = tarball_cache::aside(workspace)?;
     let apt = PrivateApt::new(aside.path(), package)?;
     apt.update()?;
     apt.versions()
@@ -66,19 +66,19 @@ pub fn versions(project: &Project, package: &Package) -> Result<Vec<String>, Err
 ///
 /// # Errors
 /// If it cannot be had.
-pub fn pin(project: &Project, package: &Package) -> Result<Package, Error> {
+pub fn pin(workspace: &Workspace, package: &Package) -> Result<Package, Error> {
     let file = format!("{}_{}.orig.tar.xz", package.package, upstream(&package.version));
-    if let Some(sha256) = tarball_cache::kept(project, &file) {
+    if let Some(sha256) = tarball_cache::kept(workspace, &file) {
         return Ok(Package { file, sha256, ..package.clone() });
     }
-    let aside = tarball_cache::aside(project)?;
+    let aside = tarball_cache::aside(workspace)?;
     let fetched = PrivateApt::new(aside.path(), package)?.fetch()?;
-    kept(project, package, &fetched)
+    kept(workspace, package, &fetched)
 }
 
-fn kept(project: &Project, package: &Package, fetched: &Path) -> Result<Package, Error> {
+fn kept(workspace: &Workspace, package: &Package, fetched: &Path) -> Result<Package, Error> {
     let file = fetched.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let sha256 = tarball_cache::keep(project, fetched, &file)?;
+    let sha256 = tarball_cache::keep(workspace, fetched, &file)?;
     Ok(Package { file, sha256, ..package.clone() })
 }
 

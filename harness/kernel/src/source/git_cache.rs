@@ -10,16 +10,16 @@ use vremount_util::{command, progress};
 use crate::base::Git;
 use crate::source::import::git;
 use crate::source::{Error, Tree};
-use crate::workspace::Project;
+use crate::workspace::Workspace;
 
 /// Whoever adds to the repository has it for itself.
 pub const LOCK: &str = "source-git";
 
 /// The commit of a pinned source, in the cache.
-pub fn obtain(project: &Project, source: &Git) -> Result<Tree, Error> {
-    let commits = Commits::open(project)?;
+pub fn obtain(workspace: &Workspace, source: &Git) -> Result<Tree, Error> {
+    let commits = GitCache::open(workspace)?;
     if !commits.has(&source.commit) {
-        let _lock = project.lock(LOCK)?;
+        let _lock = workspace.lock(LOCK)?;
         commits.fetch(&source.git, &source.commit)?;
     }
     let found = commits.tree_of(&source.commit)?;
@@ -32,10 +32,10 @@ pub fn obtain(project: &Project, source: &Git) -> Result<Tree, Error> {
 }
 
 /// A commit, branch or tag becomes the commit that it is now, in the cache.
-pub fn resolve(project: &Project, url: &str, name: &str) -> Result<Git, Error> {
+pub fn resolve(workspace: &Workspace, url: &str, name: &str) -> Result<Git, Error> {
     let url = local(url).unwrap_or_else(|| url.to_string());
-    let commits = Commits::open(project)?;
-    let _lock = project.lock(LOCK)?;
+    let commits = GitCache::open(workspace)?;
+    let _lock = workspace.lock(LOCK)?;
     let commit = match Path::new(&url).is_dir() {
         true => commit_in(Path::new(&url), name)?,
         false => name.to_string(),
@@ -81,16 +81,16 @@ fn configured_by_user(mut command: Command) -> Command {
 }
 
 /// The repository of the cache; a commit that is whole has a tag.
-pub struct Commits(PathBuf);
+pub struct GitCache(PathBuf);
 
-impl Commits {
-    pub fn open(project: &Project) -> Result<Self, Error> {
-        let repository = project.cache.join("tree/git.git");
+impl GitCache {
+    pub fn open(workspace: &Workspace) -> Result<Self, Error> {
+        let repository = workspace.cache.join("tree/git.git");
         if !repository.join("HEAD").exists() {
-            let _lock = project.lock(LOCK)?;
+            let _lock = workspace.lock(LOCK)?;
             command::run("make a repository", git(&repository, ["init", "--quiet", "--bare"]).arg(&repository))?;
         }
-        Ok(Commits(repository))
+        Ok(GitCache(repository))
     }
 
     fn has(&self, commit: &str) -> bool {

@@ -37,7 +37,7 @@ pub fn unpack(tarball: &Path, name: &str, repository: &Path) -> Result<(), Error
     in_tree(&["add", "--all", "--force", "."])?;
     in_tree(&["commit", "--quiet", "--message", name])?;
     in_tree(&["tag", TAG])?;
-    command::put(&bare, repository).map_err(Error::io("rename to", repository))
+    command::rename_into_place(&bare, repository).map_err(Error::io("rename to", repository))
 }
 
 /// git on a repository, as nobody in particular, whatever the user has configured.

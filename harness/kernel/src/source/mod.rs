@@ -15,10 +15,10 @@ pub use git_cache::{commit_in, resolve as resolve_git};
 pub use import::git;
 pub use tarball::resolve as resolve_tarball;
 use vremount_util::command;
-pub use worktree_snapshot::{Snapshot, Theirs, snapshot};
+pub use worktree_snapshot::{Snapshot, UserRepo, snapshot};
 
 use crate::base::Source;
-use crate::workspace::{self, Project};
+use crate::workspace::{self, Workspace};
 
 /// Why a source could not be had. Every case has its own way out.
 #[derive(Debug, thiserror::Error)]
@@ -86,12 +86,12 @@ pub struct Tree {
 ///
 /// # Errors
 /// If it cannot be fetched, is not what it should be, or cannot be unpacked.
-pub fn obtain(project: &Project, source: &Source) -> Result<Tree, Error> {
+pub fn obtain(workspace: &Workspace, source: &Source) -> Result<Tree, Error> {
     let name = source.to_string();
     match source {
-        Source::Git(source) => git_cache::obtain(project, source),
-        Source::Package(source) => unpacked(project, &name, &source.sha256, || apt::obtain(project, source)),
-        Source::Tarball(source) => unpacked(project, &name, &source.sha256, || tarball::obtain(project, source)),
+        Source::Git(source) => git_cache::obtain(workspace, source),
+        Source::Package(source) => unpacked(workspace, &name, &source.sha256, || apt::obtain(workspace, source)),
+        Source::Tarball(source) => unpacked(workspace, &name, &source.sha256, || tarball::obtain(workspace, source)),
     }
 }
 
@@ -99,7 +99,7 @@ pub fn obtain(project: &Project, source: &Source) -> Result<Tree, Error> {
 ///
 /// # Errors
 /// If git fails.
-pub fn says(tree: &Tree, words: &str, path: &str) -> Result<bool, command::Error> {
+pub fn contains_text(tree: &Tree, words: &str, path: &str) -> Result<bool, command::Error> {
     let mut grep = git(&tree.repository, ["grep", "--quiet", "--fixed-strings", "-e", words]);
     match command::run("look for words in a tree", grep.args([&tree.commit, "--", path])) {
         Ok(_) => Ok(true),
@@ -112,15 +112,15 @@ pub fn says(tree: &Tree, words: &str, path: &str) -> Result<bool, command::Error
 ///
 /// # Errors
 /// If only the source itself can tell, and it cannot be had.
-pub fn id(project: &Project, source: &Source) -> Result<String, Error> {
+pub fn content_id(workspace: &Workspace, source: &Source) -> Result<String, Error> {
     match source {
         Source::Package(source) => Ok(source.sha256.clone()),
         Source::Tarball(source) => Ok(source.sha256.clone()),
         Source::Git(source) => match &source.tree {
             Some(tree) => Ok(tree.clone()),
             None => {
-                let Tree { commit, .. } = git_cache::obtain(project, source)?;
-                git_cache::Commits::open(project)?.tree_of(&commit)
+                let Tree { commit, .. } = git_cache::obtain(workspace, source)?;
+                git_cache::GitCache::open(workspace)?.tree_of(&commit)
             }
         },
     }
@@ -128,14 +128,14 @@ pub fn id(project: &Project, source: &Source) -> Result<String, Error> {
 
 /// The one commit of a repository that is named after its tarball.
 fn unpacked(
-    project: &Project,
+    workspace: &Workspace,
     name: &str,
     sha256: &str,
     tarball: impl FnOnce() -> Result<PathBuf, Error>,
 ) -> Result<Tree, Error> {
-    let repository = project.cache.join("tree").join(format!("{sha256}.git"));
+    let repository = workspace.cache.join("tree").join(format!("{sha256}.git"));
     if !repository.exists() {
-        let _lock = project.lock(&format!("source-{}", sha256.get(..16).unwrap_or(sha256)))?;
+        let _lock = workspace.lock(&format!("source-{}", sha256.get(..16).unwrap_or(sha256)))?;
         if !repository.exists() {
             import::unpack(&tarball()?, name, &repository)?;
         }

@@ -8,29 +8,29 @@ use vremount_util::{command, progress};
 
 use crate::base::Tarball;
 use crate::source::{Error, tarball_cache};
-use crate::workspace::Project;
+use crate::workspace::Workspace;
 
 /// The tarball, verified.
-pub fn obtain(project: &Project, source: &Tarball) -> Result<PathBuf, Error> {
+pub fn obtain(workspace: &Workspace, source: &Tarball) -> Result<PathBuf, Error> {
     let Tarball { tarball, sha256 } = source;
     if !is_url(tarball) {
         let path = PathBuf::from(tarball);
         tarball_cache::verify(&path, sha256)?;
         return Ok(path);
     }
-    let place = tarball_cache::place(project, sha256, file_name(tarball));
+    let place = tarball_cache::place(workspace, sha256, file_name(tarball));
     if !place.exists() {
-        let aside = tarball_cache::aside(project)?;
+        let aside = tarball_cache::aside(workspace)?;
         let fetched = fetch(tarball, aside.path())?;
         tarball_cache::verify(&fetched, sha256)?;
-        tarball_cache::keep(project, &fetched, file_name(tarball))?;
+        tarball_cache::keep(workspace, &fetched, file_name(tarball))?;
     }
     Ok(place)
 }
 
 /// A tarball that is not pinned: its hash is what it has now. Without a hash an URL is fetched again each time, because
 /// nothing else says that it still is the same.
-pub fn resolve(project: &Project, from: &str, sha256: Option<&str>) -> Result<Tarball, Error> {
+pub fn resolve(workspace: &Workspace, from: &str, sha256: Option<&str>) -> Result<Tarball, Error> {
     let is_url = is_url(from);
     let tarball = match is_url {
         true => from.to_string(),
@@ -42,8 +42,8 @@ pub fn resolve(project: &Project, from: &str, sha256: Option<&str>) -> Result<Ta
     let sha256 = match sha256 {
         Some(sha256) => sha256.to_string(),
         None if is_url => {
-            let aside = tarball_cache::aside(project)?;
-            let sha256 = tarball_cache::keep(project, &fetch(from, aside.path())?, file_name(from))?;
+            let aside = tarball_cache::aside(workspace)?;
+            let sha256 = tarball_cache::keep(workspace, &fetch(from, aside.path())?, file_name(from))?;
             progress::note(format!("append #{sha256} and it is fetched no more"));
             sha256
         }

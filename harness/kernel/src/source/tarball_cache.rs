@@ -8,38 +8,38 @@ use tempfile::TempDir;
 use vremount_util::{command, hash};
 
 use crate::source::Error;
-use crate::workspace::Project;
+use crate::workspace::Workspace;
 
 /// Tarball, lists, and the tree that is unpacked from it, MiB.
 const ROOM_MIB: u64 = 2500;
 
 /// Where a tarball is, or will be.
-pub fn place(project: &Project, sha256: &str, file: &str) -> PathBuf {
-    project.cache.join("source").join(sha256).join(file)
+pub fn place(workspace: &Workspace, sha256: &str, file: &str) -> PathBuf {
+    workspace.cache.join("source").join(sha256).join(file)
 }
 
 /// A folder to fetch into.
-pub fn aside(project: &Project) -> Result<TempDir, Error> {
-    command::need_room("fetch a kernel source", &project.cache, ROOM_MIB)?;
-    let folder = project.cache.join("source");
+pub fn aside(workspace: &Workspace) -> Result<TempDir, Error> {
+    command::ensure_free_space("fetch a kernel source", &workspace.cache, ROOM_MIB)?;
+    let folder = workspace.cache.join("source");
     fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     tempfile::tempdir_in(&folder).map_err(Error::io("create a folder in", &folder))
 }
 
 /// Keeps what was fetched; gives its hash.
-pub fn keep(project: &Project, fetched: &Path, file: &str) -> Result<String, Error> {
+pub fn keep(workspace: &Workspace, fetched: &Path, file: &str) -> Result<String, Error> {
     let sha256 = sha256(fetched)?;
     let finished = fetched.with_file_name("finished");
     fs::create_dir(&finished).map_err(Error::io("create", &finished))?;
     fs::rename(fetched, finished.join(file)).map_err(Error::io("rename", fetched))?;
-    let folder = project.cache.join("source").join(&sha256);
-    command::put(&finished, &folder).map_err(Error::io("rename", &finished))?;
+    let folder = workspace.cache.join("source").join(&sha256);
+    command::rename_into_place(&finished, &folder).map_err(Error::io("rename", &finished))?;
     Ok(sha256)
 }
 
 /// The hash of a tarball of that name, if there is one.
-pub fn kept(project: &Project, file: &str) -> Option<String> {
-    let folders = fs::read_dir(project.cache.join("source")).ok()?.flatten();
+pub fn kept(workspace: &Workspace, file: &str) -> Option<String> {
+    let folders = fs::read_dir(workspace.cache.join("source")).ok()?.flatten();
     let is_hash = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     // Where something is being fetched to is none.
     let found = folders.into_iter().filter(|folder| folder.path().join(file).exists());
@@ -67,16 +67,16 @@ mod tests {
     #[test]
     fn what_is_being_fetched_is_not_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let project = Project { root: PathBuf::new(), cache: folder.path().to_path_buf() };
+        let workspace = Workspace { root: PathBuf::new(), cache: folder.path().to_path_buf() };
         for name in [".tmpAb12cd", "finished"] {
-            let half = place(&project, name, "a.tar");
+            let half = place(&workspace, name, "a.tar");
             fs::create_dir_all(half.parent().unwrap()).unwrap();
             fs::write(half, "a").unwrap();
         }
-        assert_eq!(kept(&project, "a.tar"), None);
-        let fetched = aside(&project).unwrap();
+        assert_eq!(kept(&workspace, "a.tar"), None);
+        let fetched = aside(&workspace).unwrap();
         fs::write(fetched.path().join("a.tar"), "all of it").unwrap();
-        let sha256 = keep(&project, &fetched.path().join("a.tar"), "a.tar").unwrap();
-        assert_eq!(kept(&project, "a.tar"), Some(sha256));
+        let sha256 = keep(&workspace, &fetched.path().join("a.tar"), "a.tar").unwrap();
+        assert_eq!(kept(&workspace, "a.tar"), Some(sha256));
     }
 }

@@ -10,9 +10,9 @@ use vremount_util::{command, progress};
 
 use crate::base::Git;
 use crate::source::Error;
-use crate::source::git_cache::{Commits, LOCK, as_user};
+use crate::source::git_cache::{GitCache, LOCK, as_user};
 use crate::source::import::git;
-use crate::workspace::Project;
+use crate::workspace::Workspace;
 
 /// What a work tree was at one moment, in the cache.
 pub struct Snapshot {
@@ -21,14 +21,14 @@ pub struct Snapshot {
     pub changed: usize,
 }
 
-pub fn snapshot(project: &Project, folder: &Path) -> Result<Snapshot, Error> {
-    let theirs = Theirs::find(folder)?;
-    let commits = Commits::open(project)?;
-    let _lock = project.lock(LOCK)?;
+pub fn snapshot(workspace: &Workspace, folder: &Path) -> Result<Snapshot, Error> {
+    let theirs = UserRepo::find(folder)?;
+    let commits = GitCache::open(workspace)?;
+    let _lock = workspace.lock(LOCK)?;
     let _progress = progress::start(format!("taking a snapshot of {}", theirs.top.display()));
-    let scratch = tempfile::tempdir_in(project.cache.join("tree"));
-    let scratch = scratch.map_err(Error::io("create a folder in", &project.cache.join("tree")))?;
-    let beside = Beside::new(&theirs, scratch.path())?;
+    let scratch = tempfile::tempdir_in(workspace.cache.join("tree"));
+    let scratch = scratch.map_err(Error::io("create a folder in", &workspace.cache.join("tree")))?;
+    let beside = ScratchRepo::new(&theirs, scratch.path())?;
     let tree = beside.tree()?;
     let head_tree = beside.read(&["log", "-1", "--format=%T", &theirs.head, "--"])?;
     let repository = scratch.path().to_string_lossy();
@@ -45,7 +45,7 @@ pub fn snapshot(project: &Project, folder: &Path) -> Result<Snapshot, Error> {
 }
 
 /// The developer's.
-pub struct Theirs {
+pub struct UserRepo {
     /// The top folder of the work tree.
     pub top: PathBuf,
     head: String,
@@ -54,7 +54,7 @@ pub struct Theirs {
     pub shallow: PathBuf,
 }
 
-impl Theirs {
+impl UserRepo {
     /// The work tree that a folder is in.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Theirs {
         };
         let head = ask(&["rev-parse", "--verify", "HEAD^{commit}"])?;
         let (objects, index, shallow) = (path("objects")?, path("index")?, path("shallow")?);
-        Ok(Theirs { top, head, objects, index, shallow })
+        Ok(UserRepo { top, head, objects, index, shallow })
     }
 
     /// What a split index (git-update-index(1)) keeps the most of, beside itself; perhaps more of them than it needs: git would
@@ -101,13 +101,13 @@ impl Theirs {
 }
 
 /// A repository with a copy of the index, and in the end with all objects.
-struct Beside<'a> {
-    theirs: &'a Theirs,
+struct ScratchRepo<'a> {
+    theirs: &'a UserRepo,
     repository: &'a Path,
 }
 
-impl<'a> Beside<'a> {
-    fn new(theirs: &'a Theirs, repository: &'a Path) -> Result<Self, Error> {
+impl<'a> ScratchRepo<'a> {
+    fn new(theirs: &'a UserRepo, repository: &'a Path) -> Result<Self, Error> {
         command::run("make a repository", git(repository, ["init", "--quiet", "--bare"]).arg(repository))?;
         // What is sent from here goes no further than the cache: not worth much compression.
         for (name, value) in [("pack.window", "0"), ("core.compression", "1")] {
@@ -122,7 +122,7 @@ impl<'a> Beside<'a> {
             let to = repository.join(shared.file_name().unwrap_or_default());
             fs::copy(&shared, to).map_err(Error::io("copy", &shared))?;
         }
-        Ok(Beside { theirs, repository })
+        Ok(ScratchRepo { theirs, repository })
     }
 
     fn git(&self) -> Command {

@@ -5,23 +5,23 @@ use std::path::Path;
 
 use vremount_protocol::Backing;
 
-use crate::image::initramfs::Entry;
-use crate::image::{EXTENTS_PATH, Error, Fs, Initramfs, Upper};
+use crate::image::initramfs::CpioEntry;
+use crate::image::{EXTENTS_PATH, Error, Fs, Initramfs, PackedDisk};
 
-pub struct Medium {
+pub struct DiskSetup {
     pub fs: Fs,
     /// None if it is not on a disk.
-    pub upper: Option<Upper>,
+    pub upper: Option<PackedDisk>,
     pub initramfs: Initramfs,
 }
 
-impl Medium {
+impl DiskSetup {
     /// # Errors
     /// If the image cannot be made, or guest or module cannot be read.
-    pub fn obtain(fs: Fs, cache: &Path, guest: &Path, module: &Path, more: Vec<Entry>) -> Result<Self, Error> {
-        let upper = Upper::obtain(fs, cache)?;
+    pub fn obtain(fs: Fs, cache: &Path, guest: &Path, module: &Path, more: Vec<CpioEntry>) -> Result<Self, Error> {
+        let upper = PackedDisk::obtain(fs, cache)?;
         let initramfs = Initramfs::new(guest, module, upper.as_ref(), more)?;
-        Ok(Medium { fs, upper, initramfs })
+        Ok(DiskSetup { fs, upper, initramfs })
     }
 
     /// What holds the bytes of a disk that is gone with its machine.

@@ -73,7 +73,7 @@ impl Fs {
 
     /// Those that are asked for, each once and in the order in which they are told; nothing asked for is all.
     #[must_use]
-    pub fn chosen(asked: &[Fs]) -> Vec<Fs> {
+    pub fn selected(asked: &[Fs]) -> Vec<Fs> {
         Fs::ALL.into_iter().filter(|fs| asked.is_empty() || asked.contains(fs)).collect()
     }
 

@@ -10,7 +10,7 @@ use cpio::newc;
 use vremount_protocol::{NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program, SCRIPT_PATH};
 use vremount_util::io_error;
 
-use crate::image::{Error, Upper};
+use crate::image::{Error, PackedDisk};
 
 /// Where the guest finds the overlay module.
 pub const MODULE_PATH: &str = "/vremount/overlay.ko";
@@ -27,35 +27,35 @@ pub struct Initramfs {
 }
 
 /// A file for the archive: its path there, its mode, its content.
-pub struct Entry {
+pub struct CpioEntry {
     pub path: String,
     pub mode: u32,
     pub content: Vec<u8>,
 }
 
-impl Entry {
+impl CpioEntry {
     fn read(path: &str, mode: u32, from: &Path) -> Result<Self, Error> {
         let content = fs::read(from).map_err(io_error("read", from))?;
-        Ok(Entry { path: path.to_string(), mode, content })
+        Ok(CpioEntry { path: path.to_string(), mode, content })
     }
 
     pub fn file(path: &str, content: Vec<u8>) -> Self {
-        Entry { path: path.to_string(), mode: FILE, content }
+        CpioEntry { path: path.to_string(), mode: FILE, content }
     }
 
     /// An executable file, read from the host.
     pub fn executable(path: &str, from: &Path) -> Result<Self, Error> {
-        Entry::read(path, EXECUTABLE, from)
+        CpioEntry::read(path, EXECUTABLE, from)
     }
 }
 
 impl Initramfs {
     /// # Errors
     /// If one of the files cannot be read.
-    pub fn new(guest: &Path, module: &Path, upper: Option<&Upper>, more: Vec<Entry>) -> Result<Self, Error> {
-        let mut entries = vec![Entry::executable("/init", guest)?, Entry::read(MODULE_PATH, FILE, module)?];
+    pub fn new(guest: &Path, module: &Path, upper: Option<&PackedDisk>, more: Vec<CpioEntry>) -> Result<Self, Error> {
+        let mut entries = vec![CpioEntry::executable("/init", guest)?, CpioEntry::read(MODULE_PATH, FILE, module)?];
         if let Some(upper) = upper {
-            entries.push(Entry::read(EXTENTS_PATH, FILE, upper.path())?);
+            entries.push(CpioEntry::read(EXTENTS_PATH, FILE, upper.path())?);
         }
         entries.extend(more);
         let archive = archive(&entries).map_err(io_error("archive", guest))?;
@@ -75,7 +75,7 @@ impl Initramfs {
     /// # Errors
     /// If the file cannot be written.
     pub fn write_with_script(&self, program: &Program, script: &str, to: &Path) -> Result<(), Error> {
-        self.write_with(program, vec![Entry::file(SCRIPT_PATH, script.into())], to)
+        self.write_with(program, vec![CpioEntry::file(SCRIPT_PATH, script.into())], to)
     }
 
     /// The same for a machine that another kernel is to take over: that one and the file of its initramfs.
@@ -84,12 +84,12 @@ impl Initramfs {
     /// If one of the files cannot be read or written.
     pub fn write_with_next(&self, program: &Program, kernel: &Path, next: &Path, to: &Path) -> Result<(), Error> {
         let more = [(NEXT_KERNEL_PATH, kernel), (NEXT_INITRAMFS_PATH, next)];
-        let more = more.map(|(path, from)| Entry::read(path, FILE, from)).into_iter().collect::<Result<_, _>>()?;
+        let more = more.map(|(path, from)| CpioEntry::read(path, FILE, from)).into_iter().collect::<Result<_, _>>()?;
         self.write_with(program, more, to)
     }
 
-    fn write_with(&self, program: &Program, mut entries: Vec<Entry>, to: &Path) -> Result<(), Error> {
-        entries.push(Entry::file(PROGRAM_PATH, serde_json::to_vec(program)?));
+    fn write_with(&self, program: &Program, mut entries: Vec<CpioEntry>, to: &Path) -> Result<(), Error> {
+        entries.push(CpioEntry::file(PROGRAM_PATH, serde_json::to_vec(program)?));
         let write = |own: Vec<u8>| {
             let mut file = BufWriter::new(File::create(to)?);
             file.write_all(&self.archive)?;
@@ -100,7 +100,7 @@ impl Initramfs {
     }
 }
 
-fn archive(entries: &[Entry]) -> io::Result<Vec<u8>> {
+fn archive(entries: &[CpioEntry]) -> io::Result<Vec<u8>> {
     let mut archive = Vec::new();
     let mut inode = 1;
     let mut add = |archive: Vec<u8>, path: &str, mode: u32, content: &[u8]| -> io::Result<Vec<u8>> {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn folders_come_before_what_is_in_them() {
-        let file = |path| Entry::file(path, b"x".to_vec());
+        let file = |path| CpioEntry::file(path, b"x".to_vec());
         let bytes = archive(&[file("/a/b/one"), file("/a/two")]).unwrap();
         let mut names = Vec::new();
         let mut rest = bytes.as_slice();

@@ -12,11 +12,11 @@ mod shell;
 use std::io;
 use std::process::ExitStatus;
 
-pub use disk_setup::Medium;
+pub use disk_setup::DiskSetup;
 pub use fs::{Fs, Mkfs, UnknownFs};
 pub use guest_binary::build as build_guest;
-pub use initramfs::{EXTENTS_PATH, Entry, Initramfs, MODULE_PATH};
-pub use packed_disk::{Upper, unpack};
+pub use initramfs::{CpioEntry, EXTENTS_PATH, Initramfs, MODULE_PATH};
+pub use packed_disk::{PackedDisk, unpack};
 pub use shell::{TOOLS, files as shell_files};
 use vremount_util::IoError;
 

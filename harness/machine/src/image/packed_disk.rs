@@ -14,17 +14,17 @@ use crate::image::Error;
 use crate::image::fs::{Fs, Mkfs};
 
 /// An image in its packed form.
-pub struct Upper {
+pub struct PackedDisk {
     path: PathBuf,
 }
 
-impl Upper {
+impl PackedDisk {
     /// The packed image of a filesystem, made when it is not in the cache yet; none if it is not on a disk.
     ///
     /// # Errors
     /// If the tool is missing or fails, or the cache cannot be written.
     pub fn obtain(fs: Fs, cache: &Path) -> Result<Option<Self>, Error> {
-        Upper::of(fs.mkfs(), fs, cache)
+        PackedDisk::of(fs.mkfs(), fs, cache)
     }
 
     /// The same on a disk of another size.
@@ -32,7 +32,7 @@ impl Upper {
     /// # Errors
     /// As for the same.
     pub fn of_size(fs: Fs, image_mib: u64, cache: &Path) -> Result<Option<Self>, Error> {
-        Upper::of(fs.mkfs().map(|mkfs| Mkfs { image_mib, ..mkfs }), fs, cache)
+        PackedDisk::of(fs.mkfs().map(|mkfs| Mkfs { image_mib, ..mkfs }), fs, cache)
     }
 
     fn of(mkfs: Option<Mkfs>, fs: Fs, cache: &Path) -> Result<Option<Self>, Error> {
@@ -50,7 +50,7 @@ impl Upper {
             fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
             make(&mkfs, &folder, &path)?;
         }
-        Ok(Some(Upper { path }))
+        Ok(Some(PackedDisk { path }))
     }
 
     #[must_use]
@@ -94,7 +94,7 @@ fn make(mkfs: &Mkfs, folder: &Path, path: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// If either file cannot be used.
-pub fn unpack(upper: &Upper, to: &Path) -> Result<(), Error> {
+pub fn unpack(upper: &PackedDisk, to: &Path) -> Result<(), Error> {
     let unpack = || extents::unpack(&mut BufReader::new(File::open(upper.path())?), &mut File::create(to)?);
     Ok(unpack().map_err(io_error("unpack", to))?)
 }

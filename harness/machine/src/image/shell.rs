@@ -8,7 +8,7 @@ use vremount_protocol::SCRIPT_PATH;
 use vremount_util::io_error;
 
 use crate::image::Error;
-use crate::image::initramfs::Entry;
+use crate::image::initramfs::CpioEntry;
 
 /// Tools of the host that are copied with their libraries, and the Debian package each is in.
 pub const TOOLS: [(&str, &str); 21] = [
@@ -39,20 +39,21 @@ pub const TOOLS: [(&str, &str); 21] = [
 ///
 /// # Errors
 /// If a tool is not installed or cannot be read.
-pub fn files(script: Option<Vec<u8>>) -> Result<Vec<Entry>, Error> {
+pub fn files(script: Option<Vec<u8>>) -> Result<Vec<CpioEntry>, Error> {
     let busybox = locate("busybox", "busybox-static")?;
-    let mut entries = vec![Entry::executable("/bin/busybox", &busybox)?, Entry::executable("/bin/sh", &busybox)?];
+    let mut entries =
+        vec![CpioEntry::executable("/bin/busybox", &busybox)?, CpioEntry::executable("/bin/sh", &busybox)?];
     let mut copied = std::collections::BTreeSet::new();
     for (tool, package) in TOOLS {
         let path = locate(tool, package)?;
-        entries.push(Entry::executable(&format!("/usr/bin/{tool}"), &path)?);
+        entries.push(CpioEntry::executable(&format!("/usr/bin/{tool}"), &path)?);
         for library in libraries(&path)? {
             if copied.insert(library.clone()) {
-                entries.push(Entry::executable(&library.to_string_lossy(), &library)?);
+                entries.push(CpioEntry::executable(&library.to_string_lossy(), &library)?);
             }
         }
     }
-    entries.extend(script.map(|script| Entry::file(SCRIPT_PATH, script)));
+    entries.extend(script.map(|script| CpioEntry::file(SCRIPT_PATH, script)));
     Ok(entries)
 }
 

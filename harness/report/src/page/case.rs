@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
-use vremount_claims::verdict::Seen;
+use vremount_claims::verdict::ObservedOutcome;
 use vremount_runner::results::Record;
-use vremount_runner::transcript::{self, Told};
+use vremount_runner::transcript::{self, TranscriptText};
 
 use crate::page::Word;
 use crate::page::console::{Console, Consoles};
@@ -46,7 +46,7 @@ impl Case {
     pub fn of(record: &Record, id: String, back: &str, consoles: &mut Consoles) -> Self {
         let (told, gone) = match read(&record.log) {
             Ok(told) => (told, None),
-            Err(why) => (Told::default(), Some(why)),
+            Err(why) => (TranscriptText::default(), Some(why)),
         };
         Case {
             id,
@@ -55,8 +55,8 @@ impl Case {
             fs: record.fs.name(),
             word: Word::of(Some(record.verdict)),
             because: record.because.clone(),
-            expected: record.expected.as_ref().map(Seen::to_string),
-            observed: record.observed.as_ref().map(Seen::to_string),
+            expected: record.expected.as_ref().map(ObservedOutcome::to_string),
+            observed: record.observed.as_ref().map(ObservedOutcome::to_string),
             seconds: format!("{:.2} s", std::time::Duration::from_millis(record.ms).as_secs_f64()),
             title: told.title,
             sentence: told.sentence,
@@ -74,9 +74,9 @@ pub fn title(transcript: &Path) -> String {
     read(transcript).unwrap_or_default().title
 }
 
-fn read(path: &Path) -> Result<Told, String> {
+fn read(path: &Path) -> Result<TranscriptText, String> {
     let text = fs::read_to_string(path).map_err(|cause| format!("failed to read {}: {cause}", path.display()))?;
-    transcript::told(&text).map_err(|why| format!("failed to understand {}: {why}", path.display()))
+    transcript::to_text(&text).map_err(|why| format!("failed to understand {}: {why}", path.display()))
 }
 
 fn line(text: &str) -> Line {

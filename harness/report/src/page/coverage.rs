@@ -2,7 +2,7 @@
 //! What the claims execute of a series: each line that it adds, by patch.
 
 use serde::Serialize;
-use vremount_analysis::coverage::{Coverage, Line, Patch, Ruling};
+use vremount_analysis::coverage::{Coverage, Line, LineStatus, Patch};
 
 use crate::page::run::Fact;
 
@@ -84,12 +84,12 @@ impl Row {
             place,
             number: line.number,
             class: match line.ruling {
-                Ruling::Executed => "holds",
-                Ruling::Argued => "cannot-tell",
-                Ruling::Unexecuted => "broken",
-                Ruling::NoCode => "skipped",
+                LineStatus::Executed => "holds",
+                LineStatus::Argued => "cannot-tell",
+                LineStatus::Unexecuted => "broken",
+                LineStatus::NoCode => "skipped",
             },
-            executed: (line.ruling != Ruling::NoCode).then_some(line.executed),
+            executed: (line.ruling != LineStatus::NoCode).then_some(line.executed),
             branches: branches.join(" "),
             text: line.text.clone(),
             because: line.because.clone(),

@@ -21,7 +21,7 @@ use self::overview::Overview;
 use self::run::Run;
 use crate::error::Error;
 use crate::fs_table::sign;
-use crate::input::Findings;
+use crate::input::ReportInput;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -51,8 +51,8 @@ struct Page {
 ///
 /// # Errors
 /// If a plot cannot be drawn.
-pub fn page(findings: &Findings) -> Result<String, Error> {
-    let Findings { merged, bisections, benches, coverages } = findings;
+pub fn page(findings: &ReportInput) -> Result<String, Error> {
+    let ReportInput { merged, bisections, benches, coverages } = findings;
     let runs: Vec<_> = merged.runs.iter().map(Run::of).collect();
     let tally = Tally::of_all(merged);
     let page = Page {

@@ -2,7 +2,7 @@
 //! Many runs at a glance: claims down, runs across, as in a terminal.
 
 use serde::Serialize;
-use vremount_runner::results::Merged;
+use vremount_runner::results::MergedResults;
 
 use crate::page::Word;
 use crate::page::run::{Run, row_anchor};
@@ -40,7 +40,7 @@ struct Cell {
 impl Overview {
     /// `runs` are those of all that was merged, in the same order.
     #[must_use]
-    pub fn of(merged: &Merged, runs: &[Run]) -> Self {
+    pub fn of(merged: &MergedResults, runs: &[Run]) -> Self {
         let claims = claims(merged);
         let columns = columns(merged, &claims);
         let run = |column: &Column| column.run.and_then(|place| runs.get(place)).map(|run| run.id.clone());

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use vremount_claims::verdict::Verdict;
 use vremount_machine::image::Fs;
-use vremount_runner::results::{How, Plan, Planned, Record, Results, Start, Tally};
+use vremount_runner::results::{Invocation, PlannedCase, Record, Results, RunOptions, RunPlan, Tally};
 
 use crate::fs_table::{counts, reasons};
 use crate::page::case::Case;
@@ -58,7 +58,7 @@ struct Reason {
 impl Run {
     #[must_use]
     pub fn of(results: &Results) -> Self {
-        let Plan { base, level, config, executor, .. } = &results.plan;
+        let RunPlan { base, level, config, executor, .. } = &results.plan;
         let config = config.as_ref().map_or_else(String::new, |config| format!("-{}", anchor(config)));
         let id = format!("{}-{executor}-level{level}{config}", anchor(base));
         let reasons: Vec<_> = reasons(results)
@@ -112,7 +112,7 @@ fn case_anchor(row: &str, fs: Fs) -> String {
     format!("{row}:{}", fs.name())
 }
 
-fn cell(case: &Planned, record: Option<&Record>, row: &str, reasons: &[Reason]) -> Cell {
+fn cell(case: &PlannedCase, record: Option<&Record>, row: &str, reasons: &[Reason]) -> Cell {
     let because = record.filter(|record| record.verdict == Verdict::Skipped).map(|record| record.because.as_deref());
     let link = match because {
         // What is skipped has nothing but a reason, which it shares with others.
@@ -131,7 +131,7 @@ pub fn filesystems<'a>(runs: impl IntoIterator<Item = &'a Results>) -> Vec<&'sta
 
 /// Machine, kernel, command lines.
 fn facts(results: &Results) -> Vec<Fact> {
-    let Plan { arch, executor, build_id, module_sha256, harness_sha256, how, .. } = &results.plan;
+    let RunPlan { arch, executor, build_id, module_sha256, harness_sha256, how, .. } = &results.plan;
     let mut facts = who(executor, &results.starts);
     facts.extend(options(*how).map(|options| ("options", options)));
     facts.push(("kernel", format!("{arch}, build {build_id}")));
@@ -141,7 +141,7 @@ fn facts(results: &Results) -> Vec<Fact> {
 }
 
 /// Who proved it. What starts have in common is said once.
-pub fn who(executor: &str, starts: &[Start]) -> Vec<Fact> {
+pub fn who(executor: &str, starts: &[Invocation]) -> Vec<Fact> {
     let commands = starts.iter().map(|start| ("command", start.command.join(" ")));
     let whys = starts.iter().map(|start| ("executor", format!("{executor}, {}", start.why)));
     let hosts = starts.iter().map(|start| ("machine", start.host.to_string()));
@@ -150,7 +150,7 @@ pub fn who(executor: &str, starts: &[Start]) -> Vec<Fact> {
 }
 
 /// Those that are not as usual.
-fn options(How { faults, twice, fresh }: How) -> Option<String> {
+fn options(RunOptions { faults, twice, fresh }: RunOptions) -> Option<String> {
     let said = [(!faults, "nothing is broken on purpose"), (twice, "each twice"), (fresh, "a machine for each")];
     let said: Vec<_> = said.into_iter().filter(|(is, _)| *is).map(|(_, words)| words).collect();
     (!said.is_empty()).then(|| said.join(", "))

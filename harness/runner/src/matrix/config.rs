@@ -7,7 +7,7 @@ use serde::Deserialize;
 use vremount_claims as claims;
 use vremount_claims::Claim;
 use vremount_kernel::base::{Base, Source};
-use vremount_machine::Wanted;
+use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 use vremount_util::toml_config;
 
@@ -15,18 +15,18 @@ const FILE: &str = "ci/matrix.toml";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lanes {
+pub struct MatrixConfig {
     /// Suites whose versions stay for good.
     frozen: Vec<String>,
     #[serde(rename = "lane")]
-    pub lanes: Vec<Lane>,
+    pub entries: Vec<MatrixEntry>,
 }
 
 /// What an executor proves on every base.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Lane {
-    pub executor: Wanted,
+pub struct MatrixEntry {
+    pub executor: ExecutorChoice,
     /// None: all.
     #[serde(default)]
     filesystems: Vec<Fs>,
@@ -44,7 +44,7 @@ pub enum Error {
     UnknownClaim(String),
 }
 
-impl Lanes {
+impl MatrixConfig {
     /// # Errors
     /// If the file is not what it should be.
     pub fn read(root: &Path) -> Result<Self, Error> {
@@ -58,13 +58,13 @@ impl Lanes {
     }
 }
 
-impl Lane {
+impl MatrixEntry {
     /// As they are on a base.
     ///
     /// # Errors
     /// If it names one that is not there.
     pub fn claims(&self, base: &Base) -> Result<Vec<Claim>, Error> {
-        let all = claims::of(base);
+        let all = claims::for_base(base);
         if let Some(unknown) = self.claims.iter().find(|name| !all.iter().any(|claim| claim.name == name.as_str())) {
             return Err(Error::UnknownClaim(unknown.clone()));
         }
@@ -74,7 +74,7 @@ impl Lane {
 
     #[must_use]
     pub fn filesystems(&self) -> Vec<Fs> {
-        Fs::chosen(&self.filesystems)
+        Fs::selected(&self.filesystems)
     }
 }
 
@@ -82,7 +82,7 @@ impl Lane {
 mod tests {
     use rstest::rstest;
     use vremount_claims::refusal_reason::Reason;
-    use vremount_claims::{Step, Want};
+    use vremount_claims::{Expectation, Step};
 
     use super::*;
 
@@ -90,8 +90,8 @@ mod tests {
         Base::find(&vremount_kernel::testing::checkout(), None).unwrap()
     }
 
-    fn shipped() -> Lanes {
-        Lanes::read(&vremount_kernel::testing::checkout()).unwrap()
+    fn shipped() -> MatrixConfig {
+        MatrixConfig::read(&vremount_kernel::testing::checkout()).unwrap()
     }
 
     /// Every lane, so that a core that is made smaller still is one.
@@ -105,33 +105,34 @@ mod tests {
     #[case(Reason::WritebackError)]
     #[case(Reason::UnseenError)]
     fn every_lane_has_every_stated_reason(#[case] reason: Reason) {
-        for lane in shipped().lanes {
+        for entry in shipped().entries {
             let states = |step: &Step| match step {
-                Step::Given(_, want) | Step::Then(_, want) => {
-                    matches!(want, Want::Refused { reason: stated, .. } if *stated == reason)
+                Step::Precondition(_, want) | Step::Assertion(_, want) => {
+                    matches!(want, Expectation::Refused { reason: stated, .. } if *stated == reason)
                 }
                 Step::Host(_) => false,
             };
-            let claims = lane.claims(&base()).unwrap();
-            assert!(claims.iter().any(|claim| claim.steps.iter().any(states)), "{:?}: {reason:?}", lane.executor);
+            let claims = entry.claims(&base()).unwrap();
+            assert!(claims.iter().any(|claim| claim.steps.iter().any(states)), "{:?}: {reason:?}", entry.executor);
         }
     }
 
     #[test]
     fn no_claim_of_a_lane_is_skipped_on_all_its_filesystems() {
-        for lane in shipped().lanes {
-            for claim in lane.claims(&base()).unwrap() {
-                let on_some = lane.filesystems().iter().any(|fs| claim.skipped_on(*fs).is_none());
+        for entry in shipped().entries {
+            for claim in entry.claims(&base()).unwrap() {
+                let on_some = entry.filesystems().iter().any(|fs| claim.skip_reason_on(*fs).is_none());
                 // Other bases may have what this one lacks.
-                assert!(on_some || claim.unfit.is_some(), "{}", claim.name);
+                assert!(on_some || claim.skip_reason.is_some(), "{}", claim.name);
             }
         }
     }
 
     #[test]
     fn a_claim_that_is_not_there_is_named() {
-        let lane = Lane { executor: Wanted::Uml, filesystems: Vec::new(), claims: vec!["resue".to_string()] };
-        assert!(matches!(lane.claims(&base()), Err(Error::UnknownClaim(name)) if name == "resue"));
+        let entry =
+            MatrixEntry { executor: ExecutorChoice::Uml, filesystems: Vec::new(), claims: vec!["resue".to_string()] };
+        assert!(matches!(entry.claims(&base()), Err(Error::UnknownClaim(name)) if name == "resue"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::host_info::{self, Host};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
+pub struct Invocation {
     /// The command line.
     pub command: Vec<String>,
     pub host: Host,
@@ -15,10 +15,10 @@ pub struct Start {
     pub why: String,
 }
 
-impl Start {
+impl Invocation {
     /// # Errors
     /// If this is no Linux.
     pub fn here(why: &str) -> Result<Self, Error> {
-        Ok(Start { command: host_info::command(), host: Host::here()?, why: why.to_string() })
+        Ok(Invocation { command: host_info::command_line(), host: Host::current()?, why: why.to_string() })
     }
 }

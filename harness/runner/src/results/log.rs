@@ -9,7 +9,7 @@ use vremount_util::append_log::AppendLog;
 use vremount_util::{append_log, io_error};
 
 use crate::error::Error;
-use crate::results::{NotRun, Plan, Record, Results, Start};
+use crate::results::{Invocation, Record, Results, RunError, RunPlan};
 
 /// Its name in the folder of the run.
 pub const FILE: &str = "results.jsonl";
@@ -26,10 +26,10 @@ impl Log {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn create(folder: &Path, plan: Plan) -> Result<Self, Error> {
+    pub fn create(folder: &Path, plan: RunPlan) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let mut lines = AppendLog::create(&path)?;
-        lines.add(&plan)?;
+        lines.append(&plan)?;
         Ok(Log { path, lines, results: Results { plan, starts: Vec::new(), records: Vec::new() } })
     }
 
@@ -37,11 +37,11 @@ impl Log {
     ///
     /// # Errors
     /// If there is none, or it is of another run.
-    pub fn resume(folder: &Path, plan: &Plan) -> Result<Self, Error> {
+    pub fn resume(folder: &Path, plan: &RunPlan) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let no = |why: String| Error::Usage(format!("failed to resume: {why}; run it without --resume"));
         let (results, whole) = match fs::read(&path) {
-            Ok(text) if serde_json::from_slice::<NotRun>(&text).is_ok() => {
+            Ok(text) if serde_json::from_slice::<RunError>(&text).is_ok() => {
                 return Err(no(format!("the run in {} could not start", folder.display())));
             }
             Ok(text) if text.contains(&b'\n') => parse(&text).map_err(not_understood(&path))?,
@@ -54,7 +54,7 @@ impl Log {
         if let Some(what) = append_log::first_difference(plan, &results.plan) {
             return Err(no(format!("the run in {} is another, its {what:?} differs", folder.display())));
         }
-        let lines = AppendLog::go_on(&path, whole)?;
+        let lines = AppendLog::resume(&path, whole)?;
         Ok(Log { path, lines, results })
     }
 
@@ -62,8 +62,8 @@ impl Log {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn start(&mut self, start: Start) -> Result<(), Error> {
-        self.lines.add(&start)?;
+    pub fn start(&mut self, start: Invocation) -> Result<(), Error> {
+        self.lines.append(&start)?;
         self.results.starts.push(start);
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Log {
     /// # Errors
     /// If it cannot be written.
     pub fn append(&mut self, record: Record) -> Result<(), Error> {
-        self.lines.add(&record)?;
+        self.lines.append(&record)?;
         self.results.add(record).map_err(not_understood(&self.path))
     }
 
@@ -104,7 +104,7 @@ impl Results {
 
 /// The lines that are whole, and how many bytes they are.
 fn parse(text: &[u8]) -> Result<(Results, usize), String> {
-    let whole = append_log::whole(text);
+    let whole = append_log::complete_len(text);
     let mut lines = text[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
     let Some((_, plan)) = lines.next() else { return Err("it is empty: the run had not started".to_string()) };
     let plan = serde_json::from_slice(plan).map_err(|cause| format!("line 1: {cause}"))?;
@@ -128,17 +128,17 @@ fn not_understood(path: &Path) -> impl FnOnce(String) -> Error {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use vremount_claims::verdict::Judgement;
+    use vremount_claims::verdict::VerdictDetail;
     use vremount_machine::image::Fs;
 
     use super::super::testing::{planned, record};
     use super::*;
 
     /// The log of a run that was interrupted after the first of two cases.
-    fn interrupted(folder: &Path) -> Plan {
+    fn interrupted(folder: &Path) -> RunPlan {
         let plan = planned(&[("c", Fs::Ext4), ("c", Fs::Ext2)]).plan;
         let mut log = Log::create(folder, plan.clone()).unwrap();
-        log.append(record("c", Fs::Ext2, Judgement::skipped("é"))).unwrap();
+        log.append(record("c", Fs::Ext2, VerdictDetail::skipped("é"))).unwrap();
         plan
     }
 
@@ -153,7 +153,7 @@ mod tests {
         let path = folder.path().join(FILE);
         let plan = interrupted(folder.path());
         let before = fs::read(&path).unwrap();
-        let torn = record("c", Fs::Ext4, Judgement::skipped("é"));
+        let torn = record("c", Fs::Ext4, VerdictDetail::skipped("é"));
         let line = serde_json::to_vec(&torn).unwrap();
         for bytes in 0..=line.len() {
             fs::write(&path, [&before, &line[..bytes]].concat()).unwrap();
@@ -174,23 +174,23 @@ mod tests {
     fn every_start_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let plan = interrupted(folder.path());
-        let start = Start { command: vec!["vremount".into()], host: crate::testing::host(), why: "so".into() };
+        let start = Invocation { command: vec!["vremount".into()], host: crate::testing::host(), why: "so".into() };
         Log::resume(folder.path(), &plan).unwrap().start(start.clone()).unwrap();
         let mut log = Log::resume(folder.path(), &plan).unwrap();
         assert_eq!(log.results().starts, std::slice::from_ref(&start));
-        log.append(record("c", Fs::Ext4, Judgement::skipped("é"))).unwrap();
+        log.append(record("c", Fs::Ext4, VerdictDetail::skipped("é"))).unwrap();
         let (results, _) = Results::read(folder.path()).unwrap();
         assert_eq!((results.starts.as_slice(), left(&results)), (std::slice::from_ref(&start), vec![]));
     }
 
     #[rstest]
-    #[case::kernel(|plan: &mut Plan| plan.build_id += "0", "build_id")]
-    #[case::module(|plan: &mut Plan| plan.module_sha256 += "0", "module_sha256")]
-    #[case::harness(|plan: &mut Plan| plan.harness_sha256 += "0", "harness_sha256")]
-    #[case::options(|plan: &mut Plan| plan.how.faults = false, "how")]
-    #[case::accel(|plan: &mut Plan| plan.accel = None, "accel")]
-    #[case::choice(|plan: &mut Plan| drop(plan.cases.pop()), "cases")]
-    fn another_run_is_not_gone_on_with(#[case] change: fn(&mut Plan), #[case] what: &str) {
+    #[case::kernel(|plan: &mut RunPlan| plan.build_id += "0", "build_id")]
+    #[case::module(|plan: &mut RunPlan| plan.module_sha256 += "0", "module_sha256")]
+    #[case::harness(|plan: &mut RunPlan| plan.harness_sha256 += "0", "harness_sha256")]
+    #[case::options(|plan: &mut RunPlan| plan.how.faults = false, "how")]
+    #[case::accel(|plan: &mut RunPlan| plan.accel = None, "accel")]
+    #[case::choice(|plan: &mut RunPlan| drop(plan.cases.pop()), "cases")]
+    fn another_run_is_not_gone_on_with(#[case] change: fn(&mut RunPlan), #[case] what: &str) {
         let folder = tempfile::tempdir().unwrap();
         let mut plan = interrupted(folder.path());
         let before = fs::read(folder.path().join(FILE)).unwrap();
@@ -228,7 +228,7 @@ mod tests {
         let path = folder.path().join(FILE);
         let before = fs::read_to_string(&path).unwrap();
         let line = line.parse().map_or(line.to_string(), |fs| {
-            serde_json::to_string(&record("c", fs, Judgement::skipped(""))).unwrap() + "\n"
+            serde_json::to_string(&record("c", fs, VerdictDetail::skipped(""))).unwrap() + "\n"
         });
         fs::write(&path, before + &line).unwrap();
         let error = Results::read(folder.path()).unwrap_err();

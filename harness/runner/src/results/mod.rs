@@ -11,21 +11,21 @@ mod tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use invocation::Start;
+pub use invocation::Invocation;
 pub use log::{FILE, Log};
-pub use merged::{Expected, Merged};
+pub use merged::{Expected, MergedResults};
 pub use record::Record;
-pub use run_error::{NotRun, Outcome};
-pub use run_plan::{How, Plan, Planned, SCHEMA};
+pub use run_error::{RunError, RunOutcome};
+pub use run_plan::{PlannedCase, RunOptions, RunPlan, SCHEMA};
 pub use tally::Tally;
 use vremount_machine::image::Fs;
 
 /// A run, finished or not.
 #[derive(Debug, Clone)]
 pub struct Results {
-    pub plan: Plan,
+    pub plan: RunPlan,
     /// The first, and one for each time that it went on; those of a run that is joined of parts, all of them.
-    pub starts: Vec<Start>,
+    pub starts: Vec<Invocation>,
     /// As they came in.
     records: Vec<Record>,
 }
@@ -38,12 +38,12 @@ impl Results {
     }
 
     /// All that was planned, in that order, with what came of it.
-    pub fn cases(&self) -> impl Iterator<Item = (&Planned, Option<&Record>)> {
+    pub fn cases(&self) -> impl Iterator<Item = (&PlannedCase, Option<&Record>)> {
         self.plan.cases.iter().map(|case| (case, self.of(&case.claim, case.fs)))
     }
 
     /// The same, claim by claim.
-    pub fn claims(&self) -> impl Iterator<Item = Vec<(&Planned, Option<&Record>)>> {
+    pub fn claims(&self) -> impl Iterator<Item = Vec<(&PlannedCase, Option<&Record>)>> {
         let claims = self.plan.cases.chunk_by(|a, b| a.claim == b.claim);
         claims.map(|cases| cases.iter().map(|case| (case, self.of(&case.claim, case.fs))).collect())
     }

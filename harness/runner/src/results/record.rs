@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vremount_claims::verdict::{Seen, Verdict};
-use vremount_machine::Times;
+use vremount_claims::verdict::{ObservedOutcome, Verdict};
+use vremount_machine::Timings;
 use vremount_machine::image::Fs;
 
-use crate::case_runner::Proof;
+use crate::case_runner::CaseResult;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub claim: String,
     pub fs: Fs,
     pub verdict: Verdict,
-    pub expected: Option<Seen>,
-    pub observed: Option<Seen>,
+    pub expected: Option<ObservedOutcome>,
+    pub observed: Option<ObservedOutcome>,
     pub because: Option<String>,
     /// The kernel crashed in a step that only prepares what is claimed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -25,7 +25,7 @@ pub struct Record {
     pub ms: u64,
     /// From exec to a guest that is ready, of each machine that got there.
     pub boots_ms: Vec<u64>,
-    pub phases_us: Phases,
+    pub phases_us: PhaseTimes,
     /// The transcript.
     pub log: PathBuf,
 }
@@ -33,7 +33,7 @@ pub struct Record {
 /// Where the time of a claim went, microseconds, all its machines together. What is missing to the whole is the
 /// harness's own: images, judgement, transcript.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Phases {
+pub struct PhaseTimes {
     /// From exec to the first thing on the console.
     exec: u64,
     /// From there to PID 1.
@@ -52,20 +52,20 @@ pub struct Phases {
 
 impl Record {
     #[must_use]
-    pub fn new(proof: &Proof) -> Self {
-        let judgement = proof.judgement.clone();
+    pub fn new(case_result: &CaseResult) -> Self {
+        let judgement = case_result.judgement.clone();
         Record {
-            claim: proof.claim.to_string(),
-            fs: proof.fs,
+            claim: case_result.claim.to_string(),
+            fs: case_result.fs,
             verdict: judgement.verdict,
             expected: judgement.expected,
             observed: judgement.observed,
             because: judgement.because,
-            early_crash: proof.early_crash,
-            ms: micros(proof.time) / 1000,
-            boots_ms: proof.machines.iter().filter_map(|times| Some(micros(times.ready?) / 1000)).collect(),
-            phases_us: Phases::of(&proof.machines),
-            log: proof.log.clone(),
+            early_crash: case_result.early_crash,
+            ms: micros(case_result.time) / 1000,
+            boots_ms: case_result.machines.iter().filter_map(|times| Some(micros(times.ready?) / 1000)).collect(),
+            phases_us: PhaseTimes::of(&case_result.machines),
+            log: case_result.log.clone(),
         }
     }
 
@@ -77,10 +77,10 @@ impl Record {
     }
 }
 
-impl Phases {
-    fn of(machines: &[Times]) -> Self {
-        let sum = |of: fn(&Times) -> Duration| micros(machines.iter().map(of).sum());
-        Phases {
+impl PhaseTimes {
+    fn of(machines: &[Timings]) -> Self {
+        let sum = |of: fn(&Timings) -> Duration| micros(machines.iter().map(of).sum());
+        PhaseTimes {
             exec: sum(|times| times.exec),
             boot: sum(|times| times.ready.unwrap_or_default().saturating_sub(times.exec + times.module)),
             module: sum(|times| times.module),

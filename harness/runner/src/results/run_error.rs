@@ -12,7 +12,7 @@ use crate::results::{FILE, Results};
 
 /// Why nothing can be told of a base on an executor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotRun {
+pub struct RunError {
     pub base: String,
     pub series: String,
     pub level: u8,
@@ -22,12 +22,12 @@ pub struct NotRun {
 
 /// What is in the folder of a run.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum RunOutcome {
     Ran(Results),
-    NotRun(NotRun),
+    NotRun(RunError),
 }
 
-impl NotRun {
+impl RunError {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
@@ -40,19 +40,19 @@ impl NotRun {
     /// In words, without why.
     #[must_use]
     pub fn title(&self) -> String {
-        let NotRun { base, series, level, executor, .. } = self;
+        let RunError { base, series, level, executor, .. } = self;
         format!("Linux {base}, series {series} at level {level}, {executor}")
     }
 }
 
-impl Outcome {
+impl RunOutcome {
     /// # Errors
     /// If there is no run in the folder, or it left something else.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let text = fs::read(folder.join(FILE)).unwrap_or_default();
         match serde_json::from_slice(&text) {
-            Ok(word) => Ok(Outcome::NotRun(word)),
-            Err(_) => Ok(Outcome::Ran(Results::read(folder)?.0)),
+            Ok(word) => Ok(RunOutcome::NotRun(word)),
+            Err(_) => Ok(RunOutcome::Ran(Results::read(folder)?.0)),
         }
     }
 }

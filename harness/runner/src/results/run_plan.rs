@@ -13,13 +13,13 @@ use vremount_machine::image::Fs;
 use vremount_util::{hash, io_error};
 
 use crate::error::Error;
-use crate::testbed::Lab;
+use crate::testbed::TestBed;
 
 /// Of log and reports. Fields are added, never changed.
 pub const SCHEMA: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct RunPlan {
     pub schema: u32,
     pub base: String,
     pub series: String,
@@ -35,45 +35,45 @@ pub struct Plan {
     pub module_sha256: String,
     /// Of this program and its guest: other claims, other judgement, another run.
     pub harness_sha256: String,
-    pub how: How,
+    pub how: RunOptions,
     /// None where one run proves all of it.
     #[serde(default)]
     pub shard: Option<Shard>,
-    pub cases: Vec<Planned>,
+    pub cases: Vec<PlannedCase>,
 }
 
 /// Options that may change what comes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct How {
+pub struct RunOptions {
     pub faults: bool,
     pub twice: bool,
     pub fresh: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planned {
+pub struct PlannedCase {
     pub claim: String,
     pub fs: Fs,
 }
 
-impl Plan {
+impl RunPlan {
     /// # Errors
     /// If this program or its guest cannot be read.
-    pub fn new(lab: &Lab, how: How, shard: Option<Shard>, cases: &[Case<'_>]) -> Result<Self, Error> {
-        let kernel = &lab.kernel;
-        let planned = |case: &Case<'_>| Planned { claim: case.claim.name.to_string(), fs: case.fs };
-        Ok(Plan {
+    pub fn new(testbed: &TestBed, how: RunOptions, shard: Option<Shard>, cases: &[Case<'_>]) -> Result<Self, Error> {
+        let kernel = &testbed.kernel;
+        let planned = |case: &Case<'_>| PlannedCase { claim: case.claim.name.to_string(), fs: case.fs };
+        Ok(RunPlan {
             schema: SCHEMA,
             base: kernel.base.clone(),
             series: kernel.series.clone(),
             level: kernel.level.number(),
             config: kernel.fragment.clone(),
-            arch: lab.executor.arch().name().to_string(),
-            executor: lab.executor.name().to_string(),
-            accel: lab.accel,
+            arch: testbed.executor.arch().name().to_string(),
+            executor: testbed.executor.name().to_string(),
+            accel: testbed.accel,
             build_id: kernel.build_id.clone(),
             module_sha256: kernel.module.sha256.clone(),
-            harness_sha256: sha256(&[Path::new("/proc/self/exe"), &lab.guest])?,
+            harness_sha256: sha256(&[Path::new("/proc/self/exe"), &testbed.guest])?,
             how,
             shard,
             cases: cases.iter().map(planned).collect(),
@@ -83,7 +83,7 @@ impl Plan {
     /// In words.
     #[must_use]
     pub fn title(&self) -> String {
-        let Plan { base, series, level, executor, .. } = self;
+        let RunPlan { base, series, level, executor, .. } = self;
         let accel = self.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name()));
         let config = self.config.as_ref().map_or_else(String::new, |config| format!(", configuration {config}"));
         let shard = self.shard.map_or_else(String::new, |shard| format!(", shard {shard}"));

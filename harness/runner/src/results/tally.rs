@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
 
-use super::{Merged, Results};
+use super::{MergedResults, Results};
 
 /// How many claims came out which way.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl Tally {
 
     /// Of many runs; of one that could not start, nobody can tell a thing.
     #[must_use]
-    pub fn of_all(merged: &Merged) -> Self {
+    pub fn of_all(merged: &MergedResults) -> Self {
         let start = Tally { cannot_tell: merged.not_run.len(), ..Tally::default() };
         merged.runs.iter().map(Tally::of).fold(start, |sum, tally| Tally {
             holds: sum.holds + tally.holds,
@@ -55,7 +55,7 @@ impl Tally {
         match self {
             Tally { broken: 1.., .. } => Exit::Broken,
             Tally { cannot_tell: 1.., .. } | Tally { missing: 1.., .. } => Exit::CannotTell,
-            _ => Exit::Holds,
+            _ => Exit::Success,
         }
     }
 }

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fixtures for tests of this crate and of those that use it.
 
-use vremount_claims::verdict::{Judgement, Seen, Verdict};
+use vremount_claims::verdict::{ObservedOutcome, Verdict, VerdictDetail};
 use vremount_machine::Accel;
 use vremount_machine::image::Fs;
 
-use super::{How, Plan, Planned, Record, Results, SCHEMA, record};
+use super::{PlannedCase, Record, Results, RunOptions, RunPlan, SCHEMA, record};
 use crate::host_info::Host;
 
 /// Two claims on three filesystems, of every kind of outcome; `missing` never ran.
 #[must_use]
 pub fn one_of_each() -> Results {
-    let because = |verdict, because: &str| Judgement {
+    let because = |verdict, because: &str| VerdictDetail {
         verdict,
         expected: Some(seen("mounted", None)),
         observed: Some(seen("refused", Some("EINVAL"))),
         because: Some(because.to_string()),
     };
-    let holds = Judgement { verdict: Verdict::Holds, because: None, ..because(Verdict::Holds, "") };
+    let holds = VerdictDetail { verdict: Verdict::Holds, because: None, ..because(Verdict::Holds, "") };
     let mut results = planned(&[
         ("first", Fs::Ext4),
         ("first", Fs::Ext2),
@@ -29,27 +29,27 @@ pub fn one_of_each() -> Results {
     for (claim, fs, judgement) in [
         ("first", Fs::Ext2, because(Verdict::Broken, "mount: expected <mounted>, observed refused EINVAL")),
         ("first", Fs::Ext4, holds.clone()),
-        ("first", Fs::Xfs, Judgement::cannot_tell("it hung\n             | a last line")),
+        ("first", Fs::Xfs, VerdictDetail::cannot_tell("it hung\n             | a last line")),
         ("second", Fs::Ext4, holds),
-        ("third", Fs::Ramfs, Judgement::skipped("has no xattrs")),
+        ("third", Fs::Ramfs, VerdictDetail::skipped("has no xattrs")),
     ] {
         results.records.push(record(claim, fs, judgement));
     }
     results
 }
 
-fn seen(outcome: &str, errno: Option<&str>) -> Seen {
-    Seen { outcome: outcome.to_string(), errno: errno.map(str::to_string), reason: None }
+fn seen(outcome: &str, errno: Option<&str>) -> ObservedOutcome {
+    ObservedOutcome { outcome: outcome.to_string(), errno: errno.map(str::to_string), reason: None }
 }
 
 #[must_use]
 pub fn planned(cases: &[(&str, Fs)]) -> Results {
-    let cases = cases.iter().map(|(claim, fs)| Planned { claim: (*claim).to_string(), fs: *fs }).collect();
+    let cases = cases.iter().map(|(claim, fs)| PlannedCase { claim: (*claim).to_string(), fs: *fs }).collect();
     Results { plan: run_plan(cases), starts: Vec::new(), records: Vec::new() }
 }
 
 #[must_use]
-pub fn record(claim: &str, fs: Fs, judgement: Judgement) -> Record {
+pub fn record(claim: &str, fs: Fs, judgement: VerdictDetail) -> Record {
     Record {
         claim: claim.to_string(),
         fs,
@@ -60,16 +60,16 @@ pub fn record(claim: &str, fs: Fs, judgement: Judgement) -> Record {
         early_crash: false,
         ms: 1500,
         boots_ms: vec![40],
-        phases_us: record::Phases::default(),
+        phases_us: record::PhaseTimes::default(),
         log: format!("/runs/{claim}-{}.jsonl", fs.name()).into(),
     }
 }
 
 /// A plan with these cases.
 #[must_use]
-pub fn run_plan(cases: Vec<Planned>) -> Plan {
+pub fn run_plan(cases: Vec<PlannedCase>) -> RunPlan {
     let text = str::to_string;
-    Plan {
+    RunPlan {
         schema: SCHEMA,
         base: text("5.10.13"),
         series: text("s"),
@@ -81,7 +81,7 @@ pub fn run_plan(cases: Vec<Planned>) -> Plan {
         build_id: text("b1"),
         module_sha256: text("50d1"),
         harness_sha256: text("4a"),
-        how: How { faults: true, twice: false, fresh: false },
+        how: RunOptions { faults: true, twice: false, fresh: false },
         shard: None,
         cases,
     }

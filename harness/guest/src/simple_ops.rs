@@ -8,14 +8,14 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::unistd::{sync, syncfs};
-use vremount_protocol::{Disk as Id, Layers, Mode, Op, Outcome, Place, Via};
+use vremount_protocol::{AccessPath, Disk as Id, FileLocation, LayerSet, Mode, Op, Outcome};
 
 use crate::error::{Failure, context};
 use crate::overlay::{self, Overlay, merged};
-use crate::{data, files, ioctl, marker, mounts, system};
+use crate::{file_io, files, init_system, ioctl, marker, mounts};
 
 pub fn run(op: &Op) -> Result<(), Failure> {
-    let upper = |disk: &Id| mounts::upper_filesystem(*disk, Via::Mount);
+    let upper = |disk: &Id| mounts::upper_filesystem(*disk, AccessPath::Mount);
     match op {
         Op::UnmountOverlay { disk, layers, lazy: false } => mounts::unmount_at(&merged(*disk, *layers)),
         Op::UnmountOverlay { disk, layers, lazy: true } => mounts::detach_at(&merged(*disk, *layers)),
@@ -51,16 +51,16 @@ pub fn run(op: &Op) -> Result<(), Failure> {
             context("remove", &folder, fs::remove_dir_all(&folder))
         }
         Op::FoldCase { disk } => mounts::make_layers_that_ignore_case(*disk),
-        Op::SyncOverlay { disk } => on_open(&merged(*disk, Layers::First), "syncfs", |file| Ok(syncfs(file)?)),
+        Op::SyncOverlay { disk } => on_open(&merged(*disk, LayerSet::First), "syncfs", |file| Ok(syncfs(file)?)),
         Op::FsyncOverlayFile { disk, file } => {
-            on_open(&merged(*disk, Layers::First).join(file), "fsync", File::sync_all)
+            on_open(&merged(*disk, LayerSet::First).join(file), "fsync", File::sync_all)
         }
         Op::MakeLowers { count } => overlay::make_lowers(*count),
         Op::Write { disk, layers, place, file, bytes, seed } => {
-            data::write(&at(*disk, *layers, *place).join(file), *bytes, *seed)
+            file_io::write(&at(*disk, *layers, *place).join(file), *bytes, *seed)
         }
         Op::WriteDirect { disk, file, bytes, seed } => {
-            data::write_direct(&merged(*disk, Layers::First).join(file), *bytes, *seed)
+            file_io::write_direct(&merged(*disk, LayerSet::First).join(file), *bytes, *seed)
         }
         Op::SetMode { disk, file, mode } => files::set_mode(&in_overlay(*disk, file), *mode),
         Op::Rename { disk, from, to } => files::rename(&in_overlay(*disk, from), &in_overlay(*disk, to)),
@@ -74,7 +74,7 @@ pub fn run(op: &Op) -> Result<(), Failure> {
         }
         Op::FsyncUpperFile { disk, file } => on_open(&mounts::upperdir(*disk).join(file), "fsync", File::sync_all),
         Op::SyncUpperAfresh { disk } => on_open(&upper(disk), "syncfs", |file| Ok(syncfs(file)?)),
-        Op::DropCaches => system::drop_caches(system::Caches::All),
+        Op::DropCaches => init_system::drop_caches(init_system::Caches::All),
         Op::UpperWritable { disk } => {
             let at = upper(disk);
             match mounts::is_read_only(&at)? {
@@ -82,7 +82,7 @@ pub fn run(op: &Op) -> Result<(), Failure> {
                 false => Ok(()),
             }
         }
-        Op::PauseWriteback => system::set(system::WRITEBACK_INTERVAL, "0"),
+        Op::PauseWriteback => init_system::set(init_system::WRITEBACK_INTERVAL, "0"),
         Op::Sleep { ms } => {
             sleep(Duration::from_millis(*ms));
             Ok(())
@@ -98,14 +98,14 @@ pub fn on_open(path: &Path, what: &str, act: impl FnOnce(&File) -> io::Result<()
 }
 
 pub fn in_overlay(disk: Id, file: &str) -> PathBuf {
-    merged(disk, Layers::First).join(file)
+    merged(disk, LayerSet::First).join(file)
 }
 
 /// Where the files of an overlay, or of its upper directory, are.
-pub fn at(disk: Id, layers: Layers, place: Place) -> PathBuf {
+pub fn at(disk: Id, layers: LayerSet, place: FileLocation) -> PathBuf {
     match place {
-        Place::Overlay => merged(disk, layers),
-        Place::Upper => mounts::upperdir(disk),
+        FileLocation::Overlay => merged(disk, layers),
+        FileLocation::Upper => mounts::upperdir(disk),
     }
 }
 
@@ -120,7 +120,7 @@ pub fn cycle(disk: Id, times: u32) -> Result<Outcome, Failure> {
         if outcome != (Outcome::Mounted { volatile: true, read_only: false }) {
             return Ok(Outcome::Differs { what: format!("mount {time} of {times} came out as {outcome:?}") });
         }
-        mounts::unmount_at(&merged(disk, Layers::First))?;
+        mounts::unmount_at(&merged(disk, LayerSet::First))?;
     }
     Ok(Outcome::Done)
 }

@@ -34,7 +34,7 @@ pub enum Mode {
 /// The way upperdir and workdir are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Via {
+pub enum AccessPath {
     /// The filesystem's own mount point, `/mnt/<disk>`.
     Mount,
     /// A bind mount of it, `/bind/<disk>`.
@@ -50,7 +50,7 @@ pub enum Via {
 /// An overlay of a disk, by the layers it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Layers {
+pub enum LayerSet {
     /// `upper` and `work`, mounted at `/merged/<disk>`.
     First,
     /// The same upper and work directories, at `/merged/<disk>-second`.
@@ -64,7 +64,7 @@ pub enum Layers {
 /// Where a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Place {
+pub enum FileLocation {
     /// In the mounted overlay.
     Overlay,
     /// In the upperdir, around the overlay.
@@ -74,7 +74,7 @@ pub enum Place {
 /// What is below the device-mapper device that an upper filesystem is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stack {
+pub enum DeviceStack {
     /// A loop device over an image.
     Plain,
     /// A thin volume whose origin is that loop device: what is written comes out of a pool that another can use up.
@@ -86,7 +86,7 @@ pub enum Stack {
 /// How much of an upper filesystem a snapshot holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Scope {
+pub enum SnapshotScope {
     /// Every file, directory and xattr of the filesystem.
     Tree,
     /// `work/incompat/volatile` itself: its inode and xattrs.

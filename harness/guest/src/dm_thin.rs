@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::dm;
 use crate::error::{Failure, context};
 use crate::fault::Line;
-use crate::loops::Loop;
+use crate::loop_device::Loop;
 
 /// The pool hands out space in pieces of so many sectors: 64 KiB.
 const PIECE: u64 = 128;

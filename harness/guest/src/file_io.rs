@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use nix::unistd::syncfs;
-use vremount_protocol::{Bytes, Outcome};
+use vremount_protocol::{Outcome, Prng};
 
 use crate::error::{Failure, context};
 
@@ -16,7 +16,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Calls `each` with all chunks of a file in the making.
 fn chunks(bytes: u64, seed: u64, mut each: impl FnMut(&[u8]) -> Result<bool, Failure>) -> Result<(), Failure> {
-    let mut source = Bytes::of(seed);
+    let mut source = Prng::of(seed);
     let mut chunk = [0; CHUNK];
     let mut left = bytes;
     while left > 0 {

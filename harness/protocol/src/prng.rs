@@ -2,12 +2,12 @@
 //! Bytes drawn from a seed: what is written to files and forged into checkpoints, and can be foretold.
 
 /// SplitMix64: every seed gives a stream of its own, and zeros are in none of them.
-pub struct Bytes(u64);
+pub struct Prng(u64);
 
-impl Bytes {
+impl Prng {
     #[must_use]
     pub fn of(seed: u64) -> Self {
-        Bytes(seed.wrapping_mul(0xD1B5_4A32_D192_ED03))
+        Prng(seed.wrapping_mul(0xD1B5_4A32_D192_ED03))
     }
 
     pub fn fill(&mut self, bytes: &mut [u8]) {

@@ -6,24 +6,28 @@ use std::time::Instant;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::syncfs;
-use vremount_protocol::{Disk as Id, Mode, Turn, Way};
+use vremount_protocol::{Disk as Id, Mode, RestartCycle, RestartStrategy};
 
-use super::content;
-use super::spot::{Spot, filesystem};
+use super::bench_overlay::{Spot, filesystem};
+use super::fill;
 use crate::disk::{self, Disk};
 use crate::error::{Failure, context};
 use crate::{marker, mounts};
 
-pub fn turn(id: Id, disk: &Disk, way: Way, files: u32) -> Result<Turn, Failure> {
+pub fn turn(id: Id, disk: &Disk, way: RestartStrategy, files: u32) -> Result<RestartCycle, Failure> {
     let spot = match way {
-        Way::First | Way::Plain => Spot::floor(id).anew()?,
-        Way::Reuse | Way::Sync | Way::Rebuild | Way::Durable => Spot::container(id),
+        RestartStrategy::First | RestartStrategy::Plain => Spot::floor(id).anew()?,
+        RestartStrategy::Reuse | RestartStrategy::Sync | RestartStrategy::Rebuild | RestartStrategy::Durable => {
+            Spot::container(id)
+        }
     };
     let mode = match way {
-        Way::Durable | Way::Plain => Mode::Durable,
-        Way::Reuse | Way::Sync | Way::Rebuild | Way::First => Mode::Volatile,
+        RestartStrategy::Durable | RestartStrategy::Plain => Mode::Durable,
+        RestartStrategy::Reuse | RestartStrategy::Sync | RestartStrategy::Rebuild | RestartStrategy::First => {
+            Mode::Volatile
+        }
     };
-    if way == Way::Plain {
+    if way == RestartStrategy::Plain {
         // What making its directories left dirty is not its to write, nor is it the first to run the code.
         spot.mount(mode)?;
         spot.unmount()?;
@@ -32,39 +36,42 @@ pub fn turn(id: Id, disk: &Disk, way: Way, files: u32) -> Result<Turn, Failure> 
     let before = disk.asked()?;
     let (mut unmount, mut between, mut mount) = (0, 0, 0);
     match way {
-        Way::First | Way::Plain => {
+        RestartStrategy::First | RestartStrategy::Plain => {
             mount = timed(|| spot.mount(mode))?;
             check(&spot, mode)?;
             unmount = timed(|| spot.unmount())?;
         }
-        Way::Reuse | Way::Sync | Way::Rebuild | Way::Durable => {
+        RestartStrategy::Reuse | RestartStrategy::Sync | RestartStrategy::Rebuild | RestartStrategy::Durable => {
             unmount += timed(|| spot.unmount())?;
             between += timed(|| make_safe(id, way, files))?;
             mount += timed(|| spot.mount(mode))?;
         }
     }
     let io = disk::since(disk.asked()?, before);
-    if matches!(way, Way::Reuse | Way::Sync | Way::Rebuild | Way::Durable) {
+    if matches!(
+        way,
+        RestartStrategy::Reuse | RestartStrategy::Sync | RestartStrategy::Rebuild | RestartStrategy::Durable
+    ) {
         check(&spot, mode)?;
     }
-    Ok(Turn { unmount, between, mount, io })
+    Ok(RestartCycle { unmount, between, mount, io })
 }
 
 /// What has to be done before the next mount.
-fn make_safe(id: Id, way: Way, files: u32) -> Result<(), Failure> {
+fn make_safe(id: Id, way: RestartStrategy, files: u32) -> Result<(), Failure> {
     match way {
-        Way::Sync => {
+        RestartStrategy::Sync => {
             sync(id)?;
             marker::remove(&mounts::workdir(id))
         }
-        Way::Rebuild => {
+        RestartStrategy::Rebuild => {
             for folder in [mounts::upperdir(id), mounts::workdir(id)] {
                 context("remove", &folder, fs::remove_dir_all(&folder))?;
             }
             mounts::make_layers(id)?;
-            content::fill(&mounts::upperdir(id), files)
+            fill::fill(&mounts::upperdir(id), files)
         }
-        Way::Reuse | Way::Durable | Way::First | Way::Plain => Ok(()),
+        RestartStrategy::Reuse | RestartStrategy::Durable | RestartStrategy::First | RestartStrategy::Plain => Ok(()),
     }
 }
 

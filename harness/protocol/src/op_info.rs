@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Layers, Mode, Op, Via};
+use crate::{AccessPath, LayerSet, Mode, Op};
 
 impl Op {
     /// How long it sleeps on purpose.
@@ -17,7 +17,7 @@ impl Op {
 
     /// How long it may say nothing: what it sleeps, and what it waits for the kernel's memory to settle.
     #[must_use]
-    pub fn may_be_silent(&self) -> Duration {
+    pub fn max_silence(&self) -> Duration {
         match self {
             Op::ForgeMany { .. } => Duration::from_secs(30),
             _ => self.sleeps(),
@@ -54,7 +54,7 @@ impl Op {
         else {
             return false;
         };
-        if matches!(self, Op::MountOverlay { layers: Layers::LowerOnly, .. }) {
+        if matches!(self, Op::MountOverlay { layers: LayerSet::LowerOnly, .. }) {
             return false;
         }
         let said = |option: &str| match option.strip_prefix("fsync=") {
@@ -80,7 +80,7 @@ impl Op {
                 | Op::CountIo { .. }
                 | Op::CountedIo { .. }
                 | Op::UnmountUpper { .. }
-                | Op::Reach { via: Via::Again, .. }
+                | Op::Reach { via: AccessPath::Again, .. }
                 | Op::WriteDirect { .. }
                 | Op::CompareOnDisk { .. }
                 | Op::FreezeUpper { .. }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disk, Layers};
+use crate::{Disk, LayerSet};
 
 /// How a disk is broken while the filesystem stays mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl Fault {
 /// What is done to the checkpoint xattr of `work/incompat/volatile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Forgery {
+pub enum CheckpointTamper {
     /// Taken away; no error when there is none.
     Remove,
     /// This many bytes: what is there, cut off or filled up with zeros.
@@ -65,9 +65,9 @@ pub enum Forgery {
     /// One more than what is there, in one of its fields.
     Next(Field),
     /// The one of another overlay's marker.
-    Of(Disk, Layers),
+    Of(Disk, LayerSet),
     /// What is there, on another inode instead.
-    MoveTo(Elsewhere),
+    MoveTo(XattrLocation),
 }
 
 /// A field of the checkpoint, which the kernel keeps packed: 16, 8 and 4 bytes.
@@ -82,7 +82,7 @@ pub enum Field {
 /// Where a checkpoint does not belong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Elsewhere {
+pub enum XattrLocation {
     /// `work/incompat/volatile/dirty`
     Dirty,
     /// `work/incompat`
@@ -92,7 +92,7 @@ pub enum Elsewhere {
 /// What takes the place of the marker directory, with its checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Impostor {
+pub enum MarkerReplacement {
     /// A regular file that may be executed, and so looks as if it could be searched.
     File,
     /// A symbolic link to the marker, which is put aside.

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use vremount_protocol::{Disk as Id, Mode, Neighbour, Way};
+use vremount_protocol::{BackgroundSample, Disk as Id, Mode, RestartStrategy};
 
-use super::content;
-use super::spot::Spot;
-use super::turn::turn;
+use super::bench_overlay::Spot;
+use super::fill;
+use super::restart_cycle::turn;
 use crate::disk::{self, Disk};
 use crate::error::{Failure, context};
 
@@ -28,7 +28,7 @@ const BLOCKS: u64 = 64;
 pub struct Turns<'a> {
     pub id: Id,
     pub disk: &'a Disk,
-    pub way: Option<Way>,
+    pub way: Option<RestartStrategy>,
     pub seconds: u32,
     /// Bytes that it writes and does not sync, each time.
     pub dirty: u64,
@@ -36,7 +36,7 @@ pub struct Turns<'a> {
     pub files: u32,
 }
 
-pub fn beside(first: &Turns<'_>) -> Result<Neighbour, Failure> {
+pub fn beside(first: &Turns<'_>) -> Result<BackgroundSample, Failure> {
     let spot = Spot::neighbour(first.id).anew()?;
     spot.mount(Mode::Durable)?;
     let before = first.disk.asked()?;
@@ -50,7 +50,7 @@ pub fn beside(first: &Turns<'_>) -> Result<Neighbour, Failure> {
     let io = disk::since(first.disk.asked()?, before);
     spot.unmount()?;
     let (fsync, write) = latencies?;
-    Ok(Neighbour { fsync, write, turns: turns?, io })
+    Ok(BackgroundSample { fsync, write, turns: turns?, io })
 }
 
 /// The first container dirties its pages and is stopped and started.
@@ -59,7 +59,7 @@ fn once_a_second(first: &Turns<'_>) -> Result<Vec<u64>, Failure> {
     let mut turns = Vec::new();
     for _ in 0..first.seconds {
         let started = Instant::now();
-        content::dirty(&file, first.dirty)?;
+        fill::dirty(&file, first.dirty)?;
         if let Some(way) = first.way {
             turns.push(turn(first.id, first.disk, way, first.files)?.nanoseconds());
         }

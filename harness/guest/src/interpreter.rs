@@ -9,16 +9,17 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use nix::unistd::syncfs;
-use vremount_protocol::{Backing, Disk as Id, Layers, Op, Outcome, Program, Scope, StepReport, Via};
+use vremount_protocol::{AccessPath, Backing, Disk as Id, LayerSet, Op, Outcome, Program, SnapshotScope, StepReport};
 
 use crate::disk::Disk;
 use crate::error::{Failure, context};
-use crate::handle::{self, Handle};
+use crate::file_handle::{self, Handle};
 use crate::kernel_log::KernelLog;
 use crate::overlay::{self, Overlay, merged};
 use crate::snapshot::Snapshot;
 use crate::{
-    bench, data, files, forgeries, fs_context, ioctl, marker, module, mounts, namespace, paths, siege, system,
+    bench, checkpoint_fuzz, file_io, files, fs_context, init_system, ioctl, marker, module, mounts, simple_ops, stress,
+    userns,
 };
 
 /// Of the clock that filesystems look at, at 100 Hz: what changes within one has the same time.
@@ -61,8 +62,8 @@ impl<'a> Runner<'a> {
             mounted_at_start: mounts::all()?,
             writeback_interval: context(
                 "read",
-                system::WRITEBACK_INTERVAL,
-                fs::read_to_string(system::WRITEBACK_INTERVAL),
+                init_system::WRITEBACK_INTERVAL,
+                fs::read_to_string(init_system::WRITEBACK_INTERVAL),
             )?,
         })
     }
@@ -85,21 +86,23 @@ impl<'a> Runner<'a> {
             }
             Op::MountOverlayByContext { disk, mode, options } => {
                 let overlay = Overlay::of(*disk, *mode);
-                return fs_context::mount(&overlay.data(options), &merged(*disk, Layers::First), &mut self.told);
+                return fs_context::mount(&overlay.data(options), &merged(*disk, LayerSet::First), &mut self.told);
             }
-            Op::MountInUserNamespace { disk, mode, options } => return namespace::mount(*disk, *mode, options),
-            Op::RemountOverlay { disk, options } => return overlay::remount(&merged(*disk, Layers::First), options),
-            Op::Cycle { disk, times } => return paths::cycle(*disk, *times),
-            Op::Race { disk, mounts } => return siege::race(*disk, *mounts),
-            Op::Starve { disk, first } => return siege::starve(*disk, *first),
-            Op::ForgeMany { disk, seed, times } => return forgeries::mount_over(*disk, *seed, *times, &mut self.log),
+            Op::MountInUserNamespace { disk, mode, options } => return userns::mount(*disk, *mode, options),
+            Op::RemountOverlay { disk, options } => return overlay::remount(&merged(*disk, LayerSet::First), options),
+            Op::Cycle { disk, times } => return simple_ops::cycle(*disk, *times),
+            Op::Race { disk, mounts } => return stress::race(*disk, *mounts),
+            Op::Starve { disk, first } => return stress::starve(*disk, *first),
+            Op::ForgeMany { disk, seed, times } => {
+                return checkpoint_fuzz::mount_over(*disk, *seed, *times, &mut self.log);
+            }
             Op::Compare { disk, layers, file, bytes, seed } => {
-                return data::compare(&merged(*disk, *layers).join(file), *bytes, *seed);
+                return file_io::compare(&merged(*disk, *layers).join(file), *bytes, *seed);
             }
             Op::CompareOnDisk { disk, file, bytes, seed } => {
-                return data::compare_on_disk(&mounts::upperdir(*disk).join(file), *bytes, *seed);
+                return file_io::compare_on_disk(&mounts::upperdir(*disk).join(file), *bytes, *seed);
             }
-            Op::HasMode { disk, file, mode } => return files::has_mode(&paths::in_overlay(*disk, file), *mode),
+            Op::HasMode { disk, file, mode } => return files::has_mode(&simple_ops::in_overlay(*disk, file), *mode),
             Op::SameInode { disk, file } => return self.same_inode(*disk, file),
             Op::CountedIo { disk } => return self.disk(*disk)?.counted().map(Outcome::Counted),
             Op::SameAsSnapshot { disk, scope } => return self.same_as_snapshot(*disk, *scope),
@@ -115,7 +118,7 @@ impl<'a> Runner<'a> {
             }
             Op::Heal { disk } => self.disk(*disk)?.heal(),
             Op::FlushBuffers { disk } => {
-                paths::on_open(&self.disk(*disk)?.device, "flush buffers of", ioctl::flush_buffers)
+                simple_ops::on_open(&self.disk(*disk)?.device, "flush buffers of", ioctl::flush_buffers)
             }
             Op::CountIo { disk } => self.disk(*disk)?.count(),
             Op::Attach { .. }
@@ -136,7 +139,7 @@ impl<'a> Runner<'a> {
             | Op::OpenHandle { .. } => self.keep(op),
             Op::ReloadOverlay => module::reload(&self.program.module),
             Op::Reset => self.reset(),
-            _ => paths::run(op),
+            _ => simple_ops::run(op),
         }
         .map(|()| Outcome::Done)
     }
@@ -155,14 +158,14 @@ impl<'a> Runner<'a> {
                 self.disks.get(from).ok_or_else(|| unknown(*from))?.copy_to(to)?;
             }
             Op::MountUpper { disk, options } => {
-                let at = mounts::upper_filesystem(*disk, Via::Mount);
+                let at = mounts::upper_filesystem(*disk, AccessPath::Mount);
                 mounts::mount_upper(&self.device(*disk)?, &at, &self.program.fs, options)?;
                 mounts::make_layers(*disk)?;
                 self.witnesses.insert(*disk, context("open", &at, File::open(&at))?);
             }
             Op::UnmountUpper { disk, lazy } => {
                 self.witnesses.remove(disk);
-                let at = mounts::upper_filesystem(*disk, Via::Mount);
+                let at = mounts::upper_filesystem(*disk, AccessPath::Mount);
                 if *lazy {
                     return mounts::detach_at(&at);
                 }
@@ -173,7 +176,7 @@ impl<'a> Runner<'a> {
             }
             Op::RemountUpper { disk, options } => mounts::remount_upper(*disk, &self.program.fs.kind, options)?,
             Op::Reach { disk, via } => mounts::reach(*disk, *via, &self.device(*disk)?, &self.program.fs)?,
-            _ => return Err(paths::unfit(op)),
+            _ => return Err(simple_ops::unfit(op)),
         }
         Ok(())
     }
@@ -184,10 +187,10 @@ impl<'a> Runner<'a> {
             Op::SyncUpper { disk } => {
                 let witness = self.witnesses.get(disk);
                 let witness = witness.ok_or_else(|| Failure::new(format!("disk {disk} is not mounted")))?;
-                return context("syncfs", mounts::upper_filesystem(*disk, Via::Mount), syncfs(witness));
+                return context("syncfs", mounts::upper_filesystem(*disk, AccessPath::Mount), syncfs(witness));
             }
             Op::SyncUpperLater { disk, ms } => {
-                let (at, wait) = (mounts::upper_filesystem(*disk, Via::Mount), Duration::from_millis(*ms));
+                let (at, wait) = (mounts::upper_filesystem(*disk, AccessPath::Mount), Duration::from_millis(*ms));
                 let file = context("open", &at, File::open(&at))?;
                 self.later = Some(thread::spawn(move || {
                     sleep(wait);
@@ -205,33 +208,34 @@ impl<'a> Runner<'a> {
                 return thread.join().unwrap_or_else(|_| Err(Failure::new("the thread panicked")));
             }
             Op::KeepWriting { disk } => {
-                let (upper, folder) = (mounts::upper_filesystem(*disk, Via::Mount), merged(*disk, Layers::First));
+                let (upper, folder) =
+                    (mounts::upper_filesystem(*disk, AccessPath::Mount), merged(*disk, LayerSet::First));
                 let (tell, told) = mpsc::channel();
-                self.writer = Some(thread::spawn(move || data::keep_writing(&folder, &upper, &tell)));
+                self.writer = Some(thread::spawn(move || file_io::keep_writing(&folder, &upper, &tell)));
                 // Nobody tells when the thread has failed.
                 if told.recv().is_err() {
                     return self.wait_for_writer();
                 }
             }
             Op::HoldFile { disk, place, file } => {
-                let path = paths::at(*disk, Layers::First, *place).join(file);
+                let path = simple_ops::at(*disk, LayerSet::First, *place).join(file);
                 self.held.push(context("open", &path, File::open(&path))?);
             }
             Op::ReleaseFiles => self.held.clear(),
             Op::NoteInode { disk, file } => {
-                self.inodes.insert((*disk, file.clone()), files::inode(&paths::in_overlay(*disk, file))?);
+                self.inodes.insert((*disk, file.clone()), files::inode(&simple_ops::in_overlay(*disk, file))?);
             }
             Op::TakeHandle { disk, file } => {
-                let path = merged(*disk, Layers::First).join(file);
-                self.handles.insert(*disk, context("ask for the handle of", &path, handle::of(&path))?);
+                let path = merged(*disk, LayerSet::First).join(file);
+                self.handles.insert(*disk, context("ask for the handle of", &path, file_handle::of(&path))?);
             }
             Op::OpenHandle { disk } => {
                 let handle = self.handles.get(disk).ok_or_else(|| Failure::new("there is no handle"))?;
-                let path = merged(*disk, Layers::First);
+                let path = merged(*disk, LayerSet::First);
                 let mount = context("open", &path, File::open(&path))?;
-                context("open by handle in", &path, handle::open(&mount, handle))?;
+                context("open by handle in", &path, file_handle::open(&mount, handle))?;
             }
-            _ => return Err(paths::unfit(op)),
+            _ => return Err(simple_ops::unfit(op)),
         }
         Ok(())
     }
@@ -263,7 +267,7 @@ impl<'a> Runner<'a> {
             disk.detach()?;
         }
         mounts::unmount_all(&self.mounted_at_start)?;
-        system::set(system::WRITEBACK_INTERVAL, &self.writeback_interval)?;
+        init_system::set(init_system::WRITEBACK_INTERVAL, &self.writeback_interval)?;
         // Overlay does not go while anything still uses it.
         module::reload(&self.program.module)
     }
@@ -287,7 +291,7 @@ impl<'a> Runner<'a> {
     fn same_inode(&self, disk: Id, file: &str) -> Result<Outcome, Failure> {
         let before = self.inodes.get(&(disk, file.to_string()));
         let before = *before.ok_or_else(|| Failure::new(format!("the inode of {file} was not noted")))?;
-        let now = files::inode(&paths::in_overlay(disk, file))?;
+        let now = files::inode(&simple_ops::in_overlay(disk, file))?;
         Ok(if now == before {
             Outcome::Done
         } else {
@@ -295,27 +299,27 @@ impl<'a> Runner<'a> {
         })
     }
 
-    fn same_as_snapshot(&self, disk: Id, scope: Scope) -> Result<Outcome, Failure> {
+    fn same_as_snapshot(&self, disk: Id, scope: SnapshotScope) -> Result<Outcome, Failure> {
         let before = self.snapshots.get(&(disk, key(scope)));
         let before = before.ok_or_else(|| Failure::new(format!("disk {disk} was not remembered")))?;
         Ok(before.difference(&take(disk, scope)?).map_or(Outcome::Done, |what| Outcome::Differs { what }))
     }
 }
 
-fn take(disk: Id, scope: Scope) -> Result<Snapshot, Failure> {
+fn take(disk: Id, scope: SnapshotScope) -> Result<Snapshot, Failure> {
     match scope {
-        Scope::Tree => Snapshot::of_tree(&mounts::upper_filesystem(disk, Via::Mount)),
-        Scope::Marker => {
+        SnapshotScope::Tree => Snapshot::of_tree(&mounts::upper_filesystem(disk, AccessPath::Mount)),
+        SnapshotScope::Marker => {
             let marker = marker::path(&mounts::workdir(disk));
             Snapshot::of_files(&[marker.join("dirty"), marker])
         }
     }
 }
 
-fn key(scope: Scope) -> &'static str {
+fn key(scope: SnapshotScope) -> &'static str {
     match scope {
-        Scope::Tree => "tree",
-        Scope::Marker => "marker",
+        SnapshotScope::Tree => "tree",
+        SnapshotScope::Marker => "marker",
     }
 }
 

@@ -5,12 +5,12 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use vremount_protocol::{Bytes, Disk, Field, LOST, Mode, Outcome, classify};
+use vremount_protocol::{Disk, Field, LOST, Mode, Outcome, Prng, classify};
 
 use crate::error::{Failure, context};
 use crate::kernel_log::KernelLog;
 use crate::overlay::Overlay;
-use crate::{leaks, marker, mounts, system};
+use crate::{init_system, kmemleak, marker, mounts};
 
 /// More than what slabs keep half empty from one time to another (88 on tmpfs), and less than what a leak of 16 bytes in every
 /// mount comes to. Smaller ones are for kmemleak to find.
@@ -68,7 +68,7 @@ fn siege(
         }
     }
     // A kernel that counts leaks has slabs for that, which grow too, and tells of leaks itself.
-    if leaks::are_counted() {
+    if kmemleak::are_counted() {
         return Ok(None);
     }
     let mut grown = 0;
@@ -114,7 +114,7 @@ impl Forger<'_> {
         loop {
             self.drawn += 1;
             let mut random = [0; 64];
-            Bytes::of(self.seed.wrapping_add(self.drawn)).fill(&mut random);
+            Prng::of(self.seed.wrapping_add(self.drawn)).fill(&mut random);
             let (choice, place, random) = (random[0] % 8, usize::from(random[1]), &random[2..]);
             let (mut bytes, length) = (self.real.to_vec(), self.real.len());
             match choice {
@@ -143,12 +143,12 @@ const PRINTK: &str = "/proc/sys/kernel/printk";
 impl Quiet {
     fn new() -> Result<Self, Failure> {
         let levels = context("read", PRINTK, fs::read_to_string(PRINTK))?;
-        system::set(PRINTK, "1")?;
+        init_system::set(PRINTK, "1")?;
         Ok(Quiet(levels))
     }
 
     fn end(self) -> Result<(), Failure> {
-        system::set(PRINTK, &self.0)
+        init_system::set(PRINTK, &self.0)
     }
 }
 
@@ -158,7 +158,7 @@ const LOOKS: u32 = 10;
 
 /// Memory of the kernel's own objects, but for those that a cache gives back.
 fn kernel_kib() -> Result<u64, Failure> {
-    system::drop_caches(system::Caches::Names)?;
+    init_system::drop_caches(init_system::Caches::Names)?;
     sleep(GRACE);
     let path = "/proc/meminfo";
     let table = context("read", path, fs::read_to_string(path))?;
@@ -180,7 +180,7 @@ mod tests {
         let times = 10_000_u32;
         let rests = times.div_ceil(RESTS) * REST + (1 + LOOKS) * GRACE;
         let op = Op::ForgeMany { disk: Disk::A, seed: 0, times };
-        assert!(rests <= op.may_be_silent(), "{rests:?}");
+        assert!(rests <= op.max_silence(), "{rests:?}");
     }
 
     #[test]

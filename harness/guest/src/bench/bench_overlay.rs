@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sys_mount::Mount;
-use vremount_protocol::{Disk, Mode, Via};
+use vremount_protocol::{AccessPath, Disk, Mode};
 
 use crate::error::{Failure, context};
 use crate::mounts;
@@ -87,7 +87,7 @@ impl Spot {
 const OTHER: &str = "other-";
 
 pub fn filesystem(disk: Disk) -> PathBuf {
-    mounts::upper_filesystem(disk, Via::Mount)
+    mounts::upper_filesystem(disk, AccessPath::Mount)
 }
 
 fn overlays(disk: Disk) -> PathBuf {

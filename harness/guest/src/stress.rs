@@ -16,7 +16,7 @@ use vremount_protocol::{Disk, Mode, Outcome};
 
 use crate::error::{Failure, context};
 use crate::overlay::{self, Overlay, merged};
-use crate::{mounts, system};
+use crate::{init_system, mounts};
 
 /// Mounts in so many threads, which start together.
 pub fn race(disk: Disk, mounts: u32) -> Result<Outcome, Failure> {
@@ -91,7 +91,7 @@ pub fn starve(disk: Disk, first: bool) -> Result<Outcome, Failure> {
     // As many as a mount makes, by far.
     const MOST: u32 = 5000;
     set_up_failslab()?;
-    let at = merged(disk, vremount_protocol::Layers::First);
+    let at = merged(disk, vremount_protocol::LayerSet::First);
     context("create", &at, fs::create_dir_all(&at))?;
     let allocations = Allocations::of_this_thread()?;
     let mut tally = Tally::default();
@@ -103,7 +103,7 @@ pub fn starve(disk: Disk, first: bool) -> Result<Outcome, Failure> {
         }
         context("write", &left, fs::write(&left, ""))?;
         // Who looks for it allocates.
-        system::drop_caches(system::Caches::Names)?;
+        init_system::drop_caches(init_system::Caches::Names)?;
         let Some(outcome) = allocations.mount(nth, &at, &Overlay::of(disk, Mode::Volatile).data(""))? else {
             return Ok(Outcome::Starved { mounted: tally.mounted, read_only: tally.read_only, refused: tally.refused });
         };
@@ -137,7 +137,7 @@ fn forget(workdir: &Path) -> Result<(), Failure> {
 fn set_up_failslab() -> Result<(), Failure> {
     // Allocations that may wait fail too, and no stack is printed for each.
     for (name, value) in [("ignore-gfp-wait", "N"), ("verbose", "0")] {
-        system::set(Path::new(FAILSLAB).join(name), value)?;
+        init_system::set(Path::new(FAILSLAB).join(name), value)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::error::{Failure, context};
-use crate::system;
+use crate::init_system;
 
 const PATH: &str = "/sys/kernel/debug/kmemleak";
 /// What is younger than five seconds is not looked at.
@@ -25,7 +25,7 @@ pub fn tell() -> Result<(), Failure> {
     sleep(AGE);
     // The first scan also takes for a leak what was on its way from one list to another.
     for _ in 0..2 {
-        system::set(PATH, "scan")?;
+        init_system::set(PATH, "scan")?;
     }
     let leaks = context("read", PATH, fs::read_to_string(PATH))?;
     if !leaks.is_empty() {
