@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Exit codes of the command: the one place for them.
+//! Exit codes of the command `vremount`.
 
 use std::process::ExitCode;
 
-/// How a command ended.
+/// Exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Every claim holds; for other commands: done.
+    /// Every claim holds, or the command did its work.
     Success = 0,
-    /// A claim is broken.
+    /// At least one claim is broken.
     Broken = 1,
-    /// The command line makes no sense.
+    /// The command line is invalid.
     Usage = 2,
-    /// Nothing can be said; `git bisect run` skips the commit.
+    /// The result is undecided. `git bisect run` skips the commit on this code.
     CannotTell = 125,
 }
 
 impl Exit {
-    /// What two say together. What is broken weighs more than what nobody can tell.
+    /// Combined exit code of two: usage > broken > cannot tell > success.
     #[must_use]
     pub fn worst(self, other: Exit) -> Exit {
-        let worse = [Exit::Usage, Exit::Broken, Exit::CannotTell];
-        worse.into_iter().find(|exit| [self, other].contains(exit)).unwrap_or(Exit::Success)
+        let by_severity = [Exit::Usage, Exit::Broken, Exit::CannotTell];
+        by_severity.into_iter().find(|exit| [self, other].contains(exit)).unwrap_or(Exit::Success)
     }
 }
 

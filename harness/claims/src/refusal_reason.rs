@@ -1,49 +1,50 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why the kernel refused a mount, read from what it logged. An errno alone proves nothing: EINVAL has a hundred causes.
+//! Reads from the kernel log why overlayfs refused a mount. The errno alone is no evidence: EINVAL has many causes.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use vremount_protocol::FS_CONTEXT;
 
-/// A stated reason. The first seven are the tokens of the series, the others what overlayfs says without it.
+/// Reason for a refused mount. The first seven are the tokens that the series logs after `volatile reuse refused: `; the
+/// others stand for messages that overlayfs logs without the series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// The mount does not have the option `volatile`.
+    /// The upper was used by a volatile mount, and the new mount lacks the option `volatile` (EINVAL).
     NotVolatile,
-    /// Upper or work directory belong to another mount.
+    /// Another overlay mount uses the upper or work directory (EINVAL).
     InUse,
-    /// The marker has no checkpoint.
+    /// The marker has no checkpoint (EINVAL).
     NoCheckpoint,
-    /// Marker or checkpoint is not one that the kernel writes.
+    /// The marker or its checkpoint is not in the format that the kernel writes (EINVAL).
     BadCheckpoint,
-    /// Reboot or module reload.
+    /// The machine was rebooted or the overlay module reloaded since the checkpoint (EINVAL).
     OtherBoot,
-    /// The upper filesystem was unmounted and mounted again.
+    /// The upper filesystem was unmounted and mounted again since the checkpoint (EINVAL).
     UpperRemounted,
-    /// The upper filesystem had a writeback error.
+    /// The upper filesystem had a writeback error since the checkpoint (EINVAL).
     WritebackError,
-    /// The upper filesystem has a writeback error that nobody was told of (EIO).
+    /// The upper filesystem has a writeback error that was not reported to any file descriptor yet (EIO).
     UnseenError,
-    /// `work/incompat` names something this kernel does not know.
+    /// `work/incompat` has an entry for a feature that this kernel does not support (EINVAL).
     Incompat,
-    /// The checkpoint could not be read (the errno of that).
+    /// The checkpoint could not be read (errno of the failed read).
     CheckpointUnreadable,
     /// A directory of the overlay could not be read (EIO).
     Unreadable,
-    /// The upper filesystem is read-only.
+    /// The upper filesystem is read-only (EINVAL).
     UpperReadOnly,
-    /// Upper or work directory belong to another mount, and `index=on` excludes that (EBUSY).
+    /// Another overlay mount uses the upper or work directory, and `index=on` forbids that (EBUSY).
     Busy,
-    /// Upper and work directory are reached through different mounts.
+    /// The upper and work directories are on different mounts (EINVAL).
     TwoMounts,
-    /// The filesystem is none that can be written through another overlay.
+    /// The filesystem cannot be an upper filesystem (EINVAL).
     NotAnUpper,
 }
 
-/// Lines of the kernel log and what they state. Series tokens first.
-const STATED: [(&str, Reason); 19] = [
+/// Patterns of log lines with the reasons that they state; the first pattern that a line contains counts.
+const PATTERNS: [(&str, Reason); 19] = [
     ("volatile reuse refused: not-volatile: ", Reason::NotVolatile),
     ("volatile reuse refused: in-use: ", Reason::InUse),
     ("volatile reuse refused: no-checkpoint: ", Reason::NoCheckpoint),
@@ -59,7 +60,7 @@ const STATED: [(&str, Reason); 19] = [
     ("failed to look up volatile marker (errno: ", Reason::Unreadable),
     ("failed to resolve '", Reason::Unreadable),
     ("upper fs is r/o", Reason::UpperReadOnly),
-    // The same since 6.8, from the parser of options.
+    // Linux 6.8 and later refuse a read-only upper filesystem while they parse the options.
     (" is read-only", Reason::UpperReadOnly),
     ("workdir and upperdir must reside under the same mount", Reason::TwoMounts),
     (" not supported as upperdir", Reason::NotAnUpper),
@@ -67,13 +68,13 @@ const STATED: [(&str, Reason); 19] = [
 ];
 
 impl Reason {
-    /// What lines contain that state a reason, each with that: the first that fits counts.
+    /// All patterns of log lines with the reasons that they state, in order of precedence.
     pub fn words() -> impl Iterator<Item = (&'static str, Reason)> {
-        STATED.into_iter()
+        PATTERNS.into_iter()
     }
 
-    /// The reason that these lines state: none, if there is none or if they state more than one. A reason that is
-    /// stated twice is a defect of the kernel, and no answer for its user.
+    /// Reason of the only line in `log` that states one; none if no line or several lines do. A kernel that logs the same
+    /// reason twice for one mount is defective.
     #[must_use]
     pub fn stated(log: &[String]) -> Option<Reason> {
         match Reason::all(log).as_slice() {
@@ -82,27 +83,28 @@ impl Reason {
         }
     }
 
-    /// The reason that the log of an fs context states: an error, in the words that the kernel logs.
+    /// Reason of the only error message in the log of an fs context (see fsopen(2)) that states one; none if no message or
+    /// several messages do.
     #[must_use]
     pub fn stated_to_context(log: &[String]) -> Option<Reason> {
         let errors = log.iter().filter_map(|line| line.strip_prefix(FS_CONTEXT)?.strip_prefix("e "));
         Reason::stated(&errors.map(ToString::to_string).collect::<Vec<_>>())
     }
 
-    /// The one reason that these lines state, however often.
+    /// Reason that `log` states, in one or in several lines; none if no line states one or the lines state different ones.
     #[must_use]
     pub fn only(log: &[String]) -> Option<Reason> {
         let all = Reason::all(log);
         all.first().copied().filter(|first| all.iter().all(|reason| reason == first))
     }
 
-    /// Everything that these lines state, in order.
+    /// Reasons of all lines in `log` that state one, in order.
     #[must_use]
     pub fn all(log: &[String]) -> Vec<Reason> {
         log.iter()
-            // What the parser of options says is logged under the name of the type.
+            // The option parser logs under the name of the filesystem type, which is `overlay`.
             .filter_map(|line| line.strip_prefix("overlayfs: ").or_else(|| line.strip_prefix("overlay: ")))
-            .filter_map(|text| STATED.iter().find(|(words, _)| text.contains(words)).map(|(_, reason)| *reason))
+            .filter_map(|text| PATTERNS.iter().find(|(pattern, _)| text.contains(pattern)).map(|(_, reason)| *reason))
             .collect()
     }
 }
@@ -135,47 +137,47 @@ mod tests {
 
     use super::*;
 
-    const TO_CONTEXT: &str = "fs context: e overlayfs: volatile reuse refused: other-boot: so it is";
+    const TO_CONTEXT: &str = "fs context: e overlayfs: volatile reuse refused: other-boot: text for people";
     const REFUSED: &str = "overlayfs: volatile reuse refused: other-boot: checkpoint is not of this boot";
 
     #[rstest]
-    #[case::token(&[REFUSED], Some(Reason::OtherBoot))]
-    #[case::among_others(&["loop0: detected", REFUSED, "EXT4-fs (dm-0): mounted"], Some(Reason::OtherBoot))]
-    #[case::pristine(&["overlayfs: overlay with incompat feature 'volatile' cannot be mounted"], Some(Reason::Incompat))]
-    #[case::option(&["overlay: filesystem on /mnt/a/upper is read-only"], Some(Reason::UpperReadOnly))]
-    #[case::another_upper(&["overlay: filesystem on /mnt/a/upper-other is read-only"], Some(Reason::UpperReadOnly))]
-    #[case::nothing(&[], None)]
-    #[case::twice(&[REFUSED, REFUSED], None)]
-    #[case::unknown_token(&["overlayfs: volatile reuse refused: tuesday: never on a Tuesday"], None)]
-    #[case::not_overlayfs(&["volatile reuse refused: other-boot: says who"], None)]
-    fn reads_what_is_stated(#[case] log: &[&str], #[case] expected: Option<Reason>) {
+    #[case::token_of_the_series(&[REFUSED], Some(Reason::OtherBoot))]
+    #[case::among_other_lines(&["loop0: detected", REFUSED, "EXT4-fs (dm-0): mounted"], Some(Reason::OtherBoot))]
+    #[case::message_without_the_series(&["overlayfs: overlay with incompat feature 'volatile' cannot be mounted"], Some(Reason::Incompat))]
+    #[case::read_only_upper(&["overlay: filesystem on /mnt/a/upper is read-only"], Some(Reason::UpperReadOnly))]
+    #[case::read_only_upper_with_another_name(&["overlay: filesystem on /mnt/a/upper-other is read-only"], Some(Reason::UpperReadOnly))]
+    #[case::empty_log(&[], None)]
+    #[case::same_reason_twice(&[REFUSED, REFUSED], None)]
+    #[case::unknown_token(&["overlayfs: volatile reuse refused: tuesday: not on a Tuesday"], None)]
+    #[case::line_of_another_subsystem(&["volatile reuse refused: other-boot: text"], None)]
+    fn single_reason_is_read_from_the_log(#[case] log: &[&str], #[case] expected: Option<Reason>) {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
         assert_eq!(Reason::stated(&log), expected);
     }
 
     #[rstest]
-    #[case::both(&[REFUSED, TO_CONTEXT], Some(Reason::OtherBoot))]
-    #[case::kernel_only(&[REFUSED], None)]
-    #[case::twice(&[REFUSED, TO_CONTEXT, TO_CONTEXT], None)]
-    #[case::no_error(&["fs context: w overlayfs: volatile reuse refused: other-boot: so it is"], None)]
-    fn reads_what_a_context_is_told(#[case] log: &[&str], #[case] expected: Option<Reason>) {
+    #[case::in_both_logs(&[REFUSED, TO_CONTEXT], Some(Reason::OtherBoot))]
+    #[case::in_the_kernel_log_only(&[REFUSED], None)]
+    #[case::twice_in_the_context(&[REFUSED, TO_CONTEXT, TO_CONTEXT], None)]
+    #[case::warning_in_the_context(&["fs context: w overlayfs: volatile reuse refused: other-boot: text for people"], None)]
+    fn reason_is_read_from_the_fs_context(#[case] log: &[&str], #[case] expected: Option<Reason>) {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
         assert_eq!(Reason::stated_to_context(&log), expected);
     }
 
     #[test]
-    fn the_tokens_of_the_series_are_reasons_by_name() {
-        let token = |words: &'static str| words.strip_prefix("volatile reuse refused: ")?.strip_suffix(": ");
-        let tokens: Vec<_> = Reason::words().filter_map(|(words, reason)| Some((token(words)?, reason))).collect();
-        assert_eq!(tokens.len(), 7);
+    fn tokens_of_the_series_are_the_names_of_reasons() {
+        let token = |pattern: &'static str| pattern.strip_prefix("volatile reuse refused: ")?.strip_suffix(": ");
+        let tokens: Vec<_> = Reason::words().filter_map(|(pattern, reason)| Some((token(pattern)?, reason))).collect();
+        assert_eq!(tokens.first(), Some(&("not-volatile", Reason::NotVolatile)));
         tokens.iter().for_each(|(token, reason)| assert_eq!(reason.to_string(), *token));
     }
 
     #[rstest]
-    #[case::often(&[REFUSED, REFUSED], Some(Reason::OtherBoot))]
-    #[case::another(&[REFUSED, "overlayfs: upper fs is r/o, try multi-lower layers mount"], None)]
-    #[case::none(&[], None)]
-    fn one_reason_may_be_stated_often(#[case] log: &[&str], #[case] expected: Option<Reason>) {
+    #[case::same_reason(&[REFUSED, REFUSED], Some(Reason::OtherBoot))]
+    #[case::different_reasons(&[REFUSED, "overlayfs: upper fs is r/o, try multi-lower layers mount"], None)]
+    #[case::empty_log(&[], None)]
+    fn one_reason_may_be_stated_repeatedly(#[case] log: &[&str], #[case] expected: Option<Reason>) {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
         assert_eq!(Reason::only(&log), expected);
     }

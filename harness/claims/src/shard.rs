@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A part of a run that jobs share. What a case belongs to depends on nothing but its own name: a claim that is added
-//! moves no other, and no order matters.
+//! Shards: disjoint parts of a run for parallel jobs. The shard of a case depends only on the names of its claim and its
+//! filesystem, so a new claim does not move other cases, and the order of claims does not matter.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,37 +9,38 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vremount_machine::image::Fs;
 
-/// Part `number` of `of`, from 1.
+/// Shard `number` of `total`; numbers start at 1. Written as `number/total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Shard {
     number: u32,
-    of: u32,
+    total: u32,
 }
 
-/// `--shard` was something else.
+/// The text is not a shard.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to understand shard {0:?}: it is K/N, part K of N, from 1/N to N/N")]
+#[error("failed to parse shard {0:?}: give K/N for part K of N, with K from 1 to N")]
 pub struct NotAShard(String);
 
 impl Shard {
+    /// Number of shards of the run.
     #[must_use]
     pub fn of(self) -> u32 {
-        self.of
+        self.total
     }
 
-    /// Every part of the same whole.
-    pub fn all(of: u32) -> impl Iterator<Item = Shard> {
-        (1..=of).map(move |number| Shard { number, of })
+    /// All shards of a run with `total` shards.
+    pub fn all(total: u32) -> impl Iterator<Item = Shard> {
+        (1..=total).map(move |number| Shard { number, total })
     }
 
-    /// Whether a case belongs to it.
+    /// Whether a case belongs to this shard.
     #[must_use]
     pub fn contains(self, claim: &str, fs: Fs) -> bool {
-        // Neither name has a newline.
+        // Names have no newline, so different cases have different texts.
         let digest = Sha256::digest(format!("{claim}\n{}", fs.name()));
-        let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        number % u64::from(self.of) == u64::from(self.number - 1)
+        let hash = digest.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+        hash % u64::from(self.total) == u64::from(self.number - 1)
     }
 }
 
@@ -47,12 +48,12 @@ impl FromStr for Shard {
     type Err = NotAShard;
 
     fn from_str(text: &str) -> Result<Self, NotAShard> {
-        let numbers = || {
-            let (number, of) = text.split_once('/')?;
-            Some(Shard { number: number.parse().ok()?, of: of.parse().ok()? })
+        let parse = || {
+            let (number, total) = text.split_once('/')?;
+            Some(Shard { number: number.parse().ok()?, total: total.parse().ok()? })
         };
-        let is_one = |shard: &Shard| (1..=shard.of).contains(&shard.number);
-        numbers().filter(is_one).ok_or_else(|| NotAShard(text.to_string()))
+        let is_in_range = |shard: &Shard| (1..=shard.total).contains(&shard.number);
+        parse().filter(is_in_range).ok_or_else(|| NotAShard(text.to_string()))
     }
 }
 
@@ -72,7 +73,7 @@ impl From<Shard> for String {
 
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.number, self.of)
+        write!(f, "{}/{}", self.number, self.total)
     }
 }
 
@@ -93,41 +94,37 @@ mod tests {
     #[case("-1/3", false)]
     #[case("1/3/5", false)]
     #[case("a/b", false)]
-    fn shards_are_counted_from_one(#[case] text: &str, #[case] expected: bool) {
+    fn shard_numbers_are_from_1_to_total(#[case] text: &str, #[case] expected: bool) {
         let shard = text.parse::<Shard>();
         assert_eq!(shard.is_ok(), expected);
         assert!(shard.is_ok_and(|shard| shard.to_string() == text) || !expected);
     }
 
     proptest! {
-        /// Complete and disjoint: every case is in one part, whatever it is called.
         #[test]
-        fn every_case_is_in_exactly_one(claim in "[a-z0-9-]{1,40}", fs in 0..Fs::ALL.len(), of in 1_u32..100) {
+        fn every_case_is_in_exactly_one_shard(claim in "[a-z0-9-]{1,40}", fs in 0..Fs::ALL.len(), total in 1_u32..100) {
             let fs = Fs::ALL[fs];
-            prop_assert_eq!(Shard::all(of).filter(|shard| shard.contains(&claim, fs)).count(), 1);
+            prop_assert_eq!(Shard::all(total).filter(|shard| shard.contains(&claim, fs)).count(), 1);
         }
     }
 
-    /// Jobs of another version of the harness must agree: what is where never changes.
+    /// Jobs that run another version of the harness must agree on the shard of a case.
     #[rstest]
     #[case("reuse", Fs::Ext4, "2/4")]
     #[case("power-cut", Fs::Xfs, "3/4")]
-    fn a_case_stays_where_it_is(#[case] claim: &str, #[case] fs: Fs, #[case] expected: &str) {
+    fn shard_of_a_case_never_changes(#[case] claim: &str, #[case] fs: Fs, #[case] expected: &str) {
         let shard = Shard::all(4).find(|shard| shard.contains(claim, fs)).unwrap();
         assert_eq!(shard.to_string(), expected);
     }
 
-    /// Of the claims there are, each part of four has its share, about.
     #[test]
-    fn parts_are_of_a_size() {
+    fn sizes_of_four_shards_are_within_a_fifth_of_the_mean() {
         let cases: Vec<_> = crate::all().iter().flat_map(|claim| Fs::ALL.map(move |fs| (claim.name, fs))).collect();
         for shard in Shard::all(4) {
-            let share = cases.iter().filter(|(claim, fs)| shard.contains(claim, *fs)).count() * 4;
-            assert!(
-                share * 10 > cases.len() * 8 && share * 10 < cases.len() * 12,
-                "{shard}: {share} of {}",
-                cases.len()
-            );
+            let count = cases.iter().filter(|(claim, fs)| shard.contains(claim, *fs)).count();
+            // In units of a tenth of the mean.
+            let relative_size = 10 * count * 4 / cases.len();
+            assert!((8..12).contains(&relative_size), "shard {shard} has {count} of {} cases", cases.len());
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod process_group;
 pub mod progress;
 pub mod redact;
 pub mod stats;
+pub mod suggest;
 pub mod toml_config;
 
 pub use io_error::{IoError, io_error};

@@ -15,6 +15,7 @@ use vremount_runner::scheduler::jobs;
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::parallel::parallel_map;
 use vremount_util::progress;
+use vremount_util::suggest::{closest, did_you_mean};
 
 use crate::commands::KernelArgs;
 use crate::error::Error;
@@ -68,21 +69,22 @@ fn print(options: &Options) -> Result<Exit, Error> {
     let ([name], [fs]) = (options.claims.as_slice(), options.filesystems.as_slice()) else {
         return Err(Error::Usage("failed to print a script: it is of one claim on one filesystem".to_string()));
     };
-    let claim = claims::all()
-        .into_iter()
-        .find(|claim| claim.name == name)
-        .ok_or_else(|| Error::Usage(format!("failed to find claim {name:?}: `vremount reproduce --list` lists all")))?;
+    let all = claims::all();
+    let claim = all.iter().find(|claim| claim.name == name).ok_or_else(|| {
+        let suggestion = did_you_mean(closest(name, all.iter().map(|claim| claim.name)));
+        Error::Usage(format!("failed to find claim {name:?}: {suggestion}`vremount reproduce --list` lists all"))
+    })?;
     let cannot = |why: &str| Error::Usage(format!("failed to make a script of {name} on {}: {why}", fs.name()));
     if let Some(why) = claim.skip_reason_on(*fs) {
         return Err(cannot(&format!("the claim is not about {}, which {why}", fs.name())));
     }
     if options.xfstests {
         let Test { text, golden } =
-            test(&claim).map_err(|why| Error::Usage(format!("failed to make a test of xfstests of {name}: {why}")))?;
+            test(claim).map_err(|why| Error::Usage(format!("failed to make a test of xfstests of {name}: {why}")))?;
         print!("{text}{}\n{golden}", "-".repeat(72));
         return Ok(Exit::Success);
     }
-    print!("{}", of_claim(&claim, *fs).map_err(cannot)?);
+    print!("{}", of_claim(claim, *fs).map_err(cannot)?);
     Ok(Exit::Success)
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use vremount_protocol::Filesystem;
+use vremount_util::suggest::{closest, did_you_mean};
 
 /// A filesystem that claims are proved on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,7 +27,11 @@ pub enum Fs {
 
 /// `--fs` named something else.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to find filesystem {0:?}: there is {known}", known = Fs::ALL.map(Fs::name).join(", "))]
+#[error(
+    "failed to find filesystem {0:?}: {suggestion}the filesystems are {known}",
+    suggestion = did_you_mean(closest(.0, Fs::ALL.map(Fs::name))),
+    known = Fs::ALL.map(Fs::name).join(", ")
+)]
 pub struct UnknownFs(String);
 
 /// The command that makes an image. In its arguments `{image}` stands for the path of the image, `{bytes}`, `{kib}` and
