@@ -58,7 +58,8 @@ pub enum Error {
     NoMatch,
 }
 
-/// Filters of claims and filesystems. A claim passes if every non-empty list has a value that matches it.
+/// Filters of claims and filesystems. A claim passes if every non-empty list has a value that
+/// matches it.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filters {
     /// Names of claims.
@@ -121,7 +122,8 @@ pub fn cases<'a>(claims: &'a [Claim], filesystems: &[Fs]) -> Vec<Case<'a>> {
     claims.iter().flat_map(|claim| filesystems.iter().map(move |fs| Case { claim, fs: *fs })).collect()
 }
 
-/// Line of a list of cases: claim, filesystem, tag, faults (`-` for none), level, and the reason if it is skipped.
+/// Line of a list of cases: claim, filesystem, tag, faults (`-` for none), level, and the reason if
+/// it is skipped.
 #[must_use]
 pub fn line(case: &Case<'_>) -> String {
     let Case { claim, fs } = case;
@@ -183,9 +185,24 @@ mod tests {
     }
 
     #[rstest]
-    #[case::claim(&["reus"], &[], &[], "failed to find claim \"reus\": did you mean \"reuse\"? `vremount claims --names` lists all")]
-    #[case::unrelated_claim(&["tuesday"], &[], &[], "failed to find claim \"tuesday\": `vremount claims --names` lists all")]
-    #[case::tag(&[], &["accept"], &[], "failed to find tag \"accept\": did you mean \"accepted\"? the tags are accepted, ")]
+    #[case::claim(
+        &["reus"],
+        &[],
+        &[],
+        "failed to find claim \"reus\": did you mean \"reuse\"? `vremount claims --names` lists all"
+    )]
+    #[case::unrelated_claim(
+        &["tuesday"],
+        &[],
+        &[],
+        "failed to find claim \"tuesday\": `vremount claims --names` lists all"
+    )]
+    #[case::tag(
+        &[],
+        &["accept"],
+        &[],
+        "failed to find tag \"accept\": did you mean \"accepted\"? the tags are accepted, "
+    )]
     #[case::fault(&[], &[], &["flsh"], "failed to find fault \"flsh\": did you mean \"flush\"? the faults are ")]
     #[case::no_match(&["reuse"], &[], &["data"], "failed to find a claim that matches all filters: ")]
     fn unknown_name_is_refused_with_the_closest_known_name(

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reads from the kernel log why overlayfs refused a mount. The errno alone is no evidence: EINVAL has many causes.
+//! Reads from the kernel log why overlayfs refused a mount. The errno alone is no evidence: EINVAL
+//! has many causes.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use vremount_protocol::FS_CONTEXT;
 
-/// Reason for a refused mount. The first seven are the tokens that the series logs after `volatile reuse refused: `; the
-/// others stand for messages that overlayfs logs without the series.
+/// Reason for a refused mount. The first seven are the tokens that the series logs after `volatile
+/// reuse refused: `; the others stand for messages that overlayfs logs without the series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// The upper was used by a volatile mount, and the new mount lacks the option `volatile` (EINVAL).
+    /// The upper was used by a volatile mount, and the new mount lacks the option `volatile`
+    /// (EINVAL).
     NotVolatile,
     /// Another overlay mount uses the upper or work directory (EINVAL).
     InUse,
@@ -25,7 +27,8 @@ pub enum Reason {
     UpperRemounted,
     /// The upper filesystem had a writeback error since the checkpoint (EINVAL).
     WritebackError,
-    /// The upper filesystem has a writeback error that was not reported to any file descriptor yet (EIO).
+    /// The upper filesystem has a writeback error that was not reported to any file descriptor yet
+    /// (EIO).
     UnseenError,
     /// `work/incompat` has an entry for a feature that this kernel does not support (EINVAL).
     Incompat,
@@ -43,7 +46,8 @@ pub enum Reason {
     NotAnUpper,
 }
 
-/// Patterns of log lines with the reasons that they state; the first pattern that a line contains counts.
+/// Patterns of log lines with the reasons that they state; the first pattern that a line contains
+/// counts.
 const PATTERNS: [(&str, Reason); 19] = [
     ("volatile reuse refused: not-volatile: ", Reason::NotVolatile),
     ("volatile reuse refused: in-use: ", Reason::InUse),
@@ -73,8 +77,8 @@ impl Reason {
         PATTERNS.into_iter()
     }
 
-    /// Reason of the only line in `log` that states one; none if no line or several lines do. A kernel that logs the same
-    /// reason twice for one mount is defective.
+    /// Reason of the only line in `log` that states one; none if no line or several lines do. A
+    /// kernel that logs the same reason twice for one mount is defective.
     #[must_use]
     pub fn stated(log: &[String]) -> Option<Reason> {
         match Reason::all(log).as_slice() {
@@ -83,15 +87,16 @@ impl Reason {
         }
     }
 
-    /// Reason of the only error message in the log of an fs context (see fsopen(2)) that states one; none if no message or
-    /// several messages do.
+    /// Reason of the only error message in the log of an fs context (see fsopen(2)) that states
+    /// one; none if no message or several messages do.
     #[must_use]
     pub fn stated_to_context(log: &[String]) -> Option<Reason> {
         let errors = log.iter().filter_map(|line| line.strip_prefix(FS_CONTEXT)?.strip_prefix("e "));
         Reason::stated(&errors.map(ToString::to_string).collect::<Vec<_>>())
     }
 
-    /// Reason that `log` states, in one or in several lines; none if no line states one or the lines state different ones.
+    /// Reason that `log` states, in one or in several lines; none if no line states one or the
+    /// lines state different ones.
     #[must_use]
     pub fn only(log: &[String]) -> Option<Reason> {
         let all = Reason::all(log);
@@ -143,9 +148,15 @@ mod tests {
     #[rstest]
     #[case::token_of_the_series(&[REFUSED], Some(Reason::OtherBoot))]
     #[case::among_other_lines(&["loop0: detected", REFUSED, "EXT4-fs (dm-0): mounted"], Some(Reason::OtherBoot))]
-    #[case::message_without_the_series(&["overlayfs: overlay with incompat feature 'volatile' cannot be mounted"], Some(Reason::Incompat))]
+    #[case::message_without_the_series(
+        &["overlayfs: overlay with incompat feature 'volatile' cannot be mounted"],
+        Some(Reason::Incompat)
+    )]
     #[case::read_only_upper(&["overlay: filesystem on /mnt/a/upper is read-only"], Some(Reason::UpperReadOnly))]
-    #[case::read_only_upper_with_another_name(&["overlay: filesystem on /mnt/a/upper-other is read-only"], Some(Reason::UpperReadOnly))]
+    #[case::read_only_upper_with_another_name(
+        &["overlay: filesystem on /mnt/a/upper-other is read-only"],
+        Some(Reason::UpperReadOnly)
+    )]
     #[case::empty_log(&[], None)]
     #[case::same_reason_twice(&[REFUSED, REFUSED], None)]
     #[case::unknown_token(&["overlayfs: volatile reuse refused: tuesday: not on a Tuesday"], None)]
@@ -159,7 +170,10 @@ mod tests {
     #[case::in_both_logs(&[REFUSED, TO_CONTEXT], Some(Reason::OtherBoot))]
     #[case::in_the_kernel_log_only(&[REFUSED], None)]
     #[case::twice_in_the_context(&[REFUSED, TO_CONTEXT, TO_CONTEXT], None)]
-    #[case::warning_in_the_context(&["fs context: w overlayfs: volatile reuse refused: other-boot: text for people"], None)]
+    #[case::warning_in_the_context(
+        &["fs context: w overlayfs: volatile reuse refused: other-boot: text for people"],
+        None
+    )]
     fn reason_is_read_from_the_fs_context(#[case] log: &[&str], #[case] expected: Option<Reason>) {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
         assert_eq!(Reason::stated_to_context(&log), expected);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Shards: disjoint parts of a run for parallel jobs. The shard of a case depends only on the names of its claim and its
-//! filesystem, so a new claim does not move other cases, and the order of claims does not matter.
+//! Shards: disjoint parts of a run for parallel jobs. The shard of a case depends only on the names
+//! of its claim and its filesystem, so a new claim does not move other cases, and the order of
+//! claims does not matter.
 
 use std::fmt;
 use std::str::FromStr;

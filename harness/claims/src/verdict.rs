@@ -22,7 +22,8 @@ pub enum Verdict {
     Holds,
     /// An assertion had another outcome, or the kernel failed.
     Broken,
-    /// The evidence is incomplete: a precondition failed, or reports or kernel log lines are missing.
+    /// The evidence is incomplete: a precondition failed, or reports or kernel log lines are
+    /// missing.
     CannotTell,
     /// The claim does not apply to the filesystem or the architecture.
     Skipped,
@@ -31,8 +32,8 @@ pub enum Verdict {
 /// Outcome of a step as reports write it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedOutcome {
-    /// Kind of outcome: `done`, `mounted`, `mounted-read-only`, `refused`, `failed`, `differs`, `one-wins`, `raced` or
-    /// `starved`.
+    /// Kind of outcome: `done`, `mounted`, `mounted-read-only`, `refused`, `failed`, `differs`,
+    /// `one-wins`, `raced` or `starved`.
     pub outcome: String,
     /// Name of the errno (`EINVAL`); none if the outcome has no errno.
     pub errno: Option<String>,
@@ -60,7 +61,8 @@ impl VerdictDetail {
         VerdictDetail { verdict: Verdict::CannotTell, expected: None, observed: None, because: Some(because.into()) }
     }
 
-    /// [`Verdict::Broken`], because the kernel warned, oopsed or panicked. The outcomes of the steps do not matter.
+    /// [`Verdict::Broken`], because the kernel warned, oopsed or panicked. The outcomes of the
+    /// steps do not matter.
     #[must_use]
     pub fn kernel_complained(because: String) -> Self {
         VerdictDetail { verdict: Verdict::Broken, expected: None, observed: None, because: Some(because) }
@@ -81,9 +83,10 @@ impl VerdictDetail {
 
 /// Judges a claim by its steps and the reports of its guest steps, both in order of execution.
 ///
-/// The first guest step with an unexpected outcome decides: a failed assertion is broken, a failed precondition is
-/// undecided. A missing report, or a lost log line that may have changed the result, is undecided too. If all steps have
-/// the expected outcomes, the claim holds, and the detail shows the last asserted mount, or else the first assertion.
+/// The first guest step with an unexpected outcome decides: a failed assertion is broken, a failed
+/// precondition is undecided. A missing report, or a lost log line that may have changed the
+/// result, is undecided too. If all steps have the expected outcomes, the claim holds, and the
+/// detail shows the last asserted mount, or else the first assertion.
 #[must_use]
 pub fn judge(steps: &[Step], reports: &[StepReport]) -> VerdictDetail {
     let guest_steps = steps.iter().filter_map(|step| match step {
@@ -154,7 +157,8 @@ impl fmt::Display for Observed<'_> {
 }
 
 impl ObservedOutcome {
-    /// Outcome that satisfies an expectation. An expectation that several outcomes satisfy is shown as its usual one.
+    /// Outcome that satisfies an expectation. An expectation that several outcomes satisfy is shown
+    /// as its usual one.
     #[must_use]
     pub fn wanted(expectation: Expectation) -> Self {
         let (outcome, errno, reason) = match expectation {

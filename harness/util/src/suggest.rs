@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Suggestions for mistyped names.
 
-/// Known name that is closest to `name`, if at most a third of its characters differ (Damerau-Levenshtein distance).
+/// Known name that is closest to `name`, if at most a third of its characters differ
+/// (Damerau-Levenshtein distance).
 #[must_use]
 pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |known: &str| strsim::damerau_levenshtein(name, known);
@@ -10,7 +11,8 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     candidates.filter(is_close).min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
-/// `did you mean "NAME"? ` with a trailing space, for the middle of an error message; empty if there is no suggestion.
+/// `did you mean "NAME"? ` with a trailing space, for the middle of an error message; empty if
+/// there is no suggestion.
 #[must_use]
 pub fn did_you_mean(closest: Option<&str>) -> String {
     closest.map(|name| format!("did you mean {name:?}? ")).unwrap_or_default()

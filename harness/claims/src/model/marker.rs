@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a volatile mount leaves in a work directory, and what is done to it there.
+//! The marker of a volatile mount, `work/incompat/volatile`, and the checkpoint in its xattr.
 
 use vremount_protocol::{CheckpointTamper, Field};
 
@@ -7,43 +7,45 @@ use crate::model::errseq::ErrSeq;
 use crate::model::{ModelResult, OutOfModel};
 use crate::refusal_reason::Reason;
 
-/// A load of the overlay module: "a UUID at load time which can be used to uniquely identify it".
+/// Identity of a load of the overlay module, which the checkpoint stores as the boot id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ModuleLoad {
-    /// Of the machine.
+    /// Number of the boot of the machine.
     pub boot: u32,
-    /// Of the module in it.
+    /// Number of the module load within the boot.
     pub load: u32,
 }
 
-/// The number of a superblock: "a per boot monotonically increasing integer". Ours are not the kernel's, which numbers
-/// others too; what counts is which are equal.
+/// Instance id of a superblock. The kernel also counts superblocks that the model does not know, so
+/// only equality is comparable with the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Instance(pub u64);
 
-/// A checkpoint that can be compared.
+/// A checkpoint with a valid format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Checkpoint {
-    epoch: ModuleLoad,
+    module_load: ModuleLoad,
     instance: Instance,
     errseq: ErrSeq,
-    /// How often a field was counted up by a forger.
-    forged_boot_id: u8,
-    forged_instance: u32,
+    /// Number of times that the test incremented the first byte of the boot id, modulo 256.
+    boot_id_increments: u8,
+    /// Number of times that the test incremented the instance id.
+    instance_id_increments: u32,
 }
 
 impl Checkpoint {
-    pub fn of(epoch: ModuleLoad, instance: Instance, errseq: ErrSeq) -> Self {
-        Checkpoint { epoch, instance, errseq, forged_boot_id: 0, forged_instance: 0 }
+    pub fn new(module_load: ModuleLoad, instance: Instance, errseq: ErrSeq) -> Self {
+        Checkpoint { module_load, instance, errseq, boot_id_increments: 0, instance_id_increments: 0 }
     }
 
-    /// Why an upper that is now like this is not what it was.
-    pub fn refuses(&self, now: &Checkpoint, with_errseq: bool) -> ModelResult<Option<Reason>> {
-        Ok(if self.epoch != now.epoch || self.forged_boot_id != 0 {
+    /// Reason to refuse reuse, given the checkpoint that a mount would write now; none if the upper
+    /// can be reused.
+    pub fn refusal_reason(&self, now: &Checkpoint, with_errseq: bool) -> ModelResult<Option<Reason>> {
+        Ok(if self.module_load != now.module_load || self.boot_id_increments != 0 {
             Some(Reason::OtherBoot)
-        } else if self.instance != now.instance && self.forged_instance != 0 {
-            return Err(OutOfModel("a number that was counted up may be that of another superblock"));
-        } else if self.instance != now.instance || self.forged_instance != 0 {
+        } else if self.instance != now.instance && self.instance_id_increments != 0 {
+            return Err(OutOfModel::INSTANCE_ID_COLLISION);
+        } else if self.instance != now.instance || self.instance_id_increments != 0 {
             Some(Reason::UpperRemounted)
         } else if with_errseq && self.errseq != now.errseq {
             Some(Reason::WritebackError)
@@ -53,84 +55,97 @@ impl Checkpoint {
     }
 }
 
-/// The xattr of a marker.
+/// Content of the xattr of a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Xattr {
+    /// The marker has no such xattr.
     Missing,
+    /// A checkpoint with a valid format.
     Written(Checkpoint),
-    /// Bytes that no kernel writes.
-    Spoilt,
+    /// Bytes that the kernel does not accept as a checkpoint.
+    Invalid,
 }
 
-/// `work/incompat/volatile`
+/// The marker `work/incompat/volatile`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Marker {
     pub xattr: Xattr,
-    /// Something else that only has its name.
-    pub impostor: bool,
-    /// Which of all that were ever made, and how often it was touched since.
-    pub made: u64,
-    pub touched: u32,
+    /// Another kind of object has taken its place: a file, a symbolic link, a fifo or a device.
+    pub is_replaced: bool,
+    /// Unique number of the marker: the number of the mount that created it.
+    pub number: u64,
+    /// Number of times that the test changed the marker.
+    pub changes: u32,
 }
 
 impl Marker {
-    /// Why it does not let an upper be reused that is now like this; none: it does.
-    pub fn refuses(&self, now: &Checkpoint, with_errseq: bool) -> ModelResult<Option<Reason>> {
+    /// Reason to refuse reuse, given the checkpoint that a mount would write now; none if the upper
+    /// can be reused.
+    pub fn refusal_reason(&self, now: &Checkpoint, with_errseq: bool) -> ModelResult<Option<Reason>> {
         match self.xattr {
-            _ if self.impostor => Ok(Some(Reason::BadCheckpoint)),
+            _ if self.is_replaced => Ok(Some(Reason::BadCheckpoint)),
             Xattr::Missing => Ok(Some(Reason::NoCheckpoint)),
-            Xattr::Spoilt => Ok(Some(Reason::BadCheckpoint)),
-            Xattr::Written(then) => then.refuses(now, with_errseq),
+            Xattr::Invalid => Ok(Some(Reason::BadCheckpoint)),
+            Xattr::Written(checkpoint) => checkpoint.refusal_reason(now, with_errseq),
         }
     }
 
-    /// `bytes`: as many as this kernel writes. `of_other`: the xattr of another disk's marker.
-    pub fn forge(
+    /// Tampers with the checkpoint. `checkpoint_bytes` is the size that this kernel writes;
+    /// `other_xattr` gives the xattr of the marker on another disk.
+    pub fn tamper(
         &mut self,
-        forgery: CheckpointTamper,
-        bytes: usize,
-        of_other: impl Fn() -> ModelResult<Xattr>,
+        tamper: CheckpointTamper,
+        checkpoint_bytes: usize,
+        other_xattr: impl Fn() -> ModelResult<Xattr>,
     ) -> ModelResult<()> {
-        self.touched += 1;
-        self.xattr = match (forgery, self.xattr) {
+        self.changes += 1;
+        self.xattr = match (tamper, self.xattr) {
             (CheckpointTamper::Remove | CheckpointTamper::MoveTo(_), _) => Xattr::Missing,
-            (CheckpointTamper::Length(length), Xattr::Written(there)) if length == bytes => Xattr::Written(there),
-            (CheckpointTamper::Length(length), Xattr::Spoilt) if length == bytes => {
-                return Err(OutOfModel("what was cut off and filled up may be whole again"));
+            (CheckpointTamper::Length(length), Xattr::Written(checkpoint)) if length == checkpoint_bytes => {
+                Xattr::Written(checkpoint)
             }
-            (CheckpointTamper::Length(_) | CheckpointTamper::All(_), _) => Xattr::Spoilt,
-            (CheckpointTamper::Random { seed }, _) if looks_written(seed) => {
-                return Err(OutOfModel("these random bytes look like a checkpoint"));
+            (CheckpointTamper::Length(length), Xattr::Invalid) if length == checkpoint_bytes => {
+                return Err(OutOfModel::RESTORED_CHECKPOINT);
             }
-            (CheckpointTamper::Random { .. }, _) => Xattr::Spoilt,
-            (CheckpointTamper::Of(..), _) => match of_other()? {
-                // What is not there is copied as nothing.
-                Xattr::Missing => Xattr::Spoilt,
-                there => there,
+            (CheckpointTamper::Length(_) | CheckpointTamper::All(_), _) => Xattr::Invalid,
+            (CheckpointTamper::Random { seed }, _) if has_valid_format(seed) => {
+                return Err(OutOfModel::RANDOM_VALID_CHECKPOINT);
+            }
+            (CheckpointTamper::Random { .. }, _) => Xattr::Invalid,
+            (CheckpointTamper::Of(..), _) => match other_xattr()? {
+                // A missing xattr is copied as an empty one.
+                Xattr::Missing => Xattr::Invalid,
+                xattr => xattr,
             },
-            (CheckpointTamper::Next(field), Xattr::Written(mut there)) => {
+            (CheckpointTamper::Next(field), Xattr::Written(mut checkpoint)) => {
                 match field {
-                    Field::BootId => there.forged_boot_id = there.forged_boot_id.wrapping_add(1),
-                    Field::InstanceId => there.forged_instance += 1,
-                    // Before patch 4 there is no such field.
-                    Field::Errseq if bytes == BYTES => there.errseq.0 = there.errseq.0.wrapping_add(1),
+                    Field::BootId => {
+                        checkpoint.boot_id_increments = checkpoint.boot_id_increments.wrapping_add(1);
+                    }
+                    Field::InstanceId => checkpoint.instance_id_increments += 1,
+                    Field::Errseq if checkpoint_bytes == CHECKPOINT_BYTES => {
+                        checkpoint.errseq.0 = checkpoint.errseq.0.wrapping_add(1);
+                    }
+                    // Checkpoints of patch 3 have no errseq.
                     Field::Errseq => {}
                 }
-                Xattr::Written(there)
+                Xattr::Written(checkpoint)
             }
-            (CheckpointTamper::Next(_), _) => Xattr::Spoilt,
+            (CheckpointTamper::Next(_), _) => Xattr::Invalid,
         };
         Ok(())
     }
 }
 
-/// Boot id, instance id and errseq; patch 3 alone has no errseq.
-pub(super) const BYTES: usize = 16 + 8 + 4;
-pub(super) const BYTES_WITHOUT_ERRSEQ: usize = 16 + 8;
+/// Size of a checkpoint: boot id, instance id and errseq.
+pub(super) const CHECKPOINT_BYTES: usize = 16 + 8 + 4;
+/// Size of a checkpoint that patch 3 writes without patch 4: boot id and instance id.
+pub(super) const CHECKPOINT_BYTES_WITHOUT_ERRSEQ: usize = 16 + 8;
 
-/// A random UUID of version 4, and not instance 0.
-fn looks_written(seed: u64) -> bool {
-    let mut bytes = [0; BYTES];
+/// Whether random bytes of a seed have the format of a checkpoint: a UUID of version 4 and an
+/// instance id other than 0.
+fn has_valid_format(seed: u64) -> bool {
+    let mut bytes = [0; CHECKPOINT_BYTES];
     vremount_protocol::Prng::of(seed).fill(&mut bytes);
     bytes[6] >> 4 == 4 && bytes[8] >> 6 == 2 && bytes[16..24].iter().any(|byte| *byte != 0)
 }
@@ -142,14 +157,14 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::as_the_kernel_would(40, true)]
-    #[case::version_alone(24, false)]
-    #[case::variant_alone(8, false)]
-    #[case::neither(5, false)]
-    fn a_checkpoint_begins_with_a_random_uuid(#[case] seed: u64, #[case] expected: bool) {
-        assert_eq!(looks_written(seed), expected);
-        let mut marker = Marker { xattr: Xattr::Spoilt, impostor: false, made: 1, touched: 0 };
-        let forged = marker.forge(CheckpointTamper::Random { seed }, BYTES, || Ok(Xattr::Missing));
-        assert_eq!(forged.is_err(), expected);
+    #[case::uuid_of_version_4(40, true)]
+    #[case::version_only(24, false)]
+    #[case::variant_only(8, false)]
+    #[case::neither_version_nor_variant(5, false)]
+    fn random_bytes_are_a_checkpoint_only_with_a_version_4_uuid(#[case] seed: u64, #[case] expected: bool) {
+        assert_eq!(has_valid_format(seed), expected);
+        let mut marker = Marker { xattr: Xattr::Invalid, is_replaced: false, number: 1, changes: 0 };
+        let tampered = marker.tamper(CheckpointTamper::Random { seed }, CHECKPOINT_BYTES, || Ok(Xattr::Missing));
+        assert_eq!(tampered.is_err(), expected);
     }
 }

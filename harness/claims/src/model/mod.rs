@@ -1,30 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The oracle: what cover letter and documentation promise, as a pure and small model. A world and an operation give the
-//! next world and what the operation must lead to, in the words of claims. It is written from the promises, not from the
-//! patches, so that each can show the other wrong; where nothing is promised, it says so.
+//! Model of what the documentation and the cover letter of the series promise: predicts the outcome
+//! of each operation.
+//!
+//! In: a [`ModelState`] and an operation. Out: the next state and the outcome that the kernel must
+//! have, or [`OutOfModel`] where nothing is promised.
+//!
+//! Entry points: [`ModelState`] for single operations, [`predict`] for a whole claim.
+//!
+//! Invariants: the model is written from the documentation and not from the patches, so a
+//! difference between kernel and model shows an error in one of them. It is pure and does no I/O.
 
 pub mod errseq;
 mod file_ops;
 mod marker;
 mod mounts;
+mod out_of_model;
 mod overlay;
 mod page_cache;
 mod predict_claim;
+mod snapshots;
 mod state;
 mod upper;
+mod work_dir;
 
 #[cfg(test)]
 mod edge_cases;
 #[cfg(test)]
 mod tests;
 
+pub use out_of_model::OutOfModel;
 pub use predict_claim::{Prediction, predict};
 pub use state::ModelState;
 
-/// What the model cannot foretell, and why not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("beyond the model: {0}")]
-pub struct OutOfModel(pub &'static str);
-
-/// What is foretold.
 type ModelResult<T> = Result<T, OutOfModel>;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files of an upper directory: what is in memory, what is on the disk, and which errors were recorded on the way.
+//! Files of an upper directory: content in the page cache and on the disk, and recorded writeback
+//! errors.
 
 use vremount_protocol::Fault;
 
@@ -8,33 +9,34 @@ use crate::model::{ModelResult, OutOfModel};
 
 pub(super) const EIO: i32 = -libc::EIO;
 
-/// Content drawn from a seed.
+/// Content of a file: pseudorandom bytes of a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Data {
     pub bytes: u64,
     pub seed: u64,
 }
 
-/// What a disk has of a file.
+/// Content of a file on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnDisk {
-    /// No block yet.
+    /// No blocks are allocated.
     Nothing,
+    /// The blocks hold this content.
     Data(Data),
-    /// Blocks that nobody has written.
+    /// Blocks are allocated, but their write failed.
     Garbage,
-    /// One or the other: the power was cut.
+    /// The file was dirty at a power cut.
     Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct File {
-    /// In the page cache.
+    /// Content in the page cache; none if it is not cached.
     pub cached: Option<Data>,
-    /// The cache has what the disk does not have yet.
+    /// The cached content is not written back yet.
     pub dirty: bool,
     pub disk: OnDisk,
-    /// Of the file's mapping: what fsync(2) of it reports.
+    /// `wb_err` of the file's mapping, which fsync(2) reports.
     pub wb_err: ErrSeq,
 }
 
@@ -48,12 +50,13 @@ impl File {
         self.dirty = true;
     }
 
-    /// Writes back what is dirty. A page that could not be written is clean afterwards: the error is recorded for the file
-    /// and its superblock, and never tried again. True if the disk was asked for anything.
-    pub fn write_back(&mut self, hit: bool, sb_wb_err: &mut ErrSeq) -> bool {
+    /// Writes back dirty content; returns whether it did any I/O. If the write fails, the error is
+    /// recorded for the file and its superblock, and the page becomes clean, so the write is not
+    /// retried.
+    pub fn write_back(&mut self, write_fails: bool, sb_wb_err: &mut ErrSeq) -> bool {
         let (Some(data), true) = (self.cached, self.dirty) else { return false };
         self.dirty = false;
-        if hit {
+        if write_fails {
             errseq_set(&mut self.wb_err, EIO);
             errseq_set(sb_wb_err, EIO);
             if self.disk == OnDisk::Nothing {
@@ -65,20 +68,21 @@ impl File {
         true
     }
 
-    /// Memory forgets it; what was dirty is lost.
-    pub fn forget(&mut self) {
+    /// Drops the file from memory. Dirty content is lost.
+    pub fn evict(&mut self) {
         *self = File { disk: self.disk, ..File::new() };
     }
 
-    /// What reading gives: none if it is no content of ours. `broken`: the disk does not answer; that is an I/O error.
-    pub fn read(&mut self, broken: bool) -> ModelResult<Result<Option<Data>, i32>> {
+    /// Reads the file: its content, none if the content is undefined, or an errno. `unreadable`
+    /// says whether reads from the disk fail.
+    pub fn read(&mut self, unreadable: bool) -> ModelResult<Result<Option<Data>, i32>> {
         if self.cached.is_some() {
             return Ok(Ok(self.cached));
         }
         match self.disk {
-            OnDisk::Unknown => Err(OutOfModel("what a power cut left of a file that was being written is open")),
+            OnDisk::Unknown => Err(OutOfModel::DATA_AT_POWER_CUT),
             OnDisk::Nothing | OnDisk::Garbage => Ok(Ok(None)),
-            OnDisk::Data(_) if broken => Ok(Err(libc::EIO)),
+            OnDisk::Data(_) if unreadable => Ok(Err(libc::EIO)),
             OnDisk::Data(data) => {
                 self.cached = Some(data);
                 Ok(Ok(self.cached))
@@ -87,21 +91,16 @@ impl File {
     }
 }
 
-/// Whether a fault of the disk keeps a file from being written back. `broken_file`: it is the one that a fault is about.
-pub(super) fn hits(fault: Option<&Fault>, file: &File, broken_file: bool) -> ModelResult<bool> {
+/// Whether a fault makes the writeback of a file fail. `has_broken_data` says whether a fault
+/// covers the data blocks of this file.
+pub(super) fn writeback_fails(fault: Option<&Fault>, file: &File, has_broken_data: bool) -> ModelResult<bool> {
     match fault {
         None | Some(Fault::Flush | Fault::SlowReads { .. }) => Ok(false),
-        Some(Fault::Data { .. } | Fault::DataAndSlowReads { .. }) => Ok(broken_file),
+        Some(Fault::Data { .. } | Fault::DataAndSlowReads { .. }) => Ok(has_broken_data),
         Some(Fault::Everything | Fault::Writes) => Ok(true),
         Some(Fault::NoSpace) => Ok(file.disk == OnDisk::Nothing),
         Some(Fault::PoolFull) if file.disk == OnDisk::Nothing => Ok(true),
-        Some(Fault::PoolFull) => {
-            Err(OutOfModel("which blocks of a file the pool has given already is the pool's business"))
-        }
-        Some(Fault::Checkpoint | Fault::Reads) => Err(FAULT),
+        Some(Fault::PoolFull) => Err(OutOfModel::POOL_ALLOCATION),
+        Some(Fault::Checkpoint | Fault::Reads) => Err(OutOfModel::UNREADABLE_METADATA),
     }
 }
-
-pub(super) const FAULT: OutOfModel =
-    OutOfModel("what of the metadata must be read from the disk is the filesystem's business");
-pub(super) const MISSING: OutOfModel = OutOfModel("there is no such file");

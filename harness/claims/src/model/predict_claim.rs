@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A claim as the model sees it.
+//! Predicts the verdict on a claim.
 
 use vremount_kernel::base::{Base, Feature, Level};
 use vremount_machine::image::Fs;
@@ -9,38 +9,40 @@ use crate::refusal_reason::Reason;
 use crate::verdict::Verdict;
 use crate::{Claim, Expectation, Step};
 
-/// A claim that is not going to hold.
+/// Prediction that a claim does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prediction<'a> {
+    /// Predicted verdict: broken or cannot tell.
     pub verdict: Verdict,
-    /// What decides.
+    /// Step that decides.
     pub step: &'a Step,
-    /// What that must lead to instead.
+    /// Predicted outcome of the step.
     pub want: Expectation,
 }
 
-/// What filesystems of other bases do with an error.
-const OF_OTHER_BASES: [Feature; 3] = [Feature::QuietReadOnly, Feature::ErrorsShutDown, Feature::DirectErrors];
+/// Features of other bases that change how filesystems handle errors, which the model does not
+/// implement.
+const UNMODELLED_FEATURES: [Feature; 3] = [Feature::QuietReadOnly, Feature::ErrorsShutDown, Feature::DirectErrors];
 
-/// What becomes of a claim at a level of a base; nothing: it holds.
+/// Predicts the verdict on a claim at a level of a base; none means that the claim holds.
 ///
 /// # Errors
-/// If a step is beyond the model.
+/// If the model cannot predict the outcome of a step.
 pub fn predict<'a>(base: &Base, claim: &'a Claim, fs: Fs, level: Level) -> Result<Option<Prediction<'a>>, OutOfModel> {
-    if claim.requires.iter().any(|feature| OF_OTHER_BASES.contains(feature)) {
-        return Err(OutOfModel("filesystems are as in the default base"));
+    if claim.requires.iter().any(|feature| UNMODELLED_FEATURES.contains(feature)) {
+        return Err(OutOfModel::OTHER_BASE);
     }
-    let mut world = ModelState::new(level, fs).of(base);
+    let mut state = ModelState::new(level, fs).of(base);
     for step in &claim.steps {
         match step {
-            Step::Host(host) => world = world.host(*host)?,
-            Step::Precondition(op, wanted) | Step::Assertion(op, wanted) => {
-                let (next, want) = world.op(op)?;
-                world = next;
-                if !agrees(*wanted, want) {
+            Step::Host(host) => state = state.host(*host)?,
+            Step::Precondition(op, claimed) | Step::Assertion(op, claimed) => {
+                let (next, predicted) = state.op(op)?;
+                state = next;
+                if !is_compatible(*claimed, predicted) {
                     let verdict =
                         if matches!(step, Step::Assertion(..)) { Verdict::Broken } else { Verdict::CannotTell };
-                    return Ok(Some(Prediction { verdict, step, want }));
+                    return Ok(Some(Prediction { verdict, step, want: predicted }));
                 }
             }
         }
@@ -48,16 +50,16 @@ pub fn predict<'a>(base: &Base, claim: &'a Claim, fs: Fs, level: Level) -> Resul
     Ok(None)
 }
 
-/// Whether a step that leads to what was foretold is what a claim wants; a claim may want less.
-fn agrees(wanted: Expectation, foretold: Expectation) -> bool {
-    match (wanted, foretold) {
+/// Whether a predicted outcome satisfies the expectation of a claim, which may be less specific.
+fn is_compatible(claimed: Expectation, predicted: Expectation) -> bool {
+    match (claimed, predicted) {
         (Expectation::Whatever, _)
         | (Expectation::IoErrors | Expectation::FailsToWriteBack, Expectation::Fails(libc::EIO))
         | (Expectation::MountedOrError, Expectation::Mounted) => true,
         (Expectation::MountedOrError, Expectation::Refused { reason, .. }) => {
             matches!(reason, Reason::WritebackError | Reason::UnseenError)
         }
-        _ => wanted == foretold,
+        _ => claimed == predicted,
     }
 }
 
@@ -71,8 +73,11 @@ mod tests {
     #[case(Reason::WritebackError, true)]
     #[case(Reason::UnseenError, true)]
     #[case(Reason::OtherBoot, false)]
-    fn an_error_may_be_found_or_not(#[case] reason: Reason, #[case] expected: bool) {
-        assert_eq!(agrees(Expectation::MountedOrError, Expectation::Refused { errno: libc::EINVAL, reason }), expected);
-        assert!(agrees(Expectation::MountedOrError, Expectation::Mounted));
+    fn mounted_or_error_allows_a_mount_and_writeback_errors_only(#[case] reason: Reason, #[case] expected: bool) {
+        assert_eq!(
+            is_compatible(Expectation::MountedOrError, Expectation::Refused { errno: libc::EINVAL, reason }),
+            expected
+        );
+        assert!(is_compatible(Expectation::MountedOrError, Expectation::Mounted));
     }
 }

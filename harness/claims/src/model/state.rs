@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The machine: what each operation does to it.
+//! State of a modelled machine, and dispatch of operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,116 +7,121 @@ use vremount_kernel::base::{Base, Feature, Level};
 use vremount_machine::image::Fs;
 use vremount_protocol::{Disk, Fault, FileLocation, LayerSet, Op};
 
-use crate::model::marker::{ModuleLoad, Xattr};
+use crate::model::marker::ModuleLoad;
 use crate::model::overlay::{Kernel, Overlay};
-use crate::model::page_cache::{FAULT, OnDisk};
+use crate::model::page_cache::OnDisk;
+use crate::model::snapshots::MarkerSnapshot;
 use crate::model::upper::{Io, Upper};
 use crate::model::{ModelResult, OutOfModel, overlay};
 use crate::{Expectation, HostStep};
 
-/// Dirty data is written back by itself when it is 30 s old, by a thread that looks every 5 s.
+/// A shorter sleep writes nothing back. Periodic writeback runs every 5 s and writes data that is
+/// dirty for 30 s.
 const NOT_EXPIRED_MS: u64 = 25_000;
+/// A sleep of at least this time writes all dirty data back.
 const EXPIRED_MS: u64 = 35_000;
 
-/// A file that is held open.
+/// A file that the guest keeps open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OpenFile {
     pub disk: Disk,
-    pub place: FileLocation,
-    /// What it was opened through was unmounted lazily since, and another mount in its place is not busy.
+    pub location: FileLocation,
+    /// The mount through which it was opened was unmounted lazily, so it does not keep a later
+    /// mount busy.
     pub detached: bool,
 }
 
-/// What `Snapshot` remembered of a marker: what it is, and what its xattr is.
-pub(super) type MarkerSnapshot = (u64, u32, Xattr);
-
+/// State of a machine: its kernel, upper filesystems, overlays and open files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelState {
     pub(super) kernel: Kernel,
     pub(super) fs: Fs,
-    /// Numbers superblocks and overlays.
-    next: u64,
+    /// Last number that was given to a superblock or an overlay.
+    last_number: u64,
     pub(super) uppers: BTreeMap<Disk, Upper>,
-    /// Those that are attached.
+    /// Attached disks.
     attached: BTreeSet<Disk>,
     pub(super) overlays: BTreeMap<(Disk, LayerSet), Overlay>,
-    /// Unmounted lazily, and still used.
+    /// Overlays that were unmounted lazily and are still in use.
     pub(super) detached: Vec<(Disk, Overlay)>,
-    pub(super) held: Vec<OpenFile>,
+    pub(super) open_files: Vec<OpenFile>,
+    /// Disks with an overlay for which the guest has a file handle.
     handles: BTreeSet<Disk>,
-    pub(super) trees: BTreeMap<Disk, u64>,
-    pub(super) markers: BTreeMap<Disk, MarkerSnapshot>,
-    /// Nothing is written back unless somebody asks for it.
-    paused: bool,
+    /// [`Upper::changes`] at the time of the snapshot.
+    pub(super) tree_snapshots: BTreeMap<Disk, u64>,
+    pub(super) marker_snapshots: BTreeMap<Disk, MarkerSnapshot>,
+    /// Periodic writeback is stopped.
+    writeback_paused: bool,
 }
 
-/// Of an errno that may be none.
-pub(super) fn fails(errno: i32) -> Expectation {
+/// Expectation for an errno; 0 means success.
+pub(super) fn expect_errno(errno: i32) -> Expectation {
     if errno == 0 { Expectation::Done } else { Expectation::Fails(errno) }
 }
 
 impl ModelState {
-    /// A machine with this kernel, and pristine disks with this filesystem on them.
+    /// A machine that has booted a kernel of a level of the default base, with new disks that have
+    /// this filesystem.
     #[must_use]
     pub fn new(level: Level, fs: Fs) -> Self {
         ModelState {
-            kernel: Kernel { level, epoch: ModuleLoad::default(), tells_errors: false },
+            kernel: Kernel { level, module_load: ModuleLoad::default(), reports_errors_to_syncs: false },
             fs,
-            next: 0,
+            last_number: 0,
             uppers: BTreeMap::new(),
             attached: BTreeSet::new(),
             overlays: BTreeMap::new(),
             detached: Vec::new(),
-            held: Vec::new(),
+            open_files: Vec::new(),
             handles: BTreeSet::new(),
-            trees: BTreeMap::new(),
-            markers: BTreeMap::new(),
-            paused: false,
+            tree_snapshots: BTreeMap::new(),
+            marker_snapshots: BTreeMap::new(),
+            writeback_paused: false,
         }
     }
 
-    /// The same with the kernel of a base.
+    /// The same machine with the kernel of another base.
     #[must_use]
     pub fn of(self, base: &Base) -> Self {
-        let kernel = Kernel { tells_errors: base.has.contains(&Feature::SyncErrors), ..self.kernel };
+        let kernel = Kernel { reports_errors_to_syncs: base.has.contains(&Feature::SyncErrors), ..self.kernel };
         ModelState { kernel, ..self }
     }
 
-    /// The world after an operation, and what that must lead to.
+    /// State after an operation, and the outcome that the operation must have.
     ///
     /// # Errors
-    /// If nothing is promised.
+    /// If the model cannot predict the outcome.
     pub fn op(&self, op: &Op) -> Result<(ModelState, Expectation), OutOfModel> {
         let mut next = self.clone();
-        let want = next.apply(op)?;
-        Ok((next, want))
+        let expectation = next.execute(op)?;
+        Ok((next, expectation))
     }
 
-    /// The world after something has happened to the machine.
+    /// State after a reboot, a kexec or a power cut.
     ///
     /// # Errors
-    /// If nothing is promised.
+    /// If the model cannot predict the content of the disk.
     pub fn host(&self, step: HostStep) -> Result<ModelState, OutOfModel> {
         let mut next = self.clone();
-        let cleanly = matches!(step, HostStep::Reboot | HostStep::Kexec);
-        if cleanly && self.uppers.values().any(|upper| upper.superblock.is_some()) {
-            return Err(OutOfModel("how a machine that goes down unmounts is its own business"));
+        let is_clean = matches!(step, HostStep::Reboot | HostStep::Kexec);
+        if is_clean && self.uppers.values().any(|upper| upper.superblock.is_some()) {
+            return Err(OutOfModel::UNMOUNT_AT_SHUTDOWN);
         }
-        // Disk A outlives its machine, others do not.
+        // Only disk A is kept when a machine ends.
         let mut kept = next.uppers.remove(&Disk::A).filter(|_| self.fs.on_disk());
         if let Some(upper) = &mut kept {
-            upper.lost_power()?;
-            upper.works.values_mut().for_each(|work| (work.lock, work.upper_lock) = (None, None));
+            upper.cut_power()?;
+            upper.work_dirs.values_mut().for_each(|work_dir| (work_dir.lock, work_dir.upper_lock) = (None, None));
         }
-        let epoch = ModuleLoad { boot: self.kernel.epoch.boot + 1, load: 0 };
-        let kernel = Kernel { epoch, ..self.kernel };
+        let module_load = ModuleLoad { boot: self.kernel.module_load.boot + 1, load: 0 };
+        let kernel = Kernel { module_load, ..self.kernel };
         let uppers = kept.map(|upper| (Disk::A, upper)).into_iter().collect();
-        Ok(ModelState { kernel, next: next.next, uppers, ..ModelState::new(self.kernel.level, self.fs) })
+        Ok(ModelState { kernel, last_number: next.last_number, uppers, ..ModelState::new(self.kernel.level, self.fs) })
     }
 
-    fn apply(&mut self, op: &Op) -> ModelResult<Expectation> {
+    fn execute(&mut self, op: &Op) -> ModelResult<Expectation> {
         match op {
-            Op::Attach { disk, .. } if self.attached.contains(disk) => Err(OutOfModel("the disk is attached already")),
+            Op::Attach { disk, .. } if self.attached.contains(disk) => Err(OutOfModel::ATTACHED_TWICE),
             Op::Attach { disk, .. } => {
                 let fs = self.fs;
                 self.attached.insert(*disk);
@@ -125,11 +130,11 @@ impl ModelState {
             }
             Op::CopyDisk { from, to } => {
                 if [from, to].iter().any(|disk| !self.attached.contains(disk)) {
-                    return Err(OutOfModel("the disk is not attached"));
+                    return Err(OutOfModel::NOT_ATTACHED);
                 }
                 let copied = self.upper(*from)?.clone();
                 if copied.superblock.is_some() || self.upper(*to)?.superblock.is_some() {
-                    return Err(OutOfModel("what of a mounted filesystem is on its disk is open"));
+                    return Err(OutOfModel::COPY_OF_MOUNTED_DISK);
                 }
                 self.uppers.insert(*to, copied);
                 Ok(Expectation::Done)
@@ -140,13 +145,13 @@ impl ModelState {
             | Op::Reach { disk, .. }
             | Op::Unreach { disk, .. }
             | Op::FreezeUpper { disk }
-            | Op::ThawUpper { disk } => self.on_superblock(*disk, op),
+            | Op::ThawUpper { disk } => self.execute_on_upper(*disk, op),
             Op::MountOverlay { .. }
             | Op::UnmountOverlay { .. }
             | Op::RemountOverlay { .. }
             | Op::Cycle { .. }
             | Op::Race { .. }
-            | Op::ForgeMany { .. } => self.on_overlay(op),
+            | Op::ForgeMany { .. } => self.execute_on_overlay(op),
             Op::FreshUpper { disk }
             | Op::RemoveMarker { disk }
             | Op::Forge { disk, .. }
@@ -154,67 +159,68 @@ impl ModelState {
             | Op::MakeIncompat { disk, .. }
             | Op::RemoveIncompat { disk, .. }
             | Op::LeaveBehind { disk }
-            | Op::RemoveLeftBehind { disk } => self.on_work(*disk, op),
+            | Op::RemoveLeftBehind { disk } => self.execute_on_work_dir(*disk, op),
             Op::Write { disk, .. }
             | Op::WriteDirect { disk, .. }
             | Op::Compare { disk, .. }
             | Op::CompareOnDisk { disk, .. }
             | Op::HoldFile { disk, .. }
             | Op::WriteBackData { disk, .. }
-            | Op::FsyncUpperFile { disk, .. } => self.on_file(*disk, op),
+            | Op::FsyncUpperFile { disk, .. } => self.execute_on_file(*disk, op),
             Op::SyncUpper { disk } => {
                 let upper = self.upper(*disk)?;
-                let witness = upper.witness.ok_or(OutOfModel("nobody has had the upper filesystem open since"))?;
-                let (told, witness) = upper.syncfs(Some(witness))?;
-                upper.witness = Some(witness);
-                Ok(fails(told))
+                let sync_cursor = upper.sync_cursor.ok_or(OutOfModel::NO_DESCRIPTOR)?;
+                let (errno, sync_cursor) = upper.syncfs(Some(sync_cursor))?;
+                upper.sync_cursor = Some(sync_cursor);
+                Ok(expect_errno(errno))
             }
             Op::SyncUpperAfresh { disk } => {
                 let upper = self.upper(*disk)?;
-                upper.at_mount()?;
-                Ok(fails(upper.syncfs(None)?.0))
+                upper.superblock_at_mount_point()?;
+                Ok(expect_errno(upper.syncfs(None)?.0))
             }
-            Op::Snapshot { .. } | Op::SameAsSnapshot { .. } => self.on_snapshot(op),
-            _ => self.on_machine(op),
+            Op::Snapshot { .. } | Op::SameAsSnapshot { .. } => self.execute_snapshot(op),
+            _ => self.execute_on_machine(op),
         }
     }
 
-    fn on_machine(&mut self, op: &Op) -> ModelResult<Expectation> {
+    fn execute_on_machine(&mut self, op: &Op) -> ModelResult<Expectation> {
         match op {
             Op::FlushBuffers { .. } | Op::CountIo { .. } | Op::Break { .. } | Op::Heal { .. } if !self.fs.on_disk() => {
-                return Err(OutOfModel("there is no disk"));
+                return Err(OutOfModel::NO_DISK);
             }
-            Op::WriteBack => self.mounted().try_for_each(Upper::write_back)?,
+            Op::WriteBack => self.mounted_uppers().try_for_each(Upper::write_back)?,
             Op::Sleep { ms: 0..NOT_EXPIRED_MS } => {}
-            Op::Sleep { .. } if self.paused => {}
-            Op::Sleep { ms: EXPIRED_MS.. } => self.mounted().try_for_each(Upper::write_back_data)?,
-            Op::Sleep { .. } => return Err(OutOfModel("whether data is old enough to be written back is open")),
-            Op::DropCaches => self.mounted().for_each(Upper::drop_caches),
+            Op::Sleep { .. } if self.writeback_paused => {}
+            Op::Sleep { ms: EXPIRED_MS.. } => self.mounted_uppers().try_for_each(Upper::write_back_data)?,
+            Op::Sleep { .. } => return Err(OutOfModel::DIRTY_EXPIRY),
+            Op::DropCaches => self.mounted_uppers().for_each(Upper::drop_caches),
             Op::FlushBuffers { disk } => self.upper(*disk)?.write_back()?,
-            Op::PauseWriteback => self.paused = true,
+            Op::PauseWriteback => self.writeback_paused = true,
             Op::CountIo { disk } => self.upper(*disk)?.io = Io::None,
             Op::CountedIo { disk } => {
-                let paused = self.paused;
+                let writeback_paused = self.writeback_paused;
                 return match self.upper(*disk)?.io {
                     Io::Some => Ok(Expectation::SomeIo),
-                    Io::None if paused => Ok(Expectation::NoIo),
-                    _ => Err(OutOfModel("a filesystem may ask its disk for more than it is asked for")),
+                    Io::None if writeback_paused => Ok(Expectation::NoIo),
+                    _ => Err(OutOfModel::UNREQUESTED_IO),
                 };
             }
             Op::UpperWritable { disk } => {
-                let read_only = self.upper(*disk)?.at_mount()?.read_only;
-                return Ok(fails(if read_only { libc::EROFS } else { 0 }));
+                let read_only = self.upper(*disk)?.superblock_at_mount_point()?.read_only;
+                return Ok(expect_errno(if read_only { libc::EROFS } else { 0 }));
             }
-            Op::Break { disk, fault } => self.break_disk(*disk, fault)?,
+            Op::Break { disk, fault } => self.inject_fault(*disk, fault)?,
             Op::Heal { disk } => self.upper(*disk)?.fault = None,
             Op::ReleaseFiles => {
-                self.held.clear();
+                self.open_files.clear();
                 for (disk, overlay) in std::mem::take(&mut self.detached) {
                     overlay::unmount(self.upper(disk)?, overlay)?;
                 }
-                self.drop_unused()?;
+                self.drop_unused_superblocks()?;
             }
-            // What is kept of a file beside its content stays; nothing else here depends on it.
+            // These operations use file metadata, which persists and does not affect anything else
+            // in the model.
             Op::SetMode { disk, .. }
             | Op::HasMode { disk, .. }
             | Op::Rename { disk, .. }
@@ -224,50 +230,51 @@ impl ModelState {
             | Op::KeepWriting { disk }
                 if self.is_mounted(*disk, LayerSet::First) => {}
             Op::TakeHandle { disk, .. } | Op::OpenHandle { disk } if !self.is_mounted(*disk, LayerSet::First) => {
-                return Err(OutOfModel("there is no overlay"));
+                return Err(OutOfModel::NO_OVERLAY);
             }
             Op::TakeHandle { disk, .. } => drop(self.handles.insert(*disk)),
             Op::OpenHandle { disk } if self.handles.contains(disk) => {}
             Op::MakeLowers { .. } => {}
             Op::ReloadOverlay if self.overlays.is_empty() && self.detached.is_empty() => {
-                self.kernel.epoch.load += 1;
+                self.kernel.module_load.load += 1;
             }
             Op::ReloadOverlay => return Ok(Expectation::Fails(libc::EAGAIN)),
             Op::Reset => self.reset()?,
             Op::SyncUpperLater { .. } | Op::HasEnded | Op::Join => {
-                return Err(OutOfModel("which of two threads is first is open"));
+                return Err(OutOfModel::THREAD_ORDER);
             }
-            Op::Starve { .. } => return Err(OutOfModel("nothing is promised to who is short of memory")),
+            Op::Starve { .. } => return Err(OutOfModel::LACK_OF_MEMORY),
             Op::ShutDownUpper { .. } => {
-                return Err(OutOfModel("what a filesystem that was shut down still answers is its own business"));
+                return Err(OutOfModel::SHUT_DOWN_UPPER);
             }
-            _ => return Err(OutOfModel("the model does not know this operation")),
+            _ => return Err(OutOfModel::UNKNOWN_OPERATION),
         }
         Ok(Expectation::Done)
     }
 
-    /// All but the kernel is as it was at the start: filesystems that go are written back like any, and disks are thrown away. It is
-    /// of another load of the module and goes on counting its instances, but nothing is left that could tell.
+    /// Returns to the initial state, except for the kernel. Filesystems are unmounted and disks are
+    /// discarded. The kernel keeps its module load and instance count, but no checkpoint remains
+    /// that could show it.
     fn reset(&mut self) -> ModelResult<()> {
-        if self.mounted().any(|upper| upper.superblock.as_ref().is_some_and(|superblock| superblock.frozen)) {
-            return Err(OutOfModel("a frozen filesystem is not unmounted"));
+        if self.mounted_uppers().any(|upper| upper.superblock.as_ref().is_some_and(|superblock| superblock.frozen)) {
+            return Err(OutOfModel::UNMOUNT_OF_FROZEN);
         }
         *self = ModelState { kernel: self.kernel, ..ModelState::new(self.kernel.level, self.fs) };
         Ok(())
     }
 
-    fn break_disk(&mut self, disk: Disk, fault: &Fault) -> ModelResult<()> {
+    fn inject_fault(&mut self, disk: Disk, fault: &Fault) -> ModelResult<()> {
         let upper = self.upper(disk)?;
         match fault {
-            Fault::Checkpoint | Fault::Reads => return Err(FAULT),
+            Fault::Checkpoint | Fault::Reads => return Err(OutOfModel::UNREADABLE_METADATA),
             Fault::NoSpace | Fault::PoolFull if upper.fs == Fs::F2fs => {
-                return Err(OutOfModel("f2fs stops over a disk without room, and fails whatever is asked of it"));
+                return Err(OutOfModel::F2FS_WITHOUT_SPACE);
             }
             Fault::Data { file } | Fault::DataAndSlowReads { file, .. } => {
-                upper.at_mount()?;
+                upper.superblock_at_mount_point()?;
                 match upper.file(LayerSet::First, file).map(|file| file.disk) {
                     Some(OnDisk::Data(_)) => {}
-                    _ => return Err(OutOfModel("a file that was not written back may have no blocks to break")),
+                    _ => return Err(OutOfModel::NO_BLOCKS_TO_BREAK),
                 }
             }
             _ => {}
@@ -276,12 +283,13 @@ impl ModelState {
         Ok(())
     }
 
+    /// Upper filesystem of an attached disk.
     pub(super) fn upper(&mut self, disk: Disk) -> ModelResult<&mut Upper> {
         let attached = self.attached.contains(&disk);
-        self.uppers.get_mut(&disk).filter(|_| attached).ok_or(OutOfModel("the disk is not attached"))
+        self.uppers.get_mut(&disk).filter(|_| attached).ok_or(OutOfModel::NOT_ATTACHED)
     }
 
-    fn mounted(&mut self) -> impl Iterator<Item = &mut Upper> {
+    fn mounted_uppers(&mut self) -> impl Iterator<Item = &mut Upper> {
         self.uppers.values_mut().filter(|upper| upper.superblock.is_some())
     }
 
@@ -289,48 +297,51 @@ impl ModelState {
         self.overlays.contains_key(&(disk, layers))
     }
 
-    /// Overlays of these directories, those that are on their way out included.
-    pub(super) fn overlays_of(&self, disk: Disk, layers: LayerSet) -> usize {
-        self.every_overlay_on(disk).filter(|overlay| overlay.has_directories_of(layers)).count()
+    /// Number of overlays that use the directories of a layer set, including lazily unmounted ones.
+    pub(super) fn count_overlays(&self, disk: Disk, layers: LayerSet) -> usize {
+        self.overlays_on_disk(disk).filter(|overlay| overlay.uses_directories_of(layers)).count()
     }
 
-    /// Mounted, or on its way out.
-    pub(super) fn every_overlay_on(&self, disk: Disk) -> impl Iterator<Item = &Overlay> {
+    /// All overlays on a disk, including lazily unmounted ones.
+    pub(super) fn overlays_on_disk(&self, disk: Disk) -> impl Iterator<Item = &Overlay> {
         let mounted = self.overlays.iter().map(|((on, _), overlay)| (on, overlay));
         let detached = self.detached.iter().map(|(on, overlay)| (on, overlay));
         mounted.chain(detached).filter(move |(on, _)| **on == disk).map(|(_, overlay)| overlay)
     }
 
-    /// All overlays on a disk.
-    pub(super) fn overlays_on(&self, disk: Disk) -> usize {
-        [LayerSet::First, LayerSet::Other].map(|layers| self.overlays_of(disk, layers)).iter().sum()
+    /// Number of all overlays on a disk, including lazily unmounted ones.
+    pub(super) fn count_overlays_on_disk(&self, disk: Disk) -> usize {
+        [LayerSet::First, LayerSet::Other].map(|layers| self.count_overlays(disk, layers)).iter().sum()
     }
 
-    /// Whether a mount is busy.
-    pub(super) fn holds(&self, disk: Disk, place: FileLocation) -> bool {
-        self.held.contains(&OpenFile { disk, place, detached: false })
+    /// Whether an open file keeps a mount busy.
+    pub(super) fn is_busy(&self, disk: Disk, location: FileLocation) -> bool {
+        self.open_files.contains(&OpenFile { disk, location, detached: false })
     }
 
-    pub(super) fn detach(&mut self, disk: Disk, place: FileLocation) {
-        let opened = self.held.iter_mut().filter(|held| held.disk == disk && held.place == place);
-        opened.for_each(|held| held.detached = true);
+    /// Marks the open files of a mount as detached, after its lazy unmount.
+    pub(super) fn detach_open_files(&mut self, disk: Disk, location: FileLocation) {
+        let files = self.open_files.iter_mut().filter(|file| file.disk == disk && file.location == location);
+        files.for_each(|file| file.detached = true);
     }
 
-    /// A superblock goes with its last user.
-    pub(super) fn drop_unused(&mut self) -> ModelResult<()> {
+    /// Unmounts the superblocks that have no user left.
+    pub(super) fn drop_unused_superblocks(&mut self) -> ModelResult<()> {
         for (disk, upper) in &mut self.uppers {
-            let held = self.held.iter().any(|held| held.disk == *disk && held.place == FileLocation::Upper);
-            let mounted =
+            let has_open_file =
+                self.open_files.iter().any(|file| file.disk == *disk && file.location == FileLocation::Upper);
+            let has_overlay =
                 self.overlays.keys().any(|(on, _)| on == disk) || self.detached.iter().any(|(on, _)| on == disk);
-            if upper.superblock.is_some() && upper.reach.is_empty() && !held && !mounted {
-                upper.unmounted()?;
+            if upper.superblock.is_some() && upper.access_paths.is_empty() && !has_open_file && !has_overlay {
+                upper.unmount()?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    /// Next unused number for a superblock or an overlay.
+    pub(super) fn take_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! An upper filesystem: its disk, its superblock while it has one, its directories and files.
+//! An upper filesystem: its disk, its superblock while it is mounted, its work directories and
+//! files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,127 +9,143 @@ use vremount_protocol::{AccessPath, Fault, LayerSet};
 
 use crate::model::errseq::{ErrSeq, errseq_check_and_advance, errseq_sample};
 use crate::model::marker::{Instance, Marker};
-use crate::model::page_cache::{File, MISSING, OnDisk, hits};
+use crate::model::page_cache::{File, OnDisk, writeback_fails};
 use crate::model::{ModelResult, OutOfModel};
 
-/// What a mounted filesystem is to the kernel, from the first mount to the last user.
+/// Superblock of a mounted filesystem. It lives from the first mount until its last user is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Superblock {
     pub instance: Instance,
-    /// `s_wb_err`
+    /// `s_wb_err`.
     pub wb_err: ErrSeq,
     pub read_only: bool,
     pub frozen: bool,
 }
 
-/// The work directory of an overlay's layers, and whose the upper beside it is.
+/// Work directory of a layer set, and the in-use locks of the work and the upper directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct WorkDirState {
     pub marker: Option<Marker>,
-    /// What else `work/incompat` names.
+    /// Entries of `work/incompat` other than the marker.
     pub features: BTreeSet<String>,
-    /// Something that no overlay can clean.
+    /// `work/work` has content that overlayfs cannot remove.
     pub left_behind: bool,
-    /// The overlay that has the in-use lock of the work directory, by its number.
+    /// Number of the overlay that holds the in-use lock of the work directory.
     pub lock: Option<u64>,
-    /// The one that has that of the upper beside it.
+    /// Number of the overlay that holds the in-use lock of the upper directory.
     pub upper_lock: Option<u64>,
 }
 
-/// Whether a disk was asked for anything since somebody began to count.
+/// Writes and flushes of a disk since the counters were reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Io {
+    /// No I/O.
     None,
+    /// At least one write or flush.
     Some,
-    Perhaps,
+    /// The filesystem may have done I/O on its own.
+    Unknown,
 }
 
+/// State of an upper filesystem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Upper {
     pub fs: Fs,
     pub fault: Option<Fault>,
     pub superblock: Option<Superblock>,
-    /// The ways it is mounted.
-    pub reach: BTreeSet<AccessPath>,
-    /// The cursor of the file descriptor that was opened at the last mount.
-    pub witness: Option<ErrSeq>,
-    pub works: BTreeMap<LayerSet, WorkDirState>,
-    /// By layers and path.
+    /// Mounts through which the filesystem is accessible.
+    pub access_paths: BTreeSet<AccessPath>,
+    /// Errseq cursor of the file descriptor that the guest opened at the last mount, for syncfs(2).
+    pub sync_cursor: Option<ErrSeq>,
+    pub work_dirs: BTreeMap<LayerSet, WorkDirState>,
+    /// Files by layer set and path.
     pub files: BTreeMap<(LayerSet, String), File>,
-    /// All but what is dirty in files has reached the disk.
-    pub settled: bool,
-    /// How often anything in it changed.
+    /// Everything except dirty file content is on the disk.
+    pub metadata_clean: bool,
+    /// Number of changes to the filesystem.
     pub changes: u64,
     pub io: Io,
 }
 
-/// First and second overlay have the same directories.
+/// Layer set that owns the directories: the second overlay uses the directories of the first.
 pub(super) fn directories(layers: LayerSet) -> LayerSet {
     if layers == LayerSet::Second { LayerSet::First } else { layers }
 }
 
-/// What could not be written is read from the disk again; others keep it in memory as long as they like.
-fn forgets_what_is_lost(fs: Fs) -> bool {
+/// Whether pages are dropped from the page cache if their writeback fails. Other filesystems keep
+/// them.
+fn drops_unwritten_pages(fs: Fs) -> bool {
     matches!(fs, Fs::Btrfs | Fs::BtrfsSubvolume)
 }
 
-/// Read-only once there is no room for its journal.
-fn stops_without_journal(fs: Fs) -> bool {
+/// Whether the filesystem becomes read-only if its disk has no space for the journal.
+fn becomes_read_only_without_space(fs: Fs) -> bool {
     matches!(fs, Fs::Ext4 | Fs::Btrfs | Fs::BtrfsSubvolume)
 }
 
 impl Upper {
     pub fn new(fs: Fs) -> Self {
-        let works = [LayerSet::First, LayerSet::Other].map(|layers| (layers, WorkDirState::default()));
+        let work_dirs = [LayerSet::First, LayerSet::Other].map(|layers| (layers, WorkDirState::default()));
         Upper {
             fs,
             fault: None,
             superblock: None,
-            reach: BTreeSet::new(),
-            witness: None,
-            works: works.into(),
+            access_paths: BTreeSet::new(),
+            sync_cursor: None,
+            work_dirs: work_dirs.into(),
             files: BTreeMap::new(),
-            settled: true,
+            metadata_clean: true,
             changes: 0,
-            io: Io::Perhaps,
+            io: Io::Unknown,
         }
     }
 
+    /// The superblock.
+    ///
+    /// # Errors
+    /// If the filesystem is not mounted.
     pub fn superblock(&mut self) -> ModelResult<&mut Superblock> {
-        self.superblock.as_mut().ok_or(OutOfModel("the upper filesystem is not mounted"))
+        self.superblock.as_mut().ok_or(OutOfModel::NOT_MOUNTED)
     }
 
-    /// Reached at its own mount point, where the guest's own operations look.
-    pub fn at_mount(&mut self) -> ModelResult<&mut Superblock> {
-        match self.reach.contains(&AccessPath::Mount) {
+    /// The superblock, for operations that use the usual mount point.
+    ///
+    /// # Errors
+    /// If the filesystem is not mounted there.
+    pub fn superblock_at_mount_point(&mut self) -> ModelResult<&mut Superblock> {
+        match self.access_paths.contains(&AccessPath::Mount) {
             true => self.superblock(),
-            false => Err(OutOfModel("the upper filesystem is not at its mount point")),
+            false => Err(OutOfModel::NOT_AT_MOUNT_POINT),
         }
     }
 
-    pub fn work(&mut self, layers: LayerSet) -> &mut WorkDirState {
-        self.works.entry(directories(layers)).or_default()
+    /// Work directory of a layer set.
+    pub fn work_dir(&mut self, layers: LayerSet) -> &mut WorkDirState {
+        self.work_dirs.entry(directories(layers)).or_default()
     }
 
-    /// Something but file data changed.
-    pub fn changed(&mut self) {
+    /// Records a change other than to file content.
+    pub fn record_change(&mut self) {
         self.changes += 1;
-        self.settled = false;
+        self.metadata_clean = false;
     }
 
-    fn broken_file(&self, layers: LayerSet, path: &str) -> bool {
-        let broken = match &self.fault {
+    /// Whether a fault covers the data blocks of a file. Faults cover files of the first layer set
+    /// only.
+    fn has_broken_data(&self, layers: LayerSet, path: &str) -> bool {
+        let is_covered = match &self.fault {
             Some(Fault::Data { file } | Fault::DataAndSlowReads { file, .. }) => file == path,
             _ => false,
         };
-        broken && directories(layers) == LayerSet::First
+        is_covered && directories(layers) == LayerSet::First
     }
 
-    /// Whether the disk answers when the file is read.
-    pub fn unreadable(&self, layers: LayerSet, path: &str) -> bool {
-        self.broken_file(layers, path) || self.fault == Some(Fault::Everything)
+    /// Whether reads of a file from the disk fail.
+    pub fn is_unreadable(&self, layers: LayerSet, path: &str) -> bool {
+        self.has_broken_data(layers, path) || self.fault == Some(Fault::Everything)
     }
 
+    /// A file by its layer set and path.
     pub fn file(&mut self, layers: LayerSet, path: &str) -> Option<&mut File> {
         self.files.get_mut(&(directories(layers), path.to_string()))
     }
@@ -136,18 +153,18 @@ impl Upper {
     /// Writes one file back.
     pub fn write_back_file(&mut self, layers: LayerSet, path: &str) -> ModelResult<()> {
         let key = (directories(layers), path.to_string());
-        let broken_file = self.broken_file(key.0, path);
-        let superblock = self.superblock.as_mut().ok_or(OutOfModel("the upper filesystem is not mounted"))?;
+        let has_broken_data = self.has_broken_data(key.0, path);
+        let superblock = self.superblock.as_mut().ok_or(OutOfModel::NOT_MOUNTED)?;
         if let Some(file) = self.files.get_mut(&key) {
-            let hit = file.dirty && hits(self.fault.as_ref(), file, broken_file)?;
-            if file.write_back(hit, &mut superblock.wb_err) {
+            let fails = file.dirty && writeback_fails(self.fault.as_ref(), file, has_broken_data)?;
+            if file.write_back(fails, &mut superblock.wb_err) {
                 self.io = Io::Some;
             }
-            if hit && forgets_what_is_lost(self.fs) {
+            if fails && drops_unwritten_pages(self.fs) {
                 file.cached = None;
             }
-            if hit && self.fault == Some(Fault::NoSpace) && stops_without_journal(self.fs) {
-                // Nor is there room for its journal.
+            if fails && self.fault == Some(Fault::NoSpace) && becomes_read_only_without_space(self.fs) {
+                // The journal has no space either.
                 superblock.read_only = true;
             }
         }
@@ -160,92 +177,95 @@ impl Upper {
         files.iter().try_for_each(|(layers, path)| self.write_back_file(*layers, path))
     }
 
-    /// Writes back everything and reports to nobody.
+    /// Writes back everything, without a report to any file descriptor.
     pub fn write_back(&mut self) -> ModelResult<()> {
         if self.superblock()?.read_only {
             return Ok(());
         }
         if matches!(self.fault, Some(Fault::Everything | Fault::Writes | Fault::Flush)) {
-            return Err(OutOfModel("what a filesystem does that cannot write its metadata is its own business"));
+            return Err(OutOfModel::UNWRITABLE_METADATA);
         }
-        if !self.settled {
+        if !self.metadata_clean {
             self.io = Io::Some;
         } else if self.io == Io::None {
-            self.io = Io::Perhaps;
+            self.io = Io::Unknown;
         }
         self.write_back_data()?;
-        self.settled = true;
+        self.metadata_clean = true;
         Ok(())
     }
 
-    /// syncfs(2): the errno that the owner of the cursor is told.
+    /// syncfs(2): the errno that a file descriptor with this cursor gets (0 for none), and its next
+    /// cursor. Without a cursor the file descriptor is new.
     pub fn syncfs(&mut self, cursor: Option<ErrSeq>) -> ModelResult<(i32, ErrSeq)> {
         let wb_err = self.superblock()?.wb_err;
         let mut cursor = cursor.unwrap_or_else(|| errseq_sample(&wb_err));
         self.write_back()?;
-        let told = errseq_check_and_advance(&mut self.superblock()?.wb_err, &mut cursor);
-        Ok((-told, cursor))
+        let error = errseq_check_and_advance(&mut self.superblock()?.wb_err, &mut cursor);
+        Ok((-error, cursor))
     }
 
-    /// fsync(2) of a file that was opened just now: the errno it is told.
+    /// fsync(2) of a newly opened file: its errno, 0 for none.
     pub fn fsync(&mut self, path: &str) -> ModelResult<i32> {
-        let mut cursor = errseq_sample(&self.there(path)?.wb_err);
+        let mut cursor = errseq_sample(&self.existing_file(path)?.wb_err);
         self.write_back_file(LayerSet::First, path)?;
-        Ok(-errseq_check_and_advance(&mut self.there(path)?.wb_err, &mut cursor))
+        Ok(-errseq_check_and_advance(&mut self.existing_file(path)?.wb_err, &mut cursor))
     }
 
-    /// sync_file_range(2) of one. It waits for what is on its way first, and an error that it is told of then keeps it from
-    /// writing anything.
+    /// sync_file_range(2) of a newly opened file: its errno, 0 for none. It first waits for
+    /// writeback in progress, and writes nothing if that reports an error.
     pub fn sync_file_range(&mut self, path: &str) -> ModelResult<i32> {
-        let file = self.there(path)?;
+        let file = self.existing_file(path)?;
         let mut cursor = errseq_sample(&file.wb_err);
         match errseq_check_and_advance(&mut file.wb_err, &mut cursor) {
             0 => self.fsync(path),
-            told => Ok(-told),
+            error => Ok(-error),
         }
     }
 
-    fn there(&mut self, path: &str) -> ModelResult<&mut File> {
-        self.file(LayerSet::First, path).ok_or(MISSING)
+    fn existing_file(&mut self, path: &str) -> ModelResult<&mut File> {
+        self.file(LayerSet::First, path).ok_or(OutOfModel::NO_FILE)
     }
 
-    /// The last user has gone. What could not be written is lost, and nobody will be told.
-    pub fn unmounted(&mut self) -> ModelResult<()> {
+    /// Writes back and drops the superblock after its last user is gone. Errors are lost with the
+    /// superblock.
+    pub fn unmount(&mut self) -> ModelResult<()> {
         if !self.fs.on_disk() {
-            return Err(OutOfModel("a filesystem in memory is gone once it is unmounted"));
+            return Err(OutOfModel::IN_MEMORY_UNMOUNTED);
         }
-        if self.superblock()?.read_only && !self.settled {
-            return Err(OutOfModel("what of the metadata reached the disk before it went read-only is open"));
+        if self.superblock()?.read_only && !self.metadata_clean {
+            return Err(OutOfModel::METADATA_AT_READ_ONLY);
         }
         self.write_back()?;
-        self.files.values_mut().for_each(File::forget);
+        self.files.values_mut().for_each(File::evict);
         self.superblock = None;
-        self.witness = None;
+        self.sync_cursor = None;
         Ok(())
     }
 
-    /// The machine has lost its power. What was on its way to the disk may have reached it.
-    pub fn lost_power(&mut self) -> ModelResult<()> {
-        if self.superblock.is_some() && !self.settled {
-            return Err(OutOfModel("what of the metadata reached the disk before the power was cut is open"));
+    /// Drops everything that is not on the disk. Whether dirty content reached the disk is
+    /// undefined.
+    pub fn cut_power(&mut self) -> ModelResult<()> {
+        if self.superblock.is_some() && !self.metadata_clean {
+            return Err(OutOfModel::METADATA_AT_POWER_CUT);
         }
         for file in self.files.values_mut() {
             if file.dirty {
                 file.disk = OnDisk::Unknown;
             }
-            file.forget();
+            file.evict();
         }
         self.superblock = None;
-        self.reach.clear();
-        self.witness = None;
+        self.access_paths.clear();
+        self.sync_cursor = None;
         self.fault = None;
         Ok(())
     }
 
-    /// Clean pages and unused inodes are dropped.
+    /// Drops clean pages and unused inodes.
     pub fn drop_caches(&mut self) {
         for file in self.files.values_mut().filter(|file| !file.dirty) {
-            file.forget();
+            file.evict();
         }
     }
 }

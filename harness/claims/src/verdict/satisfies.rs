@@ -60,7 +60,8 @@ pub(super) fn satisfies(op: &Op, expectation: Expectation, report: &StepReport) 
     }
 }
 
-/// Whether at least one mount failed with ENOMEM, and every other refusal is a known result of a failed allocation.
+/// Whether at least one mount failed with ENOMEM, and every other refusal is a known result of a
+/// failed allocation.
 fn is_refused_for_lack_of_memory(refused: &BTreeMap<i32, u32>, log: &[String]) -> bool {
     // Linux 6.15 and later return EINVAL if clone_private_mount() fails with ENOMEM.
     let failed_clones = log.iter().filter(|line| line.contains("overlayfs: failed to clone ")).count();

@@ -54,7 +54,12 @@ fn mounted(volatile: bool, read_only: bool) -> Outcome {
 #[case::other_errno(REFUSED, Outcome::Refused { errno: libc::EIO }, &[OTHER_BOOT], Verdict::Broken)]
 #[case::other_reason(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[REMOUNTED], Verdict::Broken)]
 #[case::no_reason(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[], Verdict::Broken)]
-#[case::reason_logged_twice(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[OTHER_BOOT, OTHER_BOOT], Verdict::Broken)]
+#[case::reason_logged_twice(
+    REFUSED,
+    Outcome::Refused { errno: libc::EINVAL },
+    &[OTHER_BOOT, OTHER_BOOT],
+    Verdict::Broken
+)]
 #[case::mounted_instead_of_refused(REFUSED, mounted(true, false), &[], Verdict::Broken)]
 #[case::mounted(Expectation::Mounted, mounted(true, false), &[], Verdict::Holds)]
 #[case::not_volatile(Expectation::Mounted, mounted(false, false), &[], Verdict::Broken)]
@@ -63,22 +68,67 @@ fn mounted(volatile: bool, read_only: bool) -> Outcome {
 #[case::no_io(Expectation::NoIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 0 }), &[], Verdict::Holds)]
 #[case::one_flush(Expectation::NoIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 1 }), &[], Verdict::Broken)]
 #[case::one_write(Expectation::NoIo, Outcome::Counted(Io { writes: 1, bytes: 0, flushes: 0 }), &[], Verdict::Broken)]
-#[case::refused_for_lack_of_memory(Expectation::RefusedUntilFed, starved(&[(libc::ENOMEM, 2), (libc::ENOSPC, 1)]), &[], Verdict::Holds)]
+#[case::refused_for_lack_of_memory(
+    Expectation::RefusedUntilFed,
+    starved(&[(libc::ENOMEM, 2), (libc::ENOSPC, 1)]),
+    &[],
+    Verdict::Holds
+)]
 #[case::never_refused_for_lack_of_memory(Expectation::RefusedUntilFed, starved(&[]), &[], Verdict::Broken)]
-#[case::einval_for_a_failed_clone(Expectation::RefusedUntilFed, starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 1)]), &[CLONE], Verdict::Holds)]
-#[case::more_einval_than_failed_clones(Expectation::RefusedUntilFed, starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 2)]), &[CLONE], Verdict::Broken)]
-#[case::refused_for_another_reason_without_memory(Expectation::RefusedUntilFed, starved(&[(libc::ENOMEM, 1)]), &[OTHER_BOOT], Verdict::Broken)]
-#[case::refused_without_checkpoint(Expectation::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 2)]), &[NO_CHECKPOINT, NO_CHECKPOINT], Verdict::Holds)]
+#[case::einval_for_a_failed_clone(
+    Expectation::RefusedUntilFed,
+    starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 1)]),
+    &[CLONE],
+    Verdict::Holds
+)]
+#[case::more_einval_than_failed_clones(
+    Expectation::RefusedUntilFed,
+    starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 2)]),
+    &[CLONE],
+    Verdict::Broken
+)]
+#[case::refused_for_another_reason_without_memory(
+    Expectation::RefusedUntilFed,
+    starved(&[(libc::ENOMEM, 1)]),
+    &[OTHER_BOOT],
+    Verdict::Broken
+)]
+#[case::refused_without_checkpoint(
+    Expectation::AcceptedOrUnchecked,
+    starved(&[(libc::EINVAL, 2)]),
+    &[NO_CHECKPOINT, NO_CHECKPOINT],
+    Verdict::Holds
+)]
 #[case::never_refused(Expectation::AcceptedOrUnchecked, starved(&[]), &[], Verdict::Broken)]
-#[case::one_refusal_without_a_reason(Expectation::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 2)]), &[NO_CHECKPOINT], Verdict::Broken)]
-#[case::one_refusal_for_another_reason(Expectation::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 2)]), &[NO_CHECKPOINT, OTHER_BOOT], Verdict::Broken)]
-#[case::one_refusal_for_lack_of_memory(Expectation::AcceptedOrUnchecked, starved(&[(libc::EINVAL, 1), (libc::ENOMEM, 1)]), &[NO_CHECKPOINT], Verdict::Broken)]
+#[case::one_refusal_without_a_reason(
+    Expectation::AcceptedOrUnchecked,
+    starved(&[(libc::EINVAL, 2)]),
+    &[NO_CHECKPOINT],
+    Verdict::Broken
+)]
+#[case::one_refusal_for_another_reason(
+    Expectation::AcceptedOrUnchecked,
+    starved(&[(libc::EINVAL, 2)]),
+    &[NO_CHECKPOINT, OTHER_BOOT],
+    Verdict::Broken
+)]
+#[case::one_refusal_for_lack_of_memory(
+    Expectation::AcceptedOrUnchecked,
+    starved(&[(libc::EINVAL, 1), (libc::ENOMEM, 1)]),
+    &[NO_CHECKPOINT],
+    Verdict::Broken
+)]
 #[case::content_differs(Expectation::Done, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Broken)]
 #[case::done(Expectation::Done, Outcome::Done, &[], Verdict::Holds)]
 #[case::mounted_read_only(Expectation::MountedReadOnly, mounted(true, true), &[], Verdict::Holds)]
 #[case::not_read_only(Expectation::MountedReadOnly, mounted(true, false), &[], Verdict::Broken)]
 #[case::no_error_found(Expectation::MountedOrError, mounted(true, false), &[], Verdict::Holds)]
-#[case::error_found(Expectation::MountedOrError, Outcome::Refused { errno: libc::EINVAL }, &[WRITEBACK], Verdict::Holds)]
+#[case::error_found(
+    Expectation::MountedOrError,
+    Outcome::Refused { errno: libc::EINVAL },
+    &[WRITEBACK],
+    Verdict::Holds
+)]
 #[case::one_wins(ONE_WINS, raced(1, libc::EINVAL, 2), &[IN_USE, IN_USE], Verdict::Holds)]
 #[case::losers_with_another_errno(ONE_WINS, raced(1, libc::EBUSY, 2), &[IN_USE, IN_USE], Verdict::Broken)]
 #[case::one_loser_without_a_reason(ONE_WINS, raced(1, libc::EINVAL, 2), &[IN_USE], Verdict::Broken)]
@@ -90,15 +140,30 @@ fn mounted(volatile: bool, read_only: bool) -> Outcome {
 #[case::two_mounted(Expectation::AtMostOneWins, raced(2, libc::EINVAL, 2), &[], Verdict::Broken)]
 #[case::difference_expected(Expectation::Differs, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Holds)]
 #[case::any_outcome_is_accepted(Expectation::Whatever, failed(libc::EIO), &[], Verdict::Holds)]
-#[case::refused_without_a_reason(Expectation::RefusedUnsaid(libc::EIO), Outcome::Refused { errno: libc::EIO }, &[], Verdict::Holds)]
-#[case::refused_with_an_unexpected_reason(Expectation::RefusedUnsaid(libc::EIO), Outcome::Refused { errno: libc::EIO }, &[OTHER_BOOT], Verdict::Broken)]
+#[case::refused_without_a_reason(
+    Expectation::RefusedUnsaid(libc::EIO),
+    Outcome::Refused { errno: libc::EIO },
+    &[],
+    Verdict::Holds
+)]
+#[case::refused_with_an_unexpected_reason(
+    Expectation::RefusedUnsaid(libc::EIO),
+    Outcome::Refused { errno: libc::EIO },
+    &[OTHER_BOOT],
+    Verdict::Broken
+)]
 #[case::fails_as_expected(Expectation::Fails(libc::EIO), failed(libc::EIO), &[], Verdict::Holds)]
 #[case::writeback_fails(Expectation::FailsToWriteBack, failed(libc::ENOSPC), &[], Verdict::Holds)]
 #[case::io_error_logged(Expectation::IoErrors, Outcome::Done, &["I/O error, dev dm-0, sector 8"], Verdict::Holds)]
 #[case::some_io(Expectation::SomeIo, io(0, 1), &[], Verdict::Holds)]
 #[case::reason_may_be_in_a_lost_line(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[LOST], Verdict::CannotTell)]
 #[case::mounted_whatever_line_is_lost(REFUSED, mounted(true, false), &[LOST], Verdict::Broken)]
-#[case::a_second_reason_may_be_in_a_lost_line(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[OTHER_BOOT, LOST], Verdict::CannotTell)]
+#[case::a_second_reason_may_be_in_a_lost_line(
+    REFUSED,
+    Outcome::Refused { errno: libc::EINVAL },
+    &[OTHER_BOOT, LOST],
+    Verdict::CannotTell
+)]
 fn assertion_holds_only_with_the_expected_outcome(
     #[case] expectation: Expectation,
     #[case] outcome: Outcome,
