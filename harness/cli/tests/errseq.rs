@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The model's errseq against the kernel's: `lib/errseq.c` of the base, compiled for the host, asked the same questions.
+//! Compares the model's errseq with the kernel's: `lib/errseq.c` of the base is compiled for the
+//! host and gets the same calls.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -20,20 +21,21 @@ use vremount_kernel::workspace::Workspace;
 
 const CALLS: usize = 1_000_000;
 
-/// A call, with all it is given.
+/// A call of an errseq function with its arguments.
 #[derive(Debug, Clone, Copy)]
 struct Call {
+    /// `s`et, sa`m`ple, `c`heck, or check and `a`dvance.
     name: char,
     eseq: u32,
     since: u32,
     err: i32,
 }
 
-/// What came of it: return value, eseq and since after it.
-type Answer = (i64, u32, u32);
+/// Return value of a call, and `eseq` and `since` after it.
+type CallResult = (i64, u32, u32);
 
 impl Call {
-    fn answer(self) -> Answer {
+    fn run(self) -> CallResult {
         let (mut eseq, mut since) = (ErrSeq(self.eseq), ErrSeq(self.since));
         let ret = match self.name {
             's' => errseq_set(&mut eseq, self.err).0.into(),
@@ -45,16 +47,16 @@ impl Call {
     }
 }
 
-/// A story of one errseq and a few who watch it: what one call leaves is what the next is given. Now and then it jumps to
-/// where the counter wraps, and an errno is one that nobody may set.
+/// Random calls on one errseq and four samples, each with the state that the previous call left. At
+/// times the errseq is set to the highest counter, so that it wraps, and an errno is invalid.
 fn calls(seed: u8) -> Vec<Call> {
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut eseq = 0;
-    let mut watchers = [0_u32; 4];
+    let mut samples = [0_u32; 4];
     let mut calls = Vec::with_capacity(CALLS);
     while calls.len() < CALLS {
         let word = rng.next_u32();
-        let watcher = &mut watchers[(word >> 24) as usize % 4];
+        let sample = &mut samples[(word >> 24) as usize % 4];
         let err = match word >> 20 & 0xf {
             0 => 0,
             1 => 7,
@@ -67,37 +69,37 @@ fn calls(seed: u8) -> Vec<Call> {
             eseq = !(ERRSEQ_CTR_INC - 1) | ERRSEQ_SEEN | libc::EIO.cast_unsigned();
         }
         let name = ['s', 'm', 'c', 'a'][(word >> 12) as usize % 4];
-        let call = Call { name, eseq, since: *watcher, err };
-        let (ret, after, since) = call.answer();
+        let call = Call { name, eseq, since: *sample, err };
+        let (ret, after, since) = call.run();
         eseq = after;
-        *watcher = if name == 'm' { u32::try_from(ret).unwrap() } else { since };
+        *sample = if name == 'm' { u32::try_from(ret).unwrap() } else { since };
         calls.push(call);
     }
     calls
 }
 
-/// The kernel's functions as a program.
-fn program(folder: &Path) -> std::path::PathBuf {
+/// Compiles a program that runs the kernel's functions.
+fn compile_kernel_errseq(folder: &Path) -> std::path::PathBuf {
     let workspace = Workspace::find().unwrap();
     let _cache = workspace.lock_cache_shared().unwrap();
     let tree = source::obtain(&workspace, &base().source).unwrap();
-    let shown = source::git(&tree.repository, ["show", &format!("{}:lib/errseq.c", tree.commit)]).output().unwrap();
-    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let show = source::git(&tree.repository, ["show", &format!("{}:lib/errseq.c", tree.commit)]).output().unwrap();
+    assert!(show.status.success(), "{}", String::from_utf8_lossy(&show.stderr));
     let (source, program) = (folder.join("errseq.c"), folder.join("errseq"));
-    fs::write(&source, shown.stdout).unwrap();
-    let ours = checkout().join("harness/cli/tests/errseq");
+    fs::write(&source, show.stdout).unwrap();
+    let shim = checkout().join("harness/cli/tests/errseq");
     let mut cc = Command::new("cc");
-    cc.args(["-std=gnu11", "-O1", "-fwrapv", "-I"]).arg(ours.join("include")).arg("-o").arg(&program);
-    assert!(cc.arg(&source).arg(ours.join("main.c")).status().unwrap().success());
+    cc.args(["-std=gnu11", "-O1", "-fwrapv", "-I"]).arg(shim.join("include")).arg("-o").arg(&program);
+    assert!(cc.arg(&source).arg(shim.join("main.c")).status().unwrap().success());
     program
 }
 
 #[test]
-fn the_model_counts_errors_as_the_kernel_does() {
+fn model_and_kernel_return_the_same_results() {
     let folder = tempfile::tempdir().unwrap();
     let seed = 19;
     let calls = calls(seed);
-    let wraps = calls.iter().any(|call| call.name == 's' && call.answer().1 < call.eseq && call.eseq >> 13 == 0x7_ffff);
+    let wraps = calls.iter().any(|call| call.name == 's' && call.run().1 < call.eseq && call.eseq >> 13 == 0x7_ffff);
     assert!(wraps, "the counter never wraps with seed {seed}");
     let input = folder.path().join("calls");
     let mut writer = BufWriter::new(File::create(&input).unwrap());
@@ -105,13 +107,16 @@ fn the_model_counts_errors_as_the_kernel_does() {
         writeln!(writer, "{name} {eseq} {since} {err}").unwrap();
     }
     writer.into_inner().unwrap();
-    let mut kernel =
-        Command::new(program(folder.path())).stdin(File::open(&input).unwrap()).stdout(Stdio::piped()).spawn().unwrap();
-    let answers = BufReader::new(kernel.stdout.take().unwrap()).lines();
+    let mut kernel = Command::new(compile_kernel_errseq(folder.path()))
+        .stdin(File::open(&input).unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let results = BufReader::new(kernel.stdout.take().unwrap()).lines();
     let mut compared = 0;
-    for (call, line) in calls.iter().zip(answers) {
+    for (call, line) in calls.iter().zip(results) {
         let line = line.unwrap();
-        let (ret, eseq, since) = call.answer();
+        let (ret, eseq, since) = call.run();
         assert_eq!(format!("{ret} {eseq} {since}"), line, "call {compared} of seed {seed}: {call:?}");
         compared += 1;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every claim against every level of the series: it holds from its own level on and is broken below. A claim that holds
-//! without its patch proves nothing.
+//! Every claim on every level of the series: it holds from its own level on and is broken below. A
+//! claim that also holds without its patch would prove nothing about it.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -20,20 +20,22 @@ use vremount_kernel::build::Arch;
 use vremount_machine::image::Fs;
 use vremount_protocol::Op;
 
-/// A claim that sleeps takes its time under QEMU: those are left to User Mode Linux.
-fn proved_on(executor: &str) -> Vec<Claim> {
-    let awake = |claim: &Claim| executor == "uml" || claim.sleeps().is_zero();
-    claims::for_base(&base()).into_iter().filter(awake).collect()
+/// Claims that are proved on an executor. Claims that sleep run only under User Mode Linux, whose
+/// virtual time skips the sleeps.
+fn claims_for(executor: &str) -> Vec<Claim> {
+    let is_fast = |claim: &Claim| executor == "uml" || claim.sleeps().is_zero();
+    claims::for_base(&base()).into_iter().filter(is_fast).collect()
 }
 
-/// QEMU is the reference on the filesystem that most have; the breadth is User Mode Linux's.
+/// Filesystems that claims are proved on: all under User Mode Linux, and the most common one under
+/// QEMU.
 fn filesystems(executor: &str) -> &'static [Fs] {
     if executor == "uml" { &Fs::ALL } else { &[Fs::Ext4] }
 }
 
-/// `vremount verify` of those.
+/// Runs `vremount verify` with the claims and filesystems of an executor.
 fn verify_on(executor: &str, args: &[&str]) -> (Option<i32>, Value) {
-    let claims = proved_on(executor);
+    let claims = claims_for(executor);
     let names = claims.iter().flat_map(|claim| ["--claim", claim.name]);
     let filesystems = filesystems(executor).iter().flat_map(|fs| ["--fs", fs.name()]);
     let args: Vec<_> =
@@ -41,10 +43,10 @@ fn verify_on(executor: &str, args: &[&str]) -> (Option<i32>, Value) {
     verify(&args)
 }
 
-/// One at a time: each takes all cores.
+/// Serializes the runs, because each uses all cores.
 static MACHINES: Mutex<()> = Mutex::new(());
 
-/// Exit code and report of `vremount verify`.
+/// Runs `vremount verify` and returns its exit code and JSON report.
 fn verify(args: &[&str]) -> (Option<i32>, Value) {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
@@ -54,7 +56,7 @@ fn verify(args: &[&str]) -> (Option<i32>, Value) {
     (output.status.code(), serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap())
 }
 
-/// The verdict of each case, by its claim and filesystem.
+/// Verdict of each case, by claim and filesystem.
 type Verdicts = BTreeMap<(String, String), String>;
 
 fn verdicts(report: &Value) -> Verdicts {
@@ -63,30 +65,30 @@ fn verdicts(report: &Value) -> Verdicts {
     entries.iter().map(|entry| ((text(entry, "claim"), text(entry, "fs")), text(entry, "verdict"))).collect()
 }
 
-/// What becomes of the cases that are proved on an executor, given the verdict of a claim that is about the filesystem.
-fn expected(executor: &str, verdict: impl Fn(&Claim) -> &'static str) -> Verdicts {
-    let mut expected = Verdicts::new();
+/// Expected verdicts on an executor, given the verdict of each claim that is not skipped.
+fn expected_verdicts(executor: &str, verdict: impl Fn(&Claim) -> &'static str) -> Verdicts {
+    let mut verdicts = Verdicts::new();
     let arch = if executor == "uml" { Arch::Um } else { Arch::X86_64 };
-    for claim in proved_on(executor) {
+    for claim in claims_for(executor) {
         for fs in filesystems(executor) {
             let skipped = claim.skip_reason_on(*fs).or(claim.skip_reason_for_arch(arch)).is_some();
             let verdict = if skipped { "skipped" } else { verdict(&claim) };
-            expected.insert((claim.name.to_string(), fs.name().to_string()), verdict.to_string());
+            verdicts.insert((claim.name.to_string(), fs.name().to_string()), verdict.to_string());
         }
     }
-    expected
+    verdicts
 }
 
-/// What is not as expected, to read when it fails.
-fn assert_same(seen: &Verdicts, expected: &Verdicts) {
-    let differs = expected.iter().filter(|(case, verdict)| seen.get(*case) != Some(*verdict));
-    let differs: Vec<_> = differs.map(|(case, verdict)| (case, verdict, seen.get(case))).collect();
-    assert!(differs.is_empty(), "expected, seen: {differs:#?}");
-    assert_eq!(seen.len(), expected.len());
+/// Asserts equal verdicts; the failure shows only the differences.
+fn assert_same(observed: &Verdicts, expected: &Verdicts) {
+    let differences = expected.iter().filter(|(case, verdict)| observed.get(*case) != Some(*verdict));
+    let differences: Vec<_> = differences.map(|(case, verdict)| (case, verdict, observed.get(case))).collect();
+    assert!(differences.is_empty(), "case, expected, observed: {differences:#?}");
+    assert_eq!(observed.len(), expected.len());
 }
 
-/// Every claim that is broken is so in the step, and by what comes of it there, that the model foretells for the level.
-fn assert_broken_as_foretold(report: &Value, level: u8) {
+/// Asserts that the model predicts the step and the outcome of every broken claim.
+fn assert_broken_as_predicted(report: &Value, level: u8) {
     let (claims, level): (_, Level) = (claims::for_base(&base()), level.to_string().parse().unwrap());
     let mut compared = 0;
     let verdicts = report["verdicts"].as_array().unwrap();
@@ -94,49 +96,48 @@ fn assert_broken_as_foretold(report: &Value, level: u8) {
     for entry in &broken {
         let claim = claims.iter().find(|claim| entry["claim"] == claim.name).unwrap();
         let fs = Fs::ALL.into_iter().find(|fs| entry["fs"] == fs.name()).unwrap();
-        let Ok(foretold) = model::predict(&base(), claim, fs, level) else { continue };
-        let Prediction { step, want, .. } = foretold.unwrap();
+        let Ok(prediction) = model::predict(&base(), claim, fs, level) else { continue };
+        let Prediction { step, want, .. } = prediction.unwrap();
         let op = step.op().unwrap();
         let because = entry["because"].as_str().unwrap();
         assert!(because.starts_with(&format!("{}: ", claims::describe(op))), "{} at {step}: {because}", claim.name);
-        // What one operation does many times is told as a whole.
+        // Other operations report a summary of many mounts.
         if let Op::MountOverlay { .. } = op {
-            let seen = serde_json::to_value(ObservedOutcome::wanted(want)).unwrap();
-            assert_eq!(entry["observed"], seen, "{} on {}: {because}", claim.name, fs.name());
+            let predicted = serde_json::to_value(ObservedOutcome::wanted(want)).unwrap();
+            assert_eq!(entry["observed"], predicted, "{} on {}: {because}", claim.name, fs.name());
         }
         compared += 1;
     }
-    println!("{compared} of {} claims at level {level} are broken as foretold", broken.len());
-    assert!(compared * 10 >= broken.len() * 7, "the model has lost sight of the claims");
+    println!("{compared} of {} claims at level {level} are broken as predicted", broken.len());
+    assert!(compared * 10 >= broken.len() * 7, "the model predicts too few of the claims");
 }
 
-/// Levels 1 and 2 differ from 0 in nothing that a mount could tell: the reference need not prove them.
+/// Levels 1 and 2 do not change the result of any mount, so QEMU does not run them.
 #[rstest]
 #[case::pristine(0, 1, "uml")]
-#[case::identity_only(1, 1, "uml")]
-#[case::documented(2, 1, "uml")]
+#[case::instance_ids(1, 1, "uml")]
+#[case::documentation(2, 1, "uml")]
 #[case::reuse_without_errseq(3, 1, "uml")]
-#[case::all_of_it(4, 0, "uml")]
-#[case::pristine_reference(0, 1, "qemu")]
-#[case::reference_without_errseq(3, 1, "qemu")]
-#[case::reference(4, 0, "qemu")]
-fn a_claim_holds_from_its_level_on_and_is_broken_below(#[case] level: u8, #[case] exit: i32, #[case] executor: &str) {
+#[case::whole_series(4, 0, "uml")]
+#[case::pristine_on_qemu(0, 1, "qemu")]
+#[case::reuse_without_errseq_on_qemu(3, 1, "qemu")]
+#[case::whole_series_on_qemu(4, 0, "qemu")]
+fn claim_holds_from_its_level_on_and_is_broken_below(#[case] level: u8, #[case] exit: i32, #[case] executor: &str) {
     let (code, report) = verify_on(executor, &["--level", &level.to_string()]);
     let holds = |claim: &Claim| if claim.min_level <= level { "holds" } else { "broken" };
-    assert_same(&verdicts(&report), &expected(executor, holds));
-    assert_broken_as_foretold(&report, level);
+    assert_same(&verdicts(&report), &expected_verdicts(executor, holds));
+    assert_broken_as_predicted(&report, level);
     assert_eq!(code, Some(exit));
 }
 
-fn since(level: u8) -> Vec<&'static str> {
+fn claims_since(level: u8) -> Vec<&'static str> {
     claims::all().into_iter().filter(|claim| claim.min_level == level).map(|claim| claim.name).collect()
 }
 
-/// The claims that nothing but patch 4 makes hold.
 #[test]
-fn the_fourth_patch_is_about_writeback_errors() {
+fn claims_of_patch_4_are_about_writeback_errors() {
     assert_eq!(
-        since(4),
+        claims_since(4),
         [
             "error-refuses-all-overlays",
             "fsopen-is-told-of-errors",
@@ -165,11 +166,10 @@ fn the_fourth_patch_is_about_writeback_errors() {
     );
 }
 
-/// What was possible before the series still is.
 #[test]
-fn what_held_before_the_series_is_known() {
+fn claims_that_hold_without_the_series_are_listed() {
     assert_eq!(
-        since(0),
+        claims_since(0),
         [
             "durable-then-volatile",
             "durable-then-durable",
@@ -190,65 +190,64 @@ fn what_held_before_the_series_is_known() {
             "no-space-below-btrfs"
         ]
     );
-    assert!(since(1).is_empty() && since(2).is_empty(), "patches 1 and 2 change nothing by themselves");
+    assert!(claims_since(1).is_empty() && claims_since(2).is_empty(), "patches 1 and 2 change nothing by themselves");
 }
 
-/// Another executor, and on what both prove all else is the same: outcomes, errnos and reasons too.
+/// Verdicts, outcomes, errnos and reasons do not depend on the executor.
 #[test]
-fn executors_agree() {
-    let both = proved_on("qemu").into_iter().filter(|claim| claim.skip_reason_for_arch(Arch::Um).is_none());
+fn executors_agree_on_every_claim_that_both_prove() {
+    let both = claims_for("qemu").into_iter().filter(|claim| claim.skip_reason_for_arch(Arch::Um).is_none());
     let names: Vec<_> = both.flat_map(|claim| ["--claim", claim.name]).collect();
     let [uml, qemu] = ["uml", "qemu"].map(|executor| {
         let (_, report) = verify(&[&["--executor", executor, "--fs", "ext4"], names.as_slice()].concat());
         let entries = report["verdicts"].as_array().unwrap().clone().into_iter();
-        let told = ["claim", "fs", "verdict", "expected", "observed", "because"];
-        entries.map(|entry| told.map(|key| entry[key].clone())).collect::<Vec<_>>()
+        let keys = ["claim", "fs", "verdict", "expected", "observed", "because"];
+        entries.map(|entry| keys.map(|key| entry[key].clone())).collect::<Vec<_>>()
     });
     assert_eq!(uml, qemu);
 }
 
 #[test]
-fn under_time_travel_every_claim_repeats_byte_for_byte() {
+fn transcripts_repeat_byte_for_byte_under_uml() {
     let (code, report) = verify_on("uml", &["--twice"]);
-    assert_same(&verdicts(&report), &expected("uml", |_| "holds"));
+    assert_same(&verdicts(&report), &expected_verdicts("uml", |_| "holds"));
     assert_eq!(code, Some(0));
 }
 
-/// Under emulation claims share machines; on machines of their own they come out the same.
+/// Under QEMU several claims share a machine, except with `--fresh`.
 #[test]
-fn a_machine_of_its_own_changes_nothing() {
+fn separate_machines_do_not_change_verdicts() {
     let (code, report) = verify_on("qemu", &["--fresh"]);
-    assert_same(&verdicts(&report), &expected("qemu", |_| "holds"));
+    assert_same(&verdicts(&report), &expected_verdicts("qemu", |_| "holds"));
     assert_eq!(code, Some(0));
 }
 
 #[test]
-fn the_time_of_the_host_does_not_repeat() {
+fn twice_is_refused_under_qemu() {
     let output = vremount(["verify", "--executor", "qemu", "--twice"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("failed to compare two runs under qemu"), "{}", stderr(&output));
 }
 
-/// With nothing broken, a claim about a fault has no evidence.
 #[rstest]
-fn without_faults_nobody_can_tell(#[values("uml", "qemu")] executor: &str) {
+fn claims_about_faults_are_undecided_without_faults(#[values("uml", "qemu")] executor: &str) {
     let (code, report) = verify_on(executor, &["--no-faults"]);
-    let breaks = |claim: &Claim| claim.steps.iter().any(Step::is_fault);
-    let evidence = |claim: &Claim| if breaks(claim) { "cannot-tell" } else { "holds" };
-    let mut expected = expected(executor, evidence);
-    let mut seen = verdicts(&report);
-    // On two processors mounts may race without being slowed down, or not.
+    let injects_fault = |claim: &Claim| claim.steps.iter().any(Step::is_fault);
+    let evidence = |claim: &Claim| if injects_fault(claim) { "cannot-tell" } else { "holds" };
+    let mut expected = expected_verdicts(executor, evidence);
+    let mut observed = verdicts(&report);
+    // Without slow reads it is undefined whether mounts on two processors overlap.
     let may_race: Vec<_> = claims::all().into_iter().filter(|claim| claim.faults().contains("slow-reads")).collect();
-    for verdicts in [&mut expected, &mut seen] {
+    for verdicts in [&mut expected, &mut observed] {
         verdicts.retain(|(name, _), _| may_race.iter().all(|claim| claim.name != name));
     }
     assert!(expected.values().any(|verdict| verdict == "cannot-tell"));
-    assert_same(&seen, &expected);
+    assert_same(&observed, &expected);
     assert_eq!(code, Some(125));
 }
 
 #[rstest]
-fn the_report_for_programs_says_what_was_proved_on_what(#[values("uml", "qemu")] executor: &str) {
+fn json_report_has_the_kernel_and_every_result(#[values("uml", "qemu")] executor: &str) {
     let (_, report) = verify(&["--claim", "error-unseen", "--fs", "ext4", "--executor", executor]);
     assert_eq!(report["schema"], 1);
     assert_eq!(report["base"], base().name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Machines that go wrong, each in its own way: a script stands in for QEMU. Whatever it does, the answer is the right
-//! one, comes within seconds, and no process is left.
+//! Failures of machines, with a script in place of QEMU: each has the right exit reason within
+//! seconds and leaves no process.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -17,33 +17,36 @@ use rstest::rstest;
 use vremount_machine::{Accel, Executor, ExitReason, MachineConfig, MachineOutput, Qemu, Timeouts};
 use vremount_protocol::{Event, encode};
 
-/// A silent machine is hung after this.
+/// A machine that is silent for this time is hung.
 const SILENCE: Duration = Duration::from_millis(1500);
-/// What sleeps ends by itself after a minute. On a busy host limits are longer, eight times at most.
-const BY_ITSELF: Duration = Duration::from_secs(50);
+/// Limit for a run, below the 60 s after which the sleeping scripts end. Timeouts are up to eight
+/// times longer on a busy host.
+const RUN_LIMIT: Duration = Duration::from_secs(50);
 
-struct World {
+/// Directory of a script that replaces QEMU.
+struct FakeQemu {
     folder: tempfile::TempDir,
 }
 
-impl World {
-    /// `script` is what runs instead of QEMU; `$READY` and `$END` are files with those events as frames, file descriptor 3
-    /// is the channel.
+impl FakeQemu {
+    /// Writes the script that replaces QEMU. In the script, `$READY` and `$END` are files with the
+    /// frames of these events, and file descriptor 3 is the channel.
     fn new(script: &str) -> Self {
-        let world = World { folder: tempfile::tempdir().unwrap() };
+        let fake = FakeQemu { folder: tempfile::tempdir().unwrap() };
         let ready = Event::Ready {
             release: "5.10.13".to_string(),
             build_id: "ab".to_string(),
             module_sha256: "cd".to_string(),
             uptime_ms: 1,
         };
-        fs::write(world.path("ready"), encode(&ready).unwrap()).unwrap();
-        fs::write(world.path("end"), encode(&Event::End { steps: 0 }).unwrap()).unwrap();
-        let at = world.folder.path().display();
-        let text =
-            format!("#!/bin/sh\necho $$ >>{at}/pids\nREADY={at}/ready\nEND={at}/end\nPIDS={at}/pids\n{script}\n");
-        common::script(&world.path("qemu"), &text);
-        world
+        fs::write(fake.path("ready"), encode(&ready).unwrap()).unwrap();
+        fs::write(fake.path("end"), encode(&Event::End { steps: 0 }).unwrap()).unwrap();
+        let folder = fake.folder.path().display();
+        let text = format!(
+            "#!/bin/sh\necho $$ >>{folder}/pids\nREADY={folder}/ready\nEND={folder}/end\nPIDS={folder}/pids\n{script}\n"
+        );
+        common::write_script(&fake.path("qemu"), &text);
+        fake
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -66,23 +69,23 @@ impl World {
     }
 
     /// Processes of the machine that still run.
-    fn left(&self) -> Vec<i32> {
+    fn remaining_processes(&self) -> Vec<i32> {
         let pids = fs::read_to_string(self.path("pids")).unwrap_or_default();
-        pids.lines().map(|pid| pid.parse().unwrap()).filter(|pid| runs(*pid)).collect()
+        pids.lines().map(|pid| pid.parse().unwrap()).filter(|pid| is_running(*pid)).collect()
     }
 
-    /// The kernel needs a moment to bury what it killed.
-    fn assert_nothing_is_left(&self) {
+    /// Asserts that no process remains, after a moment for killed processes to disappear.
+    fn assert_no_process_remains(&self) {
         let deadline = Instant::now() + Duration::from_secs(5);
-        while !self.left().is_empty() && Instant::now() < deadline {
+        while !self.remaining_processes().is_empty() && Instant::now() < deadline {
             sleep(Duration::from_millis(10));
         }
-        assert_eq!(self.left(), Vec::<i32>::new());
+        assert_eq!(self.remaining_processes(), Vec::<i32>::new());
     }
 }
 
-/// A zombie does not run: it waits for its parent to ask.
-fn runs(pid: i32) -> bool {
+/// Whether a process runs; a zombie does not.
+fn is_running(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z"))
 }
@@ -97,74 +100,80 @@ const PANIC: &str = "echo '[    1.0] Kernel panic - not syncing: Attempted to ki
     "cat $READY >&3; echo 'Out of memory: Killed process 77'; sleep 0.2; cat $END >&3",
     "ran out of memory"
 )]
-#[case::crashes_after_the_last_word(
+#[case::crashes_after_the_end_event(
     "cat $READY $END >&3; echo 'general protection fault: 0000'",
     "crashed: general protection"
 )]
-#[case::prints_for_ever("while :; do echo tick; sleep 0.2; done", "hung: no end after")]
+#[case::prints_forever("while :; do echo tick; sleep 0.2; done", "hung: no end after")]
 #[case::panics_and_exits_with_0(&format!("cat $READY >&3; {PANIC}"), "crashed: Kernel panic - not syncing")]
 #[case::panics_and_halts(&format!("cat $READY >&3; {PANIC}; sleep 60"), "crashed: Kernel panic - not syncing")]
-#[case::panics_after_an_oops(&format!("echo 'BUG: unable to handle page fault'; {PANIC}"), "crashed: BUG: unable to handle")]
+#[case::panics_after_an_oops(
+    &format!("echo 'BUG: unable to handle page fault'; {PANIC}"),
+    "crashed: BUG: unable to handle"
+)]
 #[case::ends_early("cat $READY >&3; echo booted", "ended (exit status: 0) before the guest's last word")]
 #[case::fails_to_start("echo 'no such machine' >&2; exit 1", "ended (exit status: 1) before the guest's last word")]
 #[case::is_killed("cat $READY >&3; kill -KILL $$", "ended (signal: 9 (SIGKILL)) before the guest's last word")]
 #[case::closes_the_channel("cat $READY >&3; exec 3>&-; sleep 60", "hung: nothing was heard for")]
-#[case::talks_nonsense("cat $READY >&3; echo 'what is this' >&3; sleep 60", "garbled: ")]
-#[case::cuts_a_frame_short("cat $READY >&3; head --bytes=20 $END >&3; sleep 60 3>&- & exec 3>&-; wait", "hung: ")]
+#[case::writes_an_invalid_frame("cat $READY >&3; echo 'what is this' >&3; sleep 60", "garbled: ")]
+#[case::truncates_a_frame_and_stops_answering(
+    "cat $READY >&3; head --bytes=20 $END >&3; sleep 60 3>&- & exec 3>&-; wait",
+    "hung: "
+)]
 #[case::ends_within_a_frame("cat $READY >&3; head --bytes=20 $END >&3", "before the guest's last word")]
 #[case::panics_within_a_frame(&format!("head --bytes=20 $END >&3; {PANIC}"), "crashed: Kernel panic - not syncing")]
 #[case::loses_a_byte("cat $READY >&3; sed s/steps/step/ $END >&3; sleep 60", "garbled: ")]
-fn what_goes_wrong_is_never_an_answer(#[case] script: &str, #[case] expected: &str) {
-    let world = World::new(script);
+fn failed_machine_never_finishes(#[case] script: &str, #[case] expected: &str) {
+    let fake = FakeQemu::new(script);
     let started = Instant::now();
-    let run = world.run(false);
+    let run = fake.run(false);
     assert!(!matches!(run.end, ExitReason::Finished | ExitReason::PowerCut), "{:?}", run.end);
     assert!(run.end.to_string().contains(expected), "{}", run.end);
-    assert!(started.elapsed() < BY_ITSELF, "took {:?}", started.elapsed());
-    world.assert_nothing_is_left();
+    assert!(started.elapsed() < RUN_LIMIT, "took {:?}", started.elapsed());
+    fake.assert_no_process_remains();
 }
 
 #[test]
-fn what_qemu_says_is_in_the_console_log() {
-    let world = World::new("echo 'no such machine' >&2; exit 1");
-    assert_eq!(world.run(false).console_tail, "no such machine\n");
-    assert_eq!(fs::read_to_string(world.path("console")).unwrap(), "no such machine\n");
+fn console_log_has_the_errors_of_qemu() {
+    let fake = FakeQemu::new("echo 'no such machine' >&2; exit 1");
+    assert_eq!(fake.run(false).console_tail, "no such machine\n");
+    assert_eq!(fs::read_to_string(fake.path("console")).unwrap(), "no such machine\n");
 }
 
 #[rstest]
-#[case::switches_off("cat $READY $END >&3; echo bye")]
+#[case::powers_off("cat $READY $END >&3; echo bye")]
 #[case::exits_with_an_error("cat $READY $END >&3; exit 3")]
-#[case::never_switches_off("cat $READY $END >&3; sleep 60")]
+#[case::never_powers_off("cat $READY $END >&3; sleep 60")]
 #[case::its_child_holds_console_and_channel("cat $READY $END >&3; sleep 60 & echo $! >>$PIDS")]
-fn the_last_word_is_an_answer(#[case] script: &str) {
-    let world = World::new(script);
-    let run = world.run(false);
+fn machine_is_finished_after_the_end_event(#[case] script: &str) {
+    let fake = FakeQemu::new(script);
+    let run = fake.run(false);
     assert_eq!(run.end, ExitReason::Finished);
     assert!(run.times.ready.is_some());
     assert_eq!(run.events.len(), 2);
-    world.assert_nothing_is_left();
+    fake.assert_no_process_remains();
 }
 
 #[test]
-fn a_power_cut_comes_right_after_the_last_word() {
-    let world = World::new("cat $READY $END >&3; sleep 0.5; touch $PIDS.late; sleep 60");
-    assert_eq!(world.run(true).end, ExitReason::PowerCut);
-    world.assert_nothing_is_left();
-    assert!(!world.path("pids.late").exists(), "the machine went on");
+fn power_is_cut_right_after_the_end_event() {
+    let fake = FakeQemu::new("cat $READY $END >&3; sleep 0.5; touch $PIDS.late; sleep 60");
+    assert_eq!(fake.run(true).end, ExitReason::PowerCut);
+    fake.assert_no_process_remains();
+    assert!(!fake.path("pids.late").exists(), "the machine ran on after the end event");
 }
 
 #[test]
-fn a_machine_that_cannot_be_started_says_so() {
-    let world = World::new("");
-    fs::remove_file(world.path("qemu")).unwrap();
-    assert!(matches!(world.run(false).end, ExitReason::NotStarted(_)));
+fn machine_without_qemu_is_not_started() {
+    let fake = FakeQemu::new("");
+    fs::remove_file(fake.path("qemu")).unwrap();
+    assert!(matches!(fake.run(false).end, ExitReason::NotStarted(_)));
 }
 
-/// This same binary runs a machine, and is killed.
+/// The test starts this binary again as a harness that runs a machine, and kills it.
 #[test]
-fn a_machine_does_not_outlive_a_harness_that_was_killed() {
-    const INSIDE: &str = "VREMOUNT_TEST_WORLD";
-    if let Some(qemu) = std::env::var_os(INSIDE) {
+fn machine_ends_when_the_harness_is_killed() {
+    const FAKE_QEMU_PATH: &str = "VREMOUNT_TEST_FAKE_QEMU";
+    if let Some(qemu) = std::env::var_os(FAKE_QEMU_PATH) {
         let nothing = Path::new("/dev/null");
         let limit = Duration::from_secs(60);
         let run = Qemu::new(Path::new(&qemu), Accel::Tcg).run(&MachineConfig {
@@ -178,22 +187,22 @@ fn a_machine_does_not_outlive_a_harness_that_was_killed() {
             kernels: 1,
             power_cut: false,
         });
-        panic!("the machine was to outlast the harness: {:?}", run.end);
+        panic!("the machine ended before the harness was killed: {:?}", run.end);
     }
-    let world = World::new("exec sleep 60");
+    let fake = FakeQemu::new("exec sleep 60");
     let mut harness = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_machine_does_not_outlive_a_harness_that_was_killed"])
-        .env(INSIDE, world.path("qemu"))
+        .args(["--exact", "machine_ends_when_the_harness_is_killed"])
+        .env(FAKE_QEMU_PATH, fake.path("qemu"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
-    while world.left().is_empty() {
+    while fake.remaining_processes().is_empty() {
         assert!(Instant::now() < deadline, "the machine never started");
         sleep(Duration::from_millis(10));
     }
     kill(Pid::from_raw(harness.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
     harness.wait().unwrap();
-    world.assert_nothing_is_left();
+    fake.assert_no_process_remains();
 }

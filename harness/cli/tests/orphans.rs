@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A User Mode Linux machine is several processes that trace and clone each other. None of them is left, nor the file
-//! that is its memory, whatever happens to the machine or to the harness: fifty times, four at a time, all cores busy.
+//! A User Mode Linux machine consists of several processes and a file for its memory. The tests
+//! check that none of them is left after the machine halts, panics or is killed, or the harness is
+//! killed: 50 machines, 4 at a time, with all cores busy.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -21,39 +22,40 @@ use vremount_machine::image::{Fs, Initramfs, MODULE_PATH, PackedDisk};
 use vremount_machine::{Executor, ExitReason, MachineConfig, MachineOutput, Uml, image};
 use vremount_protocol::{Filesystem, GuestTask, Program, Shutdown};
 
-const TIMES: u32 = 50;
-const AT_A_TIME: usize = 4;
-/// Tells this binary, started again, to be a harness with one machine.
-const INSIDE: &str = "VREMOUNT_TEST_ORPHANS";
+const MACHINES: u32 = 50;
+const PARALLEL_MACHINES: usize = 4;
+/// Environment variable that makes this binary run one machine as a harness; its value is the path
+/// of the machine's files.
+const RUN_MACHINE: &str = "VREMOUNT_TEST_ORPHANS";
 
-/// What happens to a machine.
+/// How a machine ends.
 #[derive(Debug, Clone, Copy)]
-enum Fate {
-    /// Works off its program and switches itself off.
-    Halts,
-    /// Has no init.
-    Panics,
-    /// Loops for ever, and is killed by the harness.
-    IsKilled,
-    /// Loops for ever, and its harness is killed.
-    LosesItsHarness,
+enum MachineEnd {
+    /// The guest runs its program and powers off.
+    PowerOff,
+    /// The kernel panics, because the initramfs has no init.
+    Panic,
+    /// The guest loops forever, and the harness kills the machine.
+    Killed,
+    /// The guest loops forever, and the harness is killed.
+    HarnessKilled,
 }
 
-const FATES: [Fate; 4] = [Fate::Halts, Fate::Panics, Fate::IsKilled, Fate::LosesItsHarness];
+const ENDS: [MachineEnd; 4] = [MachineEnd::PowerOff, MachineEnd::Panic, MachineEnd::Killed, MachineEnd::HarnessKilled];
 
-/// Two initramfs and a kernel that no other test runs.
-struct World(PathBuf);
+/// Directory with two initramfs and a copy of the kernel that no other test runs.
+struct MachineFiles(PathBuf);
 
-impl World {
-    fn make(at: &Path) -> Self {
+impl MachineFiles {
+    fn create(folder: &Path) -> Self {
         let workspace = Workspace::find().unwrap();
         let base = Base::find(&checkout(), None).unwrap();
         let kernel = build::kernel(&workspace, &KernelSpec::of(&base), Arch::Um).unwrap();
-        fs::copy(&kernel.image, at.join("linux")).unwrap();
+        fs::copy(&kernel.image, folder.join("linux")).unwrap();
         let upper = PackedDisk::obtain(Fs::Ext4, &workspace.cache).unwrap();
         let guest = image::build_guest(&workspace.root).unwrap();
         let initramfs = Initramfs::new(&guest, &kernel.module.path, upper.as_ref(), Vec::new()).unwrap();
-        for (name, shutdown) in [("halts", Shutdown::PowerOff), ("spins", Shutdown::Spin)] {
+        for (name, shutdown) in [("powers-off", Shutdown::PowerOff), ("loops", Shutdown::Spin)] {
             let program = Program {
                 work: GuestTask::Steps(Vec::new()),
                 module: MODULE_PATH.to_string(),
@@ -62,9 +64,9 @@ impl World {
                 channel: "/dev/ttyS0".to_string(),
                 shutdown,
             };
-            initramfs.write(&program, &at.join(name)).unwrap();
+            initramfs.write(&program, &folder.join(name)).unwrap();
         }
-        World(at.to_path_buf())
+        MachineFiles(folder.to_path_buf())
     }
 
     fn run(&self, number: u32, initramfs: &Path, power_cut: bool) -> MachineOutput {
@@ -81,23 +83,26 @@ impl World {
         })
     }
 
-    fn suffer(&self, number: u32, fate: Fate) {
-        match fate {
-            Fate::Halts => assert_eq!(self.run(number, &self.0.join("halts"), false).end, ExitReason::Finished),
-            Fate::Panics => {
+    fn run_to(&self, number: u32, end: MachineEnd) {
+        match end {
+            MachineEnd::PowerOff => {
+                assert_eq!(self.run(number, &self.0.join("powers-off"), false).end, ExitReason::Finished)
+            }
+            MachineEnd::Panic => {
                 let end = self.run(number, Path::new("/dev/null"), false).end;
                 assert!(matches!(end, ExitReason::Panic(_)), "{end:?}");
             }
-            Fate::IsKilled => assert_eq!(self.run(number, &self.0.join("spins"), true).end, ExitReason::PowerCut),
-            Fate::LosesItsHarness => {
+            MachineEnd::Killed => assert_eq!(self.run(number, &self.0.join("loops"), true).end, ExitReason::PowerCut),
+            MachineEnd::HarnessKilled => {
                 let mut harness = Command::new(std::env::current_exe().unwrap())
-                    .args(["--exact", "no_machine_leaves_anything_behind"])
-                    .env(INSIDE, self.0.join(number.to_string()))
+                    .args(["--exact", "machine_leaves_no_process_and_no_memory_file"])
+                    .env(RUN_MACHINE, self.0.join(number.to_string()))
                     .stdout(Stdio::null())
                     .stderr(Stdio::null())
                     .spawn()
                     .unwrap();
-                // Sometimes before the machine has started, sometimes while it boots, mostly when it loops.
+                // Depending on the number, the harness is killed before the machine starts, while
+                // it boots or while it loops.
                 sleep(Duration::from_millis(u64::from(number) * 17 % 700));
                 harness.kill().unwrap();
                 harness.wait().unwrap();
@@ -105,8 +110,8 @@ impl World {
         }
     }
 
-    /// Processes that run our kernel.
-    fn left(&self) -> Vec<String> {
+    /// `stat` lines of the processes that run the kernel of this test.
+    fn remaining_processes(&self) -> Vec<String> {
         let kernel = self.0.join("linux");
         let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
         processes
@@ -141,40 +146,40 @@ impl Drop for Load {
 }
 
 #[test]
-fn no_machine_leaves_anything_behind() {
-    if let Some(number) = std::env::var_os(INSIDE) {
+fn machine_leaves_no_process_and_no_memory_file() {
+    if let Some(number) = std::env::var_os(RUN_MACHINE) {
         let path = PathBuf::from(number);
-        let world = World(path.parent().unwrap().to_path_buf());
+        let files = MachineFiles(path.parent().unwrap().to_path_buf());
         let number = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        let run = world.run(number, &world.0.join("spins"), false);
-        panic!("the machine was to outlast the harness: {:?}", run.end);
+        let run = files.run(number, &files.0.join("loops"), false);
+        panic!("the machine ended before the harness was killed: {:?}", run.end);
     }
     let folder = tempfile::tempdir().unwrap();
-    let world = World::make(folder.path());
+    let files = MachineFiles::create(folder.path());
     let load = Load::new();
     let next = AtomicU32::new(0);
     thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
+        for _ in 0..PARALLEL_MACHINES {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= TIMES {
+                    if number >= MACHINES {
                         break;
                     }
-                    world.suffer(number, FATES[number as usize % FATES.len()]);
+                    files.run_to(number, ENDS[number as usize % ENDS.len()]);
                 }
             });
         }
     });
     drop(load);
-    // The kernel needs a moment to bury what was killed.
+    // Killed processes take a moment to disappear.
     let deadline = Instant::now() + Duration::from_secs(5);
-    while !world.left().is_empty() && Instant::now() < deadline {
+    while !files.remaining_processes().is_empty() && Instant::now() < deadline {
         sleep(Duration::from_millis(10));
     }
-    assert_eq!(world.left(), Vec::<String>::new());
-    for (at, left) in [(Path::new("/dev/shm"), "vm_file"), (folder.path(), "core")] {
-        let mut names = fs::read_dir(at).unwrap().flatten().map(|entry| entry.file_name());
-        assert_eq!(names.find(|name| name.to_string_lossy().starts_with(left)), None);
+    assert_eq!(files.remaining_processes(), Vec::<String>::new());
+    for (folder, prefix) in [(Path::new("/dev/shm"), "vm_file"), (folder.path(), "core")] {
+        let mut names = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name());
+        assert_eq!(names.find(|name| name.to_string_lossy().starts_with(prefix)), None);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whatever a machine, a file or a user says: what reads it takes it for what it is, or for nothing, and never falls over it.
-//! `make fuzz` tries millions of cases, `make test` some hundred.
+//! Property tests of the parsers for machine output, files and arguments: valid input is read
+//! correctly, and damaged input is read correctly or refused, without a panic. `make test` tries
+//! some hundred cases, `make fuzz` millions.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -14,17 +15,17 @@ use vremount_claims::refusal_reason::Reason;
 use vremount_claims::shard::Shard;
 use vremount_kernel::base::{Base, Level, Spec};
 use vremount_machine::image::Fs;
-use vremount_protocol::{Event, Outcome as Came, SIGNS, StepReport, classify, decode, encode, extents};
+use vremount_protocol::{Event, Outcome, SIGNS, StepReport, classify, decode, encode, extents};
 use vremount_runner::results::{FILE, RunOutcome};
 use vremount_runner::transcript::{acts, in_words};
 
-/// Something that a text becomes when it is cut, mixed or hit by a cosmic ray.
+/// A text that is truncated or has one character inserted, replaced or removed.
 fn damaged(text: String) -> impl Strategy<Value = String> {
     let chars: Vec<char> = text.chars().collect();
     let length = chars.len();
-    (0..=length, 0..4u8, any::<char>()).prop_map(move |(at, how, other)| {
+    (0..=length, 0..4u8, any::<char>()).prop_map(move |(at, change, other)| {
         let mut chars = chars.clone();
-        match how {
+        match change {
             0 => chars.truncate(at),
             1 => chars.insert(at, other),
             2 if at < length => chars[at] = other,
@@ -35,13 +36,13 @@ fn damaged(text: String) -> impl Strategy<Value = String> {
     })
 }
 
-/// One that is meant, damaged or not.
+/// A valid argument, damaged or not.
 fn argument() -> impl Strategy<Value = String> {
-    let meant = ["0", "4", "ext4", "btrfs-subvolume", "1/3", "5.10.13..6.1.176", "git:/src#HEAD", "tarball:a.xz#b"];
-    prop::sample::select(meant.to_vec()).prop_flat_map(|text| damaged(text.to_string()))
+    let valid = ["0", "4", "ext4", "btrfs-subvolume", "1/3", "5.10.13..6.1.176", "git:/src#HEAD", "tarball:a.xz#b"];
+    prop::sample::select(valid.to_vec()).prop_flat_map(|text| damaged(text.to_string()))
 }
 
-/// What a kernel announces trouble with, or nothing.
+/// A console sign of a kernel failure, or none.
 fn sign() -> impl Strategy<Value = Option<&'static str>> {
     prop::option::of(prop::sample::select(SIGNS.map(|(sign, _)| sign).to_vec()))
 }
@@ -49,12 +50,12 @@ fn sign() -> impl Strategy<Value = Option<&'static str>> {
 fn event() -> impl Strategy<Value = Event> {
     let report = (0..9_usize, any::<i32>(), ".*", prop::collection::vec(".*", 0..3), any::<u64>());
     let report = report.prop_map(|(index, errno, what, log, us)| {
-        Event::Step(StepReport { index, outcome: Came::Failed { errno, what }, log, us })
+        Event::Step(StepReport { index, outcome: Outcome::Failed { errno, what }, log, us })
     });
     prop_oneof![report, (0..9_usize).prop_map(|steps| Event::End { steps })]
 }
 
-/// A log of results with one of them.
+/// A result log with one result.
 const RESULTS: &str = concat!(
     r#"{"schema":1,"base":"5.10.13","series":"be4df0cea","level":4,"arch":"um","executor":"uml","accel":null,"#,
     r#""build_id":"b","module_sha256":"m","harness_sha256":"h","how":{"faults":true,"twice":false,"fresh":false},"#,
@@ -88,13 +89,13 @@ const BISECTION: &str = concat!(
     "\n"
 );
 
-/// What claims executed of a patch of one line.
+/// A coverage report without patches.
 const COVERAGE: &str = r#"{"schema":2,"base":"b","series":"s","executor":"uml","tally":{"holds":1,"broken":0,"cannot_tell":0,"skipped":0,"missing":0},"patches":[],"in_vain":[]}"#;
 
 const MUTANT: &str = include_str!("../../../patches/be4df0cea/mutants/id-is-zero-at-first.patch");
 
-/// What is read from the folder of a run that left this log.
-fn results(text: &str) -> Option<usize> {
+/// Number of results that are read from a run directory with a result log.
+fn count_results(text: &str) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(FILE), text).unwrap();
     match RunOutcome::read(folder.path()).ok()? {
@@ -103,25 +104,26 @@ fn results(text: &str) -> Option<usize> {
     }
 }
 
-/// What is read from the folder of a bisection that left this log.
-fn bisection(text: &str) -> Option<Bisection> {
+/// Bisection that is read from a directory with a log.
+fn read_bisection(text: &str) -> Option<Bisection> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(bisect::FILE), text).unwrap();
     Bisection::read(folder.path()).ok()
 }
 
-fn coverage(text: &str) -> Option<Coverage> {
+/// Coverage that is read from a file.
+fn read_coverage(text: &str) -> Option<Coverage> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), text).unwrap();
     Coverage::read(file.path()).ok()
 }
 
 #[test]
-fn what_is_damaged_here_was_whole() {
-    let whole = bisection(BISECTION).unwrap();
+fn undamaged_samples_are_read() {
+    let whole = read_bisection(BISECTION).unwrap();
     assert!(whole.steps.len() == 1 && whole.end.is_some());
-    assert!(coverage(COVERAGE).is_some());
-    assert_eq!(results(RESULTS), Some(1));
+    assert!(read_coverage(COVERAGE).is_some());
+    assert_eq!(count_results(RESULTS), Some(1));
     assert_eq!(acts(TRANSCRIPT).unwrap().1.len(), 2);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.patch"), MUTANT).unwrap();
@@ -130,20 +132,20 @@ fn what_is_damaged_here_was_whole() {
 
 proptest! {
     #[test]
-    fn what_was_sent_is_what_is_read(event in event()) {
+    fn encoded_event_is_decoded(event in event()) {
         prop_assert_eq!(decode(&encode(&event).unwrap()).unwrap(), event);
     }
 
     #[test]
-    fn what_was_damaged_on_the_way_is_noticed(
+    fn damaged_event_is_refused(
         (event, line) in event().prop_flat_map(|event| (Just(event.clone()), damaged(encode(&event).unwrap())))
     ) {
-        // Only the newline may be another.
+        // Damage to the trailing newline only is accepted.
         prop_assert!(decode(&line).map_or(true, |read| read == event && encode(&event).unwrap().trim_end() == line.trim_end()));
     }
 
     #[test]
-    fn a_line_of_a_console_is_trouble_where_it_says_so(
+    fn console_line_is_classified_by_its_sign(
         time in r"(\[ {0,4}[0-9]{1,5}\.[0-9]{6}\] |)", before in "[a-z:/]*", sign in sign(), after in "[!-~].*"
     ) {
         let line = format!("{time}{before}{}{after}", sign.unwrap_or_default());
@@ -156,9 +158,9 @@ proptest! {
     }
 
     #[test]
-    fn a_transcript_is_done_again_as_it_is_or_not_at_all(text in damaged(TRANSCRIPT.to_string())) {
-        if let Ok((_, acts)) = acts(&text) {
-            prop_assert!(acts.len() <= 2);
+    fn damaged_transcript_has_no_additional_actions(text in damaged(TRANSCRIPT.to_string())) {
+        if let Ok((_, actions)) = acts(&text) {
+            prop_assert!(actions.len() <= 2);
         }
         for line in text.lines() {
             let _ = in_words(line);
@@ -166,20 +168,20 @@ proptest! {
     }
 
     #[test]
-    fn a_reason_is_stated_by_overlayfs_or_not_at_all(
-        prefix in "(overlayfs: |overlay: |EXT4-fs: |)", words in prop::sample::select(Reason::words().collect::<Vec<_>>()), tail in ".*"
+    fn reason_is_read_from_lines_of_overlayfs_only(
+        prefix in "(overlayfs: |overlay: |EXT4-fs: |)", pattern in prop::sample::select(Reason::words().collect::<Vec<_>>()), tail in ".*"
     ) {
-        let (words, reason) = words;
+        let (pattern, reason) = pattern;
         let by_overlay = prefix.starts_with("overlay");
-        let line = format!("{prefix}{words}{tail}");
+        let line = format!("{prefix}{pattern}{tail}");
         let all = Reason::all(&[line]);
         prop_assert_eq!(all.len(), usize::from(by_overlay));
-        // A tail may hold the words of another that counts first.
+        // The tail may contain a pattern that has precedence.
         prop_assert!(!by_overlay || all == [reason] || Reason::words().any(|(other, _)| tail.contains(other)));
     }
 
     #[test]
-    fn arguments_are_what_they_say_or_nothing(text in prop_oneof![".*".prop_map(String::from), argument()]) {
+    fn argument_is_parsed_or_refused(text in prop_oneof![".*".prop_map(String::from), argument()]) {
         prop_assert!(text.parse::<Level>().is_err() || text.parse::<Level>().unwrap().to_string() == text);
         prop_assert!(text.parse::<Fs>().is_err() || text.parse::<Fs>().unwrap().name() == text);
         prop_assert!(text.parse::<Shard>().is_err() || text.contains('/'));
@@ -189,47 +191,47 @@ proptest! {
     }
 
     #[test]
-    fn a_packed_image_unpacks_to_itself_or_not_at_all(image in image(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn packed_image_unpacks_to_itself_and_a_damaged_one_does_not_panic(image in image(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut packed = Vec::new();
         extents::write(&mut image.as_slice(), &mut packed).unwrap();
         let mut unpacked = Cursor::new(Vec::new());
         extents::unpack(&mut packed.as_slice(), &mut unpacked).unwrap();
         unpacked.get_mut().resize(image.len(), 0);
         prop_assert_eq!(unpacked.get_ref(), &image);
-        // Another byte in the first words changes what is read, or is an error; neither is a crash.
+        // A damaged header changes the result or is an error, and does not panic.
         let head = at.index(packed.len().min(32));
         packed[head] = byte;
         let _ = extents::unpack(&mut packed.as_slice(), &mut tempfile::tempfile().unwrap());
     }
 }
 
-/// Blocks that are zero or not.
+/// An image with blocks of zeros and of ones.
 fn image() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec((any::<bool>(), 1..5000_usize), 0..4)
         .prop_map(|runs| runs.into_iter().flat_map(|(full, length)| vec![u8::from(full); length]).collect())
 }
 
 proptest! {
-    // Each case writes a file.
+    // Fewer cases, because each writes a file.
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(8), ..ProptestConfig::default() })]
 
     #[test]
-    fn no_file_of_results_is_too_much(text in prop_oneof![".*".prop_map(String::from), damaged(RESULTS.to_string())]) {
-        prop_assert!(results(&text).is_none_or(|count| count <= 1));
+    fn damaged_result_log_has_no_additional_results(text in prop_oneof![".*".prop_map(String::from), damaged(RESULTS.to_string())]) {
+        prop_assert!(count_results(&text).is_none_or(|count| count <= 1));
     }
 
     #[test]
-    fn a_bisection_is_read_as_far_as_it_is_whole(text in damaged(BISECTION.to_string())) {
-        prop_assert!(bisection(&text).is_none_or(|bisection| bisection.steps.len() <= 1));
+    fn damaged_bisection_has_no_additional_steps(text in damaged(BISECTION.to_string())) {
+        prop_assert!(read_bisection(&text).is_none_or(|bisection| bisection.steps.len() <= 1));
     }
 
     #[test]
-    fn what_was_executed_is_read_as_it_is_or_not_at_all(text in damaged(COVERAGE.to_string())) {
-        prop_assert!(coverage(&text).is_none_or(|coverage| coverage.patches.is_empty()));
+    fn damaged_coverage_has_no_additional_patches(text in damaged(COVERAGE.to_string())) {
+        prop_assert!(read_coverage(&text).is_none_or(|coverage| coverage.patches.is_empty()));
     }
 
     #[test]
-    fn a_mutant_is_read_as_it_is_or_not_at_all(text in damaged(MUTANT.to_string())) {
+    fn damaged_mutant_is_read_with_its_diff_or_refused(text in damaged(MUTANT.to_string())) {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("a.patch"), &text).unwrap();
         if let Ok(mutants) = Mutant::all(folder.path()) {
@@ -239,7 +241,7 @@ proptest! {
     }
 
     #[test]
-    fn no_table_of_bases_is_too_much(text in damaged(include_str!("../../../ci/bases.toml").to_string())) {
+    fn damaged_table_of_bases_does_not_panic(text in damaged(include_str!("../../../ci/bases.toml").to_string())) {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("ci")).unwrap();
         fs::write(folder.path().join("ci/bases.toml"), text).unwrap();

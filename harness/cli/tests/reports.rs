@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reports of real runs: finished, interrupted, and gone on with.
+//! Reports of real runs: complete, interrupted and resumed ones.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -19,21 +19,22 @@ use serde_json::{Value, json};
 
 const FORMATS: [&str; 5] = ["json", "junit", "ktap", "kcidb", "output"];
 
-/// One at a time: all of them leave their logs in the same folder.
+/// Serializes the tests, because their runs have one log directory.
 static RUNS: Mutex<()> = Mutex::new(());
 
-fn folder(level: u8) -> PathBuf {
+fn run_folder(level: u8) -> PathBuf {
     checkout().join(format!("target/runs/5.10.13-level{level}-um"))
 }
 
+/// Command `vremount verify` under User Mode Linux, not started.
 fn verify(args: &[&str]) -> Command {
     let mut command = vremount(["verify", "--executor", "uml"]);
     command.args(args);
     command
 }
 
-/// Runs it, and has it write all reports.
-fn reports(command: &mut Command) -> (Output, [String; 5]) {
+/// Runs a command that writes a report in each format, and returns the reports.
+fn run_with_reports(command: &mut Command) -> (Output, [String; 5]) {
     let files = tempfile::tempdir().unwrap();
     for format in FORMATS {
         command.arg(format!("--{format}")).arg(files.path().join(format));
@@ -43,18 +44,19 @@ fn reports(command: &mut Command) -> (Output, [String; 5]) {
     (output, FORMATS.map(|format| fs::read_to_string(files.path().join(format)).unwrap()))
 }
 
-fn parsed(text: &str) -> Value {
+fn parse_json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
 #[test]
-fn a_run_is_reported_in_every_format_then_and_later() {
+fn report_repeats_the_reports_of_the_run_in_every_format() {
     let _alone = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-    let (output, then) = reports(&mut verify(&["--fs", "ext4", "--claim", "reuse", "--claim", "error-unseen"]));
+    let (output, reports) =
+        run_with_reports(&mut verify(&["--fs", "ext4", "--claim", "reuse", "--claim", "error-unseen"]));
     assert_eq!(output.status.code(), Some(0));
-    let [json, junit, ktap, kcidb, page] = &then;
-    assert_eq!(parsed(json)["missing"], json!([]));
-    assert_eq!(parsed(json)["starts"][0]["command"][1], "verify");
+    let [json, junit, ktap, kcidb, page] = &reports;
+    assert_eq!(parse_json(json)["missing"], json!([]));
+    assert_eq!(parse_json(json)["starts"][0]["command"][1], "verify");
     assert!(junit.contains("at level 4, uml\" tests=\"2\" skipped=\"0\" failures=\"0\" errors=\"0\">"), "{junit}");
     let expected = "\
 KTAP version 1
@@ -72,22 +74,30 @@ ok 1 reuse
 ok 2 error-unseen
 ";
     assert_eq!(ktap, expected);
-    assert_eq!(parsed(kcidb)["tests"][1]["misc"]["observed"], "refused EINVAL writeback-error");
+    assert_eq!(parse_json(kcidb)["tests"][1]["misc"]["observed"], "refused EINVAL writeback-error");
     let refused = "<i>    | overlayfs: volatile reuse refused: writeback-error: ";
     assert!(
         page.contains("2 hold, 0 broken") && page.contains(refused) && page.contains("init as init process"),
         "{page}"
     );
-    let (output, later) = reports(vremount(["report"]).arg(folder(4)));
+    let (output, repeated) = run_with_reports(vremount(["report"]).arg(run_folder(4)));
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(later, then);
+    assert_eq!(repeated, reports);
 }
 
 #[rstest]
 #[case::broken(0, "reuse", &[], 1, "FAIL", "not ok 1 ext4\n", "<failure ")]
-#[case::cannot_tell(4, "error-unseen", &["--no-faults"], 125, "ERROR", "not ok 1 ext4 # ERROR cannot tell\n", "<error ")]
+#[case::cannot_tell(
+    4,
+    "error-unseen",
+    &["--no-faults"],
+    125,
+    "ERROR",
+    "not ok 1 ext4 # ERROR cannot tell\n",
+    "<error "
+)]
 #[case::skipped(4, "error-unseen", &["--fs", "tmpfs"], 0, "SKIP", "ok 1 tmpfs # SKIP is in memory", "<skipped ")]
-fn what_does_not_hold_is_told_apart(
+fn verdicts_other_than_holds_have_their_own_status(
     #[case] level: u8,
     #[case] claim: &str,
     #[case] more: &[&str],
@@ -100,21 +110,20 @@ fn what_does_not_hold_is_told_apart(
     let fs: &[&str] = if more.contains(&"--fs") { &[] } else { &["--fs", "ext4"] };
     let level = level.to_string();
     let (output, [_, junit, ktap, kcidb, _]) =
-        reports(verify(&["--level", &level, "--claim", claim]).args(fs).args(more));
+        run_with_reports(verify(&["--level", &level, "--claim", claim]).args(fs).args(more));
     assert_eq!(output.status.code(), Some(exit));
-    assert_eq!(parsed(&kcidb)["tests"][0]["status"], status);
+    assert_eq!(parse_json(&kcidb)["tests"][0]["status"], status);
     assert!(ktap.contains(in_ktap), "{ktap}");
     assert!(junit.contains(in_junit), "{junit}");
 }
 
-/// Every line of the transcript says what kind of line it is.
 #[test]
-fn a_transcript_tells_claim_steps_and_verdict() {
+fn transcript_has_the_claim_every_step_and_the_verdict() {
     let _alone = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let output = verify(&["--fs", "ext4", "--claim", "power-cut"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let text = fs::read_to_string(folder(4).join("power-cut-ext4.jsonl")).unwrap();
-    let lines: Vec<Value> = text.lines().map(parsed).collect();
+    let text = fs::read_to_string(run_folder(4).join("power-cut-ext4.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(parse_json).collect();
     let [first, steps @ .., last] = lines.as_slice() else { panic!("{text}") };
     assert_eq!([&first["claim"], &first["base"], &first["level"]], [&json!("power-cut"), &json!("5.10.13"), &json!(4)]);
     let claims = vremount_claims::all();
@@ -126,47 +135,51 @@ fn a_transcript_tells_claim_steps_and_verdict() {
     assert_eq!(last, &json!({"verdict": "holds", "because": null}));
 }
 
-/// Waits until so many cases are in the log, and ends the run.
+/// Starts a run and kills it with a signal as soon as its log has a number of cases.
 fn interrupt(args: &[&str], cases: usize, signal: Signal) {
-    let log = folder(4).join("results.jsonl");
+    let log = run_folder(4).join("results.jsonl");
     let _ = fs::remove_file(&log);
-    // A job that a shell started in the background ignores SIGINT, and so would whatever it starts.
-    let asked = verify(args);
+    // A shell starts background jobs with SIGINT ignored, and this test and its children would
+    // inherit that.
+    let command = verify(args);
     let mut run = Command::new("env");
-    run.arg("--default-signal=INT").arg(asked.get_program()).args(asked.get_args()).current_dir(checkout());
+    run.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args()).current_dir(checkout());
     let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
-    // Behind the plan and the start.
+    // The first two lines are the plan and the invocation.
     while fs::read_to_string(&log).unwrap_or_default().matches('\n').count() < 2 + cases {
-        assert!(Instant::now() < deadline && run.try_wait().unwrap().is_none(), "the run could not be interrupted");
+        assert!(
+            Instant::now() < deadline && run.try_wait().unwrap().is_none(),
+            "the run ended before it could be interrupted"
+        );
         sleep(Duration::from_millis(2));
     }
     kill(Pid::from_raw(run.id().try_into().unwrap()), signal).unwrap();
     assert_eq!(run.wait().unwrap().code(), None);
 }
 
-/// When each of the transcripts was written.
-fn written(cases: &[Value]) -> Vec<std::time::SystemTime> {
-    let at = |case: &Value| fs::metadata(Path::new(case["log"].as_str().unwrap())).unwrap().modified().unwrap();
-    cases.iter().map(at).collect()
+/// Modification time of the transcript of each case.
+fn transcript_times(cases: &[Value]) -> Vec<std::time::SystemTime> {
+    let time = |case: &Value| fs::metadata(Path::new(case["log"].as_str().unwrap())).unwrap().modified().unwrap();
+    cases.iter().map(time).collect()
 }
 
 #[rstest]
-fn an_interrupted_run_keeps_what_it_has_and_goes_on(#[values(Signal::SIGKILL, Signal::SIGINT)] signal: Signal) {
+fn interrupted_run_keeps_its_results_and_is_resumed(#[values(Signal::SIGKILL, Signal::SIGINT)] signal: Signal) {
     let _alone = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let args = ["--fs", "ext4", "--fs", "tmpfs", "--tag", "accepted", "--tag", "refused"];
     interrupt(&args, 5, signal);
-    let log = folder(4).join("results.jsonl");
+    let log = run_folder(4).join("results.jsonl");
     let torn = [fs::read(&log).unwrap(), b"{\"claim\":\"reu".to_vec()].concat();
     fs::write(&log, &torn).unwrap();
 
-    let (output, [json, junit, ktap, kcidb, page]) = reports(vremount(["report"]).arg(folder(4)));
+    let (output, [json, junit, ktap, kcidb, page]) = run_with_reports(vremount(["report"]).arg(run_folder(4)));
     assert_eq!(output.status.code(), Some(125));
     assert!(stderr(&output).contains("the last line of the log is torn"), "{}", stderr(&output));
-    let early = parsed(&json);
-    let (done, missing) = (early["verdicts"].as_array().unwrap(), early["missing"].as_array().unwrap().len());
+    let partial = parse_json(&json);
+    let (done, missing) = (partial["verdicts"].as_array().unwrap(), partial["missing"].as_array().unwrap().len());
     assert!(done.len() >= 5 && missing > 0);
-    let tests = parsed(&kcidb)["tests"].as_array().unwrap().clone();
+    let tests = parse_json(&kcidb)["tests"].as_array().unwrap().clone();
     assert_eq!(tests.len(), done.len() + missing);
     assert_eq!(tests.iter().filter(|test| test["status"] == "MISS").count(), missing);
     assert_eq!(ktap.matches(" # ERROR missing\n").count(), missing);
@@ -180,17 +193,17 @@ fn an_interrupted_run_keeps_what_it_has_and_goes_on(#[values(Signal::SIGKILL, Si
         assert_eq!(fs::read(&log).unwrap(), torn);
     }
 
-    let before = written(done);
-    let (output, [json, ..]) = reports(verify(&args).arg("--resume"));
+    let before = transcript_times(done);
+    let (output, [json, ..]) = run_with_reports(verify(&args).arg("--resume"));
     assert_eq!(output.status.code(), Some(0));
-    let all = parsed(&json);
+    let all = parse_json(&json);
     assert_eq!(all["missing"], json!([]));
     assert_eq!(all["verdicts"].as_array().unwrap().len(), tests.len());
-    assert_eq!(written(done), before);
+    assert_eq!(transcript_times(done), before);
     let whole = fs::read_to_string(&log).unwrap();
     assert!(whole.as_bytes().starts_with(&torn[..torn.len() - "{\"claim\":\"reu".len()]));
-    let (cases, others): (Vec<_>, Vec<_>) = whole.lines().map(parsed).partition(|line| line.get("claim").is_some());
-    // The plan, the first start, and the one that went on.
+    let (cases, others): (Vec<_>, Vec<_>) = whole.lines().map(parse_json).partition(|line| line.get("claim").is_some());
+    // The plan, the first invocation, and the one that resumed.
     assert_eq!((cases.len(), others.len()), (tests.len(), 3));
 
     let output = verify(&args).arg("--resume").output().unwrap();
@@ -199,9 +212,9 @@ fn an_interrupted_run_keeps_what_it_has_and_goes_on(#[values(Signal::SIGKILL, Si
 }
 
 #[test]
-fn without_an_earlier_run_there_is_nothing_to_go_on_with() {
+fn resume_without_an_earlier_run_is_refused() {
     let _alone = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = fs::remove_dir_all(folder(4));
+    let _ = fs::remove_dir_all(run_folder(4));
     let output = verify(&["--fs", "ext4", "--claim", "reuse", "--resume"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("failed to resume: there is no run in"), "{}", stderr(&output));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reproducers: every claim's script says the same as its claim, on kernels on which that holds and on which it is broken, and
-//! whatever happens to a script, it leaves nothing behind.
+//! Shell scripts that reproduce claims: a script has the same verdict as its claim, whether that
+//! holds or is broken, and leaves nothing behind, even if it is interrupted.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -10,20 +10,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use common::{base, checkout, run, shell, stderr, stdout, vremount};
+use common::{base, checkout, run_in_shell, script_lines, stderr, stdout, vremount};
 use rstest::rstest;
 use vremount_analysis::reproduce::{expected, no_script, of_claim, test};
 use vremount_claims as claims;
 use vremount_claims::Claim;
 use vremount_machine::image::Fs;
 
-/// busybox with its own tools, and a shell that uses those of the distribution.
+/// Shell of busybox, with the tools of busybox.
 const BUSYBOX: &str = "/bin/sh";
+/// Shell with the tools of the distribution.
 const DASH: &str = "/usr/bin/dash";
 
-/// One at a time: each takes all cores, and leaves its logs where the others do.
+/// Serializes the tests, because each uses all cores, and they have one log directory.
 static MACHINES: Mutex<()> = Mutex::new(());
 
+/// Runs `vremount reproduce --check`.
 fn check(level: u8, shell: &str, filesystems: &[Fs], claims: &[&str]) -> Output {
     let level = level.to_string();
     let filesystems = filesystems.iter().flat_map(|fs| ["--fs", fs.name()]);
@@ -34,64 +36,70 @@ fn check(level: u8, shell: &str, filesystems: &[Fs], claims: &[&str]) -> Output 
     output
 }
 
-/// Those that a script can make.
-fn fit() -> Vec<Claim> {
+/// Claims of the base that have a script.
+fn claims_with_script() -> Vec<Claim> {
     claims::for_base(&base()).into_iter().filter(|claim| no_script(&claim.steps).is_none()).collect()
 }
 
-fn about(claim: &Claim, fs: Fs) -> bool {
+fn applies_to(claim: &Claim, fs: Fs) -> bool {
     claim.skip_reason_on(fs).is_none()
 }
 
 #[rstest]
-#[case::where_all_hold(4, DASH)]
-#[case::where_most_are_broken(0, BUSYBOX)]
-fn every_script_says_what_its_claim_does(#[case] level: u8, #[case] shell: &str) {
+#[case::on_the_whole_series(4, DASH)]
+#[case::without_the_series(0, BUSYBOX)]
+fn every_script_agrees_with_its_claim(#[case] level: u8, #[case] shell: &str) {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
     let output = check(level, shell, &[Fs::Ext4], &[]);
     assert_eq!(output.status.code(), Some(0));
-    let count = fit().iter().filter(|claim| about(claim, Fs::Ext4)).count();
+    let count = claims_with_script().iter().filter(|claim| applies_to(claim, Fs::Ext4)).count();
     assert!(stdout(&output).contains(&format!("\n{count} scripts agree with their claims, 0 do not")));
     if level == 4 {
-        assert_expectations_are_those_of_the_golden_output();
+        assert_expectations_equal_the_golden_output();
     }
 }
 
-/// What a script says that it expects is what a test of xfstests must print.
-fn assert_expectations_are_those_of_the_golden_output() {
+/// Asserts that the expectations that a script prints are the golden output of its xfstests test.
+fn assert_expectations_equal_the_golden_output() {
     let logs = checkout().join(format!("target/runs/{}-level4-um", base().name));
-    for claim in fit().iter().filter(|claim| about(claim, Fs::Ext4)) {
-        let said = fs::read_to_string(logs.join(format!("{}-ext4.said", claim.name))).unwrap();
-        let expects: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("   expected: ")).collect();
+    for claim in claims_with_script().iter().filter(|claim| applies_to(claim, Fs::Ext4)) {
+        let text = fs::read_to_string(logs.join(format!("{}-ext4.said", claim.name))).unwrap();
+        let expects: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("   expected: ")).collect();
         assert_eq!(expects, expected(claim, Fs::Ext4).unwrap(), "{}", claim.name);
     }
 }
 
 #[test]
-fn without_the_fourth_patch_scripts_are_broken_where_claims_are() {
+fn scripts_of_patch_4_agree_with_their_claims_without_it() {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
-    let names: Vec<_> =
-        fit().iter().filter(|c| c.min_level == 4 && about(c, Fs::Ext4)).map(|claim| claim.name).collect();
+    let names: Vec<_> = claims_with_script()
+        .iter()
+        .filter(|c| c.min_level == 4 && applies_to(c, Fs::Ext4))
+        .map(|claim| claim.name)
+        .collect();
     assert_eq!(check(3, BUSYBOX, &[Fs::Ext4], &names).status.code(), Some(0));
 }
 
-/// Those that tell one filesystem from another.
+/// Claims that do not apply to ext4, and two that apply to all filesystems.
 #[test]
-fn scripts_are_right_on_other_filesystems() {
+fn scripts_agree_on_other_filesystems() {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
     let others: Vec<_> = Fs::ALL.into_iter().filter(|fs| *fs != Fs::Ext4).collect();
-    let names: Vec<_> =
-        fit().iter().filter(|claim| !about(claim, Fs::Ext4) && claim.skip_reason.is_none()).map(|c| c.name).collect();
+    let names: Vec<_> = claims_with_script()
+        .iter()
+        .filter(|claim| !applies_to(claim, Fs::Ext4) && claim.skip_reason.is_none())
+        .map(|c| c.name)
+        .collect();
     let names = [&["reuse", "error-unseen"], names.as_slice()].concat();
     assert_eq!(check(4, BUSYBOX, &others, &names).status.code(), Some(0));
 }
 
 #[test]
-fn what_no_script_can_do_is_known() {
-    let unfit: Vec<_> =
+fn claims_without_a_script_are_listed() {
+    let without_script: Vec<_> =
         claims::all().iter().filter(|claim| no_script(&claim.steps).is_some()).map(|claim| claim.name).collect();
     assert_eq!(
-        unfit,
+        without_script,
         [
             "reuse-with-nfs-export",
             "reuse-idmapped-upper",
@@ -110,13 +118,13 @@ fn what_no_script_can_do_is_known() {
     );
 }
 
-/// What is run in `vremount shell`, where nothing may be left of it.
-fn in_shell(lines: &str) -> String {
+/// Runs lines in `vremount shell` and asserts that no mount, device or file is left.
+fn run_in_clean_shell(lines: &str) -> String {
     let _alone = MACHINES.lock().unwrap_or_else(PoisonError::into_inner);
     let left = "left() { grep vremount /proc/mounts; ls /sys/block | grep dm-1; ls -d /sys/block/loop[1-9]/loop /tmp/vremount*; }";
-    let said = shell("4", &format!("{left}\n{lines}\necho left: `left 2>/dev/null`.\n"));
-    assert!(said.contains("left: ."), "something was left behind");
-    said
+    let text = run_in_shell("4", &format!("{left}\n{lines}\necho left: `left 2>/dev/null`.\n"));
+    assert!(text.contains("left: ."), "mounts, devices or files are left");
+    text
 }
 
 fn script_of(name: &str, fs: Fs) -> String {
@@ -126,53 +134,55 @@ fn script_of(name: &str, fs: Fs) -> String {
 #[rstest]
 #[case::by_a_signal("kill -TERM $$", 125)]
 #[case::by_an_error("exit 77", 77)]
-fn a_script_that_is_ended_leaves_nothing_behind(#[case] end: &str, #[case] code: i32) {
+fn interrupted_script_leaves_nothing_behind(#[case] interruption: &str, #[case] code: i32) {
     let script = script_of("error-while-mounts-race", Fs::Ext4);
-    // A frozen filesystem, a broken disk, another process.
-    let places = ["given 'thaw", "given 'heal", "claim 'mount overlay"];
-    let ended = places.map(|place| {
-        assert!(script.contains(place));
-        run(&script.replacen(place, &format!("{end}\n{place}"), 1), "sh")
+    // Steps with a frozen filesystem, with a broken disk and with another process.
+    let steps = ["given 'thaw", "given 'heal", "claim 'mount overlay"];
+    let interrupted = steps.map(|step| {
+        assert!(script.contains(step));
+        script_lines(&script.replacen(step, &format!("{interruption}\n{step}"), 1), "sh")
     });
-    let said = in_shell(&ended.concat());
-    assert_eq!(said.matches(&format!("exit: {code}")).count(), places.len());
+    let text = run_in_clean_shell(&interrupted.concat());
+    assert_eq!(text.matches(&format!("exit: {code}")).count(), steps.len());
 }
 
 #[test]
-fn a_script_that_cannot_tell_says_why() {
+fn undecided_script_prints_the_reason() {
     let script = script_of("error-unseen", Fs::Ext4);
     let unbroken = script.replace("\nbreak_data a data/file\n", "\n:\n");
     assert_ne!(script, unbroken);
     let as_user = "/usr/bin/setpriv --reuid 1000 --clear-groups sh";
-    let said = in_shell(
+    let text = run_in_clean_shell(
         &[
-            run(&unbroken, "sh"),
-            run(&script, as_user),
+            script_lines(&unbroken, "sh"),
+            script_lines(&script, as_user),
             "rm /usr/bin/sync\n".to_string(),
-            run(&script, "sh"),
+            script_lines(&script, "sh"),
             "rm /usr/bin/dmsetup\n".to_string(),
-            run(&script, "sh"),
+            script_lines(&script, "sh"),
         ]
         .concat(),
     );
-    for why in [
+    let reasons = [
         "cannot tell: step 9 did not lead to what must come before the claim",
         "cannot tell: only root can do this",
         "cannot tell: sync(1) is missing, or has no coreutils",
         "cannot tell: these tools are missing, with their Debian packages: dmsetup (dmsetup)",
-    ] {
-        assert!(said.contains(why), "{why}");
+    ];
+    for reason in reasons {
+        assert!(text.contains(reason), "{reason}");
     }
-    assert_eq!(said.matches("exit: 125").count(), 4);
+    assert_eq!(text.matches("exit: 125").count(), reasons.len());
 }
 
+/// Files of the shell library that scripts include.
 fn library() -> Vec<PathBuf> {
     let folder = checkout().join("harness/analysis/src/reproduce/library");
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 #[test]
-fn shellcheck_has_nothing_to_say() {
+fn shellcheck_finds_nothing_in_the_library_and_a_script() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script");
     fs::write(&script, script_of("error-unseen", Fs::Xfs)).unwrap();
@@ -183,7 +193,8 @@ fn shellcheck_has_nothing_to_say() {
     }
 }
 
-fn parse(shell: &[&str], text: &str, what: &str) {
+/// Asserts that a shell parses a script.
+fn assert_parses(shell: &[&str], text: &str, what: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path: &Path = &folder.path().join("script");
     fs::write(path, text).unwrap();
@@ -192,32 +203,33 @@ fn parse(shell: &[&str], text: &str, what: &str) {
 }
 
 #[test]
-fn every_script_is_posix_shell() {
-    for claim in fit() {
-        for fs in Fs::ALL.into_iter().filter(|fs| about(&claim, *fs)) {
+fn every_script_parses_in_dash_and_busybox() {
+    for claim in claims_with_script() {
+        for fs in Fs::ALL.into_iter().filter(|fs| applies_to(&claim, *fs)) {
             let text = of_claim(&claim, fs).unwrap();
-            parse(&["dash"], &text, claim.name);
-            parse(&["busybox", "sh"], &text, claim.name);
+            assert_parses(&["dash"], &text, claim.name);
+            assert_parses(&["busybox", "sh"], &text, claim.name);
         }
     }
 }
 
 #[test]
-fn every_test_of_xfstests_is_bash() {
-    let tests: Vec<_> = fit().into_iter().filter_map(|claim| test(&claim).ok().map(|test| (claim, test))).collect();
-    assert!(tests.len() > 70, "{}", tests.len());
+fn every_xfstests_test_parses_in_bash() {
+    let tests: Vec<_> =
+        claims_with_script().into_iter().filter_map(|claim| test(&claim).ok().map(|test| (claim, test))).collect();
+    assert!(!tests.is_empty());
     for (claim, test) in tests {
-        parse(&["bash"], &test.text, claim.name);
+        assert_parses(&["bash"], &test.text, claim.name);
         assert!(test.golden.starts_with("QA output created by XXX\n"), "{}", claim.name);
         assert!(test.golden.lines().count() > 1, "{}", claim.name);
     }
 }
 
 #[test]
-fn a_claim_is_printed_as_a_test_of_xfstests() {
+fn claim_is_printed_as_an_xfstests_test() {
     let output = vremount(["reproduce", "--xfstests", "error-while-mounted"]).output().unwrap();
-    let said = stdout(&output);
-    let (text, golden) = said.split_once(&format!("\n{}\n", "-".repeat(72))).unwrap();
+    let printed = stdout(&output);
+    let (text, golden) = printed.split_once(&format!("\n{}\n", "-".repeat(72))).unwrap();
     for expected in [
         "#! /bin/bash\n# SPDX-License-Identifier: GPL-2.0\n#\n# FS QA Test XXX\n",
         "\n. ./common/preamble\n_begin_fstest auto quick mount eio\n",

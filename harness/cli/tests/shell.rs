@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `vremount shell` with a script: what a user would try by hand, with the usual tools.
+//! `vremount shell` with a script on its standard input, as a user would type it.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -23,13 +23,13 @@ dmesg | tail -1
 ";
 
 #[rstest]
-fn a_script_runs_with_the_usual_tools(#[values("uml", "qemu")] executor: &str) {
+fn shell_runs_a_script_with_the_usual_tools(#[values("uml", "qemu")] executor: &str) {
     let mut script = tempfile::NamedTempFile::new().unwrap();
     script.write_all(SCRIPT.as_bytes()).unwrap();
     let mut command = vremount(["shell", "--executor", executor]);
     let output = command.stdin(File::open(script.path()).unwrap()).output().unwrap();
-    let said = stdout(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}{}", stderr(&output));
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}{}", stderr(&output));
     for expected in [
         "first mount works",
         "reuse works",
@@ -38,6 +38,6 @@ fn a_script_runs_with_the_usual_tools(#[values("uml", "qemu")] executor: &str) {
         "linear 7:0 0",
         "overlayfs: volatile reuse refused: not-volatile: ",
     ] {
-        assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
+        assert!(text.contains(expected), "{expected:?} is missing in\n{text}");
     }
 }

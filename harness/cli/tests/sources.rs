@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernels from repositories, tarballs and developers' own trees, and which series is chosen for them.
+//! Kernels from git repositories, tarballs and work trees, the series that is selected for them,
+//! and `vremount base`.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -8,143 +9,145 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 
-use common::toy::Toy;
-use common::{everything, stderr, stdout};
+use common::fake_toolchain::FakeToolchain;
+use common::{snapshot_files, stderr, stdout};
 use rstest::rstest;
 use vremount_util::hash;
 
 const CANNOT_TELL: Option<i32> = Some(125);
 
-/// The module of a level, as the last build left it for people.
-fn module(toy: &Toy, level: u8) -> String {
-    let bases = fs::read_dir(toy.root().join("target/kernel")).unwrap();
+/// Content of the module of a level that the last build linked in target/kernel.
+fn read_module(fake: &FakeToolchain, level: u8) -> String {
+    let bases = fs::read_dir(fake.root().join("target/kernel")).unwrap();
     let [base] = bases.map(|base| base.unwrap().path()).collect::<Vec<_>>().try_into().unwrap();
     let base: PathBuf = base;
     let folder = if level == 0 { "um-pristine" } else { "um" };
     fs::read_to_string(base.join(folder).join(format!("overlay-{level}.ko"))).unwrap()
 }
 
-fn built(output: &Output) {
+/// Asserts that a command built a kernel.
+fn assert_built(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
 }
 
-fn refused(output: &Output, expected: &str) {
+/// Asserts that a command failed with exit code 125 and an error.
+fn assert_refused(output: &Output, expected: &str) {
     assert_eq!(output.status.code(), CANNOT_TELL, "{}", stderr(output));
     assert!(stderr(output).contains(expected), "{}", stderr(output));
 }
 
 #[rstest]
-#[case::nothing("HEAD~4", "series toy applies")]
-#[case::the_first("HEAD~3", "it carries patch 1 of series toy")]
-#[case::half("HEAD~2", "it carries patches 1 to 2 of series toy")]
-#[case::all("HEAD", "it carries series toy: levels below 4 take patches out of it")]
-fn whatever_a_commit_carries_every_level_is_the_same(#[case] commit: &str, #[case] words: &str) {
-    let toy = Toy::new();
-    let base = format!("git:{}#{commit}", toy.linux().display());
-    let first = toy.kernel(&["--base", &base]);
-    built(&first);
-    assert!(stderr(&first).contains(words), "{}", stderr(&first));
-    assert_eq!(module(&toy, 2), "overlay\n");
-    assert_eq!(module(&toy, 3), "overlay\npatch 3\n");
-    assert_eq!(module(&toy, 4), "overlay\npatch 3\npatch 4\n");
-    built(&toy.kernel(&["--base", &base, "--level", "0"]));
-    assert_eq!(module(&toy, 0), "overlay\n");
-    toy.calls();
-    let second = toy.kernel(&["--base", &base]);
+#[case::no_patch("HEAD~4", "series toy applies")]
+#[case::first_patch("HEAD~3", "it carries patch 1 of series toy")]
+#[case::two_patches("HEAD~2", "it carries patches 1 to 2 of series toy")]
+#[case::whole_series("HEAD", "it carries series toy: levels below 4 take patches out of it")]
+fn levels_do_not_depend_on_the_patches_that_a_commit_has(#[case] commit: &str, #[case] note: &str) {
+    let fake = FakeToolchain::new();
+    let base = format!("git:{}#{commit}", fake.linux().display());
+    let first = fake.run_kernel_command(&["--base", &base]);
+    assert_built(&first);
+    assert!(stderr(&first).contains(note), "{}", stderr(&first));
+    assert_eq!(read_module(&fake, 2), "overlay\n");
+    assert_eq!(read_module(&fake, 3), "overlay\npatch 3\n");
+    assert_eq!(read_module(&fake, 4), "overlay\npatch 3\npatch 4\n");
+    assert_built(&fake.run_kernel_command(&["--base", &base, "--level", "0"]));
+    assert_eq!(read_module(&fake, 0), "overlay\n");
+    fake.take_calls();
+    let second = fake.run_kernel_command(&["--base", &base]);
     assert_eq!(stdout(&second), stdout(&first));
-    assert_eq!(toy.calls(), Vec::<String>::new(), "the second run built something");
+    assert_eq!(fake.take_calls(), Vec::<String>::new(), "the second run rebuilt something");
 }
 
 #[rstest]
-fn a_tree_is_built_as_it_is_and_only_read(#[values(false, true)] split_index: bool) {
-    let toy = Toy::new();
-    toy.git(&["checkout", "--quiet", "HEAD~4"]);
-    fs::write(toy.linux().join("fs/overlayfs/super.c"), "overlay\n// mine\n").unwrap();
-    fs::write(toy.linux().join("fs/new.c"), "staged\n").unwrap();
-    toy.git(&["add", "fs/new.c"]);
+fn work_tree_is_built_with_its_changes_and_not_modified(#[values(false, true)] split_index: bool) {
+    let fake = FakeToolchain::new();
+    fake.git(&["checkout", "--quiet", "HEAD~4"]);
+    fs::write(fake.linux().join("fs/overlayfs/super.c"), "overlay\n// mine\n").unwrap();
+    fs::write(fake.linux().join("fs/new.c"), "staged\n").unwrap();
+    fake.git(&["add", "fs/new.c"]);
     if split_index {
-        toy.git(&["update-index", "--split-index"]);
+        fake.git(&["update-index", "--split-index"]);
     }
-    fs::write(toy.linux().join("fs/untracked.c"), "untracked\n").unwrap();
-    let before = everything(&toy.linux());
-    let tree = toy.linux();
-    // The two last patches of the toy do not apply beside that line; the series is tried, and its tree is not.
-    let failed = toy.kernel(&["--tree", tree.to_str().unwrap()]);
-    refused(&failed, "- toy: 0003-patch-3.patch fails at fs/overlayfs/super.c:1");
+    fs::write(fake.linux().join("fs/untracked.c"), "untracked\n").unwrap();
+    let before = snapshot_files(&fake.linux());
+    let tree = fake.linux();
+    // Patches 3 and 4 of the series conflict with that line.
+    let failed = fake.run_kernel_command(&["--tree", tree.to_str().unwrap()]);
+    assert_refused(&failed, "- toy: 0003-patch-3.patch fails at fs/overlayfs/super.c:1");
     assert!(stderr(&failed).contains("2 files that are not committed are part of the kernel"), "{}", stderr(&failed));
-    fs::write(toy.linux().join("fs/overlayfs/super.c"), "overlay\n").unwrap();
-    fs::write(toy.linux().join("fs/super.c"), "superblocks\n").unwrap();
-    fs::write(toy.linux().join("Documentation/overlay.rst"), "mine\n").unwrap();
-    let failed = toy.kernel(&["--tree", tree.join("fs").to_str().unwrap()]);
-    refused(&failed, "- toy: 0002-patch-2.patch fails at Documentation/overlay.rst:1");
-    toy.git(&["checkout", "--quiet", "Documentation"]);
-    fs::write(toy.linux().join("Makefile"), "VERSION = 0\nPATCHLEVEL = 1\nEXTRAVERSION = -mine\n").unwrap();
-    let after = everything(&toy.linux());
-    let same = toy.kernel(&["--tree", tree.to_str().unwrap()]);
-    built(&same);
+    fs::write(fake.linux().join("fs/overlayfs/super.c"), "overlay\n").unwrap();
+    fs::write(fake.linux().join("fs/super.c"), "superblocks\n").unwrap();
+    fs::write(fake.linux().join("Documentation/overlay.rst"), "mine\n").unwrap();
+    let failed = fake.run_kernel_command(&["--tree", tree.join("fs").to_str().unwrap()]);
+    assert_refused(&failed, "- toy: 0002-patch-2.patch fails at Documentation/overlay.rst:1");
+    fake.git(&["checkout", "--quiet", "Documentation"]);
+    fs::write(fake.linux().join("Makefile"), "VERSION = 0\nPATCHLEVEL = 1\nEXTRAVERSION = -mine\n").unwrap();
+    let after = snapshot_files(&fake.linux());
+    let same = fake.run_kernel_command(&["--tree", tree.to_str().unwrap()]);
+    assert_built(&same);
     assert!(stdout(&same).contains("/0.1-mine-t"), "{}", stdout(&same));
-    assert_eq!(module(&toy, 4), "overlay\npatch 3\npatch 4\n");
-    assert!(everything(&toy.linux()) == after, "something was written to the tree");
-    assert!(before.len() == after.len(), "something was left in the tree");
+    assert_eq!(read_module(&fake, 4), "overlay\npatch 3\npatch 4\n");
+    assert!(snapshot_files(&fake.linux()) == after, "the work tree was modified");
+    assert!(before.len() == after.len(), "files were added to the work tree");
 }
 
 #[test]
-fn a_tree_and_its_commit_are_the_same_kernel() {
-    let toy = Toy::new();
+fn clean_work_tree_and_its_commit_have_the_same_key() {
+    let fake = FakeToolchain::new();
     let key = |args: &[&str]| {
-        let output = toy.kernel(&[args, &["--key", "--arch", "um"]].concat());
-        built(&output);
-        // The name says where it comes from; what follows is about content.
+        let output = fake.run_kernel_command(&[args, &["--key", "--arch", "um"]].concat());
+        assert_built(&output);
+        // The part before depends on the origin of the source, the part after on its content.
         stdout(&output).trim().split_once("-um-").unwrap().1.to_string()
     };
-    let (tree, commit) = (toy.linux(), format!("git:{}", toy.linux().display()));
+    let (tree, commit) = (fake.linux(), format!("git:{}", fake.linux().display()));
     let clean = key(&["--tree", tree.to_str().unwrap()]);
     assert_eq!(clean, key(&["--base", &commit]));
     fs::write(tree.join("Makefile"), "VERSION = 0\nPATCHLEVEL = 2\n").unwrap();
     assert_ne!(clean, key(&["--tree", tree.to_str().unwrap()]));
     assert_eq!(clean, key(&["--base", &commit]));
-    assert_eq!(toy.calls(), Vec::<String>::new(), "to print a key something was built");
+    assert_eq!(fake.take_calls(), Vec::<String>::new(), "printing a key built something");
 }
 
 #[test]
-fn a_series_of_its_own_is_proved_as_it_is() {
-    let toy = Toy::new();
+fn tree_with_its_own_series_is_built_unchanged() {
+    let fake = FakeToolchain::new();
     let text = "overlay, mine\npr_err(\"volatile reuse refused: %s\");\n";
-    fs::write(toy.linux().join("fs/overlayfs/super.c"), text).unwrap();
-    let tree = toy.linux();
+    fs::write(fake.linux().join("fs/overlayfs/super.c"), text).unwrap();
+    let tree = fake.linux();
     let tree = tree.to_str().unwrap();
-    let output = toy.kernel(&["--tree", tree]);
-    built(&output);
+    let output = fake.run_kernel_command(&["--tree", tree]);
+    assert_built(&output);
     assert!(stderr(&output).contains("it carries a series that is none of ours"), "{}", stderr(&output));
-    assert_eq!(module(&toy, 4), text);
-    refused(
-        &toy.kernel(&["--tree", tree, "--level", "3"]),
+    assert_eq!(read_module(&fake, 4), text);
+    assert_refused(
+        &fake.run_kernel_command(&["--tree", tree, "--level", "3"]),
         "it carries a series of its own, which cannot be taken out",
     );
 }
 
 #[test]
-fn a_fix_that_the_tree_has_is_left_out() {
-    let toy = Toy::new();
-    let fixes = toy.root().join("vm-images/fixes");
+fn fix_that_the_source_already_has_is_not_applied() {
+    let fake = FakeToolchain::new();
+    let fixes = fake.root().join("vm-images/fixes");
     fs::create_dir_all(&fixes).unwrap();
-    toy.git(&["checkout", "--quiet", "HEAD~4"]);
-    fs::write(toy.linux().join("Makefile"), "VERSION = 0\nPATCHLEVEL = 1\nSUBLEVEL =\nEXTRAVERSION = -fixed\n")
+    fake.git(&["checkout", "--quiet", "HEAD~4"]);
+    fs::write(fake.linux().join("Makefile"), "VERSION = 0\nPATCHLEVEL = 1\nSUBLEVEL =\nEXTRAVERSION = -fixed\n")
         .unwrap();
-    toy.git(&["commit", "--quiet", "--all", "--message", "fix"]);
-    fs::write(fixes.join("fix.patch"), toy.git(&["format-patch", "--stdout", "-1"]) + "\n").unwrap();
-    let bases = toy.root().join("ci/bases.toml");
+    fake.git(&["commit", "--quiet", "--all", "--message", "fix"]);
+    fs::write(fixes.join("fix.patch"), fake.git(&["format-patch", "--stdout", "-1"]) + "\n").unwrap();
+    let bases = fake.root().join("ci/bases.toml");
     let text = fs::read_to_string(&bases).unwrap();
     let with_fix = "series = \"toy\"\nfixes = { um = [\"fix.patch\"] }\n";
     fs::write(&bases, text.replace("series = \"toy\"\n", with_fix)).unwrap();
     let version = |commit: &str| {
-        let output = toy.kernel(&["--base", &format!("git:{}#{commit}", toy.linux().display())]);
-        built(&output);
-        let trees = fs::read_dir(toy.cache().join("build")).unwrap().map(|tree| tree.unwrap().path());
+        let output = fake.run_kernel_command(&["--base", &format!("git:{}#{commit}", fake.linux().display())]);
+        assert_built(&output);
+        let trees = fs::read_dir(fake.cache().join("build")).unwrap().map(|tree| tree.unwrap().path());
         let um: Vec<_> = trees.filter(|tree| tree.to_str().unwrap().contains("-um-")).collect();
         let [tree] = um.as_slice() else { panic!("{um:?}") };
         let makefile = fs::read_to_string(tree.join("source/Makefile")).unwrap();
-        fs::remove_dir_all(toy.cache().join("build")).unwrap();
+        fs::remove_dir_all(fake.cache().join("build")).unwrap();
         makefile.lines().last().unwrap().to_string()
     };
     assert_eq!(version("HEAD"), "EXTRAVERSION = -fixed");
@@ -152,30 +155,33 @@ fn a_fix_that_the_tree_has_is_left_out() {
 }
 
 #[rstest]
-#[case::no_commit("git:LINUX#no-such-branch", "failed to find commit no-such-branch in ")]
-#[case::no_such_id(
+#[case::unknown_branch("git:LINUX#no-such-branch", "failed to find commit no-such-branch in ")]
+#[case::unknown_commit_id(
     "git:file://LINUX#be4df0cea08a8b59eb38d73de988b7ba8022df41",
     "failed to find commit be4df0cea08a8b59eb38"
 )]
-#[case::no_repository("git:/nowhere#HEAD", "failed to fetch /nowhere; try again")]
-#[case::no_tarball("tarball:/nowhere.tar", "failed to read /nowhere.tar: No such file")]
-#[case::no_url("tarball:file:///nowhere.tar", "failed to fetch file:///nowhere.tar; try again")]
-#[case::another("tarball:TARBALL#50d1", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
-#[case::another_at_url("tarball:file://TARBALL#50d1", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
-fn a_source_that_cannot_be_had(#[case] base: &str, #[case] expected: &str) {
-    let toy = Toy::new();
-    let tarball = toy.path().join("linux_0.1.orig.tar.gz");
-    let base = base.replace("LINUX", toy.linux().to_str().unwrap()).replace("TARBALL", tarball.to_str().unwrap());
-    refused(&toy.kernel(&["--base", &base]), expected);
+#[case::missing_repository("git:/nowhere#HEAD", "failed to fetch /nowhere; try again")]
+#[case::missing_tarball("tarball:/nowhere.tar", "failed to read /nowhere.tar: No such file")]
+#[case::missing_tarball_at_url("tarball:file:///nowhere.tar", "failed to fetch file:///nowhere.tar; try again")]
+#[case::tarball_with_another_hash("tarball:TARBALL#50d1", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
+#[case::tarball_with_another_hash_at_url(
+    "tarball:file://TARBALL#50d1",
+    "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is "
+)]
+fn unavailable_source_is_refused(#[case] base: &str, #[case] expected: &str) {
+    let fake = FakeToolchain::new();
+    let tarball = fake.path().join("linux_0.1.orig.tar.gz");
+    let base = base.replace("LINUX", fake.linux().to_str().unwrap()).replace("TARBALL", tarball.to_str().unwrap());
+    assert_refused(&fake.run_kernel_command(&["--base", &base]), expected);
 }
 
 #[rstest]
-#[case::nothing_there("nowhere", "failed to find a git work tree in ")]
-#[case::no_repository(".", "not a git repository")]
-#[case::no_kernel("other", "failed to find a Linux in ")]
-fn a_tree_that_is_none(#[case] folder: &str, #[case] expected: &str) {
-    let toy = Toy::new();
-    let other = toy.path().join("other");
+#[case::missing_directory("nowhere", "failed to find a git work tree in ")]
+#[case::not_a_repository(".", "not a git repository")]
+#[case::not_a_kernel("other", "failed to find a Linux in ")]
+fn directory_without_a_kernel_work_tree_is_refused(#[case] folder: &str, #[case] expected: &str) {
+    let fake = FakeToolchain::new();
+    let other = fake.path().join("other");
     assert!(std::process::Command::new("git").args(["init", "--quiet"]).arg(&other).status().unwrap().success());
     fs::write(other.join("README"), "no kernel").unwrap();
     for args in [&["add", "README"][..], &["commit", "--quiet", "--message", "other"]] {
@@ -183,8 +189,8 @@ fn a_tree_that_is_none(#[case] folder: &str, #[case] expected: &str) {
         git.args(["-c", "user.name=toy", "-c", "user.email=toy@localhost"]).args(args).current_dir(&other);
         assert!(git.status().unwrap().success());
     }
-    let folder = toy.path().join(folder);
-    refused(&toy.kernel(&["--tree", folder.to_str().unwrap()]), expected);
+    let folder = fake.path().join(folder);
+    assert_refused(&fake.run_kernel_command(&["--tree", folder.to_str().unwrap()]), expected);
 }
 
 #[rstest]
@@ -192,96 +198,111 @@ fn a_tree_that_is_none(#[case] folder: &str, #[case] expected: &str) {
 #[case::file_with_hash("TARBALL#HASH", true)]
 #[case::url("file://TARBALL", false)]
 #[case::url_with_hash("file://TARBALL#HASH", true)]
-fn a_tarball_is_fetched_no_more_than_it_has_to(#[case] from: &str, #[case] offline: bool) {
-    let toy = Toy::new();
-    let tarball = toy.path().join("linux_0.1.orig.tar.gz");
+fn tarball_with_a_known_hash_is_fetched_once(#[case] from: &str, #[case] builds_offline: bool) {
+    let fake = FakeToolchain::new();
+    let tarball = fake.path().join("linux_0.1.orig.tar.gz");
     let hash = hash::of_file(&tarball).unwrap();
     let base = format!("tarball:{from}").replace("TARBALL", tarball.to_str().unwrap()).replace("HASH", &hash);
-    built(&toy.kernel(&["--base", &base]));
-    assert_eq!(module(&toy, 4), "overlay\npatch 3\npatch 4\n");
+    assert_built(&fake.run_kernel_command(&["--base", &base]));
+    assert_eq!(read_module(&fake, 4), "overlay\npatch 3\npatch 4\n");
     if base.contains("://") {
         fs::remove_file(&tarball).unwrap();
-        let again = toy.kernel(&["--base", &base]);
-        assert_eq!(again.status.code(), if offline { Some(0) } else { CANNOT_TELL }, "{}", stderr(&again));
+        let second = fake.run_kernel_command(&["--base", &base]);
+        assert_eq!(second.status.code(), if builds_offline { Some(0) } else { CANNOT_TELL }, "{}", stderr(&second));
     }
 }
 
-/// Bases of ci/bases.toml that are no packages.
+/// Bases of ci/bases.toml whose source is not a package.
 #[rstest]
 #[case::git("git = \"LINUX\"\ncommit = \"COMMIT\"\n", None)]
-#[case::git_and_its_tree("git = \"LINUX\"\ncommit = \"COMMIT\"\ntree = \"TREE\"\n", None)]
-#[case::another_tree("git = \"LINUX\"\ncommit = \"COMMIT\"\ntree = \"50d1\"\n", Some("its tree is "))]
+#[case::git_with_tree("git = \"LINUX\"\ncommit = \"COMMIT\"\ntree = \"TREE\"\n", None)]
+#[case::git_with_another_tree("git = \"LINUX\"\ncommit = \"COMMIT\"\ntree = \"50d1\"\n", Some("its tree is "))]
 #[case::tarball("tarball = \"TARBALL\"\nsha256 = \"HASH\"\n", None)]
-fn a_base_has_any_kind_of_source(#[case] source: &str, #[case] expected: Option<&str>) {
-    let toy = Toy::new();
-    let tarball = toy.path().join("linux_0.1.orig.tar.gz");
+fn base_may_have_any_kind_of_source(#[case] source: &str, #[case] expected: Option<&str>) {
+    let fake = FakeToolchain::new();
+    let tarball = fake.path().join("linux_0.1.orig.tar.gz");
     let hash = hash::of_file(&tarball).unwrap();
     let source = source
-        .replace("LINUX", toy.linux().to_str().unwrap())
-        .replace("COMMIT", &toy.git(&["rev-parse", "HEAD~4"]))
-        .replace("TREE", &toy.git(&["rev-parse", "HEAD~4^{tree}"]))
+        .replace("LINUX", fake.linux().to_str().unwrap())
+        .replace("COMMIT", &fake.git(&["rev-parse", "HEAD~4"]))
+        .replace("TREE", &fake.git(&["rev-parse", "HEAD~4^{tree}"]))
         .replace("TARBALL", tarball.to_str().unwrap())
         .replace("HASH", &hash);
     let text = format!("default = \"own\"\n[bases.own]\nseries = \"toy\"\n[bases.own.source]\n{source}");
-    fs::write(toy.root().join("ci/bases.toml"), text).unwrap();
-    let output = toy.kernel(&[]);
+    fs::write(fake.root().join("ci/bases.toml"), text).unwrap();
+    let output = fake.run_kernel_command(&[]);
     match expected {
-        Some(expected) => refused(&output, expected),
+        Some(expected) => assert_refused(&output, expected),
         None => {
-            built(&output);
-            assert_eq!(module(&toy, 4), "overlay\npatch 3\npatch 4\n");
+            assert_built(&output);
+            assert_eq!(read_module(&fake, 4), "overlay\npatch 3\npatch 4\n");
         }
     }
 }
 
 #[rstest]
-#[case::newer("0.1.7-1\n0.2-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin NAME`")]
+#[case::newer_version(
+    "0.1.7-1\n0.2-1\n0.1.12-1\n",
+    "the newest of the same series is 0.1.12-1: `vremount base pin NAME`"
+)]
 #[case::other_series(
     "0.2-1\n6.1.4-1\n",
     "it has no newer one of that series; pin another in ci/bases.toml, there is 0.2-1, 6.1.4-1"
 )]
-#[case::older("0.0.9-1\n", "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1")]
-#[case::itself("0.1-1\n0.1.12-1\n", "the newest of the same series is 0.1.12-1: `vremount base pin NAME`")]
-#[case::same_tarball("0.1-2\n", "the newest of the same series is 0.1-2: `vremount base pin NAME`")]
-#[case::nothing_but_itself("0.1-1\n", "pin another in ci/bases.toml")]
-fn a_version_that_is_gone_names_what_there_is(#[case] versions: &str, #[case] expected: &str) {
-    let toy = Toy::new();
-    toy.fails("apt", "gone");
-    fs::write(toy.path().join("apt-versions"), versions).unwrap();
-    refused(&toy.kernel(&[]), expected);
+#[case::older_version_only(
+    "0.0.9-1\n",
+    "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1"
+)]
+#[case::pinned_version_is_still_listed(
+    "0.1-1\n0.1.12-1\n",
+    "the newest of the same series is 0.1.12-1: `vremount base pin NAME`"
+)]
+#[case::newer_revision_of_the_same_tarball(
+    "0.1-2\n",
+    "the newest of the same series is 0.1-2: `vremount base pin NAME`"
+)]
+#[case::pinned_version_only("0.1-1\n", "pin another in ci/bases.toml")]
+fn missing_version_is_reported_with_the_available_ones(#[case] versions: &str, #[case] expected: &str) {
+    let fake = FakeToolchain::new();
+    fake.set_failure("apt", "gone");
+    fs::write(fake.path().join("apt-versions"), versions).unwrap();
+    assert_refused(&fake.run_kernel_command(&[]), expected);
 }
 
-/// In the toy no machine boots: what cannot be proved is not pinned.
+/// The fake kernels do not boot, so no claim can be proved on them.
 #[test]
-fn what_is_not_proved_is_not_pinned() {
-    let toy = Toy::new();
-    fs::write(toy.path().join("apt-versions"), "0.1-1\n0.1.12-1\n").unwrap();
-    let bases = toy.root().join("ci/bases.toml");
+fn version_is_not_pinned_if_its_claims_do_not_hold() {
+    let fake = FakeToolchain::new();
+    fs::write(fake.path().join("apt-versions"), "0.1-1\n0.1.12-1\n").unwrap();
+    let bases = fake.root().join("ci/bases.toml");
     let before = fs::read_to_string(&bases).unwrap();
-    let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
-    refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye; ci/bases.toml is as it was");
+    let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
+    assert_refused(
+        &output,
+        "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye; ci/bases.toml is as it was",
+    );
     assert!(stdout(&output).contains("cannot tell: Linux 0.1.12, series toy at level 4, uml: "), "{}", stdout(&output));
     assert_eq!(fs::read_to_string(&bases).unwrap(), before);
-    // What is listed need not be there.
-    fs::write(toy.path().join("apt-versions"), "0.1.13-1\n0.1-1\n0.1.12-1\n").unwrap();
-    fs::write(toy.path().join("apt-missing"), "0.1.13-1\n").unwrap();
-    let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
-    refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye");
+    // The mirror lists a version that it does not have.
+    fs::write(fake.path().join("apt-versions"), "0.1.13-1\n0.1-1\n0.1.12-1\n").unwrap();
+    fs::write(fake.path().join("apt-missing"), "0.1.13-1\n").unwrap();
+    let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
+    assert_refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye");
     assert!(stderr(&output).contains("note: bullseye lists 0.1.13-1, and has no file of it"), "{}", stderr(&output));
-    fs::write(toy.path().join("apt-versions"), "0.1-1\n0.0.9-1\n").unwrap();
-    let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
-    built(&output);
+    fs::write(fake.path().join("apt-versions"), "0.1-1\n0.0.9-1\n").unwrap();
+    let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
+    assert_built(&output);
     assert!(stdout(&output).contains("no newer one is to be had"), "{}", stdout(&output));
-    // What is pinned is gone, and what there is is older.
-    fs::write(toy.path().join("apt-versions"), "0.0.9-1\n").unwrap();
-    let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
-    refused(&output, "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1");
+    // The pinned version is gone, and only an older one is available.
+    fs::write(fake.path().join("apt-versions"), "0.0.9-1\n").unwrap();
+    let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
+    assert_refused(&output, "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1");
 }
 
 #[test]
-fn bases_are_listed() {
-    let toy = Toy::new();
-    let output = toy.vremount(&["base", "list"]).output().unwrap();
+fn base_list_shows_the_source_and_the_default() {
+    let fake = FakeToolchain::new();
+    let output = fake.vremount(&["base", "list"]).output().unwrap();
     let words: Vec<_> = stdout(&output).split_whitespace().map(String::from).collect();
     assert_eq!(words, ["0.1", "toy", "linux", "0.1-1", "of", "bullseye", "frozen", "default"]);
 }

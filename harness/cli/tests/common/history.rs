@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A repository with histories to bisect, on top of the real source of the default base. It takes no room of its own but for
-//! what its commits change, and is always the same in the same place, so that what was built of it once is in the cache.
+//! A repository with commits to bisect, on top of the source of the default base. It shares the
+//! objects of the source, so it is small. Its path and its commits are always the same, so the
+//! cache keeps kernels that were built from it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,19 +16,20 @@ use vremount_kernel::workspace::Workspace;
 
 use super::checkout;
 
-/// A developer's repository, with nothing checked out.
+/// A repository like that of a developer, without a checked-out work tree.
 pub struct Repository {
+    /// Path of the work tree.
     pub path: PathBuf,
     pristine: Tree,
 }
 
-/// Writes commits, one on top of the other.
+/// Writes a linear history of commits.
 pub struct Author<'a> {
     repository: &'a Repository,
     branch: &'static str,
     from: String,
     count: u32,
-    /// Files that differ from where it began.
+    /// Content of the files that differ from the first parent.
     files: BTreeMap<String, String>,
     stream: Vec<u8>,
 }
@@ -40,7 +42,7 @@ impl Repository {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bisect/linux");
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
-        // As git names it.
+        // git resolves symbolic links in the path.
         let repository = Repository { path: path.canonicalize().unwrap(), pristine };
         repository.git(&["init", "--quiet", "--initial-branch", "none"]);
         let objects = format!("{}\n", repository.pristine.repository.join("objects").display());
@@ -48,14 +50,14 @@ impl Repository {
         repository
     }
 
-    /// The commit of the pristine source.
+    /// Id of the commit of the pristine source.
     pub fn pristine(&self) -> String {
         let commit = format!("{}^{{commit}}", self.pristine.commit);
         let output = git(&self.pristine.repository, ["rev-parse", &commit]).output().unwrap();
         super::stdout(&output).trim().to_string()
     }
 
-    /// The commit with all of the series on top of that.
+    /// Id of the commit with the whole series on top of the pristine source.
     pub fn with_series(&self) -> String {
         let base = Base::find(&checkout(), None).unwrap();
         let series =
@@ -65,6 +67,7 @@ impl Repository {
         super::stdout(&output).trim().to_string()
     }
 
+    /// Runs git in the repository and returns its output.
     pub fn git(&self, args: &[&str]) -> String {
         let mut command = Command::new("git");
         command.args(["-c", "user.name=toy", "-c", "user.email=toy@localhost"]).args(args).current_dir(&self.path);
@@ -73,6 +76,7 @@ impl Repository {
         super::stdout(&output).trim_end_matches('\n').to_string()
     }
 
+    /// Starts a branch on top of a commit.
     pub fn author(&self, branch: &'static str, from: &str) -> Author<'_> {
         let (from, files) = (from.to_string(), BTreeMap::new());
         Author { repository: self, branch, from, count: 0, files, stream: Vec::new() }
@@ -80,8 +84,8 @@ impl Repository {
 }
 
 impl Author<'_> {
-    /// A commit that puts `to` in the place of `from`, which is there once.
-    pub fn replaces(&mut self, path: &str, from: &str, to: &str, subject: &str) {
+    /// Commits the replacement of `from`, which occurs once in the file, by `to`.
+    pub fn commit_replacement(&mut self, path: &str, from: &str, to: &str, subject: &str) {
         let before = self.read(path);
         assert_eq!(before.matches(from).count(), 1, "{from:?} in {path}");
         let after = before.replace(from, to);
@@ -89,8 +93,8 @@ impl Author<'_> {
         self.files.insert(path.to_string(), after);
     }
 
-    /// A commit that changes what only people read.
-    pub fn remarks(&mut self, path: &str) {
+    /// Commits a comment at the end of a file.
+    pub fn commit_comment(&mut self, path: &str) {
         let number = self.count + 1;
         let after = self.read(path) + &format!("/* Remark {number} */\n");
         let subject = format!("{path}: Remark {number}");
@@ -98,8 +102,8 @@ impl Author<'_> {
         self.files.insert(path.to_string(), after);
     }
 
-    /// A commit that gives a file another name, and says so in the Makefile that knows it.
-    pub fn renames(&mut self, path: &str, to: &str, makefile: Option<(&str, &str, &str)>) {
+    /// Commits the rename of a file, with a replacement in the Makefile that names it.
+    pub fn commit_rename(&mut self, path: &str, to: &str, makefile: Option<(&str, &str, &str)>) {
         let mut changes = format!("R {path} {to}\n");
         if let Some((makefile, from, to)) = makefile {
             let after = self.read(makefile).replacen(from, to, 1);
@@ -112,17 +116,17 @@ impl Author<'_> {
         self.files.insert(to.to_string(), content);
     }
 
-    /// How many commits there are.
+    /// Number of commits.
     pub fn count(&self) -> u32 {
         self.count
     }
 
     fn read(&self, path: &str) -> String {
-        let there = || self.repository.git(&["show", &format!("{}:{path}", self.from)]) + "\n";
-        self.files.get(path).cloned().unwrap_or_else(there)
+        let from_repository = || self.repository.git(&["show", &format!("{}:{path}", self.from)]) + "\n";
+        self.files.get(path).cloned().unwrap_or_else(from_repository)
     }
 
-    /// Each commit has a tag: branch and number, `main-1` and so on.
+    /// Adds a commit with a tag of the branch and its number: `main-1` and so on.
     fn commit(&mut self, subject: &str, changes: &str) {
         let from = if self.count == 0 { format!("from {}\n", self.from) } else { String::new() };
         self.count += 1;
@@ -137,8 +141,8 @@ impl Author<'_> {
         .unwrap();
     }
 
-    /// Puts all of it in the repository.
-    pub fn done(self) {
+    /// Imports all commits into the repository.
+    pub fn import(self) {
         let mut import = Command::new("git");
         import.args(["fast-import", "--quiet"]).current_dir(&self.repository.path).stdin(Stdio::piped());
         let mut import = import.spawn().unwrap();

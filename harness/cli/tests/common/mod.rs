@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What several test binaries share.
-// Each of them uses a part of it.
+//! Helpers that several test binaries share.
+// No test binary uses all of them.
 #![allow(dead_code)]
 
-pub mod fabricated;
+pub mod fake_toolchain;
+pub mod fixtures;
 pub mod history;
-pub mod toy;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,49 +17,53 @@ use std::time::SystemTime;
 
 use vremount_kernel::base::Base;
 
-/// The root of this checkout.
+/// Root of this checkout.
 pub fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The base that proofs are about: `BASE`, as make passes it on, or the default one.
+/// Base that the claims are proved on: the value of the environment variable `BASE`, which make
+/// sets, or the default base.
 pub fn base() -> Base {
     Base::find(&checkout(), std::env::var("BASE").ok().as_deref()).unwrap()
 }
 
-/// The command itself.
+/// The command `vremount` with arguments, in this checkout.
 pub fn vremount<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vremount"));
     command.args(args).current_dir(checkout());
     command
 }
 
-/// A script that may be run.
-// Another process writes it: a descriptor of ours, open for writing, would be inherited by what other tests start
-// meanwhile, and running the script fails with ETXTBSY until they let go of it.
-pub fn script(path: &Path, text: &str) {
+/// Writes an executable script.
+// Another process writes the file. Children of other test threads would inherit a descriptor that
+// this process has open for writing, and executing the script would fail with ETXTBSY until they
+// close it.
+pub fn write_script(path: &Path, text: &str) {
     let mut writer = Command::new("tee").arg(path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(writer.wait().unwrap().success(), "writing {}", path.display());
     fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Standard error as text.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Standard output as text.
 pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Every file below, with its size, content and time.
-pub fn everything(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+/// Content and modification time of every file and directory below a directory.
+pub fn snapshot_files(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let modified = fs::symlink_metadata(&path).unwrap().modified().unwrap();
         if path.is_dir() {
-            files.extend(everything(&path));
+            files.extend(snapshot_files(&path));
             files.insert(path, (Vec::new(), modified));
         } else {
             files.insert(path.clone(), (fs::read(&path).unwrap(), modified));
@@ -68,19 +72,19 @@ pub fn everything(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     files
 }
 
-/// What is run in `vremount shell`, on a kernel with so much of the series.
-pub fn shell(level: &str, lines: &str) -> String {
+/// Runs lines in `vremount shell`, on a kernel of a level of the series, and returns the output.
+pub fn run_in_shell(level: &str, lines: &str) -> String {
     let mut script = tempfile::NamedTempFile::new().unwrap();
     script.write_all(lines.as_bytes()).unwrap();
     let mut command = vremount(["shell", "--executor", "uml", "--base", &base().name, "--level", level]);
     let output = command.stdin(File::open(script.path()).unwrap()).output().unwrap();
-    let said = stdout(&output);
-    println!("{said}");
+    let text = stdout(&output);
+    println!("{text}");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    said
+    text
 }
 
-/// Shell lines that put a script in a file and run it.
-pub fn run(script: &str, with: &str) -> String {
-    format!("cat >/script <<'END OF SCRIPT'\n{script}END OF SCRIPT\n{with} /script; echo exit: $?\n")
+/// Shell lines that write a script to a file, run it with an interpreter and print its exit code.
+pub fn script_lines(script: &str, interpreter: &str) -> String {
+    format!("cat >/script <<'END OF SCRIPT'\n{script}END OF SCRIPT\n{interpreter} /script; echo exit: $?\n")
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Reads calls, one a line, and prints what the kernel's errseq makes of each: return value, eseq and since after it. */
+/* Reads calls, one a line, runs the kernel's errseq function, and prints its return value, and eseq and since after it. */
 #include <stdio.h>
 #include <linux/errseq.h>
 

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What runs leave behind, without a run. Logs name folders that are not there: what is found was moved.
+//! Writes result directories as runs and bisections write them, without running anything. The paths
+//! in the logs do not exist, as in a directory that was moved.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// Text that is markup to whoever takes it for that.
+/// Text that becomes markup if it is not escaped.
 pub const HOSTILE: &str = "</script></pre><img src=x onerror=\"document.title='hit'\">&amp;";
 
-/// A case, and what came of it; nothing if it never ran.
+/// Claim, filesystem and verdict of a case; no verdict if the case did not run.
 pub type Case<'a> = (&'a str, &'a str, Option<&'a str>);
 
-/// The folder of a run.
-pub fn run(below: &Path, base: &str, executor: &str, cases: &[Case<'_>]) -> PathBuf {
+/// Writes the result directory of a run below a directory and returns its path.
+pub fn write_run(parent: &Path, base: &str, executor: &str, cases: &[Case<'_>]) -> PathBuf {
     let name = format!("{base}-level4-{executor}");
-    let folder = below.join(name.replace(|char: char| !char.is_ascii_alphanumeric() && !"-.".contains(char), "-"));
+    let folder = parent.join(name.replace(|char: char| !char.is_ascii_alphanumeric() && !"-.".contains(char), "-"));
     fs::create_dir_all(&folder).unwrap();
     let planned: Vec<_> = cases.iter().map(|(claim, fs, _)| json!({"claim": claim, "fs": fs})).collect();
     let plan = json!({
@@ -29,13 +30,14 @@ pub fn run(below: &Path, base: &str, executor: &str, cases: &[Case<'_>]) -> Path
     for (claim, fs, verdict) in cases {
         if let Some(verdict) = verdict {
             lines.push(record(claim, fs, verdict));
-            transcript(&folder, base, claim, fs, verdict);
+            write_transcript(&folder, base, claim, fs, verdict);
         }
     }
-    fs::write(folder.join("results.jsonl"), in_lines(&lines)).unwrap();
+    fs::write(folder.join("results.jsonl"), to_lines(&lines)).unwrap();
     folder
 }
 
+/// Line of a result log for a case.
 pub fn record(claim: &str, fs: &str, verdict: &str) -> Value {
     let because = match verdict {
         "holds" => None,
@@ -53,8 +55,8 @@ pub fn record(claim: &str, fs: &str, verdict: &str) -> Value {
     })
 }
 
-/// A transcript and a console log, with what a kernel may say.
-pub fn transcript(folder: &Path, base: &str, claim: &str, fs: &str, verdict: &str) {
+/// Writes the transcript and the console log of a case, with text that must be escaped.
+pub fn write_transcript(folder: &Path, base: &str, claim: &str, fs: &str, verdict: &str) {
     let step = |outcome: Value, log: Value| {
         json!({
             "step": "mount the overlay, volatile", "act": {"guest": "write-back"}, "kind": "claim",
@@ -67,7 +69,7 @@ pub fn transcript(folder: &Path, base: &str, claim: &str, fs: &str, verdict: &st
     let last = json!({"verdict": verdict, "because": null});
     let outcome = if verdict == "holds" { json!("done") } else { json!({"refused": {"errno": 22}}) };
     let lines = [first, step(outcome, json!([format!("overlayfs: {HOSTILE}")])), last];
-    fs::write(folder.join(format!("{claim}-{fs}.jsonl")), in_lines(&lines)).unwrap();
+    fs::write(folder.join(format!("{claim}-{fs}.jsonl")), to_lines(&lines)).unwrap();
     if verdict != "skipped" {
         let boot: String = (0..20).map(|line| format!("boot line {line}\n")).collect();
         let console = format!("{boot}Run /init as init process\noverlayfs on {fs}: {HOSTILE}\n");
@@ -75,9 +77,10 @@ pub fn transcript(folder: &Path, base: &str, claim: &str, fs: &str, verdict: &st
     }
 }
 
-/// The folder of a bisection of three kernels, which has found the last one, or was interrupted.
-pub fn bisection(below: &Path, ended: bool) -> PathBuf {
-    let folder = below.join("bisect-linux");
+/// Writes the result directory of a bisection of three kernels: one that found the last kernel, or
+/// one that was interrupted before. Returns its path.
+pub fn write_bisection(parent: &Path, is_complete: bool) -> PathBuf {
+    let folder = parent.join("bisect-linux");
     let header = json!({
         "of": "/src/linux", "good": ["v1"], "bad": "v3", "reason_changed": false,
         "claims": ["reuse"], "tags": [], "faults": [], "filesystems": ["ext4"], "executor": "uml", "config": null, "repeat": 1,
@@ -86,7 +89,7 @@ pub fn bisection(below: &Path, ended: bool) -> PathBuf {
     for (id, mark, verdict) in [("v1", "good", "holds"), ("v3", "bad", "broken"), ("v2", "good", "holds")] {
         let run = folder.join(id);
         fs::create_dir_all(&run).unwrap();
-        transcript(&run, id, "reuse", "ext4", verdict);
+        write_transcript(&run, id, "reuse", "ext4", verdict);
         let mut record = record("reuse", "ext4", verdict);
         record["log"] = json!(format!("/gone/bisect-linux/{id}/reuse-ext4.jsonl"));
         lines.push(json!({
@@ -94,13 +97,13 @@ pub fn bisection(below: &Path, ended: bool) -> PathBuf {
             "kernel": "it carries the series", "ms": 7000, "records": [record],
         }));
     }
-    if ended {
+    if is_complete {
         lines.push(json!({"found": {"good": "v2", "bad": "v3"}}));
     }
-    fs::write(folder.join("bisect.jsonl"), in_lines(&lines)).unwrap();
+    fs::write(folder.join("bisect.jsonl"), to_lines(&lines)).unwrap();
     folder
 }
 
-fn in_lines(values: &[Value]) -> String {
+fn to_lines(values: &[Value]) -> String {
     values.iter().map(|value| format!("{value}\n")).collect()
 }

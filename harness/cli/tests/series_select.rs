@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which series is chosen for a tree, by the real source of every base that is in the cache; that of the default one is.
+//! Selection of the series for a source tree, tested with the sources of all bases that are in the
+//! cache.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -16,14 +17,14 @@ use vremount_kernel::source::{Tree, git};
 use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{resolve, source};
 
-/// It is always in the same place.
+/// Serializes the tests, because the repository always has the same path.
 static REPOSITORY: Mutex<()> = Mutex::new(());
 
-/// What is in ci/bases.toml was written by hand; what a tree without a name is taken for is found in its source.
+/// The probes of the source find the same features, fixes and series that ci/bases.toml declares.
 #[test]
-fn each_base_is_taken_for_what_it_is() {
+fn source_of_each_base_selects_its_own_series_and_features() {
     let workspace = Workspace::find().unwrap();
-    let mut seen = 0;
+    let mut compared = 0;
     for base in Base::all(&checkout()).unwrap() {
         let Source::Package(package) = &base.source else { continue };
         if !workspace.cache.join("tree").join(format!("{}.git", package.sha256)).exists() {
@@ -35,20 +36,21 @@ fn each_base_is_taken_for_what_it_is() {
         assert_eq!((&found.series, found.carries), (&base.series, PreApplied::Nothing), "{version}");
         assert_eq!((&found.has, &found.fixes), (&base.has, &base.fixes), "{version}");
         assert_eq!(left_out, Vec::<String>::new(), "{version}");
-        seen += 1;
+        compared += 1;
     }
-    assert!(seen > 0, "no source is in the cache");
+    assert!(compared > 0, "the cache has no source of a base");
 }
 
-/// A work tree with what is not committed, the same as a commit, and as a tarball: each is that tree, and a work tree is only read.
+/// The source is a work tree with uncommitted changes, a commit with them, or a tarball. The work
+/// tree is not modified.
 #[test]
-fn one_content_is_one_kernel_wherever_it_comes_from() {
+fn equal_sources_give_the_same_tree_from_any_origin() {
     let _alone = REPOSITORY.lock().unwrap_or_else(PoisonError::into_inner);
     let repository = Repository::new();
     let series = repository.with_series();
     repository.git(&["update-ref", "HEAD", &series]);
     repository.git(&["read-tree", &series]);
-    // Three quarters of the files, and nothing of the kind that the rest does not have.
+    // Removes three quarters of the files to save time and space.
     repository.git(&["rm", "-r", "--quiet", "--cached", "arch", "drivers", "net", "sound", "tools"]);
     repository.git(&["commit", "--quiet", "--message", "Less"]);
     repository.git(&["reset", "--quiet", "--hard"]);
@@ -56,7 +58,7 @@ fn one_content_is_one_kernel_wherever_it_comes_from() {
     fs::write(&file, fs::read_to_string(&file).unwrap() + "/* Mine */\n").unwrap();
     symlink("super.c", repository.path.join("fs/overlayfs/link.c")).unwrap();
     repository.git(&["add", "fs/overlayfs/link.c"]);
-    // What is not tracked is not part of it.
+    // Untracked files are not part of the source.
     fs::write(repository.path.join("fs/overlayfs/super.o"), "").unwrap();
     let cache = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let workspace = Workspace { cache: cache.path().to_path_buf(), ..Workspace::find().unwrap() };
@@ -67,13 +69,13 @@ fn one_content_is_one_kernel_wherever_it_comes_from() {
         let tree = git(&repository, ["rev-parse", &format!("{commit}^{{tree}}")]).output().unwrap();
         stdout(&tree).trim().to_string()
     };
-    let theirs = || {
+    let repository_state = || {
         let index = fs::read(repository.path.join(".git/index")).unwrap();
         (index, repository.git(&["status", "--porcelain", "--ignored"]), repository.git(&["for-each-ref"]))
     };
-    let before = theirs();
+    let before = repository_state();
     let work_tree = tree_of(Spec::Tree(repository.path.clone()));
-    assert_eq!(theirs(), before);
+    assert_eq!(repository_state(), before);
     repository.git(&["commit", "--quiet", "--all", "--message", "Mine"]);
     assert_eq!(repository.git(&["rev-parse", "HEAD^{tree}"]), work_tree);
     let url = repository.path.to_string_lossy().into_owned();
@@ -82,22 +84,22 @@ fn one_content_is_one_kernel_wherever_it_comes_from() {
     let archive = ["archive", "--prefix=linux/", "--output", &tarball.to_string_lossy(), "HEAD"];
     repository.git(&archive);
     assert_eq!(tree_of(Spec::Tarball { from: tarball.to_string_lossy().into_owned(), sha256: None }), work_tree);
-    // It takes room.
+    // The checked-out files are large.
     fs::remove_dir_all(&repository.path).unwrap();
 }
 
 #[test]
-fn what_no_series_fits_is_told_by_its_first_hunk() {
+fn source_without_a_matching_series_names_the_first_failing_hunk() {
     let _alone = REPOSITORY.lock().unwrap_or_else(PoisonError::into_inner);
     let repository = Repository::new();
     let mut author = repository.author("unfit", &repository.pristine());
-    author.replaces(
+    author.commit_replacement(
         "fs/overlayfs/super.c",
         "#define OVL_WORKDIR_NAME \"work\"\n",
         "#define OVL_WORKDIR_NAME \"w\"\n",
         "w",
     );
-    author.done();
+    author.import();
     let tree = Tree { repository: repository.path.join(".git"), commit: "unfit-1".to_string() };
     let error = resolve::of(&Workspace::find().unwrap(), &tree, "it").err().unwrap().to_string();
     let series = Base::find(&checkout(), None).unwrap().series;
