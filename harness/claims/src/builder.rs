@@ -17,15 +17,17 @@ pub const BYTES: u64 = 256 * 1024;
 pub const FIRST_SEED: u64 = 1;
 /// The seed of the data that [`ClaimBuilder::overwrite_data`] writes.
 pub const SECOND_SEED: u64 = 2;
-/// Overlay option that selects the work directory of [`LayerSet::First`] on disk A, for an overlay with another upper.
+/// Overlay option that selects the work directory of [`LayerSet::First`] on disk A, for an overlay
+/// with another upper.
 pub const BORROWED_WORK: &str = "workdir=/mnt/a/work";
 /// syncfs(2) of the upper filesystem on disk A.
 pub const SYNC: Op = Op::SyncUpper { disk: Disk::A };
 
-/// A list of steps under construction. Each method appends steps; unless a disk is given they are about disk A.
+/// A list of steps under construction. Each method appends steps; unless a disk is given they are
+/// about disk A.
 ///
-/// Names: `setup_` and verbs append preconditions whose operation must succeed, `require_` appends evidence with another
-/// outcome, `assert_` appends what the claim states.
+/// `assert` methods append what the claim states, `require` methods append evidence with a given
+/// outcome, all others append operations that must succeed.
 pub struct ClaimBuilder(Vec<Step>);
 
 impl ClaimBuilder {
@@ -169,13 +171,14 @@ impl ClaimBuilder {
         self.run(Op::Heal { disk: Disk::A })
     }
 
-    /// Removes the fault and requires that the upper filesystem is still read-write: reuse would be refused on a
-    /// read-only one.
+    /// Removes the fault and requires that the upper filesystem is still read-write: reuse would be
+    /// refused on a read-only one.
     pub fn clear_fault_and_require_read_write(self) -> Self {
         self.clear_fault().run(Op::UpperWritable { disk: Disk::A })
     }
 
-    /// Writes everything back, the journal included, and drops all caches, so that a mount reads from the disk.
+    /// Writes everything back, the journal included, and drops all caches, so that a mount reads
+    /// from the disk.
     pub fn sync_and_drop_caches(self) -> Self {
         let disk = Disk::A;
         self.run(SYNC)
@@ -185,12 +188,14 @@ impl ClaimBuilder {
             .run(Op::DropCaches)
     }
 
-    /// Mounts the overlay volatile with synced data, makes its blocks fail, and overwrites it in the page cache.
+    /// Mounts the overlay volatile with synced data, makes its blocks fail, and overwrites it in
+    /// the page cache.
     pub fn setup_dirty_on_broken_disk(self) -> Self {
         self.setup_mount(Mode::Volatile).write_data().run(SYNC).inject_data_fault(Disk::A).overwrite_data()
     }
 
-    /// Mounts the overlay volatile with synced data, overwrites it in the page cache, and unmounts the overlay. The disk works.
+    /// Mounts the overlay volatile with synced data, overwrites it in the page cache, and unmounts
+    /// the overlay.
     pub fn setup_dirty_after_unmount(self) -> Self {
         self.setup_mount(Mode::Volatile).write_data().run(SYNC).overwrite_data().unmount()
     }

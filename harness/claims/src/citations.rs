@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Passages that several claims test: quotes from the cover letter of 2020 and, where that does not mention the subject,
-//! statements of this series (`OURS_...`).
+//! Passages that several claims test: quotes from the cover letter of 2020 and, where it does not
+//! mention the subject, statements of this series (`OURS_...`).
 
 pub const ALLOWS_VOLATILE: &str = "This also allows for: volatile -> volatile";
 pub const BOOT_ID: &str = "it generates a UUID at load time which can be used to uniquely identify it";

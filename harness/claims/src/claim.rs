@@ -21,14 +21,16 @@ pub struct Claim {
     pub topic: &'static str,
     /// What the claim states, in one sentence without a period.
     pub title: &'static str,
-    /// The passage that the claim tests: a quote from the cover letter of 2020 or, where that does not mention it, from this
-    /// series' own cover letter and documentation.
+    /// The passage that the claim tests: a quote from the cover letter of 2020 or, where it does
+    /// not mention the subject, a statement of this series.
     pub sentence: &'static str,
-    /// The lowest level at which the claim holds. It is broken at every lower level. 0: it holds without the series.
+    /// The lowest level at which the claim holds. It is broken at every lower level. 0: it holds
+    /// without the series.
     pub min_level: u8,
     /// The steps in order.
     pub steps: Vec<Step>,
-    /// The filesystems that the claim applies to, and the skip reason for all others. `None`: all filesystems.
+    /// The filesystems that the claim applies to, and the skip reason for all others. `None`: all
+    /// filesystems.
     pub filesystems: Option<(&'static [Fs], &'static str)>,
     /// The claim applies only to bases that have all of these features.
     pub requires: &'static [Feature],
@@ -38,7 +40,8 @@ pub struct Claim {
     pub excluded_on: Option<(&'static [Fs], Feature)>,
     /// If the base has this feature, this level replaces `min_level`.
     pub since_override: Option<(Feature, u8)>,
-    /// Why the claim does not apply to the base that it was adapted to. `None`: it applies, or no base was given.
+    /// Why the claim does not apply to the base that it was adapted to. `None`: it applies, or no
+    /// base was given.
     pub skip_reason: Option<&'static str>,
 }
 
@@ -97,7 +100,8 @@ impl Claim {
         Claim { since_override: Some((feature, min_level)), ..self }
     }
 
-    /// Adapts the claim to a base: sets the minimum level, the skip reason and the excluded filesystems.
+    /// Adapts the claim to a base: sets the minimum level, the skip reason and the excluded
+    /// filesystems.
     #[must_use]
     fn for_base(self, base: &Base) -> Self {
         let has = |feature: &Feature| base.has.contains(feature);

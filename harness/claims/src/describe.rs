@@ -38,14 +38,16 @@ pub fn describe(op: &Op) -> String {
         Op::FoldCase { disk } => format!("create casefolded layers on {disk}"),
         Op::UnmountOverlay { disk, layers, lazy } => format!("{} {}", unmount(*lazy), overlay(*disk, *layers)),
         Op::RemountOverlay { disk, options } => format!("mount -o remount,{options} overlay on {disk}"),
+        Op::Cycle { disk, times: 1 } => format!("mount and unmount overlay on {disk}, volatile"),
         Op::Cycle { disk, times } => format!("mount and unmount overlay on {disk}, volatile, {times} times"),
         Op::Race { disk, mounts } => format!("mount overlay on {disk}, volatile, in {mounts} threads at once"),
         Op::Starve { disk, first: false } => {
-            format!("mount overlay on {disk}, volatile, repeatedly; allocation N of mount N fails")
+            format!("repeatedly mount overlay on {disk}, volatile, each time with another failing allocation")
         }
         Op::Starve { disk, first: true } => {
             format!(
-                "mount overlay on {disk}, volatile, after each of repeated first mounts; allocation N of mount N fails"
+                "repeatedly mount overlay on {disk}, volatile, without a marker and with a failing allocation, \
+                 then again"
             )
         }
         Op::Write { disk, layers, place, file, bytes, seed } => {
@@ -56,10 +58,10 @@ pub fn describe(op: &Op) -> String {
         }
         Op::Compare { disk, layers, file, bytes, seed } => {
             let file = file_in(file, *disk, *layers, FileLocation::Overlay);
-            format!("compare {file} with {}", data(*bytes, *seed))
+            format!("check that {file} contains {}", data(*bytes, *seed))
         }
         Op::CompareOnDisk { disk, file, bytes, seed } => {
-            format!("compare {} as stored on the disk with {}", upper_file(file, *disk), data(*bytes, *seed))
+            format!("check that {} contains on the disk {}", upper_file(file, *disk), data(*bytes, *seed))
         }
         Op::KeepWriting { disk } => format!("start to write and sync files in overlay on {disk} continuously"),
         Op::SetMode { disk, file, mode } => format!("chmod {mode:o} {}", overlay_file(file, *disk)),
@@ -112,7 +114,7 @@ pub fn describe(op: &Op) -> String {
         Op::RemoveLeftBehind { disk } => format!("remove the file three directories below work/work on {disk}"),
         Op::MakeLowers { count } => format!("create {count} lower layers"),
         Op::Snapshot { disk, scope } => format!("take a snapshot of {}", scope_name(*disk, *scope)),
-        Op::SameAsSnapshot { disk, scope } => format!("compare {} with the snapshot", scope_name(*disk, *scope)),
+        Op::SameAsSnapshot { disk, scope } => format!("check that {} equals its snapshot", scope_name(*disk, *scope)),
         Op::Bench(op) => describe_bench(op),
         Op::Reset => "remove all mounts, devices and images".to_string(),
         Op::Sleep { ms } => format!("sleep {ms} ms"),
@@ -177,7 +179,7 @@ fn describe_reach(disk: Disk, via: AccessPath) -> String {
     match via {
         AccessPath::Mount => format!("use the mount of upper filesystem {disk}"),
         AccessPath::Bind => format!("bind-mount upper filesystem {disk}"),
-        AccessPath::Again => format!("mount the device of upper filesystem {disk} a second time"),
+        AccessPath::Again => format!("mount the device of upper filesystem {disk} again"),
         AccessPath::Moved => format!("move the mount of upper filesystem {disk}"),
         AccessPath::Idmapped => format!("bind-mount upper filesystem {disk} with an id mapping"),
     }

@@ -52,8 +52,8 @@ impl fmt::Display for Expectation {
             Expectation::MountedOrError => f.write_str("mounted, or refused for a writeback error"),
             Expectation::Differs => f.write_str("differs"),
             Expectation::Whatever => f.write_str("any outcome"),
-            Expectation::OneWins { others, reason } => {
-                write!(f, "at most one mounted, the other {others} refused EINVAL {reason}")
+            Expectation::OneWins { reason, .. } => {
+                write!(f, "at most one mounted, all others refused EINVAL {reason}")
             }
             Expectation::AtMostOneWins => f.write_str("at most one mounted"),
             Expectation::RefusedUntilFed => f.write_str("some refused ENOMEM"),
@@ -62,7 +62,8 @@ impl fmt::Display for Expectation {
     }
 }
 
-/// An operation, with the expected outcome of an assertion after `=>` and that of a precondition in parentheses.
+/// An operation, with the expected outcome of an assertion after `=>` and that of a precondition in
+/// parentheses.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The claims about the series as data, the model of the promised behaviour, and verdicts.
 //!
-//! Input: a kernel base. Output: the claims that apply to it, each a list of steps with expected outcomes; and, given the
-//! steps and the reports of a machine, a verdict.
+//! Input: a kernel base. Output: the claims that apply to it, each a list of steps with expected
+//! outcomes. Further input: the reports of a machine that ran the steps. Output: a verdict.
 //!
-//! Entry points: [`for_base`] returns the claims of a base, [`filter::Filters`] selects among them, [`verdict::judge`]
-//! returns the verdict of a case, [`model::predict`] returns the outcomes that the model predicts.
+//! Entry points: [`for_base`] returns the claims of a base, [`filter::Filters`] selects among them,
+//! [`verdict::judge`] returns the verdict of a case, [`model::predict`] returns the outcomes that
+//! the model predicts.
 //!
-//! A claim is defined in one of the modules in `topics`, with [`Claim`]'s constructor and the builder in `builder`.
+//! A claim is defined in one of the modules in `topics`, with [`Claim`]'s constructor and the
+//! builder in `builder`.
 //!
-//! Invariants: this crate does no I/O. The model is written from the documentation and shares no code with the claims.
+//! Invariants: this crate does no I/O. The model is written from the documentation and shares no
+//! code with the claims.
 
 #![warn(missing_docs)]
 

@@ -17,7 +17,8 @@ pub enum Step {
     Host(HostStep),
 }
 
-/// The action of a step without its expectation. Transcripts contain it, so that a sequence can be repeated.
+/// The action of a step without its expectation. Transcripts contain it, so that a sequence can be
+/// repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -92,12 +93,13 @@ pub enum Expectation {
     IoErrors,
     /// A comparison finds a difference.
     Differs,
-    /// The overlay is mounted read-write, or refused for a writeback error: EIO while it is unseen, EINVAL afterwards.
+    /// The overlay is mounted read-write, or refused for a writeback error: EIO while it is unseen,
+    /// EINVAL afterwards.
     MountedOrError,
     /// Any outcome. For steps that undo what only some runs have done.
     Whatever,
-    /// At most one of several simultaneous mounts succeeds; the others fail with EINVAL and this reason. None succeeds if two
-    /// mounts hold one lock each.
+    /// At most one of several simultaneous mounts succeeds; the others fail with EINVAL and this
+    /// reason. None succeeds if two mounts hold one of the two in-use locks each.
     OneWins {
         /// The number of mounts minus one.
         others: u32,
@@ -108,7 +110,8 @@ pub enum Expectation {
     AtMostOneWins,
     /// Some of the mounts with a failing allocation are refused with ENOMEM.
     RefusedUntilFed,
-    /// Of the mounts that follow one with a failing allocation, some succeed, and all others are refused as `no-checkpoint`.
+    /// Of the mounts that each follow one with a failing allocation, some succeed. All others are
+    /// refused as `no-checkpoint`.
     AcceptedOrUnchecked,
     /// The disk received no write and no flush.
     NoIo,

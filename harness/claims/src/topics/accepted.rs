@@ -48,7 +48,8 @@ fn reuse() -> Vec<Claim> {
             "Reuse succeeds beside a durable mount of the same upper that does not hold the in-use lock",
             SUBSET,
             3,
-            // Overlays that share directories are undefined, so the claim makes no statement about files.
+            // Overlays that share directories are undefined, so the claim makes no statement about
+            // files.
             ClaimBuilder::with_upper()
                 .setup_mount(Durable)
                 .require(mount_layers(LayerSet::Second, Durable), Expectation::Mounted)
@@ -81,7 +82,7 @@ fn reuse() -> Vec<Claim> {
         .excluding(&[Fs::Ext2], Feature::Ext2SyncsDirectories),
         Claim::new(
             "reuse-with-much-to-write",
-            "8 MiB of data that was not written back before unmount are intact after reuse",
+            "8 MiB of data that is still dirty at unmount is intact after reuse",
             NO_SYNCFS,
             3,
             ClaimBuilder::with_upper()

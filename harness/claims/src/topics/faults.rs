@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Other disk faults, upper filesystems that stop after an error, and errors that `s_wb_err` does not record.
+//! Other disk faults, upper filesystems that stop after an error, and errors that `s_wb_err` does
+//! not record.
 
 use libc::{EINVAL, EIO, EROFS};
 use vremount_kernel::base::Feature;
@@ -15,7 +16,7 @@ use crate::step::Expectation;
 use crate::topics::writeback::EXPIRED_MS;
 
 pub fn claims() -> Vec<Claim> {
-    [temporary_errors(), full_disks(), unrecorded_errors(), stopped_filesystems()].into_iter().flatten().collect()
+    [temporary_faults(), full_disks(), unrecorded_errors(), stopped_filesystems()].into_iter().flatten().collect()
 }
 
 fn write_direct() -> Op {
@@ -42,8 +43,8 @@ const BTRFS: &[Fs] = &[Fs::Btrfs, Fs::BtrfsSubvolume];
 const WRITABLE_WHEN_FULL: &[Fs] = &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs];
 const EXT4_ONLY: &str = "the claim is about the journal of ext4";
 
-/// Errors that are gone before the mount.
-fn temporary_errors() -> Vec<Claim> {
+/// Faults that end before the mount.
+fn temporary_faults() -> Vec<Claim> {
     vec![
         Claim::new(
             "writes-fail-for-a-moment",
@@ -85,7 +86,7 @@ fn temporary_errors() -> Vec<Claim> {
         ),
         Claim::new(
             "errors-before-and-after",
-            "An error after the first volatile mount refuses reuse, also if the same error was reported before it",
+            "An error after the first volatile mount refuses reuse, even if the same error was reported before it",
             ERRSEQ,
             4,
             ClaimBuilder::with_upper()
@@ -215,7 +216,7 @@ fn unrecorded_errors() -> Vec<Claim> {
         .excluding(BTRFS, Feature::DirectErrors),
         Claim::new(
             "direct-write-error",
-            "Reuse is refused as `writeback-error` after a failed O_DIRECT write recorded in the superblock",
+            "Reuse is refused as `writeback-error` if a failed O_DIRECT write is recorded in the superblock",
             HAD_ERRORS,
             4,
             fail_direct_write().require(SYNC, Expectation::Fails(EIO)).unmount().assert_refused_for_writeback_error(),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reuse with other options of overlayfs: index, nfs_export, metacopy, redirect_dir, xino, many layers.
+//! Reuse with other options of overlayfs: index, nfs_export, metacopy, redirect_dir, xino, many
+//! layers.
 
 use libc::{EBUSY, ENOENT};
 use vremount_machine::image::Fs;
@@ -19,11 +20,11 @@ const LOWER_LINK: &str = "data/lower-link";
 const LEFTOVER: &str = "../work/index/#1";
 /// A file mode that no file has by default.
 const MODE: u32 = 0o751;
-/// Additional lower layers. Mount options are limited to one page, and more would not fit.
+/// The number of lower layers besides `/lower`.
 const LOWERS: u32 = 100;
 
-/// Mounts the overlay volatile with options, runs `modify`, unmounts it, asserts that the same mount succeeds again, and runs
-/// `check`.
+/// Mounts the overlay volatile with options, writes data, runs `modify`, unmounts the overlay,
+/// asserts that the same mount succeeds again with intact data, and runs `check`.
 fn reuse_on(
     upper: ClaimBuilder,
     options: &str,

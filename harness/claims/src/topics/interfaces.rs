@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Mount interfaces that only newer bases have: `userxattr`, user namespaces, idmapped mounts, casefolding, fsopen(2), `fsync=`.
+//! Mount interfaces of newer bases: `userxattr`, user namespaces, idmapped mounts, casefolding,
+//! fsopen(2), `fsync=`.
 
 use libc::{EINVAL, EIO};
 use vremount_kernel::base::Feature;
@@ -40,7 +41,7 @@ fn userxattr() -> Vec<Claim> {
         ),
         Claim::new(
             "userxattr-after-trusted",
-            "A mount with `userxattr` does not see a checkpoint written without it: refused as `no-checkpoint`",
+            "A mount with `userxattr` ignores a checkpoint written without it and is refused as `no-checkpoint`",
             CHECKPOINT,
             3,
             ClaimBuilder::with_upper()
@@ -51,7 +52,7 @@ fn userxattr() -> Vec<Claim> {
         ),
         Claim::new(
             "trusted-after-userxattr",
-            "A mount without `userxattr` does not see a checkpoint written with it: refused as `no-checkpoint`",
+            "A mount without `userxattr` ignores a checkpoint written with it and is refused as `no-checkpoint`",
             CHECKPOINT,
             3,
             ClaimBuilder::with_upper()
@@ -135,7 +136,8 @@ fn layers() -> Vec<Claim> {
                 .attach_on(Disk::A, DeviceStack::Plain, "casefold")
                 .run(Op::FoldCase { disk: Disk::A })
                 .require(casefolded(), Expectation::Mounted)
-                // A directory: Linux 6.18 and 7.2 require casefolding of files too, which no filesystem provides.
+                // A directory: Linux 6.18 and 7.2 require casefolding of files too, which no
+                // filesystem provides.
                 .run(Op::SetMode { disk, file: "folder".to_string(), mode })
                 .unmount()
                 .assert(casefolded(), Expectation::Mounted)
@@ -146,7 +148,8 @@ fn layers() -> Vec<Claim> {
     ]
 }
 
-/// For a mount with fsopen(2) the verdict requires the reason once in the log of the fs context and once in the kernel log.
+/// Mounts with fsopen(2). Their verdict requires the reason once in the log of the fs context and
+/// once in the kernel log.
 fn by_context() -> Vec<Claim> {
     let mount = |mode| Op::MountOverlayByContext { disk: Disk::A, mode, options: String::new() };
     let refused = |errno, reason| Expectation::Refused { errno, reason };
@@ -179,7 +182,7 @@ fn by_context() -> Vec<Claim> {
         ),
         Claim::new(
             "fsopen-is-told-of-errors",
-            "With fsopen(2), the fs context logs a writeback error both before and after it has been reported",
+            "With fsopen(2), the fs context logs a writeback error both while it is unseen and after it was reported",
             OURS_LOGS,
             4,
             ClaimBuilder::with_upper()

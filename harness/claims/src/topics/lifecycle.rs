@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Events between two volatile mounts: remount, freeze, move, lazy unmount, read-only mounts, other overlays.
+//! Events between two volatile mounts: remount, freeze, move, lazy unmount, read-only mounts, other
+//! overlays.
 
 use libc::EINVAL;
 use vremount_protocol::Mode::{Durable, Volatile};
@@ -156,7 +157,7 @@ fn overlays() -> Vec<Claim> {
         ),
         Claim::new(
             "volatile-then-read-only",
-            "A read-only mount of a volatile upper needs `volatile`; without it, it is refused as `not-volatile`",
+            "A read-only mount of a volatile upper needs `volatile`, and is refused as `not-volatile` without it",
             NOT_DURABLE,
             3,
             ClaimBuilder::with_upper()

@@ -37,8 +37,16 @@ pub fn claims() -> Vec<Claim> {
             .on_filesystems(READS_IN_MOUNTS, NO_READS)
     };
     vec![
-        race_claim("two-mounts-race", "If 2 reuse mounts race, at most one succeeds, the others are refused as `in-use`, and reuse works after", 2),
-        race_claim("sixteen-mounts-race", "If 16 reuse mounts race, at most one succeeds, the others are refused as `in-use`, and reuse works after", 16),
+        race_claim(
+            "two-mounts-race",
+            "If 2 reuse mounts race, at most one succeeds, the others are refused as `in-use`; later reuse succeeds",
+            2,
+        ),
+        race_claim(
+            "sixteen-mounts-race",
+            "If 16 reuse mounts race, at most one succeeds, the others are refused as `in-use`; later reuse succeeds",
+            16,
+        ),
         Claim::new(
             "error-while-mounts-race",
             "After a writeback error while 4 reuse mounts race, the next mount is refused as `writeback-error`",
@@ -49,7 +57,8 @@ pub fn claims() -> Vec<Claim> {
                 .sync_and_drop_caches()
                 .inject(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
                 .run(write_lost_data())
-                // xfs frees inodes only when caches are dropped again. A mount that reads nothing would not overlap with the error.
+                // xfs frees inodes only when caches are dropped a second time, and a mount must
+                // read to overlap the error.
                 .run(Op::DropCaches)
                 .run(Op::DropCaches)
                 .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) / 2 })
@@ -78,7 +87,7 @@ pub fn claims() -> Vec<Claim> {
         )
         .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs],
-            "the filesystem reads nothing during the mount, or so much that the error may come before the sample is taken",
+            "the error cannot be timed: a mount reads nothing, or too much before it takes its errseq sample",
         ),
     ]
 }
@@ -97,7 +106,7 @@ fn write_lost_data() -> Op {
 
 /// Reuse of a fresh upper with empty caches and a writeback error after `reads` reads of the mount.
 fn error_during(builder: ClaimBuilder, reads: u64) -> ClaimBuilder {
-    // Only the first read is certain. Later errors may come after the mount, which then has not waited for them.
+    // Only the first read is certain. Later errors may come after the end of the mount.
     let error_before_end = if reads == 0 { Expectation::Done } else { Expectation::Whatever };
     builder
         .run(Op::FreshUpper { disk: Disk::A })
@@ -116,8 +125,9 @@ fn error_during(builder: ClaimBuilder, reads: u64) -> ClaimBuilder {
         .assert_refused_for_writeback_error()
 }
 
-/// A first volatile mount of an upper that has files, with a writeback error after its first read. The dirty file keeps the
-/// path to the upper in memory, so that the mount reads only its work directory.
+/// A first volatile mount of an upper that has files, with a writeback error after its first read.
+/// The dirty file keeps the path to the upper in memory, so that the mount reads only its work
+/// directory.
 fn error_during_first(builder: ClaimBuilder) -> ClaimBuilder {
     builder
         .run(Op::FreshUpper { disk: Disk::A })

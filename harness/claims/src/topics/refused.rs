@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Mounts that are refused: not volatile, in use, upper filesystem unmounted, module reloaded, other boot.
+//! Mounts that are refused: not volatile, in use, upper filesystem unmounted, module reloaded,
+//! other boot.
 
 use libc::{EINVAL, ENOENT};
 use vremount_kernel::base::Feature;
@@ -73,7 +74,8 @@ pub fn claims() -> Vec<Claim> {
             3,
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
-                // Another upper with the same work directory is undefined, but the checkpoint does not identify the upper.
+                // This combination is undefined. It mounts because a checkpoint does not identify
+                // the upper.
                 .assert(mount_layers_with(LayerSet::Other, Volatile, BORROWED_WORK), Expectation::Mounted)
                 .assert_refused(Volatile, EINVAL, Reason::InUse)
                 .run(unmount_layers(LayerSet::Other))
@@ -116,7 +118,7 @@ pub fn claims() -> Vec<Claim> {
                 .mount_upper()
                 .assert_refused(Volatile, EINVAL, Reason::UpperRemounted)
                 .remove_marker_and_assert_mount()
-                // An instance id is never used again, so the second unmount is detected as the first.
+                // Instance ids are not reused, so a second unmount is detected too.
                 .unmount()
                 .unmount_upper()
                 .mount_upper()
@@ -176,7 +178,8 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "power-cut-while-writing",
-            "After a power cut during writes, volatile mounts fail as `other-boot`, durable ones as `not-volatile`",
+            "After a power cut during writes, volatile mounts are refused as `other-boot`, durable ones as \
+             `not-volatile`",
             BOOT_ID,
             3,
             ClaimBuilder::with_upper()
@@ -185,7 +188,8 @@ pub fn claims() -> Vec<Claim> {
                 .run(Op::KeepWriting { disk: Disk::A })
                 .host(HostStep::PowerCut)
                 .attach(Disk::A)
-                // Without a journal (ext2) a directory may name files that are not on the disk, so a snapshot of the tree fails.
+                // On ext2 a directory may name files that are not on the disk, so a snapshot of the
+                // tree fails.
                 .run(snapshot_marker())
                 .assert(
                     mount_overlay(Disk::A, Volatile, AccessPath::Mount),

@@ -110,7 +110,7 @@ fn changed() -> Vec<Claim> {
         ),
         refused_after(
             "changed-errseq",
-            "A checkpoint with a different errseq is refused as `writeback-error`, also if there was no error",
+            "A checkpoint with a different errseq is refused as `writeback-error`, even without an error",
             ERRSEQ,
             CheckpointTamper::Next(Field::Errseq),
             Reason::WritebackError,
@@ -283,7 +283,8 @@ fn unreadable() -> Vec<Claim> {
         ),
         Claim::new(
             "first-mount-without-memory",
-            "If an allocation fails in a first volatile mount, the next succeeds or is refused as `no-checkpoint`",
+            "If an allocation fails in a first volatile mount, the next mount succeeds or is refused as \
+             `no-checkpoint`",
             CHECKPOINT,
             3,
             ClaimBuilder::with_upper()
@@ -307,7 +308,8 @@ fn incompat() -> Vec<Claim> {
             .assert_refused(Durable, EINVAL, Reason::Incompat)
             .run(Op::RemoveIncompat { disk: Disk::A, name: name.to_string() })
     };
-    // Names that sort before and after the marker, names similar to that of the marker, and names as short as `.` and `..`.
+    // Names that sort before and after the marker, that resemble its name, and that are as short as
+    // `.` and `..`.
     let names = ["a-feature", "zz-feature", "volatile2", "volatil", "volatilf", "x", "xx"];
     let beside_features =
         names.into_iter().fold(ClaimBuilder::with_upper().setup_volatile_upper(), refuse_beside_marker);

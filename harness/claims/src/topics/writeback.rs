@@ -12,10 +12,12 @@ use crate::citations::{BY_HAND, ERRSEQ, HAD_ERRORS, UNDERLYING};
 use crate::refusal_reason::Reason;
 use crate::step::Expectation;
 
-/// Longer than it takes the kernel to write dirty data back: it does so at an age of 30 s and checks every 5 s.
+/// Longer than it takes the kernel to write dirty data back: it does so at an age of 30 s and
+/// checks every 5 s.
 pub const EXPIRED_MS: u64 = 40_000;
 
-/// Asserts that repeated syncfs(2) and fsync(2) calls all fail. On other filesystems syncfs(2) reports an error only once.
+/// Asserts that repeated syncfs(2) and fsync(2) calls all fail. Other filesystems report an error
+/// only once.
 fn assert_every_sync_fails(builder: ClaimBuilder) -> ClaimBuilder {
     let sync = || Op::SyncOverlay { disk: Disk::A };
     let fsync = Op::FsyncOverlayFile { disk: Disk::A, file: FILE.to_string() };
@@ -48,7 +50,7 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "error-unseen",
-            "An unseen writeback error refuses reuse with EIO; once reported, it refuses it as `writeback-error`",
+            "Reuse is refused with EIO while a writeback error is unseen, and as `writeback-error` once reported",
             ERRSEQ,
             4,
             ClaimBuilder::with_upper()
@@ -61,7 +63,7 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "error-in-the-background",
-            "An error of background writeback refuses reuse with EIO and, once reported, as `writeback-error`",
+            "Reuse is refused after background writeback failed: with EIO while unseen, then as `writeback-error`",
             HAD_ERRORS,
             4,
             ClaimBuilder::with_upper()
@@ -88,7 +90,7 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "error-is-permanent",
-            "Reuse is still refused as `writeback-error` after later syncs of the upper filesystem succeeded",
+            "Reuse stays refused as `writeback-error` although later syncs of the upper filesystem succeed",
             ERRSEQ,
             4,
             ClaimBuilder::with_upper()
@@ -191,7 +193,7 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "error-is-told-by-sync",
-            "After a writeback error, every syncfs and fsync on a volatile overlay fails, also if it was reported",
+            "After a writeback error, every syncfs and fsync on a volatile overlay fails, even if it was reported",
             HAD_ERRORS,
             0,
             assert_every_sync_fails(
