@@ -35,12 +35,17 @@ fn write_to_upper() -> Op {
     }
 }
 
+/// Succeeds if the upper filesystem is mounted read-write, fails with EROFS if it is read-only.
+const CHECK_READ_WRITE: Op = Op::UpperWritable { disk: Disk::A };
+/// The mount fails because the checkpoint cannot be read.
 const UNREADABLE: Expectation = Expectation::Refused { errno: EIO, reason: Reason::CheckpointUnreadable };
 /// Bases on which ext4 does not become read-only after an error, but blocks writes or shuts down.
 const EXT4_NOT_READ_ONLY: &[Feature] = &[Feature::QuietReadOnly, Feature::ErrorsShutDown];
 const BTRFS: &[Fs] = &[Fs::Btrfs, Fs::BtrfsSubvolume];
 /// Filesystems that stay writable if the disk is full.
 const WRITABLE_WHEN_FULL: &[Fs] = &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs];
+const READ_ONLY_WHEN_FULL: &str =
+    "the filesystem cannot write its journal or trees to a full disk, and becomes read-only";
 const EXT4_ONLY: &str = "the claim is about the journal of ext4";
 
 /// Faults that end before the mount.
@@ -117,14 +122,13 @@ fn full_disks() -> Vec<Claim> {
         // Filesystems report EIO or ENOSPC.
         filled.require(SYNC, Expectation::FailsToWriteBack).clear_fault().unmount()
     };
-    let check_read_write = || Op::UpperWritable { disk: Disk::A };
     // Another write makes the filesystem detect the error.
     let detect_error = |by| {
         write_to_full_disk(ClaimBuilder::with_upper(), Fault::NoSpace)
             .require(SYNC, Expectation::Whatever)
             .require(write_to_upper(), by)
     };
-    let read_only = |by| detect_error(by).require(check_read_write(), Expectation::Fails(EROFS));
+    let read_only = |by| detect_error(by).require(CHECK_READ_WRITE, Expectation::Fails(EROFS));
     let thin = || ClaimBuilder::new().attach_on(Disk::A, DeviceStack::Thin, "");
     vec![
         Claim::new(
@@ -133,13 +137,10 @@ fn full_disks() -> Vec<Claim> {
             HAD_ERRORS,
             4,
             write_to_full_disk(ClaimBuilder::with_upper(), Fault::NoSpace)
-                .run(check_read_write())
+                .run(CHECK_READ_WRITE)
                 .assert_refused_for_writeback_error(),
         )
-        .on_filesystems(
-            WRITABLE_WHEN_FULL,
-            "the filesystem cannot write its journal or trees to a full disk, and becomes read-only",
-        ),
+        .on_filesystems(WRITABLE_WHEN_FULL, READ_ONLY_WHEN_FULL),
         Claim::new(
             "no-space-below-a-journal",
             "If ext4 becomes read-only because it cannot write its journal to a full disk, reuse is refused",
@@ -154,7 +155,7 @@ fn full_disks() -> Vec<Claim> {
             "If a full disk makes ext4 refuse writes without going read-only, reuse is refused as `writeback-error`",
             HAD_ERRORS,
             4,
-            detect_error(Expectation::Fails(EROFS)).run(check_read_write()).assert_refused_for_writeback_error(),
+            detect_error(Expectation::Fails(EROFS)).run(CHECK_READ_WRITE).assert_refused_for_writeback_error(),
         )
         .on_filesystems(&[Fs::Ext4], EXT4_ONLY)
         .requiring(&[Feature::QuietReadOnly]),
@@ -185,12 +186,9 @@ fn full_disks() -> Vec<Claim> {
             "Reuse is refused as `writeback-error` after writeback failed because a thin pool was full",
             HAD_ERRORS,
             4,
-            write_to_full_disk(thin(), Fault::PoolFull).run(check_read_write()).assert_refused_for_writeback_error(),
+            write_to_full_disk(thin(), Fault::PoolFull).run(CHECK_READ_WRITE).assert_refused_for_writeback_error(),
         )
-        .on_filesystems(
-            WRITABLE_WHEN_FULL,
-            "the filesystem cannot write its journal or trees to a full disk, and becomes read-only",
-        ),
+        .on_filesystems(WRITABLE_WHEN_FULL, READ_ONLY_WHEN_FULL),
     ]
 }
 
@@ -344,7 +342,7 @@ fn stopped_filesystems() -> Vec<Claim> {
         stopped(
             "upper-went-read-only",
             "Reuse is refused while an error keeps ext4 read-only, and as `upper-remounted` once mounted again",
-            |builder| builder.require(Op::UpperWritable { disk: Disk::A }, Expectation::Fails(EROFS)),
+            |builder| builder.require(CHECK_READ_WRITE, Expectation::Fails(EROFS)),
             Expectation::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
         )
         .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "the filesystem does not become read-only after a failed read")
@@ -352,9 +350,7 @@ fn stopped_filesystems() -> Vec<Claim> {
         stopped(
             "upper-went-quietly-read-only",
             "Reuse fails with EIO while an error blocks ext4 writes, and as `upper-remounted` once mounted again",
-            |builder| {
-                builder.run(Op::UpperWritable { disk: Disk::A }).require(write_to_upper(), Expectation::Fails(EROFS))
-            },
+            |builder| builder.run(CHECK_READ_WRITE).require(write_to_upper(), Expectation::Fails(EROFS)),
             Expectation::Refused { errno: EIO, reason: Reason::UnseenError },
         )
         .on_filesystems(&[Fs::Ext4], "the filesystem continues after a failed read")
@@ -362,9 +358,7 @@ fn stopped_filesystems() -> Vec<Claim> {
         stopped(
             "upper-in-an-emergency",
             "Reuse fails with EROFS while ext4 is in emergency state, and as `upper-remounted` once mounted again",
-            |builder| {
-                builder.run(Op::UpperWritable { disk: Disk::A }).require(write_to_upper(), Expectation::Fails(EROFS))
-            },
+            |builder| builder.run(CHECK_READ_WRITE).require(write_to_upper(), Expectation::Fails(EROFS)),
             Expectation::RefusedUnsaid(EROFS),
         )
         .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "the filesystem continues after a failed read")
@@ -373,9 +367,7 @@ fn stopped_filesystems() -> Vec<Claim> {
         stopped(
             "upper-shut-itself-down",
             "Reuse fails with EIO while an error keeps ext4 shut down, and as `upper-remounted` once mounted again",
-            |builder| {
-                builder.run(Op::UpperWritable { disk: Disk::A }).require(write_to_upper(), Expectation::Fails(EIO))
-            },
+            |builder| builder.run(CHECK_READ_WRITE).require(write_to_upper(), Expectation::Fails(EIO)),
             UNREADABLE,
         )
         .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "the filesystem does not shut down after a failed read")

@@ -233,6 +233,8 @@ fn replaced() -> Vec<Claim> {
     ]
 }
 
+const SENSITIVE_TO_MEMORY: &str = "the filesystem stops or becomes read-only when some of its own allocations fail";
+
 /// Mounts during which a read or an allocation fails.
 fn unreadable() -> Vec<Claim> {
     vec![
@@ -277,10 +279,7 @@ fn unreadable() -> Vec<Claim> {
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
-        .on_filesystems(
-            &[Fs::Ext2, Fs::Tmpfs],
-            "the filesystem stops or becomes read-only when some of its own allocations fail",
-        ),
+        .on_filesystems(&[Fs::Ext2, Fs::Tmpfs], SENSITIVE_TO_MEMORY),
         Claim::new(
             "first-mount-without-memory",
             "If an allocation fails in a first volatile mount, the next mount succeeds or is refused as \
@@ -291,10 +290,7 @@ fn unreadable() -> Vec<Claim> {
                 .assert(Op::Starve { disk: Disk::A, first: true }, Expectation::AcceptedOrUnchecked)
                 .assert_mounts(Volatile),
         )
-        .on_filesystems(
-            &[Fs::Ext2, Fs::Tmpfs],
-            "the filesystem stops or becomes read-only when some of its own allocations fail",
-        ),
+        .on_filesystems(&[Fs::Ext2, Fs::Tmpfs], SENSITIVE_TO_MEMORY),
     ]
 }
 
