@@ -144,6 +144,7 @@ pub fn claims() -> Vec<Claim> {
                 .setup_volatile_upper()
                 .run(SYNC)
                 .unmount_upper()
+                // Instance ids start at 1 again, so that only the boot id differs.
                 .host(HostStep::Reboot)
                 .attach(Disk::A)
                 .assert_refused(Volatile, EINVAL, Reason::OtherBoot)
