@@ -96,7 +96,15 @@ ok 2 error-unseen
     "not ok 1 ext4 # ERROR cannot tell\n",
     "<error "
 )]
-#[case::skipped(4, "error-unseen", &["--fs", "tmpfs"], 0, "SKIP", "ok 1 tmpfs # SKIP is in memory", "<skipped ")]
+#[case::skipped(
+    4,
+    "error-unseen",
+    &["--fs", "tmpfs"],
+    0,
+    "SKIP",
+    "ok 1 tmpfs # SKIP the filesystem is in memory",
+    "<skipped "
+)]
 fn verdicts_other_than_holds_have_their_own_status(
     #[case] level: u8,
     #[case] claim: &str,

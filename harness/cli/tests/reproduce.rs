@@ -137,7 +137,7 @@ fn script_of(name: &str, fs: Fs) -> String {
 fn interrupted_script_leaves_nothing_behind(#[case] interruption: &str, #[case] code: i32) {
     let script = script_of("error-while-mounts-race", Fs::Ext4);
     // Steps with a frozen filesystem, with a broken disk and with another process.
-    let steps = ["given 'thaw", "given 'heal", "claim 'mount overlay"];
+    let steps = ["given 'thaw", "given 'remove the fault", "claim 'mount overlay"];
     let interrupted = steps.map(|step| {
         assert!(script.contains(step));
         script_lines(&script.replacen(step, &format!("{interruption}\n{step}"), 1), "sh")
@@ -244,6 +244,6 @@ fn claim_is_printed_as_an_xfstests_test() {
     assert_eq!(
         golden,
         "QA output created by XXX\nmount overlay on a, volatile: refused EINVAL, writeback-error\n\
-         all of upper filesystem a is as remembered: done\n"
+         check that upper filesystem a equals its snapshot: done\n"
     );
 }
