@@ -76,7 +76,7 @@ fn print(options: &Options) -> Result<Exit, Error> {
     })?;
     let cannot = |why: &str| Error::Usage(format!("failed to make a script of {name} on {}: {why}", fs.name()));
     if let Some(why) = claim.skip_reason_on(*fs) {
-        return Err(cannot(&format!("the claim is not about {}, which {why}", fs.name())));
+        return Err(cannot(&format!("the claim does not apply to {}: {why}", fs.name())));
     }
     if options.xfstests {
         let Test { text, golden } =
