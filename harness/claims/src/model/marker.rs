@@ -27,8 +27,8 @@ pub(super) struct Checkpoint {
     module_load: ModuleLoad,
     instance: Instance,
     errseq: ErrSeq,
-    /// Number of times that the test incremented the first byte of the boot id, modulo 256.
-    boot_id_increments: u8,
+    /// Number of times that the test incremented the boot id.
+    boot_id_increments: u32,
     /// Number of times that the test incremented the instance id.
     instance_id_increments: u32,
 }
@@ -119,9 +119,7 @@ impl Marker {
             },
             (CheckpointTamper::Next(field), Xattr::Written(mut checkpoint)) => {
                 match field {
-                    Field::BootId => {
-                        checkpoint.boot_id_increments = checkpoint.boot_id_increments.wrapping_add(1);
-                    }
+                    Field::BootId => checkpoint.boot_id_increments += 1,
                     Field::InstanceId => checkpoint.instance_id_increments += 1,
                     Field::Errseq if checkpoint_bytes == CHECKPOINT_BYTES => {
                         checkpoint.errseq.0 = checkpoint.errseq.0.wrapping_add(1);
