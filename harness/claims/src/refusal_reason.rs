@@ -7,8 +7,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use vremount_protocol::FS_CONTEXT;
 
-/// Reason for a refused mount. The first seven are the tokens that the series logs after `volatile
-/// reuse refused: `; the others stand for messages that overlayfs logs without the series.
+/// Reason for a refused mount.
+///
+/// The first seven are the tokens that the series logs after `volatile reuse refused: `. The others
+/// stand for messages that overlayfs logs without the series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
@@ -34,7 +36,7 @@ pub enum Reason {
     Incompat,
     /// The checkpoint could not be read (errno of the failed read).
     CheckpointUnreadable,
-    /// A directory of the overlay could not be read (EIO).
+    /// A directory of the overlay could not be looked up or read (errno of the failed operation).
     Unreadable,
     /// The upper filesystem is read-only (EINVAL).
     UpperReadOnly,

@@ -46,9 +46,10 @@ pub struct ObservedOutcome {
 pub struct VerdictDetail {
     /// The verdict.
     pub verdict: Verdict,
-    /// Expected outcome of the deciding step; none if no step decided.
+    /// Expected outcome of the deciding step, or of the reported assertion if the claim holds; none
+    /// if no step decided.
     pub expected: Option<ObservedOutcome>,
-    /// Observed outcome of the deciding step; none if no step decided.
+    /// Observed outcome of the same step.
     pub observed: Option<ObservedOutcome>,
     /// Explanation for people; none if the claim holds.
     pub because: Option<String>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Snapshot of the help of every command. After a change of a help text: `INSTA_UPDATE=always cargo
-//! test --test help`.
+//! Snapshot of the help of every command. After a change of a help text, update it with
+//! `INSTA_UPDATE=always cargo test -p vremount --test help` and review the diff.
 #![allow(clippy::unwrap_used)]
 
 mod common;
