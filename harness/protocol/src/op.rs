@@ -386,7 +386,7 @@ pub enum Op {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Starts a thread that opens the upper filesystem, sleeps, and then calls syncfs(2).
+    /// Opens the upper filesystem and starts a thread that sleeps and then calls syncfs(2) on it.
     #[serde(rename = "sync-upper-later")]
     SyncUpperLater {
         /// Disk of the upper filesystem.
