@@ -18,7 +18,8 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Opens the device. Waits up to 2 s, because its driver may create it after the guest has started.
+    /// Opens the device. Waits up to 2 s, because its driver may create it after the guest has
+    /// started.
     pub fn open(path: &str) -> Result<Self, Failure> {
         const ATTEMPTS: u32 = 200;
         const INTERVAL: Duration = Duration::from_millis(10);

@@ -42,7 +42,8 @@ impl From<Failure> for Outcome {
     }
 }
 
-/// Converts an error to a failure with the message "failed to `action` `object`". An error without errno is appended.
+/// Converts an error to a failure with the message "failed to `action` `object`". An error without
+/// errno is appended.
 pub fn context<T, E: Into<io::Error>>(
     action: &str,
     object: impl AsRef<Path>,

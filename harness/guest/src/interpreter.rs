@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The interpreter: executes an operation and reports its outcome, its duration and what the kernel logged.
+//! The interpreter: executes an operation and reports its outcome, its duration and what the kernel
+//! logged.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -37,8 +38,8 @@ pub struct Interpreter<'a> {
     /// Messages of filesystem contexts in the current step.
     fs_context_log: Vec<String>,
     disks: BTreeMap<Id, Disk>,
-    /// File descriptors that were opened when the upper filesystem was mounted: syncfs(2) on one reports all errors
-    /// since the mount.
+    /// File descriptors that were opened when the upper filesystem was mounted: syncfs(2) on one
+    /// reports all errors since the mount.
     descriptors_since_mount: BTreeMap<Id, File>,
     snapshots: BTreeMap<(Id, &'static str), Snapshot>,
     open_files: Vec<File>,
@@ -52,7 +53,8 @@ pub struct Interpreter<'a> {
 }
 
 impl<'a> Interpreter<'a> {
-    /// Creates the lower layer and records the initial state of the machine, to which `Reset` returns.
+    /// Creates the lower layer and records the initial state of the machine, to which `Reset`
+    /// returns.
     pub fn new(program: &'a Program) -> Result<Self, Failure> {
         overlay::make_lower()?;
         Ok(Interpreter {
@@ -76,7 +78,8 @@ impl<'a> Interpreter<'a> {
         })
     }
 
-    /// Executes one operation. Its failure is an outcome; this function fails only if the kernel log cannot be read.
+    /// Executes one operation. Its failure is an outcome; this function fails only if the kernel
+    /// log cannot be read.
     pub fn run_step(&mut self, index: usize, op: &Op) -> Result<StepReport, Failure> {
         let started = Instant::now();
         let outcome = self.run(op).unwrap_or_else(Outcome::from);
@@ -273,7 +276,8 @@ impl<'a> Interpreter<'a> {
         self.writer_thread.is_some()
     }
 
-    /// Returns to the initial state of the machine. Fails if a thread is left or something cannot be removed.
+    /// Returns to the initial state of the machine. Fails if a thread is left or something cannot
+    /// be removed.
     fn reset(&mut self) -> Result<(), Failure> {
         self.descriptors_since_mount.clear();
         self.snapshots.clear();
@@ -283,7 +287,8 @@ impl<'a> Interpreter<'a> {
         if self.sync_thread.take().is_some() || self.writer_thread.take().is_some() {
             return Err(Failure::new("failed to reset the machine: a thread is running"));
         }
-        // Devices use the images, and upper filesystems use the devices: unmount and detach in the reverse order.
+        // Devices use the images, and upper filesystems use the devices: unmount and detach in the
+        // reverse order.
         let image_dirs = self.disks.values().filter_map(|disk| disk.image_dir().ok()).map(Path::to_path_buf);
         let keep: Vec<PathBuf> = self.initial_mount_points.iter().cloned().chain(image_dirs).collect();
         mount_table::unmount_all_except(&keep)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! PID 1 of a vremount machine. It loads the overlay module, runs its [`Program`], reports events, and stops the machine.
-//! It judges no outcome. If the guest itself fails, its last event says why.
+//! PID 1 of a vremount machine. It loads the overlay module, runs its [`Program`], reports events,
+//! and stops the machine. It judges no outcome. If the guest itself fails, its last event says why.
 //!
 //! - `init`: the running kernel: pseudo filesystems, modules, logs, coverage, shutdown.
 //! - `ops`: mounts, files and markers.
@@ -9,7 +9,8 @@
 //! - `bench`: operations that measure.
 //! - `interpreter`, `shell`, `script`: the three kinds of tasks.
 //!
-//! Imports point one way: `error`, `channel` <- `init` <- `ops` <- `faults`, `stress` <- `bench` <- tasks.
+//! Imports point one way: `error`, `channel` <- `init` <- `ops` <- `faults`, `stress` <- `bench` <-
+//! tasks.
 
 mod bench;
 mod channel;
@@ -37,7 +38,8 @@ fn main() {
         let result = userns::run_role(&args).inspect_err(|failure| eprintln!("{failure}"));
         std::process::exit(if result.is_ok() { 0 } else { 2 });
     }
-    // Until the program is read, the kind of shutdown is unknown. A restart works on most executors.
+    // Until the program is read, the kind of shutdown is unknown. A restart works on most
+    // executors.
     let mut shutdown = Shutdown::Restart;
     if let Err(failure) = run(&mut shutdown) {
         eprintln!("vremount-guest: {failure}");
@@ -77,7 +79,8 @@ fn execute_program(program: &Program, channel: &mut Channel) -> Result<(), Failu
             for (index, op) in ops.iter().enumerate() {
                 channel.send(&Event::Step(interpreter.run_step(index, op)?))?;
             }
-            // Time in User Mode Linux does not advance while a thread is always runnable, so a sleep would not end.
+            // Time in User Mode Linux does not advance while a thread is always runnable, so a
+            // sleep would not end.
             if !interpreter.has_writer_thread() {
                 kmemleak::report_leaks()?;
             }
@@ -85,8 +88,8 @@ fn execute_program(program: &Program, channel: &mut Channel) -> Result<(), Failu
             if program.shutdown == Shutdown::Kexec {
                 kexec::load()?;
             }
-            // No other thread may run between this event and the shutdown: on User Mode Linux the writer thread is then
-            // interrupted at the same point in each run, and each run loses the same data.
+            // The shutdown interrupts the writer thread. On User Mode Linux the main thread then spins
+            // and no other thread runs, so each run loses the same data.
             channel.send(&Event::End { steps: ops.len() })
         }
         GuestTask::Shell => shell::run(program),
@@ -97,7 +100,8 @@ fn execute_program(program: &Program, channel: &mut Channel) -> Result<(), Failu
     }
 }
 
-/// Reports a panic as an event and stops the machine. Without this, the exit of PID 1 would cause a kernel panic.
+/// Reports a panic as an event and stops the machine. Without this, the exit of PID 1 would cause a
+/// kernel panic.
 fn report_panics(channel: String, shutdown: Shutdown) {
     panic::set_hook(Box::new(move |info| {
         let gave_up = Event::GaveUp { why: format!("the guest panicked: {info}") };

@@ -14,8 +14,8 @@ use crate::error::{Failure, context};
 use crate::ops::mount_table;
 use crate::shell;
 
-/// Runs [`SCRIPT_PATH`] with `script_interpreter`. Each line of output is sent when it is printed, so that the output of a
-/// script that hangs is not lost.
+/// Runs [`SCRIPT_PATH`] with `script_interpreter`. Each line of output is sent when it is printed,
+/// so that the output of a script that hangs is not lost.
 pub fn run(program: &Program, script_interpreter: &str, channel: &mut Channel) -> Result<(), Failure> {
     shell::install_busybox(program)?;
     let before = resources()?;

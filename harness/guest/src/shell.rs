@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The task "shell": an interactive shell on the console, with the upper filesystem of disk A mounted.
+//! The task "shell": an interactive shell on the console, with the upper filesystem of disk A
+//! mounted.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::symlink;
@@ -23,7 +24,8 @@ pub const PATH: &str = "/usr/bin:/usr/sbin:/bin:/sbin";
 const CONSOLE: &str = "/dev/console";
 const BUSYBOX: &str = "/bin/busybox";
 
-/// Runs a shell until it exits. It reads commands from [`SCRIPT_PATH`], if that exists, otherwise from the console.
+/// Runs a shell until it exits. It reads commands from [`SCRIPT_PATH`], if that exists, otherwise
+/// from the console.
 pub fn run(program: &Program) -> Result<(), Failure> {
     prepare(program)?;
     let example = Overlay::new(Disk::A, Mode::Volatile).mount_data("");
@@ -59,7 +61,8 @@ fn prepare(program: &Program) -> Result<(), Failure> {
     install_busybox(program)
 }
 
-/// Installs the commands of busybox, creates directories for temporary files, and makes modprobe(8) find overlay.
+/// Installs the commands of busybox, creates directories for temporary files, and makes modprobe(8)
+/// find overlay.
 pub fn install_busybox(program: &Program) -> Result<(), Failure> {
     if Path::new(BUSYBOX).exists() {
         let installed = Command::new(BUSYBOX).args(["--install", "-s", "/bin"]).status();
@@ -75,7 +78,8 @@ pub fn install_busybox(program: &Program) -> Result<(), Failure> {
     context("write", &dependencies, fs::write(&dependencies, "overlay.ko:\n"))
 }
 
-/// Starts the shell in a new session with the console as controlling terminal, so that ^C interrupts its commands.
+/// Starts the shell in a new session with the console as controlling terminal, so that ^C
+/// interrupts its commands.
 fn spawn_shell() -> Result<Pid, Failure> {
     let open_console = || context("open", CONSOLE, OpenOptions::new().read(true).write(true).open(CONSOLE));
     let terminal = open_console()?;

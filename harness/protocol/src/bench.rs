@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Operations of benchmarks. The guest measures them around the system calls; the harness compares the measurements.
+//! Operations of benchmarks. The guest measures them around the system calls; the harness compares
+//! the measurements.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,13 +8,13 @@ use crate::types::{Disk, Io};
 
 /// An operation of a benchmark. Its outcome is `done` or `failed`, unless stated otherwise.
 ///
-/// The *container* is the overlay of the first layers, which is restarted. The *background container* has a durable
-/// overlay of its own on the same upper filesystem.
+/// The *container* is the overlay of the first layers, which is restarted. The *background
+/// container* has a durable overlay of its own on the same upper filesystem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BenchOp {
-    /// Restarts the container with one strategy. The overlay is mounted before and after. Outcome: `measured`, a
-    /// restart.
+    /// Restarts the container with one strategy. The overlay is mounted before and after. Outcome:
+    /// `measured`, a restart.
     #[serde(rename = "turn")]
     Turn {
         /// Disk of the upper filesystem.
@@ -24,8 +25,8 @@ pub enum BenchOp {
         /// Number of files that [`RestartStrategy::Rebuild`] creates.
         files: u32,
     },
-    /// Restarts the volatile container without a measurement. Preceding operations evict the caches of the processor;
-    /// this fills them again, so that the next measurement does not include it.
+    /// Restarts the volatile container without a measurement. Preceding operations evict the caches
+    /// of the processor; this fills them again, so that the next measurement does not include it.
     WarmUp {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -47,7 +48,8 @@ pub enum BenchOp {
         /// Number of bytes.
         bytes: u64,
     },
-    /// Mounts further volatile overlays, each with upper and work directories of its own on the same filesystem.
+    /// Mounts further volatile overlays, each with upper and work directories of its own on the
+    /// same filesystem.
     MountOthers {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -59,8 +61,9 @@ pub enum BenchOp {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Runs the background container, which alternates small writes with fsync(2) and buffered writes. Once per second
-    /// the container writes `dirty` bytes and is restarted. Outcome: `measured`, a background sample.
+    /// Runs the background container, which alternates small writes with fsync(2) and buffered
+    /// writes. Once per second the container writes `dirty` bytes and is restarted. Outcome:
+    /// `measured`, a background sample.
     #[serde(rename = "neighbour")]
     Neighbour {
         /// Disk of the upper filesystem.
@@ -104,9 +107,11 @@ pub enum BenchOp {
 pub enum RestartStrategy {
     /// Unmount, mount with `volatile`. Requires the series.
     Reuse,
-    /// Unmount, syncfs(2) of the upper filesystem, remove the marker, mount with `volatile`. Safe without the series.
+    /// Unmount, syncfs(2) of the upper filesystem, remove the marker, mount with `volatile`. Safe
+    /// without the series.
     Sync,
-    /// Unmount, remove upper and work, create the files again, mount with `volatile`. Safe without the series.
+    /// Unmount, remove upper and work, create the files again, mount with `volatile`. Safe without
+    /// the series.
     Rebuild,
     /// Unmount and mount without `volatile`.
     Durable,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The checkpoint that patches 3 and 4 of the series store in an xattr of the marker: its layout, its text form, and
-//! the ways in which claims tamper with it.
+//! The checkpoint that patches 3 and 4 of the series store in an xattr of the marker: its layout,
+//! its text form, and the ways in which claims tamper with it.
 //!
-//! The kernel stores a packed structure: `uuid_t boot_id; u64 instance_id; errseq_t errseq;`. Integers have the byte
-//! order of the kernel, which is little-endian on every architecture that the harness boots. Patch 3 alone (level 3)
-//! stores the structure without errseq.
+//! The kernel stores a packed structure: `uuid_t boot_id; u64 instance_id; errseq_t errseq;`.
+//! Integers have the byte order of the kernel, which is little-endian on every architecture that
+//! the harness boots. Patch 3 alone (level 3) stores the structure without errseq.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use uuid::{Uuid, Variant};
 use crate::prng::Prng;
 use crate::types::{Disk, LayerSet};
 
-/// Name of the xattr of the marker that contains the checkpoint. With the option `userxattr`, overlayfs uses
-/// `user.overlay.volatile` instead.
+/// Name of the xattr of the marker that contains the checkpoint. With the option `userxattr`,
+/// overlayfs uses `user.overlay.volatile` instead.
 pub const CHECKPOINT_XATTR: &str = "trusted.overlay.volatile";
 
 /// The state of the upper filesystem at the first volatile mount.
@@ -52,7 +52,8 @@ impl Checkpoint {
         bytes.try_into().map(Self::from_array).map_err(|_| CheckpointLengthError { found: bytes.len() })
     }
 
-    /// Parses the value of the xattr: a checkpoint with errseq, or one without, whose errseq is taken as 0.
+    /// Parses the value of the xattr: a checkpoint with errseq, or one without, whose errseq is
+    /// taken as 0.
     ///
     /// # Errors
     /// If `bytes` has neither [`Self::LEN`] nor [`Self::LEN_WITHOUT_ERRSEQ`] bytes.
@@ -63,7 +64,8 @@ impl Checkpoint {
         }
     }
 
-    /// Creates a checkpoint from random bytes. Most seeds give one that the kernel refuses as `bad-checkpoint`.
+    /// Creates a checkpoint from random bytes. Most seeds give one that the kernel refuses as
+    /// `bad-checkpoint`.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let mut bytes = [0; Self::LEN];
@@ -89,14 +91,15 @@ impl Checkpoint {
         bytes
     }
 
-    /// Whether a kernel can have written it: the boot id is a random UUID, and the instance id is not 0. The kernel
-    /// refuses all others as `bad-checkpoint`.
+    /// Whether a kernel can have written it: the boot id is a random UUID, and the instance id is
+    /// not 0. The kernel refuses all others as `bad-checkpoint`.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
         self.boot_id.get_version_num() == 4 && self.boot_id.get_variant() == Variant::RFC4122 && self.instance_id != 0
     }
 
-    /// Adds 1 to a field, with wraparound. The boot id counts with its first byte as the least significant one.
+    /// Adds 1 to a field, with wraparound. The boot id counts with its first byte as the least
+    /// significant one.
     pub fn increment(&mut self, field: Field) {
         match field {
             Field::BootId => {
@@ -108,7 +111,8 @@ impl Checkpoint {
         }
     }
 
-    /// Adds 1 to a field of an xattr value of any length. A value that does not contain the whole field stays as it is.
+    /// Adds 1 to a field of an xattr value of any length. A value that does not contain the whole
+    /// field stays as it is.
     pub fn increment_in_xattr(value: &mut [u8], field: Field) {
         if value.len() < field.range().end {
             return;
@@ -120,7 +124,8 @@ impl Checkpoint {
         }
     }
 
-    /// An xattr value as text: a checkpoint with its fields, any other value as hexadecimal digits and its length.
+    /// An xattr value as text: a checkpoint with its fields, any other value as hexadecimal digits
+    /// and its length.
     #[must_use]
     pub fn format_xattr(value: &[u8]) -> String {
         match (value.len(), Self::from_xattr(value)) {
@@ -201,7 +206,8 @@ pub enum CheckpointTamper {
     /// Adds 1 to a field ([`Checkpoint::increment_in_xattr`]).
     #[serde(rename = "next")]
     Next(Field),
-    /// Copies the value from the marker of another overlay. Stores an empty value if that marker has no checkpoint.
+    /// Copies the value from the marker of another overlay. Stores an empty value if that marker
+    /// has no checkpoint.
     #[serde(rename = "of")]
     Of(Disk, LayerSet),
     /// Moves the xattr to another inode. Succeeds if there is none.
@@ -209,7 +215,8 @@ pub enum CheckpointTamper {
 }
 
 impl CheckpointTamper {
-    /// The value that replaces `stored`. None for modifications that do not compute a value: `Remove`, `Of`, `MoveTo`.
+    /// The value that replaces `stored`. None for modifications that do not compute a value:
+    /// `Remove`, `Of`, `MoveTo`.
     #[must_use]
     pub fn forge(self, stored: &[u8]) -> Option<Vec<u8>> {
         match self {

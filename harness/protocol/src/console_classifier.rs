@@ -25,8 +25,9 @@ pub struct ConsoleIssue {
     pub title: String,
 }
 
-/// Texts that identify a message as a kernel failure, and its kind. The first text that a message contains decides, so
-/// specific texts precede general ones. I/O errors and filesystem errors are not included: claims cause them on purpose.
+/// Texts that identify a message as a kernel failure, and its kind. The first text that a message
+/// contains decides, so specific texts precede general ones. I/O errors and filesystem errors are
+/// not included: claims cause them on purpose.
 pub const SIGNS: [(&str, Severity); 27] = [
     ("BUG: KASAN: ", Severity::Oops),
     ("BUG: unable to handle ", Severity::Oops),

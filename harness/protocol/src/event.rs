@@ -14,8 +14,8 @@ use crate::types::Io;
 pub enum Event {
     /// First event: the kernel has started the guest.
     Booted,
-    /// Second event: identifies the kernel and the module. If they differ from what the harness built, the machine
-    /// runs the wrong kernel.
+    /// Second event: identifies the kernel and the module. If they differ from what the harness
+    /// built, the machine runs the wrong kernel.
     Ready {
         /// `uname -r`.
         release: String,
@@ -39,7 +39,8 @@ pub enum Event {
         #[serde(rename = "left")]
         left: Vec<String>,
     },
-    /// Coverage counters of one kernel object since boot. Sent before `End`, only by kernels with `CONFIG_GCOV_KERNEL`.
+    /// Coverage counters of one kernel object since boot. Sent before `End`, only by kernels with
+    /// `CONFIG_GCOV_KERNEL`.
     #[serde(rename = "arcs")]
     Arcs {
         /// Path of the `.gcda` file below `/sys/kernel/debug/gcov`.
@@ -61,10 +62,12 @@ pub enum Event {
     },
 }
 
-/// Prefix of lines in [`StepReport::log`] that are from the log of a filesystem context instead of the kernel log.
+/// Prefix of lines in [`StepReport::log`] that are from the log of a filesystem context instead of
+/// the kernel log.
 pub const FS_CONTEXT: &str = "fs context: ";
 
-/// Line in [`StepReport::log`] that stands for kernel messages which were overwritten before the guest read them.
+/// Line in [`StepReport::log`] that stands for kernel messages which were overwritten before the
+/// guest read them.
 pub const LOST: &str = "vremount-guest: messages were lost";
 
 /// Report of one operation.
@@ -74,7 +77,8 @@ pub struct StepReport {
     pub index: usize,
     /// Result of the operation.
     pub outcome: Outcome,
-    /// Kernel messages since the previous operation, without time stamps, followed by the log of a filesystem context.
+    /// Kernel messages since the previous operation, without time stamps, followed by the log of a
+    /// filesystem context.
     pub log: Vec<String>,
     /// Duration in microseconds of guest time.
     pub us: u64,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Packed disk images, which contain only the non-zero extents. The harness packs, the guest unpacks to a sparse file.
+//! Packed disk images, which contain only the non-zero extents. The harness packs, the guest
+//! unpacks to a sparse file.
 //!
-//! Format: magic, length of the image (64 bits), then records until the end of the file. A record has offset (64 bits),
-//! length (32 bits) and data. All integers are little-endian.
+//! Format: magic, length of the image (64 bits), then records until the end of the file. A record
+//! has offset (64 bits), length (32 bits) and data. All integers are little-endian.
 
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 
@@ -13,7 +14,8 @@ const BLOCK: usize = 4096;
 /// Packs an image.
 ///
 /// # Errors
-/// If reading `image` or writing `packed` fails, or with `FileTooLarge` if an extent has 4 GiB or more.
+/// If reading `image` or writing `packed` fails, or with `FileTooLarge` if an extent has 4 GiB or
+/// more.
 pub fn write(image: &mut impl Read, packed: &mut (impl Write + ?Sized)) -> io::Result<()> {
     let mut bytes = Vec::new();
     image.read_to_end(&mut bytes)?;
@@ -37,8 +39,8 @@ pub fn write(image: &mut impl Read, packed: &mut (impl Write + ?Sized)) -> io::R
 /// Unpacks an image into an empty file.
 ///
 /// # Errors
-/// With `InvalidData` if `packed` is not a packed image or an extent is outside of the image, with `UnexpectedEof` if it is
-/// truncated, and if reading or writing fails.
+/// With `InvalidData` if `packed` is not a packed image or an extent is outside of the image, with
+/// `UnexpectedEof` if it is truncated, and if reading or writing fails.
 pub fn unpack(packed: &mut impl Read, image: &mut (impl Write + Seek)) -> io::Result<()> {
     let mut magic = [0; MAGIC.len()];
     packed.read_exact(&mut magic)?;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Reads and writes of the data blocks of one file fail (dm-error). FIEMAP locates the blocks; it fails if the
-    /// file has not been written back.
+    /// Reads and writes of the data blocks of one file fail (dm-error). FIEMAP locates the blocks;
+    /// it fails if the file has not been written back.
     Data {
         /// Path of the file in the upper directory.
         file: String,
@@ -25,15 +25,15 @@ pub enum Fault {
         /// Delay of each read of other blocks, milliseconds.
         ms: u32,
     },
-    /// Reads and writes of the block with the xattrs of the marker fail (dm-error, FIEMAP). It fails where the
-    /// filesystem stores these xattrs in the inode.
+    /// Reads and writes of the block with the xattrs of the marker fail (dm-error, FIEMAP). It
+    /// fails where the filesystem stores these xattrs in the inode.
     Checkpoint,
     /// All reads and writes fail, as if the device were gone (dm-error).
     Everything,
     /// All writes fail, reads succeed (dm-flakey).
     Writes,
-    /// All reads of the device fail; a block can be read again after it is written (dm-dust). Cached pages are not
-    /// affected.
+    /// All reads of the device fail; a block can be read again after it is written (dm-dust).
+    /// Cached pages are not affected.
     Reads,
     /// All flushes fail, reads and writes succeed (dm-flakey).
     Flush,
@@ -62,12 +62,13 @@ impl Fault {
     }
 }
 
-/// The object that replaces the marker directory. Except for `IncompatFile` it receives the checkpoint of the marker,
-/// if there is one.
+/// The object that replaces the marker directory. Except for `IncompatFile` it receives the
+/// checkpoint of the marker, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MarkerReplacement {
-    /// A regular file with mode 0755: its execute permission looks like search permission of a directory.
+    /// A regular file with mode 0755: its execute permission looks like search permission of a
+    /// directory.
     File,
     /// A symbolic link to the marker, which is renamed to `aside` in the work directory.
     Symlink,

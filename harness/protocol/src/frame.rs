@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Frames: one line per event, with its CRC-32 as eight lowercase hexadecimal digits, a space, and its JSON. The checksum
-//! detects lines that are truncated or mixed with other output.
+//! Frames: one line per event, with its CRC-32 as eight lowercase hexadecimal digits, a space, and
+//! its JSON. The checksum detects lines that are truncated or mixed with other output.
 
 use crate::event::Event;
 
@@ -35,8 +35,9 @@ pub fn encode(event: &Event) -> Result<String, FrameError> {
 /// Parses a frame, with or without the newline.
 ///
 /// # Errors
-/// [`FrameError::NoChecksum`] if the line does not start with a checksum, [`FrameError::WrongChecksum`] if the checksum
-/// does not match, [`FrameError::NotAnEvent`] if the JSON is not an event.
+/// [`FrameError::NoChecksum`] if the line does not start with a checksum,
+/// [`FrameError::WrongChecksum`] if the checksum does not match, [`FrameError::NotAnEvent`] if the
+/// JSON is not an event.
 pub fn decode(line: &str) -> Result<Event, FrameError> {
     let line = line.trim_end_matches(['\r', '\n']);
     let no_checksum = || FrameError::NoChecksum(line.chars().take(40).collect());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The operations of a guest. They are data: the guest executes them, the harness prints them and predicts their outcome.
+//! The operations of a guest. They are data: the guest executes them, the harness prints them and
+//! predicts their outcome.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,8 @@ use crate::types::{AccessPath, DeviceStack, Disk, FileLocation, LayerSet, Mode, 
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
     // Disks and upper filesystems.
-    /// Creates the devices of a disk: a loop device over the backing, and a device-mapper device `linear` on
-    /// top, or another stack.
+    /// Creates the devices of a disk: a loop device over the backing, and a device-mapper device
+    /// `linear` on top, or another stack.
     Attach {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -24,14 +25,16 @@ pub enum Op {
         #[serde(rename = "on")]
         on: DeviceStack,
     },
-    /// Copies all data of one disk to another of the same size. Both must be attached and not mounted.
+    /// Copies all data of one disk to another of the same size. Both must be attached and not
+    /// mounted.
     CopyDisk {
         /// Source.
         from: Disk,
         /// Destination.
         to: Disk,
     },
-    /// Mounts the upper filesystem and creates the directories of all [`LayerSet`]s that do not exist.
+    /// Mounts the upper filesystem and creates the directories of all [`LayerSet`]s that do not
+    /// exist.
     MountUpper {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -42,7 +45,8 @@ pub enum Op {
     UnmountUpper {
         /// Disk of the upper filesystem.
         disk: Disk,
-        /// Whether to detach it (`MNT_DETACH`): the superblock is shut down when its last user is gone.
+        /// Whether to detach it (`MNT_DETACH`): the superblock is shut down when its last user is
+        /// gone.
         lazy: bool,
     },
     /// `mount -o remount` of the upper filesystem.
@@ -78,21 +82,21 @@ pub enum Op {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// `FS_IOC_SHUTDOWN` without a flush of the log: the filesystem discards what it has not written, and all
-    /// later operations fail.
+    /// `FS_IOC_SHUTDOWN` without a flush of the log: the filesystem discards what it has not
+    /// written, and all later operations fail.
     ShutDownUpper {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Removes `upper` and `work` with their content and creates them again. This makes a mount safe without
-    /// the series.
+    /// Removes `upper` and `work` with their content and creates them again. This makes a mount
+    /// safe without the series.
     #[serde(rename = "fresh-upper")]
     FreshUpper {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Creates `upper`, `work` and `lower` again as case-insensitive directories (`FS_CASEFOLD_FL`), with a
-    /// directory `folder` in `lower`.
+    /// Creates `upper`, `work` and `lower` again as case-insensitive directories
+    /// (`FS_CASEFOLD_FL`), with a directory `folder` in `lower`.
     #[serde(rename = "fold-case")]
     FoldCase {
         /// Disk of the upper filesystem.
@@ -135,31 +139,31 @@ pub enum Op {
         mode: Mode,
         /// Path by which upperdir and workdir are given.
         via: AccessPath,
-        /// Further options of the mount, separated by commas. Later options override earlier ones; `ro` and
-        /// `rw` are mount flags as for mount(8).
+        /// Further options of the mount, separated by commas. Later options override earlier ones;
+        /// `ro` and `rw` are mount flags as for mount(8).
         options: String,
     },
-    /// Mounts an overlay with fsopen(2), fsconfig(2) for each option, and fsmount(2). The report also
-    /// contains the log of the filesystem context, each line with the prefix
+    /// Mounts an overlay with fsopen(2), fsconfig(2) for each option, and fsmount(2). The report
+    /// also contains the log of the filesystem context, each line with the prefix
     /// [`FS_CONTEXT`](crate::FS_CONTEXT). Outcome: `mounted` or `refused`.
     MountOverlayByContext {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Whether to mount with `volatile`.
         mode: Mode,
-        /// Further options of the mount, separated by commas. Later options override earlier ones; `ro` and
-        /// `rw` are mount flags as for mount(8).
+        /// Further options of the mount, separated by commas. Later options override earlier ones;
+        /// `ro` and `rw` are mount flags as for mount(8).
         options: String,
     },
-    /// Makes user 1000 the owner of upper and work. That user mounts an overlay in a new user namespace and
-    /// unmounts it again. Outcome: `mounted` or `refused`.
+    /// Makes user 1000 the owner of upper and work. That user mounts an overlay in a new user
+    /// namespace and unmounts it again. Outcome: `mounted` or `refused`.
     MountInUserNamespace {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Whether to mount with `volatile`.
         mode: Mode,
-        /// Further options of the mount, separated by commas. Later options override earlier ones; `ro` and
-        /// `rw` are mount flags as for mount(8).
+        /// Further options of the mount, separated by commas. Later options override earlier ones;
+        /// `ro` and `rw` are mount flags as for mount(8).
         options: String,
     },
     /// Unmounts an overlay.
@@ -178,8 +182,8 @@ pub enum Op {
         /// Options as for `mount -o`, separated by commas.
         options: String,
     },
-    /// Mounts the overlay volatile and unmounts it, repeatedly. Outcome: `differs` at the first mount that is
-    /// refused, read-only or not volatile.
+    /// Mounts the overlay volatile and unmounts it, repeatedly. Outcome: `differs` at the first
+    /// mount that is refused, read-only or not volatile.
     #[serde(rename = "cycle")]
     Cycle {
         /// Disk of the upper filesystem.
@@ -188,8 +192,9 @@ pub enum Op {
         #[serde(rename = "times")]
         times: u32,
     },
-    /// Mounts the overlay volatile in several threads at once, each at a mount point of its own, and unmounts
-    /// it again. Outcome: `raced`. Fails if some were mounted but no two mounts overlapped in time.
+    /// Mounts the overlay volatile in several threads at once, each at a mount point of its own,
+    /// and unmounts it again. Outcome: `raced`. Fails if some were mounted but no two mounts
+    /// overlapped in time.
     #[serde(rename = "race")]
     Race {
         /// Disk of the upper filesystem.
@@ -197,15 +202,16 @@ pub enum Op {
         /// Number of threads.
         mounts: u32,
     },
-    /// Mounts the overlay volatile repeatedly. In mount number n the n-th memory allocation fails, and
-    /// `work/work` contains a leftover file. Ends when a mount makes fewer allocations. Outcome: `starved`;
-    /// `differs` if a mount succeeded read-write although the leftover remained.
+    /// Mounts the overlay volatile repeatedly. In mount number n the n-th memory allocation fails,
+    /// and `work/work` contains a leftover file. Ends when a mount makes fewer allocations.
+    /// Outcome: `starved`; `differs` if a mount succeeded read-write although the leftover
+    /// remained.
     #[serde(rename = "starve")]
     Starve {
         /// Disk of the upper filesystem.
         disk: Disk,
-        /// Whether each of these mounts is a first mount, without a marker. It is then followed by a mount
-        /// without failing allocations, which is the one that the outcome counts.
+        /// Whether each of these mounts is a first mount, without a marker. It is then followed by
+        /// a mount without failing allocations, which is the one that the outcome counts.
         #[serde(rename = "first")]
         first: bool,
     },
@@ -217,8 +223,8 @@ pub enum Op {
     /// Unloads the overlay module and loads it again.
     ReloadOverlay,
     // Files.
-    /// Writes bytes of a seed to a file, over existing content and without a sync. Creates the file and its
-    /// directory.
+    /// Writes bytes of a seed to a file, over existing content and without a sync. Creates the file
+    /// and its directory.
     Write {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -245,8 +251,8 @@ pub enum Op {
         /// Seed of the [`Prng`](crate::Prng) that produces the bytes.
         seed: u64,
     },
-    /// Reads a file through the overlay and compares it with the bytes that `Write` wrote. Outcome: `done` or
-    /// `differs`.
+    /// Reads a file through the overlay and compares it with the bytes that `Write` wrote. Outcome:
+    /// `done` or `differs`.
     Compare {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -259,8 +265,8 @@ pub enum Op {
         /// Seed of the [`Prng`](crate::Prng) that produces the bytes.
         seed: u64,
     },
-    /// Reads a file of the upper directory with `O_DIRECT`, which writes dirty pages back first, and compares
-    /// it as `Compare` does. Outcome: `differs` if data on the disk was lost.
+    /// Reads a file of the upper directory with `O_DIRECT`, which writes dirty pages back first,
+    /// and compares it as `Compare` does. Outcome: `differs` if data on the disk was lost.
     CompareOnDisk {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -271,8 +277,8 @@ pub enum Op {
         /// Seed of the [`Prng`](crate::Prng) that produces the bytes.
         seed: u64,
     },
-    /// Starts a thread that writes and syncs files of the overlay until the machine stops. Done when the
-    /// thread has written the first files.
+    /// Starts a thread that writes and syncs files of the overlay until the machine stops. Done
+    /// when the thread has written the first files.
     KeepWriting {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -318,8 +324,8 @@ pub enum Op {
         /// New path in the overlay.
         to: String,
     },
-    /// Done if a file of the upper directory has the xattr `trusted.overlay.<name>`; fails with `ENODATA`
-    /// otherwise.
+    /// Done if a file of the upper directory has the xattr `trusted.overlay.<name>`; fails with
+    /// `ENODATA` otherwise.
     HasOverlayXattr {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -361,16 +367,16 @@ pub enum Op {
     // Sync and writeback.
     /// sync(2): writes everything back. It reports no error and does not mark one as seen.
     WriteBack,
-    /// Writes back the data of one file of the upper directory (sync_file_range(2)), without a journal
-    /// commit. It reports no error and does not mark one as seen.
+    /// Writes back the data of one file of the upper directory (sync_file_range(2)), without a
+    /// journal commit. It reports no error and does not mark one as seen.
     WriteBackData {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Path in the upper directory.
         file: String,
     },
-    /// syncfs(2) on a file descriptor that was opened when the upper filesystem was mounted. Reports an error
-    /// once.
+    /// syncfs(2) on a file descriptor that was opened when the upper filesystem was mounted.
+    /// Reports an error once.
     SyncUpper {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -400,7 +406,8 @@ pub enum Op {
     /// Waits for the thread of `SyncUpperLater`. The outcome is that of the thread.
     #[serde(rename = "join")]
     Join,
-    /// fsync(2) of a file of the upper directory, without going through the overlay. Reports a failed flush.
+    /// fsync(2) of a file of the upper directory, without going through the overlay. Reports a
+    /// failed flush.
     FsyncUpperFile {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -429,8 +436,8 @@ pub enum Op {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Removes `work/incompat/volatile`. After a sync of the upper filesystem this makes a mount safe without
-    /// the series.
+    /// Removes `work/incompat/volatile`. After a sync of the upper filesystem this makes a mount
+    /// safe without the series.
     RemoveMarker {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -444,9 +451,9 @@ pub enum Op {
         #[serde(rename = "forgery")]
         forgery: CheckpointTamper,
     },
-    /// Stores many forged checkpoints of all kinds and mounts the overlay volatile over each. Done if every
-    /// mount was refused with `EINVAL`, the kernel logged exactly the expected reason, and the size of its
-    /// slabs did not grow; otherwise `differs`.
+    /// Stores many forged checkpoints of all kinds and mounts the overlay volatile over each. Done
+    /// if every mount was refused with `EINVAL`, the kernel logged exactly the expected reason, and
+    /// the size of its slabs did not grow; otherwise `differs`.
     #[serde(rename = "forge-many")]
     ForgeMany {
         /// Disk of the upper filesystem.
@@ -465,7 +472,8 @@ pub enum Op {
         #[serde(rename = "with")]
         with: MarkerReplacement,
     },
-    /// Creates the directory `work/incompat/<name>`, as a kernel with an unknown incompatible feature does.
+    /// Creates the directory `work/incompat/<name>`, as a kernel with an unknown incompatible
+    /// feature does.
     MakeIncompat {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -479,8 +487,8 @@ pub enum Op {
         /// Name of the feature.
         name: String,
     },
-    /// Creates a file three directories below `work/work`. Overlayfs creates nothing there and does not clean
-    /// it up.
+    /// Creates a file three directories below `work/work`. Overlayfs creates nothing there and does
+    /// not clean it up.
     #[serde(rename = "leave-behind")]
     LeaveBehind {
         /// Disk of the upper filesystem.
@@ -515,8 +523,8 @@ pub enum Op {
     },
     /// An operation of a benchmark.
     Bench(BenchOp),
-    /// Removes all mounts, devices and images that were created since the start, and reloads overlay. Fails
-    /// unless the machine is in its initial state afterwards.
+    /// Removes all mounts, devices and images that were created since the start, and reloads
+    /// overlay. Fails unless the machine is in its initial state afterwards.
     Reset,
 }
 

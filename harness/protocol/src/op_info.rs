@@ -16,8 +16,8 @@ impl Op {
         }
     }
 
-    /// Longest time without an event that the operation itself causes: its sleeps, and waits for kernel memory to
-    /// be freed.
+    /// Longest time without an event that the operation itself causes: its sleeps, and waits for
+    /// kernel memory to be freed.
     #[must_use]
     pub fn max_silence(&self) -> Duration {
         match self {
@@ -43,8 +43,8 @@ impl Op {
         matches!(self, Op::Race { .. })
     }
 
-    /// Whether the operation requests a volatile mount. If several options select volatile or not, the last one
-    /// counts. A remount applies to an overlay that is volatile and remains volatile.
+    /// Whether the operation requests a volatile mount. If several options select volatile or not,
+    /// the last one counts. A remount applies to an overlay that is volatile and remains volatile.
     #[must_use]
     pub fn asks_volatile(&self) -> bool {
         if matches!(self, Op::RemountOverlay { .. }) {
@@ -66,7 +66,8 @@ impl Op {
         options.split(',').filter_map(requested).next_back().unwrap_or(*mode == Mode::Volatile)
     }
 
-    /// Whether the operation has a log of its own, that of a filesystem context, besides the kernel log.
+    /// Whether the operation has a log of its own, that of a filesystem context, besides the kernel
+    /// log.
     #[must_use]
     pub fn has_own_log(&self) -> bool {
         matches!(self, Op::MountOverlayByContext { .. })

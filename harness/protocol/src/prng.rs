@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Deterministic bytes from a seed: file content and forged checkpoints. Host and guest compute the same bytes.
+//! Deterministic bytes from a seed: file content and forged checkpoints. Host and guest compute the
+//! same bytes.
 
 /// A SplitMix64 generator. Different seeds give different streams.
 pub struct Prng(u64);
@@ -11,7 +12,8 @@ impl Prng {
         Prng(seed.wrapping_mul(0xD1B5_4A32_D192_ED03))
     }
 
-    /// Fills `bytes` with the next bytes of the stream. Each started group of eight bytes consumes one word.
+    /// Fills `bytes` with the next bytes of the stream. Each started group of eight bytes consumes
+    /// one word.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for word in bytes.chunks_mut(8) {
             word.copy_from_slice(&self.word().to_le_bytes()[..word.len()]);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The program of a guest, which the harness puts into the initramfs, and the paths of other files there.
+//! The program of a guest, which the harness puts into the initramfs, and the paths of other files
+//! there.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ use crate::types::Disk;
 /// Path of the [`Program`] in the initramfs, as JSON.
 pub const PROGRAM_PATH: &str = "/vremount/program.json";
 
-/// Path of a script in the initramfs. [`GuestTask::Shell`] reads commands from it, if it exists, instead of the console.
+/// Path of a script in the initramfs. [`GuestTask::Shell`] reads commands from it, if it exists,
+/// instead of the console.
 pub const SCRIPT_PATH: &str = "/vremount/script";
 
 /// Path in the initramfs of the kernel that [`Shutdown::Kexec`] starts.
@@ -44,7 +46,8 @@ pub struct Filesystem {
     pub kind: String,
     /// Options of every mount, separated by commas.
     pub options: String,
-    /// Name of a btrfs subvolume to mount instead of the top-level one. The guest creates it if it does not exist.
+    /// Name of a btrfs subvolume to mount instead of the top-level one. The guest creates it if it
+    /// does not exist.
     pub subvolume: Option<String>,
 }
 
@@ -54,7 +57,8 @@ pub struct Filesystem {
 pub enum GuestTask {
     /// Executes these operations in order and reports each with a [`crate::StepReport`].
     Steps(Vec<Op>),
-    /// Mounts the upper filesystem of disk A, then runs a shell on the console, or on [`SCRIPT_PATH`], until it exits.
+    /// Mounts the upper filesystem of disk A, then runs a shell on the console, or on
+    /// [`SCRIPT_PATH`], until it exits.
     Shell,
     /// Runs [`SCRIPT_PATH`] with this interpreter, reports its output and what it leaves behind.
     Script(String),
@@ -64,15 +68,15 @@ pub enum GuestTask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backing {
-    /// A disk image in guest memory, unpacked from this file of the initramfs (see [`crate::extents`]). It is lost
-    /// when the machine stops.
+    /// A disk image in guest memory, unpacked from this file of the initramfs (see
+    /// [`crate::extents`]). It is lost when the machine stops.
     Extents(String),
     /// A block device of the machine, for example `/dev/vda`. It outlives the machine.
     Device(String),
     /// No device: the filesystem is in memory.
     Memory,
-    /// A file of the host, which a User Mode Linux kernel accesses through hostfs. It outlives the machine, except for
-    /// data that was written and not flushed.
+    /// A file of the host, which a User Mode Linux kernel accesses through hostfs. It outlives the
+    /// machine, except for data that was written and not flushed.
     HostFile(String),
 }
 
@@ -86,7 +90,7 @@ pub enum Shutdown {
     PowerOff,
     /// Starts another kernel with the same command line (`kexec_file_load(2)`, `RB_KEXEC`).
     Kexec,
-    /// Spins until the host kills the machine. If the guest slept, the kernel would continue to write back, much of it
-    /// under time travel of User Mode Linux.
+    /// Spins until the host kills the machine. If the guest slept, the kernel would continue to
+    /// write back, much of it under time travel of User Mode Linux.
     Spin,
 }

@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A disk of the machine: usually a loop device, a device-mapper device on top, and the upper filesystem on that.
-/// The upper filesystem is mounted at `/mnt/<disk>`, an overlay on it at `/merged/<disk>`.
+/// A disk of the machine: usually a loop device, a device-mapper device on top, and the upper
+/// filesystem on that. The upper filesystem is mounted at `/mnt/<disk>`, an overlay on it at
+/// `/merged/<disk>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disk {
@@ -83,8 +84,8 @@ pub enum DeviceStack {
     /// A loop device over the backing.
     #[serde(rename = "plain")]
     Plain,
-    /// A thin volume (dm-thin) whose external origin is a loop device over the backing. Writes allocate from a pool
-    /// that another volume can exhaust.
+    /// A thin volume (dm-thin) whose external origin is a loop device over the backing. Writes
+    /// allocate from a pool that another volume can exhaust.
     Thin,
     /// The backing, which is a block device. No loop device adds a page cache of its own.
     #[serde(rename = "device")]

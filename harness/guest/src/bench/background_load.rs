@@ -17,7 +17,8 @@ use crate::faults::disk::{self, Disk};
 
 /// Interval between restarts of the container.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Sleep of the background container between two rounds, so that it does not compete for the processor.
+/// Sleep of the background container between two rounds, so that it does not compete for the
+/// processor.
 const PAUSE: Duration = Duration::from_millis(2);
 const SYNCED_BYTES: usize = 4 << 10;
 const BUFFERED_BYTES: usize = 64 << 10;
@@ -61,7 +62,8 @@ pub fn run(restarts: &Restarts<'_>) -> Result<BackgroundSample, Failure> {
     Ok(BackgroundSample { fsync, write, turns: turns?, io })
 }
 
-/// Writes dirty data in the container and restarts it once per second. Returns the duration of each restart.
+/// Writes dirty data in the container and restarts it once per second. Returns the duration of each
+/// restart.
 fn restart_repeatedly(restarts: &Restarts<'_>) -> Result<Vec<u64>, Failure> {
     let file = BenchOverlay::container(restarts.id).mount_point.join("dirty");
     let mut durations = Vec::new();
@@ -77,7 +79,8 @@ fn restart_repeatedly(restarts: &Restarts<'_>) -> Result<Vec<u64>, Failure> {
     Ok(durations)
 }
 
-/// Alternates small writes with fsync(2) and buffered writes. Returns the latencies of both in microseconds.
+/// Alternates small writes with fsync(2) and buffered writes. Returns the latencies of both in
+/// microseconds.
 fn write_until(stop: &AtomicBool, dir: &Path) -> Result<(Vec<u32>, Vec<u32>), Failure> {
     let open = |name: &str| {
         let path = dir.join(name);

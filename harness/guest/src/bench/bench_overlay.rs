@@ -19,7 +19,8 @@ const OTHER_PREFIX: &str = "other-";
 
 /// An overlay and its mount data.
 pub struct BenchOverlay {
-    /// Directory that contains upper and work. None for the container, which uses those of the claims.
+    /// Directory that contains upper and work. None for the container, which uses those of the
+    /// claims.
     dir: Option<PathBuf>,
     /// Mount point.
     pub mount_point: PathBuf,
@@ -65,7 +66,8 @@ impl BenchOverlay {
         BenchOverlay { dir: Some(dir), mount_point, workdir, volatile_data, durable_data }
     }
 
-    /// Creates the mount point, and empty upper and work directories if they are not those of the claims.
+    /// Creates the mount point, and empty upper and work directories if they are not those of the
+    /// claims.
     pub fn recreate(self) -> Result<Self, Failure> {
         if let Some(dir) = &self.dir {
             if dir.exists() {

@@ -26,7 +26,8 @@ pub fn create_files(upper: &Path, files: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Overwrites a file without a sync. The content is constant, because generating it would take longer than writing it.
+/// Overwrites a file without a sync. The content is constant, because generating it would take
+/// longer than writing it.
 pub fn write_dirty(path: &Path, bytes: u64) -> Result<(), Failure> {
     let opened = File::options().write(true).create(true).truncate(false).open(path);
     let mut file = context("open", path, opened)?;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Operations of benchmarks. They measure durations around the system calls, and requests at the disk.
+//! Operations of benchmarks. They measure durations around the system calls, and requests at the
+//! disk.
 
 mod background_load;
 mod bench_overlay;
@@ -79,7 +80,8 @@ fn find(disks: &BTreeMap<Id, Disk>, id: Id) -> Result<&Disk, Failure> {
 }
 
 /// Sets the defaults of the kernel, or values with which nothing is written back without a sync.
-/// Documentation/admin-guide/sysctl/vm.rst; for the log worker of xfs, Documentation/admin-guide/xfs.rst.
+/// Documentation/admin-guide/sysctl/vm.rst; for the log worker of xfs,
+/// Documentation/admin-guide/xfs.rst.
 fn set_periodic_writeback(enabled: bool) -> Result<(), Failure> {
     let [dirty_ratio, background_ratio, interval, xfs_interval] =
         if enabled { ["20", "10", "500", "3000"] } else { ["90", "80", "0", "720000"] };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Restarts of a container. The durations contain the system calls and what makes the mount safe; checks and preparation
-//! are outside of them.
+//! Restarts of a container. The durations contain the system calls and what makes the mount safe;
+//! checks and preparation are outside of them.
 
 use std::fs;
 use std::time::Instant;
@@ -15,7 +15,8 @@ use crate::error::{Failure, context};
 use crate::faults::disk::{self, Disk};
 use crate::ops::{marker, paths, simple_ops};
 
-/// Restarts the container with a strategy, or measures a baseline. `files` is the number of files that `Rebuild` creates.
+/// Restarts the container with a strategy, or measures a baseline. `files` is the number of files
+/// that `Rebuild` creates.
 pub fn run(id: Id, disk: &Disk, strategy: RestartStrategy, files: u32) -> Result<RestartCycle, Failure> {
     match strategy {
         RestartStrategy::First => measure_baseline(id, disk, Mode::Volatile),
@@ -31,7 +32,8 @@ pub fn run(id: Id, disk: &Disk, strategy: RestartStrategy, files: u32) -> Result
 fn measure_baseline(id: Id, disk: &Disk, mode: Mode) -> Result<RestartCycle, Failure> {
     let overlay = BenchOverlay::baseline(id).recreate()?;
     if mode == Mode::Durable {
-        // A durable unmount syncs the filesystem. Sync here what the new directories made dirty, and run the code once.
+        // A durable unmount syncs the filesystem. Sync here what the new directories made dirty,
+        // and run the code once.
         overlay.mount(mode)?;
         overlay.unmount()?;
         sync(id)?;
@@ -77,8 +79,9 @@ fn sync(id: Id) -> Result<(), Failure> {
     context("syncfs", &mount_point, syncfs(&opened))
 }
 
-/// Fails if the mount is read-only or not of the requested mode. It does not read mountinfo, because a long table evicts
-/// the caches of the processor and would slow down the next measurement.
+/// Fails if the mount is read-only or not of the requested mode. It does not read mountinfo,
+/// because a long table evicts the caches of the processor and would slow down the next
+/// measurement.
 fn check_mount(overlay: &BenchOverlay, mode: Mode) -> Result<(), Failure> {
     let flags = context("statvfs", &overlay.mount_point, statvfs(&overlay.mount_point))?.flags();
     let volatile = marker::path(&overlay.workdir).exists();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Durations of a kernel function, measured by the function_graph tracer. Documentation/trace/ftrace.rst.
+//! Durations of a kernel function, measured by the function_graph tracer.
+//! Documentation/trace/ftrace.rst.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,8 @@ pub fn stop() -> Result<Vec<u64>, Failure> {
     Ok(trace.lines().filter_map(parse_duration).collect())
 }
 
-/// Parses the duration of a line, in nanoseconds. A long duration has a mark in front. None for lines without a duration.
+/// Parses the duration of a line, in nanoseconds. A long duration has a mark in front. None for
+/// lines without a duration.
 fn parse_duration(line: &str) -> Option<u64> {
     if line.starts_with('#') {
         return None;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The devices of a disk: a loop device over its backing, optionally a thin volume, and a device-mapper device on top,
-//! whose table is replaced to inject a fault.
+//! The devices of a disk: a loop device over its backing, optionally a thin volume, and a
+//! device-mapper device on top, whose table is replaced to inject a fault.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Write};
@@ -137,7 +137,8 @@ impl Disk {
         }
     }
 
-    /// The mount point of the tmpfs with the unpacked image. Fails if the backing is not an unpacked image.
+    /// The mount point of the tmpfs with the unpacked image. Fails if the backing is not an
+    /// unpacked image.
     pub fn image_dir(&self) -> Result<&Path, Failure> {
         let dir = self.backing.parent().filter(|dir| dir.starts_with(IMAGES));
         dir.ok_or_else(|| {
@@ -156,7 +157,8 @@ impl Disk {
         dm::replace_table(&self.name, &dm_table::healthy(self.sectors, &self.below))
     }
 
-    /// Copies all data to a disk of the same size. Writes only chunks that differ: the copies of an image share most.
+    /// Copies all data to a disk of the same size. Writes only chunks that differ: the copies of an
+    /// image share most.
     pub fn copy_to(&self, other: &Disk) -> Result<(), Failure> {
         if self.sectors != other.sectors {
             return Err(Failure::new(format!(
@@ -189,7 +191,8 @@ impl Disk {
         image_dir.map_or(Ok(()), |dir| mount_table::unmount_at(&dir))
     }
 
-    /// Syncs the backing: completed writes to the disk may be only in the page cache of the file below the loop device.
+    /// Syncs the backing: completed writes to the disk may be only in the page cache of the file
+    /// below the loop device.
     pub fn sync_backing(&self) -> Result<(), Failure> {
         let file = context("open", &self.backing, File::open(&self.backing))?;
         context("sync", &self.backing, file.sync_all())
@@ -206,8 +209,8 @@ impl Disk {
         Ok(io_difference(self.io_counters()?, self.io_at_start))
     }
 
-    /// Number of requests since the device was created. The lowest device counts, because only there a flush is a request
-    /// of its own.
+    /// Number of requests since the device was created. The lowest device counts, because only
+    /// there a flush is a request of its own.
     pub fn io_counters(&self) -> Result<Io, Failure> {
         let path = format!("/sys/block/{}/stat", sysfs_name(&self.lowest));
         let stat = context("read", &path, fs::read_to_string(&path))?;

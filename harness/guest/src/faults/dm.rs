@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Device-mapper devices, identified by name. The guest has no udev, so it uses the device nodes of devtmpfs.
+//! Device-mapper devices, identified by name. The guest has no udev, so it uses the device nodes of
+//! devtmpfs.
 
 use std::path::PathBuf;
 
@@ -44,8 +45,9 @@ pub fn create(name: &str, table: &[Target]) -> Result<PathBuf, Failure> {
     Ok(PathBuf::from(format!("/dev/dm-{}", info.device().minor)))
 }
 
-/// Replaces the table while the filesystem on the device stays mounted. It does not freeze the filesystem, which would sync
-/// it, and does not wait for I/O in flight, which may never complete on a device with a fault.
+/// Replaces the table while the filesystem on the device stays mounted. It does not freeze the
+/// filesystem, which would sync it, and does not wait for I/O in flight, which may never complete
+/// on a device with a fault.
 pub fn replace_table(name: &str, table: &[Target]) -> Result<(), Failure> {
     let dm = control()?;
     let id = DevId::Name(dm_name(name)?);
@@ -66,7 +68,8 @@ pub fn send_message(name: &str, message: &str) -> Result<(), Failure> {
 pub fn remove(name: &str) -> Result<(), Failure> {
     let removed = control()?.device_remove(&DevId::Name(dm_name(name)?), DmOptions::default());
     removed.map(drop).map_err(|error| {
-        // EBUSY can be the result of a reference that the kernel has leaked, so the errno is part of the outcome.
+        // EBUSY can be the result of a reference that the kernel has leaked, so the errno is part
+        // of the outcome.
         let errno = match &error {
             DmError::Core(errors::Error::Ioctl(_, _, _, errno)) => **errno as i32,
             _ => 0,

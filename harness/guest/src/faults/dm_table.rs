@@ -55,8 +55,9 @@ pub fn everything(sectors: u64) -> Vec<Target> {
 /// Parameters of `flakey`: always down, for 11 days, and writes fail while it is down.
 const DOWN: &str = " 0 1000000 1 error_writes";
 
-/// Flushes fail, reads and writes succeed. Device-mapper sends a flush to every target that supports flushes, which
-/// includes `linear` and `flakey`. `flakey` gets the spare sectors, which nothing writes.
+/// Flushes fail, reads and writes succeed. Device-mapper sends a flush to every target that
+/// supports flushes, which includes `linear` and `flakey`. `flakey` gets the spare sectors, which
+/// nothing writes.
 pub fn flush(sectors: u64, below: &str) -> Vec<Target> {
     let spare = sectors - SPARE;
     vec![Target::linear(0, spare, below), Target::new("flakey", spare, sectors, below, DOWN)]
@@ -81,7 +82,8 @@ pub fn slow_reads(sectors: u64, below: &str, read_ms: u32) -> Vec<Target> {
     vec![Target::delayed(0, sectors, below, read_ms)]
 }
 
-/// Reads and writes of these extents fail. Reads of all other sectors are delayed by `read_ms` milliseconds.
+/// Reads and writes of these extents fail. Reads of all other sectors are delayed by `read_ms`
+/// milliseconds.
 ///
 /// Fails with the reason if an extent is not allocated to blocks of its own.
 pub fn extents(sectors: u64, below: &str, failing: &[Extent], read_ms: u32) -> Result<Vec<Target>, String> {

@@ -34,8 +34,8 @@ pub struct Thin {
 }
 
 impl Thin {
-    /// Creates a pool in files next to `image`, and a volume in it. Blocks that were not written are read from `origin`
-    /// (`major:minor`).
+    /// Creates a pool in files next to `image`, and a volume in it. Blocks that were not written
+    /// are read from `origin` (`major:minor`).
     pub fn create(name: &str, origin: &str, sectors: u64, image: &Path) -> Result<Self, Failure> {
         let [metadata, data] = [("meta", METADATA), ("data", DATA)].map(|(part, size)| {
             let file = image.with_file_name(part);
@@ -45,7 +45,8 @@ impl Thin {
         });
         let (metadata, data) = (metadata?, data?);
         let pool_name = format!("{name}-pool");
-        // Metadata of zeros is formatted as empty. With `error_if_no_space` writes to a full pool fail immediately.
+        // Metadata of zeros is formatted as empty. With `error_if_no_space` writes to a full pool
+        // fail immediately.
         let params = format!("{} {} {BLOCK} 0 1 error_if_no_space", metadata.path.display(), data.path.display());
         let pool = dm::create(&pool_name, &[Target { start: 0, length: DATA, kind: "thin-pool", params }])?;
         dm::send_message(&pool_name, &format!("create_thin {VOLUME}"))?;

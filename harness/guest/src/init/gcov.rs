@@ -20,7 +20,8 @@ pub fn report(channel: &mut Channel) -> Result<(), Failure> {
 fn report_dir(dir: &Path, channel: &mut Channel) -> Result<(), Failure> {
     for entry in context("list", dir, fs::read_dir(dir))? {
         let path = context("list", dir, entry)?.path();
-        // A `.gcno` link next to each `.gcda` file points to the build directory, which only the host has.
+        // A `.gcno` link next to each `.gcda` file points to the build directory, which only the
+        // host has.
         if path.is_dir() {
             report_dir(&path, channel)?;
         } else if path.extension().is_some_and(|extension| extension == "gcda") {

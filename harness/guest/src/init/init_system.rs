@@ -61,8 +61,8 @@ pub fn build_id() -> Result<String, Failure> {
     find_gnu_build_id(&notes).ok_or_else(|| Failure::new(format!("failed to find a build id in {path}")))
 }
 
-/// Finds the GNU build id in ELF notes. A note consists of name size, descriptor size and type, followed by name and
-/// descriptor, each padded to four bytes.
+/// Finds the GNU build id in ELF notes. A note consists of name size, descriptor size and type,
+/// followed by name and descriptor, each padded to four bytes.
 fn find_gnu_build_id(mut notes: &[u8]) -> Option<String> {
     const NT_GNU_BUILD_ID: usize = 3;
     loop {
@@ -84,9 +84,10 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Sets the clock to the start of 2030 in every machine. ext2 stores times in seconds, so the fraction at the start
-/// affects what it writes back, and User Mode Linux starts with the time of the host. 2030 is later than all times on the
-/// disk images and within the range of all filesystems.
+/// Sets the clock to the start of 2030 in every machine. ext2 stores times in seconds, so the
+/// fraction at the start affects what it writes back, and User Mode Linux starts with the time of
+/// the host. 2030 is later than all times on the disk images and within the range of all
+/// filesystems.
 pub fn set_clock() -> Result<(), Failure> {
     const YEAR_2030: Duration = Duration::from_secs(1_893_456_000);
     context("set", "the clock", clock_settime(ClockId::CLOCK_REALTIME, YEAR_2030.into()))

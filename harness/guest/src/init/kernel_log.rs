@@ -33,7 +33,8 @@ impl KernelLog {
             match self.device.read(&mut record) {
                 Ok(length) => messages.extend(message_text(&String::from_utf8_lossy(&record[..length]))),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(messages),
-                // Records were overwritten before they were read. The next read returns the oldest remaining one.
+                // Records were overwritten before they were read. The next read returns the oldest
+                // remaining one.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
                     messages.push(LOST.to_string());
                 }
@@ -43,8 +44,8 @@ impl KernelLog {
     }
 }
 
-/// Text of a record: `priority,sequence,time,flags;text`, followed by lines that start with a space and contain keys and
-/// values.
+/// Text of a record: `priority,sequence,time,flags;text`, followed by lines that start with a space
+/// and contain keys and values.
 fn message_text(record: &str) -> Option<String> {
     let (_, text) = record.split_once(';')?;
     text.lines().next().map(ToString::to_string)

@@ -25,7 +25,8 @@ pub fn load() -> Result<(), Failure> {
 fn kexec_file_load(kernel: &File, initramfs: &File, line: &CString) -> io::Result<()> {
     let bytes = line.as_bytes_with_nul();
     let no_flags: libc::c_ulong = 0;
-    // SAFETY: both descriptors are open, and the kernel reads `bytes.len()` bytes, which outlive the call.
+    // SAFETY: both descriptors are open, and the kernel reads `bytes.len()` bytes, which outlive
+    // the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_kexec_file_load,

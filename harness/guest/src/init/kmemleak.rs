@@ -17,8 +17,8 @@ pub fn is_enabled() -> bool {
     fs::exists(PATH).unwrap_or_default()
 }
 
-/// Scans for leaks and prints them to the console. The first line matches a pattern that the harness classifies as a
-/// kernel failure.
+/// Scans for leaks and prints them to the console. The first line matches a pattern that the
+/// harness classifies as a kernel failure.
 pub fn report_leaks() -> Result<(), Failure> {
     if !is_enabled() {
         return Ok(());

@@ -26,8 +26,8 @@ impl Handle {
         let name = CString::new(path.as_os_str().as_bytes())?;
         let mut handle = Handle { bytes: 128, kind: 0, content: [0; MAX_BYTES] };
         let mut mount = 0_i32;
-        // SAFETY: the name ends with a zero byte, `content` has as many bytes as the handle states, and the kernel writes
-        // one more integer, `mount`.
+        // SAFETY: the name ends with a zero byte, `content` has as many bytes as the handle states,
+        // and the kernel writes one more integer, `mount`.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_name_to_handle_at,

@@ -30,7 +30,8 @@ fn generate(bytes: u64, seed: u64, mut consume: impl FnMut(&[u8]) -> Result<bool
     Ok(())
 }
 
-/// Writes generated content without a sync. Creates the file and its directory. An existing file keeps its blocks.
+/// Writes generated content without a sync. Creates the file and its directory. An existing file
+/// keeps its blocks.
 pub fn write(path: &Path, bytes: u64, seed: u64) -> Result<(), Failure> {
     if let Some(dir) = path.parent() {
         context("create", dir, fs::create_dir_all(dir))?;
@@ -52,7 +53,8 @@ pub fn write_direct(path: &Path, bytes: u64, seed: u64) -> Result<(), Failure> {
     })
 }
 
-/// Writes files in a directory and syncs the filesystem, without end. Sends to `started` when the first files are written.
+/// Writes files in a directory and syncs the filesystem, without end. Sends to `started` when the
+/// first files are written.
 pub fn keep_writing(dir: &Path, filesystem: &Path, started: &Sender<()>) -> Result<(), Failure> {
     const BYTES: u64 = 2 * CHUNK as u64;
     let synced = context("open", filesystem, File::open(filesystem))?;

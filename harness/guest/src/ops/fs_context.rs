@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Overlay mounts with fsopen(2): each option is set separately, and the filesystem context has a log.
+//! Overlay mounts with fsopen(2): each option is set separately, and the filesystem context has a
+//! log.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -16,7 +17,8 @@ use vremount_protocol::{FS_CONTEXT, Outcome};
 use super::overlay;
 use crate::error::{Failure, context};
 
-/// Mounts an overlay. `options` has the format of the data argument of mount(2). Appends the log of the context to `log`.
+/// Mounts an overlay. `options` has the format of the data argument of mount(2). Appends the log of
+/// the context to `log`.
 pub fn mount(options: &str, mount_point: &Path, log: &mut Vec<String>) -> Result<Outcome, Failure> {
     context("create", mount_point, fs::create_dir_all(mount_point))?;
     let fs_context =

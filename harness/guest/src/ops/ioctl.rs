@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! ioctl(2) requests and system calls that no crate wraps. Each wrapper is the only unsafe use of its call.
+//! ioctl(2) requests and system calls that no crate wraps. Each wrapper is the only unsafe use of
+//! its call.
 
 use std::fs::File;
 use std::io;
@@ -47,8 +48,8 @@ pub fn fiemap(file: &File) -> io::Result<Vec<Extent>> {
     fiemap_with(file, 0)
 }
 
-/// `FS_IOC_FIEMAP` with `FIEMAP_FLAG_XATTR`: the extents of the xattrs of a file. Filesystems return no extent, or one
-/// marked as inline, for xattrs in the inode.
+/// `FS_IOC_FIEMAP` with `FIEMAP_FLAG_XATTR`: the extents of the xattrs of a file. Filesystems
+/// return no extent, or one marked as inline, for xattrs in the inode.
 pub fn fiemap_xattr(file: &File) -> io::Result<Vec<Extent>> {
     const XATTR: u32 = 0x2;
     fiemap_with(file, XATTR)
@@ -92,7 +93,8 @@ pub fn make_subvolume(dir: &File, name: &str) -> io::Result<()> {
     let mut volume = Volume { fd: 0, name: [0; 4088] };
     let destination = volume.name.get_mut(..name.len()).ok_or(io::ErrorKind::InvalidFilename)?;
     destination.copy_from_slice(name.as_bytes());
-    // SAFETY: the kernel reads the structure. Its name is shorter than the array and therefore ends with a zero byte.
+    // SAFETY: the kernel reads the structure. Its name is shorter than the array and therefore ends
+    // with a zero byte.
     unsafe { btrfs_ioc_subvol_create(dir.as_raw_fd(), &raw const volume) }?;
     Ok(())
 }
@@ -129,12 +131,14 @@ pub fn thaw(filesystem: &File) -> io::Result<()> {
 /// `FS_IOC_SHUTDOWN` of ext4, xfs and f2fs, without a flush of the log (`NOLOGFLUSH`).
 pub fn shut_down(filesystem: &File) -> io::Result<()> {
     let mut no_flush = 2;
-    // SAFETY: the kernel reads an integer, although the direction encoded in the request is the opposite.
+    // SAFETY: the kernel reads an integer, although the direction encoded in the request is the
+    // opposite.
     unsafe { fs_ioc_shutdown(filesystem.as_raw_fd(), &raw mut no_flush) }?;
     Ok(())
 }
 
-/// mount_setattr(2) with `MOUNT_ATTR_IDMAP`: makes a detached mount idmapped with the mapping of a user namespace.
+/// mount_setattr(2) with `MOUNT_ATTR_IDMAP`: makes a detached mount idmapped with the mapping of a
+/// user namespace.
 pub fn set_idmap(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> io::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_IDMAP,
@@ -142,7 +146,8 @@ pub fn set_idmap(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> io::Result<()
         propagation: 0,
         userns_fd: u64::try_from(userns.as_raw_fd()).map_err(io::Error::other)?,
     };
-    // SAFETY: the path is a valid string, and the structure has the stated size and lives until the call returns.
+    // SAFETY: the path is a valid string, and the structure has the stated size and lives until the
+    // call returns.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The marker that a volatile mount leaves in its work directory, and the checkpoint in an xattr of it.
+//! The marker that a volatile mount leaves in its work directory, and the checkpoint in an xattr of
+//! it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Operations on mounts, files and markers.
 //!
-//! `paths` and `mount_table` are leaves, which all others use. `overlay`, `userns` and `mounts` build on them, in this
-//! order.
+//! `paths` and `mount_table` are leaves, which all others use. `overlay`, `userns` and `mounts`
+//! build on them, in this order.
 
 pub mod file_handle;
 pub mod file_io;

@@ -29,16 +29,17 @@ pub fn is_read_only(mount_point: &Path) -> Result<bool, Failure> {
     Ok(superblock_options(mount_point)?.iter().any(|option| option == "ro"))
 }
 
-/// Finds the superblock options of a mount point in the text of mountinfo. proc(5): the fifth field is the mount point, the
-/// third field after the separator contains the options of the superblock. If a mount point occurs repeatedly, the last
-/// line is the visible mount.
+/// Finds the superblock options of a mount point in the text of mountinfo. proc(5): the fifth field
+/// is the mount point, the third field after the separator contains the options of the superblock.
+/// If a mount point occurs repeatedly, the last line is the visible mount.
 fn find_superblock_options<'a>(mountinfo: &'a str, mount_point: &Path) -> Option<&'a str> {
     let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4).map(Path::new) == Some(mount_point))?;
     let (_, after_separator) = line.split_once(" - ")?;
     after_separator.split(' ').nth(2)
 }
 
-/// Splits mount options into the flags `ro` and `rw`, as mount(8) does, and the data for the filesystem.
+/// Splits mount options into the flags `ro` and `rw`, as mount(8) does, and the data for the
+/// filesystem.
 pub fn split_flags(options: &str) -> (MountFlags, String) {
     let (flags, data): (Vec<_>, Vec<_>) = options.split(',').partition(|option| ["ro", "rw"].contains(option));
     let flags = if flags.last() == Some(&"ro") { MountFlags::RDONLY } else { MountFlags::empty() };

@@ -46,8 +46,8 @@ pub fn make_layers(disk: Disk) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Creates `upper`, `work` and `lower` again as case-insensitive directories. Overlayfs requires the same case folding in
-/// all layers.
+/// Creates `upper`, `work` and `lower` again as case-insensitive directories. Overlayfs requires
+/// the same case folding in all layers.
 pub fn make_casefolded_layers(disk: Disk) -> Result<(), Failure> {
     /// `FS_CASEFOLD_FL`.
     const CASEFOLD: u32 = 0x4000_0000;
@@ -64,7 +64,8 @@ pub fn make_casefolded_layers(disk: Disk) -> Result<(), Failure> {
     context("create", &dir, fs::create_dir(&dir))
 }
 
-/// Mounts the directory of a host file with hostfs (User Mode Linux). Returns the path of the file in the guest.
+/// Mounts the directory of a host file with hostfs (User Mode Linux). Returns the path of the file
+/// in the guest.
 pub fn mount_host_file(file: &Path) -> Result<PathBuf, Failure> {
     let mount_point = Path::new("/host");
     let (Some(dir), Some(name)) = (file.parent(), file.file_name()) else {

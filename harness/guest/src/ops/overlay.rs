@@ -11,8 +11,8 @@ use super::mount_table::{split_flags, superblock_options};
 use super::paths::{LOWER, LOWERS, merged, upper_filesystem};
 use crate::error::{Failure, context};
 
-/// Creates the lower layer of all overlays: a directory to merge, a file with two hard links, and a directory to rename. It
-/// is a tmpfs, because the initramfs does not support file handles.
+/// Creates the lower layer of all overlays: a directory to merge, a file with two hard links, and a
+/// directory to rename. It is a tmpfs, because the initramfs does not support file handles.
 pub fn make_lower() -> Result<(), Failure> {
     context("create", LOWER, fs::create_dir_all(LOWER))?;
     context("mount a tmpfs at", LOWER, Mount::builder().fstype("tmpfs").mount("none", LOWER))?;
@@ -116,8 +116,8 @@ pub fn mount_outcome(mounted: io::Result<()>, mount_point: &Path) -> Result<Outc
     }
 }
 
-/// Finds a requested option `<feature>=on` that the mounted overlay does not have. Overlayfs mounts without a feature that
-/// the upper filesystem does not support.
+/// Finds a requested option `<feature>=on` that the mounted overlay does not have. Overlayfs mounts
+/// without a feature that the upper filesystem does not support.
 fn find_ignored_option(options: &str, mount_point: &Path, outcome: &Outcome) -> Result<Option<String>, Failure> {
     if !matches!(outcome, Outcome::Mounted { .. }) {
         return Ok(None);
@@ -127,8 +127,8 @@ fn find_ignored_option(options: &str, mount_point: &Path, outcome: &Outcome) -> 
     Ok(requested.map(str::to_string).find(|option| !present.contains(option)))
 }
 
-/// Derives the outcome from the superblock options of an overlay. Linux 6.12.80 and later show `fsync=volatile` instead of
-/// `volatile`.
+/// Derives the outcome from the superblock options of an overlay. Linux 6.12.80 and later show
+/// `fsync=volatile` instead of `volatile`.
 fn mounted_from_options(options: &[String]) -> Outcome {
     let has = |wanted: &str| options.iter().any(|option| option == wanted);
     Outcome::Mounted { volatile: has("volatile") || has("fsync=volatile"), read_only: has("ro") }

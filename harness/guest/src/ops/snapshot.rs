@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Snapshots of files, to detect changes. Taking one does not change access times, and access times are not compared.
+//! Snapshots of files, to detect changes. Taking one does not change access times, and access times
+//! are not compared.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions};

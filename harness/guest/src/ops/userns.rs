@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! User namespaces. Only a single-threaded process can enter one, so the guest executes itself with a role for each.
+//! User namespaces. Only a single-threaded process can enter one, so the guest executes itself with
+//! a role for each.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write, stdin, stdout};
@@ -28,7 +29,8 @@ const ROLE_MOUNT: &str = "mount-in-user-namespace";
 const ROLE_HOLD: &str = "hold-user-namespace";
 const GUEST_EXE: &str = "/proc/self/exe";
 
-/// Mounts an overlay as user 1000 in a new user namespace, and unmounts it. Changes the owner of upper and work.
+/// Mounts an overlay as user 1000 in a new user namespace, and unmounts it. Changes the owner of
+/// upper and work.
 pub fn mount(disk: Disk, mode: Mode, options: &str) -> Result<Outcome, Failure> {
     for dir in [paths::upperdir(disk), paths::workdir(disk)] {
         context("change the owner of", &dir, chown(&dir, Some(USER), Some(USER)))?;
@@ -93,7 +95,8 @@ pub fn run_role(args: &[String]) -> Result<(), Failure> {
 /// Mounts an overlay as user 1000 in a new user namespace, in this process.
 fn mount_as_user(data: &str, mount_point: &Path) -> Result<Outcome, Failure> {
     enter_as_user().map_err(|errno| Failure::from_errno(errno as i32, "failed to enter a user namespace"))?;
-    // user_namespaces(7): without privileges, gid_map can be written only after setgroups(2) was disabled.
+    // user_namespaces(7): without privileges, gid_map can be written only after setgroups(2) was
+    // disabled.
     for (name, text) in [("setgroups", "deny"), ("uid_map", "0 1000 1"), ("gid_map", "0 1000 1")] {
         let path = Path::new("/proc/self").join(name);
         context("write", &path, fs::write(&path, text))?;
@@ -112,7 +115,8 @@ fn enter_as_user() -> nix::Result<()> {
     setgroups(&[])?;
     setresgid(group, group, group)?;
     setresuid(user, user, user)?;
-    // prctl(2): a change of user clears the dumpable flag, and then root owns the files in /proc/self.
+    // prctl(2): a change of user clears the dumpable flag, and then root owns the files in
+    // /proc/self.
     set_dumpable(true)?;
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)
 }

@@ -14,17 +14,18 @@ use crate::init::kmemleak;
 use crate::ops::overlay::Overlay;
 use crate::ops::{marker, paths};
 
-/// Growth of the slabs in KiB that is not a failure. More than the normal variation (88 on tmpfs), less than a leak of 16
-/// bytes in each of 10,000 mounts. kmemleak detects smaller leaks.
+/// Growth of the slabs in KiB that is not a failure. More than the normal variation (88 on tmpfs),
+/// less than a leak of 16 bytes in each of 10,000 mounts. kmemleak detects smaller leaks.
 const TOLERATED_KIB: u64 = 128;
 
-/// Every `MOUNTS_PER_PAUSE` mounts there is a pause of this length. It lets RCU free objects, which would otherwise
-/// accumulate. It also lets time advance in User Mode Linux, where it stands still while the guest is busy.
+/// Every `MOUNTS_PER_PAUSE` mounts there is a pause of this length. It lets RCU free objects, which
+/// would otherwise accumulate. It also lets time advance in User Mode Linux, where it stands still
+/// while the guest is busy.
 const PAUSE: Duration = Duration::from_millis(40);
 const MOUNTS_PER_PAUSE: u32 = 100;
 
-/// Sleep before each measurement of the slabs. Freed objects count until an RCU grace period has passed, which takes
-/// longer on a loaded host.
+/// Sleep before each measurement of the slabs. Freed objects count until an RCU grace period has
+/// passed, which takes longer on a loaded host.
 const SETTLE: Duration = Duration::from_secs(2);
 /// The number of measurements of which one must be within the tolerance.
 const MEASUREMENTS: u32 = 10;
@@ -90,13 +91,15 @@ fn mount_over_forgeries(
     Ok(Some(format!("the slabs of the kernel grew by {growth} KiB, more than {TOLERATED_KIB} KiB")))
 }
 
-/// Whether a kernel message must be compared. Other parts of the kernel may log at any time, for example a change of the
-/// clock source. Messages that report a kernel failure count, because the quiet console does not show them to the harness.
+/// Whether a kernel message must be compared. Other parts of the kernel may log at any time, for
+/// example a change of the clock source. Messages that report a kernel failure count, because the
+/// quiet console does not show them to the harness.
 fn is_relevant(line: &str) -> bool {
     ["overlay", LOST].iter().any(|prefix| line.starts_with(prefix)) || classify(line).is_some()
 }
 
-/// The reason with which the kernel must refuse a forged checkpoint: that of the first check that fails.
+/// The reason with which the kernel must refuse a forged checkpoint: that of the first check that
+/// fails.
 fn expected_reason(stored: &[u8], forged: &[u8]) -> &'static str {
     const BAD: &str = "bad-checkpoint";
     if forged.len() != stored.len() {
@@ -116,7 +119,8 @@ fn expected_reason(stored: &[u8], forged: &[u8]) -> &'static str {
     }
 }
 
-/// A generator of forged checkpoints. The values depend only on the seed and the stored checkpoint, and differ from it.
+/// A generator of forged checkpoints. The values depend only on the seed and the stored checkpoint,
+/// and differ from it.
 struct Forger<'a> {
     seed: u64,
     stored: &'a [u8],

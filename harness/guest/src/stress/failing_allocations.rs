@@ -19,10 +19,11 @@ use crate::ops::{mount_table, paths};
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
 const FAILSLAB: &str = "/sys/kernel/debug/failslab";
 
-/// Mounts the overlay repeatedly; in mount n the n-th allocation fails. Ends with the first mount in which none failed.
+/// Mounts the overlay repeatedly; in mount n the n-th allocation fails. Ends with the first mount
+/// in which none failed.
 ///
-/// With `first_mount` there is no marker before each of these mounts, and each is followed by a mount without failing
-/// allocations, whose outcome is counted instead.
+/// With `first_mount` there is no marker before each of these mounts, and each is followed by a
+/// mount without failing allocations, whose outcome is counted instead.
 pub fn run(disk: Disk, first_mount: bool) -> Result<Outcome, Failure> {
     // Far more than the allocations of one mount.
     const MAX_ALLOCATIONS: u32 = 5000;
@@ -87,8 +88,8 @@ impl FailNth {
         Ok(FailNth(context("open", FAIL_NTH, opened)?))
     }
 
-    /// Mounts an overlay while the nth allocation fails. If the mount makes fewer allocations, unmounts it and returns
-    /// none.
+    /// Mounts an overlay while the nth allocation fails. If the mount makes fewer allocations,
+    /// unmounts it and returns none.
     fn mount(&self, nth: u32, mount_point: &Path, data: &str) -> Result<Option<Outcome>, Failure> {
         let [target, data] = [mount_point.as_os_str().as_bytes(), data.as_bytes()].map(CString::new);
         let (target, data) = (target.map_err(Failure::new)?, data.map_err(Failure::new)?);

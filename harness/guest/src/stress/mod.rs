@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Operations that mount an overlay many times: in sequence, concurrently, with failing allocations, and over forged
-//! checkpoints.
+//! Operations that mount an overlay many times: in sequence, concurrently, with failing
+//! allocations, and over forged checkpoints.
 
 pub mod checkpoint_fuzz;
 pub mod concurrent_mounts;

@@ -7,7 +7,8 @@ use crate::error::Failure;
 use crate::ops::overlay::Overlay;
 use crate::ops::{mount_table, paths};
 
-/// Mounts the overlay volatile and unmounts it `count` times. Stops at the first mount that is not volatile and read-write.
+/// Mounts the overlay volatile and unmounts it `count` times. Stops at the first mount that is not
+/// volatile and read-write.
 pub fn run(disk: Disk, count: u32) -> Result<Outcome, Failure> {
     for number in 1..=count {
         let outcome = Overlay::new(disk, Mode::Volatile).mount()?;
