@@ -9,7 +9,7 @@ pub const SECTOR: u64 = 512;
 /// Sectors at the end of the device that no filesystem of the disk images uses.
 const SPARE: u64 = 8;
 
-/// A line of a device-mapper table.
+/// One target: a line of a device-mapper table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// First sector.
@@ -47,7 +47,7 @@ pub fn healthy(sectors: u64, below: &str) -> Vec<Target> {
     vec![Target::linear(0, sectors, below)]
 }
 
-/// All reads, writes and flushes fail.
+/// All reads and writes fail.
 pub fn everything(sectors: u64) -> Vec<Target> {
     vec![Target::error(0, sectors)]
 }
@@ -71,7 +71,7 @@ pub fn writes(sectors: u64, below: &str) -> Vec<Target> {
 /// Sectors per block of `dust`. Reads of a bad block fail until the block is written.
 pub const DUST_SECTORS: u64 = 128;
 
-/// Reads fail of blocks that a message adds to the list of bad blocks.
+/// Reads of bad blocks fail. `dmsetup message` adds blocks to the list of bad blocks and enables it.
 pub fn dust(sectors: u64, below: &str) -> Vec<Target> {
     // The number of a block is relative to the start of the device below, hence offset 0.
     vec![Target { start: 0, length: sectors, kind: "dust", params: format!("{below} 0 {}", DUST_SECTORS * SECTOR) }]

@@ -76,7 +76,7 @@ pub fn keep_writing(dir: &Path, filesystem: &Path, started: &Sender<()>) -> Resu
 #[repr(align(4096))]
 struct Aligned([u8; CHUNK]);
 
-/// Compares a file with the content that [`write`] generates.
+/// Compares a file with the content that [`write()`] generates.
 pub fn compare(path: &Path, bytes: u64, seed: u64) -> Result<Outcome, Failure> {
     compare_open_file(context("open", path, File::open(path))?, path, bytes, seed)
 }
