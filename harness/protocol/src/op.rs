@@ -16,8 +16,7 @@ use crate::types::{AccessPath, DeviceStack, Disk, FileLocation, LayerSet, Mode, 
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
     // Disks and upper filesystems.
-    /// Creates the devices of a disk: a loop device over the backing, and a device-mapper device
-    /// `linear` on top, or another stack.
+    /// Creates the devices of a disk, with a device-mapper device (`linear`) as the uppermost one.
     Attach {
         /// Disk of the upper filesystem.
         disk: Disk,
