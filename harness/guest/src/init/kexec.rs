@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel that takes the machine over without the firmware.
+//! Loads the kernel that a kexec starts.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use crate::error::{Failure, context};
 
 const COMMAND_LINE: &str = "/proc/cmdline";
 
-/// Loads it, to be started with the command line of this one.
+/// Loads the next kernel and its initramfs. It gets the command line of the running kernel.
 pub fn load() -> Result<(), Failure> {
     let kernel = context("open", NEXT_KERNEL_PATH, File::open(NEXT_KERNEL_PATH))?;
     let initramfs = context("open", NEXT_INITRAMFS_PATH, File::open(NEXT_INITRAMFS_PATH))?;
@@ -21,11 +21,12 @@ pub fn load() -> Result<(), Failure> {
     context("load for kexec", NEXT_KERNEL_PATH, kexec_file_load(&kernel, &initramfs, &line))
 }
 
-/// kexec_file_load(2), for which there is no other wrapper.
+/// kexec_file_load(2), which no crate wraps.
 fn kexec_file_load(kernel: &File, initramfs: &File, line: &CString) -> io::Result<()> {
     let bytes = line.as_bytes_with_nul();
     let no_flags: libc::c_ulong = 0;
-    // SAFETY: both descriptors are open, and the kernel reads so many bytes at that address, which outlive the call.
+    // SAFETY: both descriptors are open, and the kernel reads `bytes.len()` bytes, which outlive
+    // the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_kexec_file_load,

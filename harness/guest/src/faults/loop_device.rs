@@ -7,18 +7,21 @@ use loopdev::{LoopControl, LoopDevice};
 
 use crate::error::{Failure, context};
 
+/// A loop device that is bound to a file or device.
 pub struct Loop {
     device: LoopDevice,
+    /// Path of the device node.
     pub path: PathBuf,
 }
 
 impl Loop {
-    /// Another may take the free device between the question and the answer's use: ask again.
-    pub fn over(backing: &Path) -> Result<Self, Failure> {
+    /// Binds a free loop device to `backing`.
+    pub fn attach(backing: &Path) -> Result<Self, Failure> {
         let control = context("open", "/dev/loop-control", LoopControl::open())?;
         loop {
             let device = context("find a loop device for", backing, control.next_free())?;
             match device.with().attach(backing) {
+                // Another process has bound the device since it was found: find another one.
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
                 attached => {
                     context("attach a loop device to", backing, attached)?;
@@ -29,7 +32,7 @@ impl Loop {
         }
     }
 
-    /// Since Linux 6.11 it lets go of what it is over when the last who has it open closes it.
+    /// Unbinds the loop device. Since Linux 6.11 it remains bound until its last user closes it.
     pub fn detach(self) -> Result<(), Failure> {
         context("detach", &self.path, self.device.detach())
     }
