@@ -108,7 +108,7 @@ impl Coverage {
         let added = series.added(&pristine)?;
         let counts = of_files(&added, counts);
         if let Some(file) = uncounted(&added, &counts) {
-            return Err(Error::FileNotCounted { file: file.to_string(), base: base.name.clone() });
+            return Err(Error::NoCoverageData { file: file.to_string(), base: base.name.clone() });
         }
         let mut patches = Vec::new();
         for level in Level::patched() {

@@ -150,7 +150,7 @@ impl MutationRun<'_> {
         }
         let why = |killer: &Killer| format!("{} on {}: {}", killer.name, killer.fs.name(), killer.because);
         match control.killed_by.first().map(why).or(control.cannot_tell) {
-            Some(why) => Err(Error::NoControl { series: self.base.series.clone(), why }),
+            Some(why) => Err(Error::UnmodifiedSeries { series: self.base.series.clone(), why }),
             None => Ok(executor),
         }
     }
