@@ -15,6 +15,7 @@
 
 pub mod bench;
 pub mod bisect;
+pub mod command_line;
 pub mod coverage;
 mod error;
 pub mod explore;
