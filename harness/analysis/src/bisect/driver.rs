@@ -36,16 +36,16 @@ type RepeatedRuns = Vec<Vec<Record>>;
 /// else if its claim is broken.
 ///
 /// # Errors
-/// [`Error::Usage`] if an end has the wrong mark, [`Error::Undecided`] if an end is skipped, and any error of `examine` or of
+/// [`Error::Usage`] if an end has the wrong mark, [`Error::Undecided`] if an end is skipped, and any error of `test_kernel` or of
 /// the log that is not the fault of the kernel under test.
 pub fn run(
     range: &mut dyn BisectRange,
     log: &mut Log,
     reason_changed: bool,
-    examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
-    news: &mut dyn FnMut(BisectEvent<'_>),
+    test_kernel: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+    on_event: &mut dyn FnMut(BisectEvent<'_>),
 ) -> Result<BisectResult, Error> {
-    let mut driver = Driver { log, reference: reason_changed.then(Vec::new), examine, news };
+    let mut driver = Driver { log, reference: reason_changed.then(Vec::new), test_kernel, on_event };
     for (index, good) in range.good().to_vec().iter().enumerate() {
         let step = driver.test(range, good, None)?;
         check_end(&step, Mark::Good)?;
@@ -76,24 +76,24 @@ struct Driver<'a> {
     log: &'a mut Log,
     /// With `reason_changed`, the results on the first good end; empty while that end is tested. Else none.
     reference: Option<Vec<Record>>,
-    examine: &'a mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
-    news: &'a mut dyn FnMut(BisectEvent<'_>),
+    test_kernel: &'a mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+    on_event: &'a mut dyn FnMut(BisectEvent<'_>),
 }
 
 impl Driver<'_> {
     /// Tests a revision and appends the step to the log, or takes the step from the log.
     fn test(&mut self, range: &dyn BisectRange, revision: &Revision, left: Option<usize>) -> Result<Step, Error> {
         if let Some(step) = self.log.so_far().step(&revision.id) {
-            (self.news)(BisectEvent::Known(step));
+            (self.on_event)(BisectEvent::Known(step));
             return Ok(step.clone());
         }
         let mean = self.mean_duration();
-        (self.news)(BisectEvent::Starts { point: revision, mean, left });
+        (self.on_event)(BisectEvent::Starts { point: revision, mean, left });
         let started = Instant::now();
         let mut kernel = String::new();
         let runs = range.base(revision).and_then(|(base, description)| {
             kernel = description;
-            (self.examine)(&base)
+            (self.test_kernel)(&base)
         });
         let (mark, why, records) = match runs {
             Ok(mut runs) => {
@@ -106,7 +106,7 @@ impl Driver<'_> {
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let step = Step { point: revision.clone(), mark, why, kernel, ms, records };
         self.log.add(step.clone())?;
-        (self.news)(BisectEvent::Done(&step));
+        (self.on_event)(BisectEvent::Done(&step));
         Ok(step)
     }
 
@@ -235,10 +235,10 @@ mod tests {
 
     fn drive(
         log: &mut Log,
-        examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+        test_kernel: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
     ) -> (Result<BisectResult, Error>, Vec<usize>) {
         let mut numbers = Numbers::new();
-        let result = run(&mut numbers, log, false, examine, &mut |_| ());
+        let result = run(&mut numbers, log, false, test_kernel, &mut |_| ());
         (result, numbers.marked)
     }
 
@@ -285,8 +285,8 @@ mod tests {
     #[test]
     fn end_with_the_wrong_mark_is_bad_usage() {
         let folder = tempfile::tempdir().unwrap();
-        let why = |examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>| {
-            drive(&mut log(&folder), examine).0.unwrap_err()
+        let why = |test_kernel: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>| {
+            drive(&mut log(&folder), test_kernel).0.unwrap_err()
         };
         let error = why(&mut |base| Ok(results(base, 0)));
         let expected =

@@ -46,6 +46,7 @@ pub struct Step {
     /// Source and series of the kernel; empty if they could not be found.
     pub kernel: String,
     /// Duration of the step, with the build, in milliseconds.
+    #[serde(rename = "ms")]
     pub ms: u64,
     /// Results of the last run; empty if the kernel did not run.
     pub records: Vec<Record>,
@@ -286,5 +287,19 @@ pub(super) mod tests {
         assert_eq!(bisection.end, Some(LoggedResult::Found { good: "a".into(), bad: "b".into() }));
         assert_eq!((bisection.header, bisection.steps.len()), (header(), 2));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
+    }
+
+    #[test]
+    fn json_keys_are_stable() {
+        let header = serde_json::to_value(header()).unwrap();
+        assert!(
+            ["of", "good", "bad", "reason_changed", "claims", "executor", "repeat"]
+                .iter()
+                .all(|key| header.get(key).is_some())
+        );
+        let step = serde_json::to_value(step("b", Mark::Good)).unwrap();
+        assert!(["id", "title", "mark", "why", "kernel", "ms", "records"].iter().all(|key| step.get(key).is_some()));
+        let result = serde_json::to_value(LoggedResult::Undecided(Vec::new())).unwrap();
+        assert_eq!(result, serde_json::json!({"among": []}));
     }
 }

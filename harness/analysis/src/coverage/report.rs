@@ -36,7 +36,8 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
         write!(text, "\nNOT EXECUTED: {line}")?;
     }
     for CoverageExemption { function, line, .. } in &coverage.in_vain {
-        let next = format!("it must match one line and what of it is not executed; correct it in {EXEMPTIONS_FILE}");
+        let next =
+            format!("it must match one line and state exactly what is not executed; correct it in {EXEMPTIONS_FILE}");
         write!(text, "\nWRONG EXEMPTION: {function}: `{line}`: {next}")?;
     }
     writeln!(text)
@@ -120,7 +121,7 @@ mod tests {
                 "exempt: fs/a.c:7: f: `if (err)`",
                 "It is not called.",
                 "NOT EXECUTED: fs/a.c:7: f: 1 of 2 branches of `if (err)`",
-                "WRONG EXEMPTION: f: `x;`: it must match one line and what of it is not executed; correct it in \
+                "WRONG EXEMPTION: f: `x;`: it must match one line and state exactly what is not executed; correct it in \
                  patches/unexecuted.toml",
             ]
         );

@@ -38,10 +38,12 @@ pub struct FailureArtifacts {
     /// Path of the transcript.
     pub transcript: PathBuf,
     /// Command line that repeats the sequence, quoted for a shell; none in a run on a mutant, which no command line names.
+    #[serde(rename = "again")]
     pub again: Option<String>,
     /// Path of a shell script with the same steps; none if a shell cannot perform them.
     pub script: Option<PathBuf>,
     /// Why there is no script; none if there is one.
+    #[serde(rename = "no_script")]
     pub no_script: Option<String>,
 }
 
