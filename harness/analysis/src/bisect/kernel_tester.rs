@@ -71,10 +71,10 @@ impl KernelTester<'_> {
         let (fragment, shared_build) = (config.as_deref(), shared_build.as_deref());
         let kernel = KernelSpec { base, level: Level::FULL, fragment, shared_build, mutant: None };
         let run_spec = RunSpec { aside: Some(self.place), ..RunSpec::new(kernel, &filesystems, *executor) };
-        let how = results::RunOptions { faults: true, twice: false, fresh: false };
+        let options = results::RunOptions { faults: true, twice: false, fresh: false };
         let mut runs = Vec::new();
         for _ in 0..*repeat {
-            let mut session = Session::start(self.workspace, &run_spec, how, &cases)?;
+            let mut session = Session::start(self.workspace, &run_spec, options, &cases)?;
             let jobs = jobs(self.jobs, session.testbed.kernel.memory_mib());
             session.run(jobs, &mut show)?;
             let results = session.log.results();
