@@ -6,13 +6,15 @@ use std::path::PathBuf;
 /// Why an analysis failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line names something that does not exist or is not what it should be. The message is complete.
+    /// The command line names something that does not exist or is not what it should be. The
+    /// message is complete.
     #[error("{0}")]
     Usage(String),
     /// A kernel could not be obtained, built or booted, or cases could not be run.
     #[error(transparent)]
     Run(#[from] vremount_runner::Error),
-    /// A claim is broken or undecided on the unchanged series. Failures on mutants would show nothing.
+    /// A claim is broken or undecided on the unchanged series. Failures on mutants would show
+    /// nothing.
     #[error(
         "failed to test the mutants of series {series}: its claims do not hold without a mutant: {why}; \
          make `vremount verify` succeed first"

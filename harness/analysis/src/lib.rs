@@ -9,12 +9,12 @@
 //! - [`reproduce`]: prints claims as shell scripts
 //! - [`bench`]: measures the cost and the benefit of reuse
 //!
-//! Input: a kernel specification and options. Output: a record or a log, which
-//! [the report crate](../vremount_report/index.html) shows.
+//! Input: a kernel specification and options. Output: a record or a log, which [the report
+//! crate](../vremount_report/index.html) shows.
 //!
-//! Invariants: kernels and cases are run by the runner only. An interrupted bisection keeps its log and can be resumed.
-//! Modules do not import each other in a circle: `mutants` uses `explore`, `explore` uses `reproduce`, and `lint_series` uses
-//! `mutants`.
+//! Invariants: kernels and cases are run by the runner only. An interrupted bisection keeps its log
+//! and can be resumed. Modules do not import each other in a circle: `mutants` uses `explore`,
+//! `explore` uses `reproduce`, and `lint_series` uses `mutants`.
 
 #![warn(missing_docs)]
 

@@ -35,7 +35,8 @@ impl fmt::Display for Mark {
 }
 
 impl Bisection {
-    /// The result for a terminal: the first bad revision with title and reason, the candidates, or that it was interrupted.
+    /// The result for a terminal: the first bad revision with title and reason, the candidates, or
+    /// that it was interrupted.
     #[must_use]
     pub fn found(&self) -> String {
         match &self.end {
@@ -51,8 +52,8 @@ impl Bisection {
         }
     }
 
-    /// A diff of the transcripts on the last good and on the first bad revision for each case that differs. Empty if the
-    /// first bad revision was not found.
+    /// A diff of the transcripts on the last good and on the first bad revision for each case that
+    /// differs. Empty if the first bad revision was not found.
     ///
     /// # Errors
     /// If a transcript cannot be read, or is not one.

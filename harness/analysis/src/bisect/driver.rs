@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The loop of a bisection: tests both ends, then the revisions that the range chooses. A revision that is in the log is not
-//! tested again, so resuming is the same as starting.
+//! The loop of a bisection: tests both ends, then the revisions that the range chooses. A revision
+//! that is in the log is not tested again, so resuming is the same as starting.
 
 use std::time::{Duration, Instant};
 
@@ -32,12 +32,12 @@ pub enum BisectEvent<'a> {
 /// The results of each run of a kernel over the same cases.
 type RepeatedRuns = Vec<Vec<Record>>;
 
-/// Searches the range for the first bad revision. With `reason_changed`, a case is bad if it differs from the first good end,
-/// else if its claim is broken.
+/// Searches the range for the first bad revision. With `reason_changed`, a case is bad if it
+/// differs from the first good end, else if its claim is broken.
 ///
 /// # Errors
-/// [`Error::Usage`] if an end has the wrong mark, [`Error::Undecided`] if an end is skipped, and any error of `test_kernel` or of
-/// the log that is not the fault of the kernel under test.
+/// [`Error::Usage`] if an end has the wrong mark, [`Error::Undecided`] if an end is skipped, and
+/// any error of `test_kernel` or of the log that is not the fault of the kernel under test.
 pub fn run(
     range: &mut dyn BisectRange,
     log: &mut Log,
@@ -74,7 +74,8 @@ pub fn run(
 
 struct Driver<'a> {
     log: &'a mut Log,
-    /// With `reason_changed`, the results on the first good end; empty while that end is tested. Else none.
+    /// With `reason_changed`, the results on the first good end; empty while that end is tested.
+    /// Else none.
     reference: Option<Vec<Record>>,
     test_kernel: &'a mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
     on_event: &'a mut dyn FnMut(BisectEvent<'_>),
@@ -125,8 +126,8 @@ impl Driver<'_> {
         Some(Duration::from_millis(times.iter().sum::<u64>() / count))
     }
 
-    /// The good revision directly before the first bad one, if it was tested; else the one that was found good last, which is
-    /// the closest.
+    /// The good revision directly before the first bad one, if it was tested; else the one that was
+    /// found good last, which is the closest.
     fn last_good(&self, range: &dyn BisectRange, bad: &Revision) -> Result<Step, Error> {
         let before = range.before(bad)?;
         let good = || self.log.so_far().steps.iter().filter(|step| step.mark == Mark::Good);
@@ -300,7 +301,8 @@ mod tests {
         assert!(!error.is_usage());
     }
 
-    /// A kernel that does not build is skipped. On a full disk no kernel builds, so the bisection stops.
+    /// A kernel that does not build is skipped. On a full disk no kernel builds, so the bisection
+    /// stops.
     #[test]
     fn kernel_fault_is_skipped_and_host_fault_stops_the_bisection() {
         let not_built = |first: &str| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The commits of a git work tree. `git bisect` runs in a temporary bare repository that borrows the objects of the tree. The
-//! refs, the index and the bisections of the tree are not touched.
+//! The commits of a git work tree. `git bisect` runs in a temporary bare repository that borrows
+//! the objects of the tree. The refs, the index and the bisections of the tree are not touched.
 
 use std::fs;
 use std::path::Path;
@@ -141,7 +141,8 @@ fn is_id(line: &str) -> bool {
     line.len() >= 40 && line.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The number of steps in `Bisecting: 31 revisions left to test after this (roughly 5 steps)`; none in other output.
+/// The number of steps in `Bisecting: 31 revisions left to test after this (roughly 5 steps)`; none
+/// in other output.
 fn steps_left(output: &str) -> Option<usize> {
     let (_, rest) = output.split_once("(roughly ")?;
     rest.split(' ').next()?.parse().ok()

@@ -50,16 +50,18 @@ pub struct KernelTester<'a> {
     pub how: &'a BisectOptions,
     /// Name of the run directory below `target/runs/`.
     pub place: &'a str,
-    /// Number of machines that run at the same time, as far as memory allows; none for one per processor.
+    /// Number of machines that run at the same time, as far as memory allows; none for one per
+    /// processor.
     pub jobs: Option<u16>,
 }
 
 impl KernelTester<'_> {
-    /// Builds the kernel with the whole series and runs the cases `repeat` times. `show` is called with each result. Returns
-    /// the results of each run.
+    /// Builds the kernel with the whole series and runs the cases `repeat` times. `show` is called
+    /// with each result. Returns the results of each run.
     ///
     /// # Errors
-    /// If the kernel does not build or boot, the executor is not available, or a filter matches nothing.
+    /// If the kernel does not build or boot, the executor is not available, or a filter matches
+    /// nothing.
     pub fn test(&self, base: &Base, mut show: impl FnMut(&CaseResult)) -> Result<Vec<Vec<Record>>, Error> {
         let BisectOptions { filters, executor, config, repeat } = self.how;
         let (claims, filesystems) = (filters.claims(base)?, filters.filesystems());
@@ -87,8 +89,8 @@ impl KernelTester<'_> {
     }
 }
 
-/// Name of the build directory and of the run directory for the kernels of a git work tree. It is one path component, and
-/// differs for different trees.
+/// Name of the build directory and of the run directory for the kernels of a git work tree. It is
+/// one path component, and differs for different trees.
 #[must_use]
 pub fn shared_build_name(tree: &str) -> String {
     let name = tree.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();

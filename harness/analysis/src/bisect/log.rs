@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The log of a bisection: a header, one line for each tested kernel, and the result. Each line is synced to disk before the
-//! next kernel is tested.
+//! The log of a bisection: a header, one line for each tested kernel, and the result. Each line is
+//! synced to disk before the next kernel is tested.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,7 +16,8 @@ use crate::bisect::policy::Mark;
 use crate::bisect::range::Revision;
 use crate::error::Error;
 
-/// First line of the log: the range and the options. Only a log with an equal header can be resumed.
+/// First line of the log: the range and the options. Only a log with an equal header can be
+/// resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// Top directory of the git work tree, or name of the source package.
@@ -26,7 +27,8 @@ pub struct Header {
     pub good: Vec<String>,
     /// Id of the bad end.
     pub bad: String,
-    /// Whether a case is bad if it differs from the first good end, and not only if its claim is broken.
+    /// Whether a case is bad if it differs from the first good end, and not only if its claim is
+    /// broken.
     pub reason_changed: bool,
     /// How each kernel is tested.
     #[serde(flatten)]
@@ -118,7 +120,8 @@ impl Log {
     /// Opens the log of an interrupted bisection. An incomplete last line is cut off.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no log, it is not one, or its header differs; an I/O error if it cannot be read.
+    /// [`Error::Usage`] if there is no log, it is not one, or its header differs; an I/O error if
+    /// it cannot be read.
     pub fn resume(path: &Path, header: &Header) -> Result<Self, Error> {
         let refused = |why: String| Error::Usage(format!("failed to resume: {why}; run it without --resume"));
         let text = match fs::read(path) {
@@ -179,10 +182,12 @@ impl Bisection {
         Bisection { header, steps: Vec::new(), end: None }
     }
 
-    /// Reads the log of a run directory. The paths of transcripts are adapted if the directory was moved.
+    /// Reads the log of a run directory. The paths of transcripts are adapted if the directory was
+    /// moved.
     ///
     /// # Errors
-    /// [`Error::InvalidLog`] if the file is not the log of a bisection; an I/O error if it cannot be read.
+    /// [`Error::InvalidLog`] if the file is not the log of a bisection; an I/O error if it cannot
+    /// be read.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let text = fs::read(&path).map_err(io_error("read", &path))?;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Finds the first commit or release on which a claim is broken. Each kernel is built and tested as `verify` does it.
+//! Finds the first commit or release on which a claim is broken. Each kernel is built and tested as
+//! `verify` does it.
 //!
-//! A [`BisectRange`] chooses revisions, a [`KernelTester`] tests them, [`judge`] marks them good, bad or skipped, and a
-//! [`Log`] keeps each step before the next one begins.
+//! A [`BisectRange`] chooses revisions, a [`KernelTester`] tests them, [`judge`] marks them good,
+//! bad or skipped, and a [`Log`] keeps each step before the next one begins.
 
 mod display;
 mod driver;

@@ -26,8 +26,9 @@ pub enum Rule<'a> {
     Differs(&'a [Record]),
 }
 
-/// Marks a kernel from one or more runs over the same cases, and gives the reason. One bad case makes it bad. It is good only
-/// if every case that is not skipped is good. It is skipped if runs disagree, or if no case was run.
+/// Marks a kernel from one or more runs over the same cases, and gives the reason. One bad case
+/// makes it bad. It is good only if every case that is not skipped is good. It is skipped if runs
+/// disagree, or if no case was run.
 #[must_use]
 pub fn judge(runs: &[Vec<Record>], rule: Rule<'_>) -> (Mark, String) {
     let Some(first) = runs.first() else { return (Mark::Skip, "no run was completed".to_string()) };
@@ -73,7 +74,8 @@ fn explain(record: &Record) -> String {
     format!("{} on {}: {reason}{early}", record.claim, record.fs.name())
 }
 
-/// The first case whose result differs between two runs of a kernel, as a sentence; none if all runs agree.
+/// The first case whose result differs between two runs of a kernel, as a sentence; none if all
+/// runs agree.
 #[must_use]
 pub fn disagreement(runs: &[Vec<Record>]) -> Option<String> {
     runs.windows(2).find_map(|pair| first_difference(&pair[0], &pair[1]))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Released kernels, as Debian source packages: the ones that `ci/bases.toml` pins, and the others that the mirror has in
-//! their suites. Pinned releases are tested first: they are known to build, and are often in the cache. Other releases are
-//! fetched when they are tested.
+//! Released kernels, as Debian source packages: the ones that `ci/bases.toml` pins, and the others
+//! that the mirror has in their suites. Pinned releases are tested first: they are known to build,
+//! and are often in the cache. Other releases are fetched when they are tested.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -56,8 +56,8 @@ pub struct ReleaseRange<'a> {
 }
 
 impl<'a> ReleaseRange<'a> {
-    /// The releases between two versions, both included. If the mirror cannot list a suite, only its pinned releases are
-    /// used, with a note.
+    /// The releases between two versions, both included. If the mirror cannot list a suite, only
+    /// its pinned releases are used, with a note.
     ///
     /// # Errors
     /// [`Error::Usage`] if a version is unknown, or the good version is not older than the bad one.
@@ -154,7 +154,8 @@ fn pinned(workspace: &Workspace) -> Result<Vec<Release>, Error> {
     Ok(Base::all(&workspace.root)?.into_iter().filter_map(release).collect())
 }
 
-/// The pinned releases and the others of their suites, each upstream version once, the oldest first.
+/// The pinned releases and the others of their suites, each upstream version once, the oldest
+/// first.
 fn sorted_releases(pinned: Vec<Release>, mut versions_of: impl FnMut(&Package) -> Vec<String>) -> Vec<Release> {
     let mut by_version = BTreeMap::new();
     let mut suites = BTreeMap::new();
@@ -190,8 +191,8 @@ enum NextRelease {
     Undecided(Vec<usize>),
 }
 
-/// Chooses the middle of the untested pinned releases between the last good and the first bad release; if there are none, the
-/// middle of all untested ones.
+/// Chooses the middle of the untested pinned releases between the last good and the first bad
+/// release; if there are none, the middle of all untested ones.
 fn choose(is_pinned: &[bool], marks: &[Option<Mark>]) -> NextRelease {
     let high = marks.iter().position(|mark| *mark == Some(Mark::Bad)).unwrap_or(marks.len());
     let low = marks[..high].iter().rposition(|mark| *mark == Some(Mark::Good)).unwrap_or(0);

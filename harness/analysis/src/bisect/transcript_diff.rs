@@ -12,8 +12,8 @@ use crate::bisect::log::Step;
 use crate::bisect::policy::{Mark, Rule, judge};
 use crate::error::Error;
 
-/// The cases that make the bad kernel bad, each as the record of the good kernel and that of the bad one. A case that has
-/// no record on the good kernel is left out.
+/// The cases that make the bad kernel bad, each as the record of the good kernel and that of the
+/// bad one. A case that has no record on the good kernel is left out.
 #[must_use]
 pub fn differing_cases<'a>(good: &'a Step, bad: &'a Step, rule: Rule<'_>) -> Vec<(&'a Record, &'a Record)> {
     let is_bad = |record: &&Record| judge(&[vec![(*record).clone()]], rule).0 == Mark::Bad;
@@ -22,7 +22,8 @@ pub fn differing_cases<'a>(good: &'a Step, bad: &'a Step, rule: Rule<'_>) -> Vec
     bad.records.iter().filter(is_bad).filter_map(|record| Some((on_good(record)?, record))).collect()
 }
 
-/// A unified diff of two transcripts of a case, with all lines. Times are left out: they differ in every run.
+/// A unified diff of two transcripts of a case, with all lines. Times are left out: they differ in
+/// every run.
 ///
 /// # Errors
 /// If a transcript cannot be read, or is not one.

@@ -20,7 +20,8 @@ pub enum LineStatus {
     Argued,
     /// It is not executed, or a branch is not taken.
     Unexecuted,
-    /// The compiler generated no code for it: a declaration, a comment, or a continuation of the line above.
+    /// The compiler generated no code for it: a declaration, a comment, or a continuation of the
+    /// line above.
     NoCode,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Measures which lines and branches of the series the claims execute, on a kernel built with gcov (`coverage.config`). Every
-//! added line with code must be executed, or be exempt with a reason.
+//! Measures which lines and branches of the series the claims execute, on a kernel built with gcov
+//! (`coverage.config`). Every added line with code must be executed, or be exempt with a reason.
 
 mod exemption;
 mod line;

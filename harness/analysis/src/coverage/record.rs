@@ -21,7 +21,8 @@ use crate::coverage::line::Line;
 use crate::coverage::totals::Totals;
 use crate::error::Error;
 
-/// Name of the configuration fragment, of the fixes in `ci/bases.toml`, and of the folder for run directories.
+/// Name of the configuration fragment, of the fixes in `ci/bases.toml`, and of the folder for run
+/// directories.
 pub const FRAGMENT: &str = "coverage";
 
 /// Name of the JSON file in the run directory.
@@ -73,8 +74,8 @@ impl Coverage {
     /// Measures the coverage of a run on such a kernel. The gcov data of its machines is removed.
     ///
     /// # Errors
-    /// If the source or the series cannot be read, no machine sent gcov data, gcov cannot read the data, or a source file of
-    /// the series has none.
+    /// If the source or the series cannot be read, no machine sent gcov data, gcov cannot read the
+    /// data, or a source file of the series has none.
     pub fn of(workspace: &Workspace, kernel: &KernelSpec<'_>, session: &Session<'_>) -> Result<Self, Error> {
         let (base, testbed) = (kernel.base, &session.testbed);
         let mut exemptions = CoverageExemption::all(&workspace.root)?;
@@ -108,7 +109,8 @@ impl Coverage {
     /// Reads a file with the output of [`Coverage::json`].
     ///
     /// # Errors
-    /// [`Error::Usage`] if the file is not coverage of this version; an I/O error if it cannot be read.
+    /// [`Error::Usage`] if the file is not coverage of this version; an I/O error if it cannot be
+    /// read.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let text = fs::read(path).map_err(io_error("read", path))?;
         let invalid = |why: String| {
@@ -138,8 +140,8 @@ impl Patch {
     }
 }
 
-/// Keeps the counts of files that the series changes, with the names of the files in the kernel tree. gcov names a file as the
-/// compiler was called, possibly with an absolute path.
+/// Keeps the counts of files that the series changes, with the names of the files in the kernel
+/// tree. gcov names a file as the compiler was called, possibly with an absolute path.
 fn with_names_in_tree(added: &[AddedLine], counts: Counts) -> Counts {
     let files: BTreeSet<_> = added.iter().map(|line| line.file.as_str()).collect();
     let rename = |((name, number), count): ((String, u32), Count)| {

@@ -10,7 +10,8 @@ use crate::coverage::line::LineStatus;
 use crate::coverage::record::Coverage;
 use crate::coverage::totals::Totals;
 
-/// A table of the totals of each patch, then each line that is not completely executed, then each wrong exemption.
+/// A table of the totals of each patch, then each line that is not completely executed, then each
+/// wrong exemption.
 #[must_use]
 pub fn text(coverage: &Coverage) -> String {
     let mut text = String::new();
@@ -43,8 +44,8 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
     writeln!(text)
 }
 
-/// The exit code of the verdicts unless every claim holds. Then [`Exit::Broken`] if an exemption is wrong or a line is not
-/// completely executed, else [`Exit::Success`].
+/// The exit code of the verdicts unless every claim holds. Then [`Exit::Broken`] if an exemption is
+/// wrong or a line is not completely executed, else [`Exit::Success`].
 #[must_use]
 pub fn exit(coverage: &Coverage) -> Exit {
     let mut lines = coverage.patches.iter().flat_map(|patch| &patch.lines);

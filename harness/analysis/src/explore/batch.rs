@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs sequences that share a machine. A sequence on which kernel and model differ is run again alone; if they agree then, it
-//! is run again after the sequences that came before it.
+//! Runs sequences that share a machine. A sequence on which kernel and model differ is run again
+//! alone; if they agree then, it is run again after the sequences that came before it.
 
 use std::fs;
 use std::ops::Range;
@@ -18,7 +18,8 @@ use crate::explore::prediction::foretell;
 use crate::explore::sequence::{SequenceResult, run_alone};
 use crate::explore::shrink::shrink;
 
-/// The exploration stops after this many differences. So many mean that the kernel is not the one that the model describes.
+/// The exploration stops after this many differences. So many mean that the kernel is not the one
+/// that the model describes.
 const MAX_DIFFERENCES: u64 = 8;
 
 /// Explores parts of a plan; shared by all threads.
@@ -30,7 +31,8 @@ pub(super) struct BatchExplorer<'a> {
 }
 
 impl BatchExplorer<'_> {
-    /// Runs the sequences with these numbers. A sequence with an action of the host has machines of its own.
+    /// Runs the sequences with these numbers. A sequence with an action of the host has machines of
+    /// its own.
     pub fn run(&self, numbers: Range<u64>) -> Vec<SequenceResult> {
         let start = numbers.start;
         let mut results = Vec::new();
@@ -96,8 +98,9 @@ impl BatchExplorer<'_> {
         shrink(self.runner, self.plan, result)
     }
 
-    /// Runs scripts again, one after the other. The last one differed in the batch because of `reason`. If it agrees `alone`,
-    /// the difference needs some of the scripts before it: those that it does not need are left out.
+    /// Runs scripts again, one after the other. The last one differed in the batch because of
+    /// `reason`. If it agrees `alone`, the difference needs some of the scripts before it: those
+    /// that it does not need are left out.
     fn run_after_others(&self, alone: SequenceResult, scripts: &[Vec<Step>], reason: &str) -> SequenceResult {
         if alone.judgement.verdict != Verdict::Holds {
             return alone;

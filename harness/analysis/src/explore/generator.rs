@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Generates sequences of operations: first every short one over the small set, then random longer ones over the large set.
-//! The model covers every step of them.
+//! Generates sequences of operations: first every short one over the small set, then random longer
+//! ones over the large set. The model covers every step of them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use vremount_machine::image::Fs;
 use crate::explore::operations::{ActionGroup, LARGE, OPENINGS, SMALL, USED, closing, guest};
 use crate::explore::prediction::foretell;
 
-/// Default length up to which all sequences are tried. Most bugs of filesystems need no more operations.
+/// Default length up to which all sequences are tried. Most bugs of filesystems need no more
+/// operations.
 pub const EVERY: u32 = 3;
 
 /// Which sequences are explored. Equal parameters give equal sequences.
@@ -30,8 +31,8 @@ pub struct ExplorePlan {
     pub steps: usize,
     /// Seed of the random sequences.
     pub seed: u64,
-    /// Options of a command line that select the kernel and the executor, quoted for a shell; none if no command line can
-    /// select the kernel.
+    /// Options of a command line that select the kernel and the executor, quoted for a shell; none
+    /// if no command line can select the kernel.
     pub on: Option<String>,
     every: Vec<Vec<Action>>,
 }
@@ -70,7 +71,8 @@ impl ExplorePlan {
             .unwrap_or_else(|| self.random(number).map_or_else(Vec::new, |tree| self.to_actions(&tree.current())))
     }
 
-    /// The random sequence with this number, which can be shortened; none if the number is of a short sequence.
+    /// The random sequence with this number, which can be shortened; none if the number is of a
+    /// short sequence.
     pub(super) fn random(&self, number: u64) -> Option<impl ValueTree<Value = Random> + use<>> {
         if number < self.every.len() as u64 {
             return None;
@@ -109,7 +111,8 @@ impl ExplorePlan {
     }
 }
 
-/// Initial state, action groups, and the number of groups that were run, which proptest needs for shrinking.
+/// Initial state, action groups, and the number of groups that were run, which proptest needs for
+/// shrinking.
 pub(super) type Random = (State, Vec<ActionGroup>, Option<Arc<AtomicUsize>>);
 
 #[derive(Debug, Clone)]
@@ -236,7 +239,8 @@ mod tests {
         let plan = plan(Fs::Ext4);
         let steps: Vec<Step> =
             (0..plan.sequences).flat_map(|number| foretell(plan.fs, &plan.acts(number)).unwrap()).collect();
-        // upper-read-only needs another mount of the upper filesystem, so only random sequences reach it.
+        // upper-read-only needs another mount of the upper filesystem, so only random sequences
+        // reach it.
         let all: Vec<_> = SHORT.into_iter().chain([Reason::UpperReadOnly]).map(|reason| reason.to_string()).collect();
         assert_eq!(refusals(&plan, plan.every()..plan.sequences), BTreeSet::from_iter(all));
         for step in [Step::Host(HostStep::Reboot), Step::Host(HostStep::PowerCut)] {

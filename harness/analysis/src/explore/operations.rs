@@ -74,7 +74,8 @@ fn forge(disk: Disk, forgery: CheckpointTamper) -> Op {
     Op::Forge { disk, forgery }
 }
 
-/// Beginnings of sequences. Periodic writeback is stopped, so that data reaches a disk only if an operation writes it back.
+/// Beginnings of sequences. Periodic writeback is stopped, so that data reaches a disk only if an
+/// operation writes it back.
 pub static OPENINGS: LazyLock<[ActionGroup; 3]> = LazyLock::new(|| {
     let fresh = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
     let (a, first) = (Disk::A, LayerSet::First);
@@ -119,8 +120,8 @@ pub static SMALL: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
     ops.into_iter().map(|op| guest([op])).collect()
 });
 
-/// Large set for random sequences, each group as often as its weight. Groups that matter more come first, because shrinking
-/// moves towards the first ones.
+/// Large set for random sequences, each group as often as its weight. Groups that matter more come
+/// first, because shrinking moves towards the first ones.
 pub static LARGE: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
     let disks = [Disk::A, Disk::A, Disk::A, Disk::B];
     let weighted = disks.into_iter().flat_map(weighted_ops);
@@ -139,8 +140,8 @@ pub static LARGE: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
     weighted.flat_map(|(weight, op)| vec![guest([op]); weight]).chain(failures).chain(rare).collect()
 });
 
-/// Writeback that fails, by each operation that reports it or does not. A random sequence would rarely contain all these
-/// operations in this order.
+/// Writeback that fails, by each operation that reports it or does not. A random sequence would
+/// rarely contain all these operations in this order.
 fn failures(disk: Disk) -> Vec<ActionGroup> {
     let file = || FILE.to_string();
     let written_back = [
@@ -154,7 +155,8 @@ fn failures(disk: Disk) -> Vec<ActionGroup> {
     written_back.map(|op| guest([break_data(disk), overwrite_in_upper(disk), op, Op::Heal { disk }])).into()
 }
 
-/// Restarts the machine after `before`, which brings disk A into a known state, and attaches disk A again.
+/// Restarts the machine after `before`, which brings disk A into a known state, and attaches disk A
+/// again.
 fn restart(step: HostStep, before: Op) -> ActionGroup {
     let after = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
     [guest([before]), vec![Action::HostAction(step)], guest(after)].concat()

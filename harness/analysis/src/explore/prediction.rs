@@ -6,8 +6,8 @@ use vremount_claims::{Action, Step};
 use vremount_kernel::base::Level;
 use vremount_machine::image::Fs;
 
-/// Predicts the outcomes of actions on a fresh machine with the whole series. Each operation of the guest becomes an assertion
-/// of the predicted outcome.
+/// Predicts the outcomes of actions on a fresh machine with the whole series. Each operation of the
+/// guest becomes an assertion of the predicted outcome.
 ///
 /// # Errors
 /// If the model does not cover one of the actions in its state.

@@ -120,8 +120,8 @@ impl Tally {
         self.differences.sort_by_key(|difference| (difference.steps.len(), difference.number));
     }
 
-    /// [`Exit::Broken`] if a sequence differs, [`Exit::CannotTell`] if one is undecided or none was run, else
-    /// [`Exit::Success`].
+    /// [`Exit::Broken`] if a sequence differs, [`Exit::CannotTell`] if one is undecided or none was
+    /// run, else [`Exit::Success`].
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs one sequence on machines of its own, and keeps a transcript and a script if kernel and model differ.
+//! Runs one sequence on machines of its own, and keeps a transcript and a script if kernel and
+//! model differ.
 
 use std::fs;
 use std::path::PathBuf;
@@ -37,7 +38,8 @@ pub struct SequenceResult {
 pub struct FailureArtifacts {
     /// Path of the transcript.
     pub transcript: PathBuf,
-    /// Command line that repeats the sequence, quoted for a shell; none in a run on a mutant, which no command line names.
+    /// Command line that repeats the sequence, quoted for a shell; none in a run on a mutant, which
+    /// no command line names.
     #[serde(rename = "again")]
     pub again: Option<String>,
     /// Path of a shell script with the same steps; none if a shell cannot perform them.
@@ -78,8 +80,8 @@ pub(super) fn run_alone(runner: &CaseRunner<'_>, plan: &ExplorePlan, number: u64
     run_named(runner, plan, &format!("explore-{number}"), number, steps)
 }
 
-/// Runs steps on machines of their own. Unless kernel and model agree, a transcript and, if a shell can perform the steps, a
-/// script are written to the run directory under `name`.
+/// Runs steps on machines of their own. Unless kernel and model agree, a transcript and, if a shell
+/// can perform the steps, a script are written to the run directory under `name`.
 pub(super) fn run_named(
     runner: &CaseRunner<'_>,
     plan: &ExplorePlan,

@@ -15,11 +15,12 @@ use crate::explore::sequence::{SequenceResult, run_alone};
 /// Maximum number of machine runs to shorten one sequence.
 const MAX_RUNS: u32 = 100;
 
-/// Returns the smallest sequence found on which kernel and model still differ, or the same one. The result was observed at
-/// least twice; if the difference does not occur again, it is undecided.
+/// Returns the smallest sequence found on which kernel and model still differ, or the same one. The
+/// result was observed at least twice; if the difference does not occur again, it is undecided.
 pub(super) fn shrink(runner: &CaseRunner<'_>, plan: &ExplorePlan, found: SequenceResult) -> SequenceResult {
     let smallest = smallest_steps(runner, plan, &found);
-    // The last run was not necessarily of the smallest sequence. Running that again writes its transcript.
+    // The last run was not necessarily of the smallest sequence. Running that again writes its
+    // transcript.
     let again = run_alone(runner, plan, found.number, smallest.unwrap_or_else(|| found.steps.clone()));
     if again.judgement.verdict == Verdict::Broken || again.steps == found.steps {
         return again.confirm(&found);
@@ -27,7 +28,8 @@ pub(super) fn shrink(runner: &CaseRunner<'_>, plan: &ExplorePlan, found: Sequenc
     run_alone(runner, plan, found.number, found.steps.clone()).confirm(&found)
 }
 
-/// None if nothing can be left out. Short sequences cannot be shortened: all shorter ones were tried before them.
+/// None if nothing can be left out. Short sequences cannot be shortened: all shorter ones were
+/// tried before them.
 fn smallest_steps(runner: &CaseRunner<'_>, plan: &ExplorePlan, found: &SequenceResult) -> Option<Vec<Step>> {
     let mut tree = plan.random(found.number)?;
     let (_, groups, seen) = tree.current();

@@ -11,7 +11,8 @@ use crate::lint_series::finding::Outcome;
 /// Output of tools in Python that failed.
 const CRASHES: [&str; 2] = ["Traceback (most recent call last)", "Exiting due to error"];
 
-/// Messages and how often each occurs. Line and column numbers are left out: they differ between levels.
+/// Messages and how often each occurs. Line and column numbers are left out: they differ between
+/// levels.
 pub type Messages = BTreeMap<String, usize>;
 
 /// Lines of a diffstat that are not in a cover letter.
@@ -23,7 +24,8 @@ pub fn missing_diffstat_lines(letter: &str, stat: &str) -> Vec<String> {
 /// Runs a tool and returns its output. The tool may exit with an error if it printed messages.
 ///
 /// # Errors
-/// If the tool cannot be started, is killed by a signal, crashes, or exits with an error without messages.
+/// If the tool cannot be started, is killed by a signal, crashes, or exits with an error without
+/// messages.
 pub fn run_linter(command: &mut Command) -> Result<String, command::Error> {
     let (status, output) = command::run_capture(command)?;
     let crashed = status.code().is_none() || CRASHES.iter().any(|words| output.contains(words));
@@ -34,7 +36,8 @@ pub fn run_linter(command: &mut Command) -> Result<String, command::Error> {
     Err(command::Error::Failed { what: "check a tree".to_string(), program, status, output })
 }
 
-/// Runs checkpatch. It exits with an error if it printed messages, which are `path:line: KIND: text`.
+/// Runs checkpatch. It exits with an error if it printed messages, which are `path:line: KIND:
+/// text`.
 pub fn checkpatch(command: &mut Command) -> Outcome {
     let is_message = |line: &&str| ["ERROR: ", "WARNING: ", "CHECK: "].iter().any(|kind| line.contains(kind));
     match command::run("check a patch", command) {
@@ -48,7 +51,8 @@ pub fn checkpatch(command: &mut Command) -> Outcome {
     }
 }
 
-/// Warnings and errors in the output of compilers, sparse, kernel-doc and docutils: `path:line[:column]: kind: text`.
+/// Warnings and errors in the output of compilers, sparse, kernel-doc and docutils:
+/// `path:line[:column]: kind: text`.
 pub fn messages(text: &str) -> Messages {
     let mut messages = Messages::new();
     for line in text.lines() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs the tools of kernel reviewers on a series, level by level. A warning counts at a level only if the level below does
-//! not have it.
+//! Runs the tools of kernel reviewers on a series, level by level. A warning counts at a level only
+//! if the level below does not have it.
 
 mod diagnostics;
 mod finding;
@@ -123,7 +123,8 @@ impl Checker<'_> {
         Ok(findings)
     }
 
-    /// Compares the features in `ci/bases.toml` with the source. A missing feature would silently skip claims.
+    /// Compares the features in `ci/bases.toml` with the source. A missing feature would silently
+    /// skip claims.
     fn has(&self) -> Result<Finding, build::Error> {
         let in_source = resolve::features(self.pristine, self.base)?;
         let describe = |feature| {
@@ -134,7 +135,8 @@ impl Checker<'_> {
         Ok(Finding { level: Level::PRISTINE, check: Check::Has, outcome: lines.into() })
     }
 
-    /// Compiles the sources that the series changes at each level, as a module, built in, and with sparse.
+    /// Compiles the sources that the series changes at each level, as a module, built in, and with
+    /// sparse.
     fn compiles(&self) -> Result<Vec<Finding>, build::Error> {
         let mut findings = Vec::new();
         for (check, fragment) in
@@ -165,7 +167,8 @@ impl Checker<'_> {
         Ok(findings)
     }
 
-    /// Removes object files, so that make compiles all of them at each level and repeats their warnings.
+    /// Removes object files, so that make compiles all of them at each level and repeats their
+    /// warnings.
     fn remove_objects(&self) -> Result<(), build::Error> {
         let (folder, object) = (self.objects.join("fs/overlayfs"), self.objects.join("fs/super.o"));
         for (path, removed) in [(&folder, fs::remove_dir_all(&folder)), (&object, fs::remove_file(&object))] {
@@ -178,8 +181,8 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Builds a kernel with the whole series and overlayfs built in. If that fails, the pristine kernel is built to find out
-    /// whether the series is the cause.
+    /// Builds a kernel with the whole series and overlayfs built in. If that fails, the pristine
+    /// kernel is built to find out whether the series is the cause.
     fn links(&self) -> Finding {
         let _progress = progress::start(format!("building Linux {} with overlay built in", self.base.name));
         let outcome = match self.link(Level::FULL) {
@@ -258,7 +261,8 @@ impl Checker<'_> {
                     findings.extend(rest.map(|level| Finding::undecided(level, check, &why)));
                     break;
                 }
-                // A build error of the pristine tree is not a finding, but leaves nothing to compare with.
+                // A build error of the pristine tree is not a finding, but leaves nothing to
+                // compare with.
                 Err(build::Error::Build { first, .. }) if level != Level::PRISTINE => Messages::from([(first, 1)]),
                 Err(error) => return Err(error),
             };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Finds a sparse that a kernel accepts: the one of the host, or else the one that `ci/sparse.toml` pins, which is built.
+//! Finds a sparse that a kernel accepts: the one of the host, or else the one that `ci/sparse.toml`
+//! pins, which is built.
 
 use std::env;
 use std::fs::{self, File};
@@ -45,8 +46,9 @@ fn find_or_build(workspace: &Workspace, tree: &Path, host: &Path) -> Result<Path
     Err(format!("{CHECKER_VALID} rejects the sparse of the host and sparse {version} of {FILE}; pin a newer one there"))
 }
 
-/// Whether a kernel accepts this sparse. The script prints 1 if so, and exits with 0 in either case, unless the program does not
-/// exist. It also accepts a program without output, so the program must find an error, too.
+/// Whether a kernel accepts this sparse. The script prints 1 if so, and exits with 0 in either
+/// case, unless the program does not exist. It also accepts a program without output, so the
+/// program must find an error, too.
 fn is_accepted(tree: &Path, sparse: &Path) -> Result<bool, String> {
     let script = tree.join(CHECKER_VALID);
     if !script.exists() {
@@ -70,7 +72,8 @@ fn finds_errors(sparse: &Path) -> Result<bool, String> {
     Ok(output.is_ok_and(|(_, output)| output.contains(" error: ")))
 }
 
-/// Checks in the log of make that sparse was run on the sources: make continues without a sparse that it rejects.
+/// Checks in the log of make that sparse was run on the sources: make continues without a sparse
+/// that it rejects.
 ///
 /// # Errors
 /// If sparse was not run on one of them.
@@ -124,8 +127,8 @@ mod tests {
 
     use super::*;
 
-    /// Finds a sparse for a tree with this `checker-valid.sh`, on a host with this sparse, and with gcc in the cache in place of
-    /// the pinned sparse: it reports syntax errors as well.
+    /// Finds a sparse for a tree with this `checker-valid.sh`, on a host with this sparse, and with
+    /// gcc in the cache in place of the pinned sparse: it reports syntax errors as well.
     fn find_for(script: Option<&str>, host: &str) -> Result<String, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mutants::outcome::MutantResult;
 
-/// Greedy cover: chooses the killer of the most mutants not yet covered, of equal ones the first by name, until all are
-/// covered. The set is small, but not always the smallest.
+/// Greedy cover: chooses the killer of the most mutants not yet covered, of equal ones the first by
+/// name, until all are covered. The set is small, but not always the smallest.
 pub fn cover(results: &[MutantResult]) -> Vec<String> {
     let mut mutants_of: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     for (index, result) in results.iter().enumerate() {

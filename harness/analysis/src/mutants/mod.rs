@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Tests faulty versions of the series. A claim or an explored sequence must detect each of them; a mutant that survives shows
-//! that a claim is missing.
+//! Tests faulty versions of the series. A claim or an explored sequence must detect each of them; a
+//! mutant that survives shows that a claim is missing.
 
 mod minimal_killers;
 mod mutant;

@@ -24,11 +24,13 @@ pub struct Mutant {
     pub name: String,
     /// What is wrong, from the first paragraph of the file.
     pub what: String,
-    /// Why no test can detect it, from the paragraph that begins with `Nobody can tell: `; none without such a paragraph.
+    /// Why no test can detect it, from the paragraph that begins with `Nobody can tell: `; none
+    /// without such a paragraph.
     pub argument: Option<String>,
     /// The file.
     pub(super) patch: PathBuf,
-    /// Whether it changes files outside `fs/overlayfs/`, and so needs a kernel image and not only a module.
+    /// Whether it changes files outside `fs/overlayfs/`, and so needs a kernel image and not only a
+    /// module.
     pub(super) changes_image: bool,
 }
 
@@ -36,8 +38,8 @@ impl Mutant {
     /// The mutants of a folder, sorted by name.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no such folder, it contains no `.patch`, or a file is not a mutant; an I/O error if a file
-    /// cannot be read.
+    /// [`Error::Usage`] if there is no such folder, it contains no `.patch`, or a file is not a
+    /// mutant; an I/O error if a file cannot be read.
     pub fn all(folder: &Path) -> Result<Vec<Mutant>, Error> {
         const NEXT: &str = "name another folder with --from (see patches/README.md)";
         let not_found = |why: String| Error::Usage(format!("failed to find mutants: {why}; {NEXT}"));

@@ -20,7 +20,8 @@ use crate::mutants::outcome::{Killer, MutantResult};
 
 /// Maximum number of action groups of a random sequence.
 const STEPS: usize = 12;
-/// Length up to which all sequences are tried. They are few, so that most sequences of a run are random.
+/// Length up to which all sequences are tried. They are few, so that most sequences of a run are
+/// random.
 const EVERY: u32 = 2;
 /// Seed of the random sequences.
 const SEED: u64 = 1;
@@ -35,11 +36,13 @@ pub struct MutationRun<'a> {
     pub fragment: Option<&'a str>,
     /// What runs the machines.
     pub wanted: ExecutorChoice,
-    /// Selects the cases. Cases on ext4 are run first, others only if no case on ext4 detects the mutant.
+    /// Selects the cases. Cases on ext4 are run first, others only if no case on ext4 detects the
+    /// mutant.
     pub filters: &'a Filters,
     /// Number of sequences to explore on ext4 if no claim on ext4 detects the mutant.
     pub sequences: u64,
-    /// Number of machines that run at the same time, as far as memory allows; none for one per processor.
+    /// Number of machines that run at the same time, as far as memory allows; none for one per
+    /// processor.
     pub jobs: Option<u16>,
 }
 
@@ -53,7 +56,8 @@ impl MutationRun<'_> {
     /// Tests the unchanged series and returns the title of the executor.
     ///
     /// # Errors
-    /// [`Error::UnmodifiedSeries`] if a claim or a sequence is broken or undecided: it could not detect mutants.
+    /// [`Error::UnmodifiedSeries`] if a claim or a sequence is broken or undecided: it could not
+    /// detect mutants.
     pub fn control(&self) -> Result<String, Error> {
         let mut result = MutantResult::default();
         let mut executor = String::new();
@@ -93,8 +97,8 @@ impl MutationRun<'_> {
         stages.into_iter().filter(|stage| !stage.filesystems.is_empty()).collect()
     }
 
-    /// Runs the cases on the filesystems of a stage, and explores a mutant that they do not detect on ext4. Returns the title
-    /// of the executor.
+    /// Runs the cases on the filesystems of a stage, and explores a mutant that they do not detect
+    /// on ext4. Returns the title of the executor.
     fn run_stage(&self, mutant: Option<&Mutant>, stage: &Stage, result: &mut MutantResult) -> Result<String, Error> {
         let claims = self.filters.claims(self.base)?;
         let cases = filter::cases(&claims, &stage.filesystems);
@@ -116,7 +120,8 @@ impl MutationRun<'_> {
         let runner = session.testbed.case_runner();
         for case in &cases {
             let Some(record) = session.log.results().of(case.claim.name, case.fs) else { continue };
-            // The first killer is run again alone: a fault of the host must not count as a detection.
+            // The first killer is run again alone: a fault of the host must not count as a
+            // detection.
             let is_first = record.verdict == Verdict::Broken && result.killed_by.is_empty();
             if is_first && runner.run_isolated(case).judgement.verdict != Verdict::Broken {
                 result.add_unrepeated(record);

@@ -111,7 +111,8 @@ impl MutantResult {
         names
     }
 
-    /// The status. An undecided result does not matter if something else detects the mutant: it may hang elsewhere.
+    /// The status. An undecided result does not matter if something else detects the mutant: it may
+    /// hang elsewhere.
     #[must_use]
     pub fn status(&self) -> MutantStatus {
         match (self.killed_by.is_empty(), &self.equivalence, &self.cannot_tell) {

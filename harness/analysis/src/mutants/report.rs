@@ -79,7 +79,8 @@ fn first_names(names: &[&str]) -> String {
     format!("{}{more}", names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "))
 }
 
-/// A table of mutants and of a few killers that together detect all detected mutants. The names of the killers are below it.
+/// A table of mutants and of a few killers that together detect all detected mutants. The names of
+/// the killers are below it.
 #[must_use]
 pub fn table(results: &[MutantResult]) -> String {
     let columns = cover(results);
@@ -122,8 +123,8 @@ pub fn tally(results: &[MutantResult]) -> BTreeMap<&'static str, usize> {
     tally
 }
 
-/// [`Exit::Broken`] if a mutant survived or is wrongly said to be equivalent, else [`Exit::CannotTell`] if one is undecided or
-/// there is none, else [`Exit::Success`].
+/// [`Exit::Broken`] if a mutant survived or is wrongly said to be equivalent, else
+/// [`Exit::CannotTell`] if one is undecided or there is none, else [`Exit::Success`].
 #[must_use]
 pub fn exit(results: &[MutantResult]) -> Exit {
     let has = |statuses: &[MutantStatus]| results.iter().any(|result| statuses.contains(&result.status()));

@@ -45,8 +45,8 @@ impl<'a> Checker<'a> {
         Ok(Checker { testbed, initramfs, shell: shell.to_string() })
     }
 
-    /// Runs a script in a machine. Keeps `NAME.sh`, its output `NAME.said`, and `NAME.script.console` in the run directory.
-    /// `asleep` is the time that the script sleeps.
+    /// Runs a script in a machine. Keeps `NAME.sh`, its output `NAME.said`, and
+    /// `NAME.script.console` in the run directory. `asleep` is the time that the script sleeps.
     ///
     /// # Errors
     /// Why the script did not end with one of its exit codes, or a file could not be written.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The shell functions of scripts. A script contains the functions that it uses, in the order of the files.
+//! The shell functions of scripts. A script contains the functions that it uses, in the order of
+//! the files.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -74,8 +75,8 @@ fn used<'a>(functions: &'a [Function], lines: &str) -> Vec<&'a Function> {
     }
 }
 
-/// Words that may be commands: functions, tools, and arguments that look like them. A word that is not a command only adds an
-/// unused function or tool.
+/// Words that may be commands: functions, tools, and arguments that look like them. A word that is
+/// not a command only adds an unused function or tool.
 pub fn commands(text: &str) -> BTreeSet<&str> {
     let lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
     let words = lines.flat_map(|line| line.split([' ', '(', ')', ';', '|', '`']));

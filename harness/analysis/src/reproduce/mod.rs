@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Prints claims and explored sequences as shell scripts, for people who do not have `vremount`. A script performs the same
-//! steps with common tools and checks their outcomes.
+//! Prints claims and explored sequences as shell scripts, for people who do not have `vremount`. A
+//! script performs the same steps with common tools and checks their outcomes.
 
 mod check;
 mod library;

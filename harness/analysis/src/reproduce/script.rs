@@ -83,9 +83,9 @@ fn head(Title { claim, title, sentence, fs }: Title<'_>, printed_by: &str) -> St
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # {claim} on {fs}: {title}.
 #{sentence}
-# Run this as root. Everything that it creates is in a directory of its own and on loop devices, and is removed at the end. It
-# prints the expected and the observed outcome of each step. Exit code: 0 every step has the expected outcome, 1 the claim is
-# broken, 125 cannot tell.
+# Run this as root. Everything that it creates is in a directory of its own and on loop devices, and
+# is removed at the end. It prints the expected and the observed outcome of each step. Exit code:
+# 0 every step has the expected outcome, 1 the claim is broken, 125 cannot tell.
 # Printed by: {printed_by}
 # shellcheck disable=SC2034,SC2154 # variables of functions that this claim does not use
 set -u
@@ -164,7 +164,8 @@ pub fn to_calls(steps: &[Step], fs: Fs) -> Result<Vec<Call>, Unsupported> {
         let mut description = describe(op);
         match op {
             Op::Break { .. } => is_reported = false,
-            // sync(1) opens a new descriptor, and an error that was reported before the open is not reported on it again.
+            // sync(1) opens a new descriptor, and an error that was reported before the open is not
+            // reported on it again.
             Op::SyncUpper { .. } if is_reported && expected == Expectation::Fails(libc::EIO) => {
                 description += ", on a new descriptor, to which the error is not reported again";
                 expected = Expectation::Done;

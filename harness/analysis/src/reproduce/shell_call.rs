@@ -165,7 +165,8 @@ fn overlay(layers: LayerSet) -> &'static str {
     }
 }
 
-/// Options of an overlay. Absolute paths of layers, such as `/lower`, become paths below the directory of the script.
+/// Options of an overlay. Absolute paths of layers, such as `/lower`, become paths below the
+/// directory of the script.
 fn overlay_options(mode: Mode, options: &str) -> String {
     let with_top = |option: &str| match option.split_once("dir=") {
         Some((which @ ("lower" | "upper" | "work"), folders)) => {

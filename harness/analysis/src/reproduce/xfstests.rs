@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Prints a claim as a test of the overlay group of xfstests, with its functions, groups and golden output. The base filesystem
-//! is the one of the scratch device.
+//! Prints a claim as a test of the overlay group of xfstests, with its functions, groups and golden
+//! output. The base filesystem is the one of the scratch device.
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Disks and upper filesystems.
 
-# Creates a disk: an image on its own tmpfs, a loop device on it, and a device-mapper device on that.
+# Creates a disk: an image on its own tmpfs, a loop device on it, and a device-mapper device on
+# that.
 attach() {
     prepare_image "$1"
     name=vremount-$$-$1
@@ -10,7 +11,8 @@ attach() {
     eval "below_$1=\$loop device_$1=\$device"
 }
 
-# Creates a disk with a thin volume between loop device and device-mapper device. Writes allocate blocks from a small pool.
+# Creates a disk with a thin volume between loop device and device-mapper device. Writes allocate
+# blocks from a small pool.
 attach_thin() {
     prepare_image "$1"
     name=vremount-$$-$1 origin=$loop
@@ -51,7 +53,8 @@ prepare_image() {
     eval "loop_$1=\$loop"
 }
 
-# Attaches a loop device to $1. Another process may take the free device first; then the next one is tried.
+# Attaches a loop device to $1. Another process may take the free device first; then the next one is
+# tried.
 find_loop() {
     loop=$(losetup -f) || cannot_tell 'there is no free loop device'
     while ! output=$(losetup "$loop" "$1" 2>&1); do
@@ -62,7 +65,8 @@ find_loop() {
     loops="$loop $loops" output=''
 }
 
-# Creates a device-mapper device with a table. The device node comes from devtmpfs, so that udev is not needed.
+# Creates a device-mapper device with a table. The device node comes from devtmpfs, so that udev is
+# not needed.
 create_device() {
     must dmsetup create "$1" --table "$2"
     devices="$1 $devices"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Injects faults into disks and removes them.
 
-# Replaces the table of a device under a mounted filesystem. The filesystem is not frozen: that would sync it.
+# Replaces the table of a device under a mounted filesystem. The filesystem is not frozen: that
+# would sync it.
 load_table() {
     echo "$2" >"$top/table"
     must dmsetup load "vremount-$$-$1" "$top/table"
@@ -10,7 +11,8 @@ load_table() {
     must dmsetup resume "vremount-$$-$1"
 }
 
-# Makes the blocks of one file fail ($2 -s), or those of its xattrs (-x). All other reads are delayed by $4 ms, if given.
+# Makes the blocks of one file fail ($2 -s), or those of its xattrs (-x). All other reads are
+# delayed by $4 ms, if given.
 break_blocks() {
     find_disk "$1"
     # An earlier writeback error is reported once; the second call succeeds.
@@ -55,7 +57,8 @@ break_writes() {
     load_table "$1" "0 $sectors flakey $below 0 0 1000000 1 error_writes"
 }
 
-# A flush is sent to every target of the device. dm-flakey gets the last sectors, which the filesystem does not use.
+# A flush is sent to every target of the device. dm-flakey gets the last sectors, which the
+# filesystem does not use.
 break_flushes() {
     find_disk "$1"
     spare=$((sectors - 8))
@@ -63,8 +66,9 @@ break_flushes() {
 $spare 8 flakey $below $spare 0 1000000 1 error_writes"
 }
 
-# dm-dust fails reads of bad blocks until they are written. Large blocks need few messages. The first sectors are left out: the
-# filesystem records its errors in the superblock, and that write would make a whole large block readable again.
+# dm-dust fails reads of bad blocks until they are written. Large blocks need few messages. The
+# first sectors are left out: the filesystem records its errors in the superblock, and that write
+# would make a whole large block readable again.
 break_reads() {
     find_disk "$1"
     load_table "$1" "0 128 linear $below 0

@@ -34,8 +34,8 @@ compare() {
     output=''
 }
 
-# Bypasses the page cache. Dirty pages are written back first; an earlier error of that is reported once, so that the second
-# dd succeeds.
+# Bypasses the page cache. Dirty pages are written back first; an earlier error of that is reported
+# once, so that the second dd succeeds.
 compare_on_disk() {
     dd if="$1" of="$top/seen" bs=64k iflag=direct 2>/dev/null || must dd if="$1" of="$top/seen" bs=64k iflag=direct
     compare "$top/seen" "$2" "$3"
@@ -88,8 +88,8 @@ write_back() {
     try sync
 }
 
-# fdatasync(2): reports the error of the file, and leaves that of the superblock unseen. If writing data fails, metadata is not
-# written.
+# fdatasync(2): reports the error of the file, and leaves that of the superblock unseen. If writing
+# data fails, metadata is not written.
 write_back_data() {
     try "$sync" -d "$1"
 }

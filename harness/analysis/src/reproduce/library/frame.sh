@@ -26,7 +26,8 @@ begin() {
     echo 'from the lower layer too' >"$top/lower/folder/lower-file"
 }
 
-# Sets the variable $1 to the path of a tool whose --help mentions $2. This excludes busybox: its sync(1) ignores errors.
+# Sets the variable $1 to the path of a tool whose --help mentions $2. This excludes busybox: its
+# sync(1) ignores errors.
 find_tool() {
     for folder in $(echo "$PATH" | tr : ' '); do
         case $("$folder/$1" --help 2>/dev/null) in *"$2"*) eval "$1=\$folder/\$1" && return ;; esac
@@ -56,8 +57,8 @@ finish() {
     [ ! -e "$top" ] || echo "note: failed to remove $top; unmount what is mounted below it, then remove it" >&2
 }
 
-# Unmounts all mounts of the script, the last one first. With an argument, the mounts that contain images stay. A busy mount is
-# detached, and goes away with its last user.
+# Unmounts all mounts of the script, the last one first. With an argument, the mounts that contain
+# images stay. A busy mount is detached, and goes away with its last user.
 unmount_all() {
     [ -n "$top" ] || return 0
     awk -v top="$top" -v keep="$1" '
@@ -77,7 +78,8 @@ assertion() {
     begin_step 1 "$1"
 }
 
-# $1: the exit code if the step has another outcome. The kernel log after the mark belongs to the step.
+# $1: the exit code if the step has another outcome. The kernel log after the mark belongs to the
+# step.
 begin_step() {
     number=$((number + 1)) failure_code=$1 outcome='done' output='' matches=''
     echo "$number. $2"
@@ -141,7 +143,8 @@ find_errno() {
     esac
 }
 
-# Sets the outcome from the options of the mount at $1. Since Linux 6.12.80 the option is fsync=volatile.
+# Sets the outcome from the options of the mount at $1. Since Linux 6.12.80 the option is
+# fsync=volatile.
 find_mount_mode() {
     options=,$(awk -v path="$1" '$5 == path { options = $NF } END { print options }' /proc/self/mountinfo),
     case $options in *,volatile,* | *,fsync=volatile,*) outcome='mounted volatile' ;; *) outcome='mounted durable' ;; esac

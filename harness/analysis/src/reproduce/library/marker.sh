@@ -6,7 +6,8 @@ remove_marker() {
     try rm -r "$top/mnt/$1/work/work/incompat/volatile"
 }
 
-# Sets checkpoint to the hexadecimal digits of the checkpoint; none if there is none, or the filesystem has no xattrs.
+# Sets checkpoint to the hexadecimal digits of the checkpoint; none if there is none, or the
+# filesystem has no xattrs.
 find_checkpoint() {
     if output=$(getfattr --absolute-names -h -e hex -n trusted.overlay.volatile "$1" 2>&1); then
         checkpoint=$(echo "$output" | sed -n 's/^trusted.overlay.volatile=0x//p')

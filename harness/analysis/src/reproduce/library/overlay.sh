@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Overlays.
 
-# Mounts an overlay. $1: disk; $2: layers; $3: directory of the mount of the upper filesystem; $4: options.
+# Mounts an overlay. $1: disk; $2: layers; $3: directory of the mount of the upper filesystem; $4:
+# options.
 mount_overlay() {
     case $2 in other) layers=-other ;; *) layers='' ;; esac
     case $2 in first) target=$top/merged/$1 ;; *) target=$top/merged/$1-$2 ;; esac
@@ -11,7 +12,8 @@ mount_overlay() {
     lower) data=lowerdir=$from/upper:$top/lower${4:+,$4} ;;
     *) data=upperdir=$from/upper$layers,workdir=$from/work$layers${4:+,$4} ;;
     esac
-    # The kernel checks layers against each other as soon as they are given, even if a later option replaces them.
+    # The kernel checks layers against each other as soon as they are given, even if a later option
+    # replaces them.
     case $data in *lowerdir=*) ;; *) data=lowerdir=$top/lower,$data ;; esac
     [ -d "$target" ] || must mkdir -p "$target"
     try mount -t overlay -o "$data" overlay "$target"
@@ -24,7 +26,8 @@ find_mount_outcome() {
     failed*) outcome="refused ${outcome#failed }" ;;
     *)
         find_mount_mode "$1"
-        # The kernel drops options that the upper filesystem does not support, and mounts the overlay without them.
+        # The kernel drops options that the upper filesystem does not support, and mounts the
+        # overlay without them.
         case $2 in *=on*) find_dropped_options "$2" ;; esac
         ;;
     esac
@@ -61,7 +64,8 @@ mount_repeatedly() {
     outcome='done'
 }
 
-# Mounts the overlay volatile $2 times at once. Two mounts overlap if one begins before the other has ended.
+# Mounts the overlay volatile $2 times at once. Two mounts overlap if one begins before the other
+# has ended.
 race_mounts() {
     data=lowerdir=$top/lower,upperdir=$top/mnt/$1/upper,workdir=$top/mnt/$1/work,volatile
     racers='' racer=0
