@@ -20,7 +20,7 @@ pub enum BisectEvent<'a> {
         point: &'a Revision,
         /// Mean duration of the tests so far, without the first one; none before the second test.
         mean: Option<Duration>,
-        /// Estimated number of tests left, this one included; none if it is unknown.
+        /// Estimated number of tests left; none if it is unknown.
         left: Option<usize>,
     },
     /// A test has ended.

@@ -19,7 +19,7 @@ pub struct Revision {
 /// What a bisection does next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// Test this revision. The number is an estimate of the tests left, this one included; none if
+    /// Test this revision. The number is an estimate of the tests left; none if
     /// it is unknown.
     Test(Revision, Option<usize>),
     /// This is the first bad revision.
