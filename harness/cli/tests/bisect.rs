@@ -163,7 +163,7 @@ fn assert_culprit_found(repository: &Repository, output: &Output) {
     let text = print_output(output);
     assert_eq!(output.status.code(), Some(0));
     let id = repository.git(&["rev-parse", &format!("main-{CULPRIT}")]);
-    assert!(text.contains(&format!("the first bad one is {id}\n  {SUBJECT}\n  reuse on ext4: ")));
+    assert!(text.contains(&format!("first bad revision: {id}\n  {SUBJECT}\n  reuse on ext4: ")));
     let before = repository.git(&["log", "-1", "--format=%H %s", &format!("main-{}", CULPRIT - 1)]);
     let title = |line: &str| format!("{}{}", &line[..12], &line[40..]);
     assert!(text.contains(&format!("--- {}\n+++ {} {SUBJECT}\n", title(&before), &id[..12])));
@@ -171,7 +171,7 @@ fn assert_culprit_found(repository: &Repository, output: &Output) {
     assert!(text.contains("\n+    refused"), "the bad commit is not refused");
     // `report` shows the result of the bisection.
     let report = vremount(["report"]).arg(log_path(repository).parent().unwrap()).output().unwrap();
-    assert!(print_output(&report).contains(&format!("the first bad one is {id}\n")));
+    assert!(print_output(&report).contains(&format!("first bad revision: {id}\n")));
     assert_eq!(report.status.code(), Some(0));
 }
 
@@ -198,9 +198,7 @@ fn source_that_has_the_series_is_bisected_unchanged() {
     assert_eq!(output.status.code(), Some(0));
     let id = linux.git(&["rev-parse", &format!("carried-{CARRIED_CULPRIT}")]);
     assert!(
-        text.contains(&format!(
-            "the first bad one is {id}\n  fs: Count mounts that go by the id of their superblock\n"
-        ))
+        text.contains(&format!("first bad revision: {id}\n  fs: Count mounts that go by the id of their superblock\n"))
     );
     assert!(text.contains("\n+    | overlayfs: volatile reuse refused: upper-remounted: "), "{text}");
     for step in steps(&linux) {
@@ -217,20 +215,20 @@ fn source_that_has_the_series_is_bisected_unchanged() {
     "(drivers/gpu/drm/drm_file.c: Remark 40) ",
     "was given as good and is bad: reuse on ext4: "
 )]
-#[case::good_commit_does_not_build("main-24", "main", 125, "nothing can be told of", "linux/nanny.h")]
+#[case::good_commit_does_not_build("main-24", "main", 125, "cannot be decided: ", "linux/nanny.h")]
 #[case::good_commit_does_not_boot(
     "main-36",
     "main",
     125,
-    "nothing can be told of",
+    "cannot be decided: ",
     "failed to run a User Mode Linux kernel here"
 )]
 #[case::good_commit_panics_at_mount(
     "main-30",
     "main",
     125,
-    "nothing can be told of",
-    "before it got to what is claimed"
+    "cannot be decided: ",
+    "before the first assertion of the claim"
 )]
 fn good_commit_that_is_not_good_ends_the_bisection(
     #[case] good: &str,
@@ -268,7 +266,7 @@ fn interrupted_bisection_is_resumed() {
     drop(torn);
     let other = bisect(&linux, &pristine, "main-40", &["--resume"]).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
-    assert!(stderr(&other).contains("is another, its \"bad\" differs"), "{}", stderr(&other));
+    assert!(stderr(&other).contains("is of another bisection: \"bad\" differs"), "{}", stderr(&other));
     let resumed = bisect(&linux, &pristine, "main", &["--resume"]).output().unwrap();
     assert_culprit_found(&linux, &resumed);
     assert_eq!(stdout(&resumed).matches(", known\n").count(), before.len());
@@ -352,7 +350,7 @@ fn find_step_process(parent: u32) -> Option<i32> {
 
 #[rstest]
 #[case::tree_without_commits(&["--tree", "."], "--good <COMMIT>")]
-#[case::invalid_range(&["--releases", "5.10.13"], "it is GOOD..BAD")]
+#[case::invalid_range(&["--releases", "5.10.13"], "expected GOOD..BAD")]
 #[case::releases_with_tree(&["--releases", "5.10.13..6.1.176", "--tree", "."], "cannot be used with")]
 fn invalid_command_line_exits_with_2(#[case] args: &[&str], #[case] expected: &str) {
     let output = vremount(["bisect"]).args(args).output().unwrap();

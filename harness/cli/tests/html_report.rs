@@ -188,8 +188,8 @@ fn missing_transcript_and_console_are_reported() {
 }
 
 #[rstest]
-#[case::found(true, 0, "the first bad one is v3")]
-#[case::interrupted(false, 125, "it was interrupted before")]
+#[case::found(true, 0, "first bad revision: v3")]
+#[case::interrupted(false, 125, "the bisection was interrupted")]
 fn bisection_is_shown_with_its_result(#[case] is_complete: bool, #[case] exit: i32, #[case] expected: &str) {
     let Page { html, output, .. } = report(&[], |parent| vec![fixtures::write_bisection(parent, is_complete)]);
     assert_eq!(output.status.code(), Some(exit));

@@ -108,7 +108,7 @@ fn invalid_mutants_are_refused() {
     assert_refused("there is no .patch");
     let file = folder.path().join("a.patch");
     fs::write(&file, "A description.\n").unwrap();
-    assert_refused("it holds no diff");
+    assert_refused("it contains no git diff");
     fs::write(&file, EQUIVALENT).unwrap();
     assert_refused("what is wrong with it");
     let unknown = vremount(["mutants", "no-such-mutant"]).output().unwrap();

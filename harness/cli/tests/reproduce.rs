@@ -137,7 +137,7 @@ fn script_of(name: &str, fs: Fs) -> String {
 fn interrupted_script_leaves_nothing_behind(#[case] interruption: &str, #[case] code: i32) {
     let script = script_of("error-while-mounts-race", Fs::Ext4);
     // Steps with a frozen filesystem, with a broken disk and with another process.
-    let steps = ["given 'thaw", "given 'remove the fault", "claim 'mount overlay"];
+    let steps = ["precondition 'thaw", "precondition 'remove the fault", "assertion 'mount overlay"];
     let interrupted = steps.map(|step| {
         assert!(script.contains(step));
         script_lines(&script.replacen(step, &format!("{interruption}\n{step}"), 1), "sh")
@@ -164,9 +164,9 @@ fn undecided_script_prints_the_reason() {
         .concat(),
     );
     let reasons = [
-        "cannot tell: step 9 did not lead to what must come before the claim",
-        "cannot tell: only root can do this",
-        "cannot tell: sync(1) is missing, or has no coreutils",
+        "cannot tell: step 9, which prepares the claim, has another outcome than expected",
+        "cannot tell: this script must be run as root",
+        "cannot tell: sync(1) is missing, or its --help does not mention coreutils",
         "cannot tell: these tools are missing, with their Debian packages: dmsetup (dmsetup)",
     ];
     for reason in reasons {
@@ -236,7 +236,7 @@ fn claim_is_printed_as_an_xfstests_test() {
         "\n_cleanup()\n{\n\tcd /\n",
         "\n_require_scratch_nocheck\n_require_attrs trusted\n_require_dm_target error\n",
         "\ttry $MOUNT_PROG -t overlay ",
-        "\nclaim 'mount overlay on a, volatile'\noverlay a first mnt \"volatile\"\nexpect_refused EINVAL writeback-error\n",
+        "\nassertion 'mount overlay on a, volatile'\nmount_overlay a first mnt \"volatile\"\nexpect_refused EINVAL writeback-error\n",
         "\nstatus=0\nexit",
     ] {
         assert!(text.contains(expected), "{expected:?} is missing in\n{text}");
