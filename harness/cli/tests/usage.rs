@@ -72,7 +72,7 @@ use rstest::rstest;
     &["reproduce", "resue"],
     "failed to find claim \"resue\": did you mean \"reuse\"? `vremount reproduce --list` lists all"
 )]
-#[case::reproduce_claim_with_reboot(&["reproduce", "power-cut"], "the machine starts anew in the middle of it")]
+#[case::reproduce_claim_with_reboot(&["reproduce", "power-cut"], "the machine is restarted, which ends the script")]
 #[case::reproduce_on_another_filesystem(
     &["reproduce", "power-cut", "--fs", "tmpfs"],
     "the claim does not apply to tmpfs: the filesystem is in memory"
