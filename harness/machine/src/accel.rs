@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use vremount_util::atomic_file::AtomicFile;
 
 use crate::executor::Error;
 use crate::monitor::{ExitReason, MachineOutput};
@@ -94,12 +95,10 @@ impl ProbeCache {
 
     /// Forgetting costs no more than another probe.
     fn keep(&self, path: &Path) {
-        let aside = path.with_extension(format!("json.{}", std::process::id()));
-        if let Ok(json) = serde_json::to_vec(self)
+        if let Ok(json) = serde_json::to_string(self)
             && path.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok())
-            && fs::write(&aside, json).is_ok()
         {
-            let _ = fs::rename(&aside, path);
+            let _ = AtomicFile::new(path).and_then(|file| file.write(&json));
         }
     }
 }

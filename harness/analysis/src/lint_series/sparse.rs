@@ -2,7 +2,7 @@
 //! A sparse that a kernel takes: the machine's own, or else the pinned one, built here.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus};
 use vremount_kernel::base::{Package, Source};
 use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, series, source};
+use vremount_util::atomic_file::copy_into_place;
 use vremount_util::{command, io_error, progress, toml_config};
 
 /// The pinned one.
@@ -109,9 +110,7 @@ fn built(workspace: &Workspace, pinned: &Package) -> Result<PathBuf, build::Erro
     make.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).arg("-C").arg(&tree).arg("sparse");
     command::run("build sparse", &mut make)?;
     let program = tree.join("sparse");
-    // Whole before it is renamed, also after a loss of power.
-    File::open(&program).and_then(|file| file.sync_all()).map_err(io_error("sync", &program))?;
-    command::rename_into_place(&program, &place).map_err(io_error("rename to", &place))?;
+    copy_into_place(&program, &place).map_err(io_error("copy", &program))?;
     Ok(place)
 }
 

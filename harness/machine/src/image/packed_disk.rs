@@ -8,6 +8,7 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 use vremount_protocol::extents;
+use vremount_util::atomic_file::rename_into_place;
 use vremount_util::{hash, io_error};
 
 use crate::image::Error;
@@ -87,7 +88,7 @@ fn make(mkfs: &Mkfs, folder: &Path, path: &Path) -> Result<(), Error> {
         writer.into_inner()?.sync_all()
     };
     pack().map_err(io_error("pack", &packed))?;
-    Ok(fs::rename(&packed, path).map_err(io_error("rename to", path))?)
+    Ok(rename_into_place(&packed, path).map_err(io_error("rename to", path))?)
 }
 
 /// Unpacks an image to a sparse file of the host: a disk that outlives its machine.
