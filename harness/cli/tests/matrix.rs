@@ -60,7 +60,8 @@ impl World {
 }
 
 const NOWHERE: &str = "[bases.nowhere]\nseries = \"be4df0cea\"\n[bases.nowhere.source]\n\
-                       tarball = \"/nowhere.tar\"\nsha256 = \"0\"\n";
+                       tarball = \"/nowhere.tar\"\nsha256 = \"\
+                       0000000000000000000000000000000000000000000000000000000000000000\"\n";
 
 fn told(output: &Output, expected: i32) {
     println!("{}{}", stdout(output), stderr(output));

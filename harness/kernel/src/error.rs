@@ -22,7 +22,8 @@ pub enum Error {
     /// The series cannot be applied.
     #[error(transparent)]
     Series(#[from] series::Error),
-    /// The source is not a Linux kernel with overlayfs. This is not bad usage: a commit of a bisection may be the cause.
+    /// The source is not a Linux kernel with overlayfs. This is not bad usage: a commit of a
+    /// bisection may be the cause.
     #[error(
         "failed to find a Linux kernel in {0}: its Makefile has no version, or it has no fs/overlayfs; \
          name the source of a kernel with overlayfs"
@@ -73,8 +74,9 @@ impl Error {
         }
     }
 
-    /// Whether the command line is the cause: it names something that does not exist or is of the wrong kind. A network
-    /// failure, a version that a mirror does not have, and a full disk are not.
+    /// Whether the command line is the cause: it names something that does not exist or is of the
+    /// wrong kind. A network failure, a version that a mirror does not have, and a full disk are
+    /// not.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

@@ -12,8 +12,8 @@ use vremount_util::io_error;
 use crate::base::{self, Base, Package, Source, upstream};
 use crate::error::Error;
 
-/// The name of a base after it is pinned to a newer package: a base that is named after its version is renamed, any other base
-/// keeps its name.
+/// The name of a base after it is pinned to a newer package: a base that is named after its version
+/// is renamed, any other base keeps its name.
 #[must_use]
 pub fn renamed(base: &Base, newer: &Package) -> String {
     match &base.source {
@@ -22,10 +22,12 @@ pub fn renamed(base: &Base, newer: &Package) -> String {
     }
 }
 
-/// Writes the source, the features and the name of `pinned` to base `name` in the `ci/bases.toml` below `root`.
+/// Writes the source, the features and the name of `pinned` to base `name` in the `ci/bases.toml`
+/// below `root`.
 ///
 /// # Errors
-/// [`Error::Usage`] if the file has no such base or is malformed, [`Error::Io`] if it cannot be read or written.
+/// [`Error::Usage`] if the file has no such base or is malformed, [`Error::Io`] if it cannot be
+/// read or written.
 pub fn write(root: &Path, name: &str, pinned: &Base) -> Result<(), Error> {
     let path = root.join(base::FILE);
     let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;

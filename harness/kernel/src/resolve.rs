@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Turns a [`Spec`] into a [`Base`]. A source that `ci/bases.toml` does not list gets the series, the configuration and the fixes
-//! of the closest base whose series applies to it.
+//! Turns a [`Spec`] into a [`Base`]. A source that `ci/bases.toml` does not list gets the series,
+//! the configuration and the fixes of the closest base whose series applies to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,9 @@ const ID_DIGITS: usize = 12;
 /// The base that a spec names; without a spec the default base of `ci/bases.toml`.
 ///
 /// # Errors
-/// [`Error::Base`] if there is no base of that name, [`Error::Source`] if the source cannot be obtained, [`Error::NoKernel`]
-/// or [`Error::NoSeries`] if it is no kernel or no series applies to it.
+/// [`Error::Base`] if there is no base of that name, [`Error::Source`] if the source cannot be
+/// obtained, [`Error::NoKernel`] or [`Error::NoSeries`] if it is no kernel or no series applies to
+/// it.
 pub fn find(workspace: &Workspace, spec: Option<&Spec>) -> Result<Base, Error> {
     let (source, kind) = match spec {
         None => return Ok(Base::find(&workspace.root, None)?),
@@ -50,8 +51,8 @@ pub fn find(workspace: &Workspace, spec: Option<&Spec>) -> Result<Base, Error> {
 /// The base of a commit of a local repository, and a description of how it was chosen.
 ///
 /// # Errors
-/// [`Error::Source`] if there is no such commit, [`Error::NoKernel`] or [`Error::NoSeries`] if it is no kernel or no series
-/// applies to it.
+/// [`Error::Source`] if there is no such commit, [`Error::NoKernel`] or [`Error::NoSeries`] if it
+/// is no kernel or no series applies to it.
 pub fn commit(workspace: &Workspace, repository: &Path, commit: &str) -> Result<(Base, String), Error> {
     let git = source::resolve_git(workspace, &repository.to_string_lossy(), commit)?;
     base_of(workspace, Source::Git(git), Kind::Git)
@@ -60,8 +61,8 @@ pub fn commit(workspace: &Workspace, repository: &Path, commit: &str) -> Result<
 /// The base of a Debian source package, and a description of how it was chosen.
 ///
 /// # Errors
-/// [`Error::Source`] if the package cannot be fetched, [`Error::NoKernel`] or [`Error::NoSeries`] if it is no kernel or no
-/// series applies to it.
+/// [`Error::Source`] if the package cannot be fetched, [`Error::NoKernel`] or [`Error::NoSeries`]
+/// if it is no kernel or no series applies to it.
 pub fn package(workspace: &Workspace, package: Package) -> Result<(Base, String), Error> {
     base_of(workspace, Source::Package(package), Kind::Package)
 }
@@ -115,7 +116,8 @@ fn path_component(version: &str) -> String {
 pub struct SeriesMatch {
     /// The version of the tree, from its Makefile.
     pub version: String,
-    /// The closest base whose series applies. Features, fixes and the patches that are applied already are those of the tree.
+    /// The closest base whose series applies. Features, fixes and the patches that are applied
+    /// already are those of the tree.
     pub base: Base,
     /// Fixes for an architecture of that base that neither apply to the tree nor are in it.
     pub left_out: Vec<String>,
@@ -124,21 +126,22 @@ pub struct SeriesMatch {
 /// Finds the base that a tree is built like. `from` is the source as the user named it, for errors.
 ///
 /// # Errors
-/// [`Error::NoKernel`] if the tree is no kernel with overlayfs, [`Error::NoSeries`] if no series applies to it; another
-/// [`Error`] if git fails or `ci/bases.toml` cannot be used.
+/// [`Error::NoKernel`] if the tree is no kernel with overlayfs, [`Error::NoSeries`] if no series
+/// applies to it; another [`Error`] if git fails or `ci/bases.toml` cannot be used.
 pub fn of(workspace: &Workspace, tree: &Tree, from: &str) -> Result<SeriesMatch, Error> {
     let version = version(tree).ok_or_else(|| Error::NoKernel(from.to_string()))?;
     let check = ApplyCheck::of(tree)?;
-    let SeriesChoice { like, carries } = choose_series(workspace, &check, &version, from)?;
-    let (has, (fixes, left_out)) = (features(tree, &like)?, fixes_that_apply(workspace, &check, &like)?);
-    Ok(SeriesMatch { version, base: Base { has, fixes, carries, ..like }, left_out })
+    let SeriesChoice { closest, pre_applied } = choose_series(workspace, &check, &version, from)?;
+    let (has, (fixes, left_out)) = (features(tree, &closest)?, fixes_that_apply(workspace, &check, &closest)?);
+    Ok(SeriesMatch { version, base: Base { has, fixes, carries: pre_applied, ..closest }, left_out })
 }
 
-/// The features of a tree, from its source. A feature that no text in the source shows is taken from the base `like`.
+/// The features of a tree, from its source. A feature that no text in the source shows is taken
+/// from the base `closest`.
 ///
 /// # Errors
 /// [`source::Error`] if git fails.
-pub fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, source::Error> {
+pub fn features(tree: &Tree, closest: &Base) -> Result<BTreeSet<Feature>, source::Error> {
     let mut has = BTreeSet::new();
     for feature in Feature::ALL {
         let is_present = match feature.trace() {
@@ -146,7 +149,7 @@ pub fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, source::E
                 let is_excluded = but_not.map_or(Ok(false), |text| source::contains_text(tree, text, path))?;
                 !is_excluded && source::contains_text(tree, says, path)?
             }
-            None => like.has.contains(&feature),
+            None => closest.has.contains(&feature),
         };
         has.extend(is_present.then_some(feature));
     }
@@ -158,12 +161,12 @@ type Fixes = BTreeMap<String, Vec<String>>;
 
 /// The base whose series applies to a tree, and which of its patches the tree already has.
 struct SeriesChoice {
-    like: Base,
-    carries: PreApplied,
+    closest: Base,
+    pre_applied: PreApplied,
 }
 
-/// Chooses the first series that applies, in order of the distance between the version of its base and that of the tree: of two
-/// series that apply, the closer one was made for such a tree.
+/// Chooses the first series that applies, in order of the distance between the version of its base
+/// and that of the tree: of two series that apply, the closer one was made for such a tree.
 fn choose_series(
     workspace: &Workspace,
     check: &ApplyCheck<'_>,
@@ -173,23 +176,24 @@ fn choose_series(
     let mut bases = Base::all(&workspace.root)?;
     bases.sort_by_key(|base| distance(&upstream_version(base), version));
     let mut tried: BTreeMap<String, String> = BTreeMap::new();
-    for like in &bases {
-        if tried.contains_key(&like.series) {
+    for closest in &bases {
+        if tried.contains_key(&closest.series) {
             continue;
         }
-        let patches = series::patches(&workspace.root.join("patches").join(&like.series))?;
+        let patches = series::patches(&workspace.root.join("patches").join(&closest.series))?;
         match check.fits(&patches)? {
-            Ok(carries) => return Ok(SeriesChoice { like: like.clone(), carries }),
-            Err(failure) => tried.insert(like.series.clone(), failure.to_string()),
+            Ok(pre_applied) => return Ok(SeriesChoice { closest: closest.clone(), pre_applied }),
+            Err(failure) => tried.insert(closest.series.clone(), failure.to_string()),
         };
     }
     match bases.into_iter().next() {
-        Some(like) if check.carries_its_own()? => Ok(SeriesChoice { like, carries: PreApplied::ItsOwn }),
+        Some(closest) if check.carries_its_own()? => Ok(SeriesChoice { closest, pre_applied: PreApplied::ItsOwn }),
         _ => Err(Error::NoSeries { from: from.to_string(), version: version.to_string(), tried }),
     }
 }
 
-/// The distance between two versions: the differences of their first three numbers, which are compared in order.
+/// The distance between two versions: the differences of their first three numbers, which are
+/// compared in order.
 fn distance(base: &str, version: &str) -> [u64; 3] {
     let (base, version) = (numbers(base), numbers(version));
     let number = |numbers: &[u64], index: usize| numbers.get(index).copied().unwrap_or(0);
@@ -204,10 +208,15 @@ fn upstream_version(base: &Base) -> String {
     }
 }
 
-/// The fixes of a base that apply to a tree, and those for an architecture that neither apply nor are in the tree. Without one of the
-/// latter a machine may not boot. A missing fix for a configuration fragment does not prevent that.
-fn fixes_that_apply(workspace: &Workspace, check: &ApplyCheck<'_>, like: &Base) -> Result<(Fixes, Vec<String>), Error> {
-    let (mut fixes, mut left_out) = (like.fixes.clone(), Vec::new());
+/// The fixes of a base that apply to a tree, and those for an architecture that neither apply nor
+/// are in the tree. Without one of the latter a machine may not boot. A missing fix for a
+/// configuration fragment does not prevent that.
+fn fixes_that_apply(
+    workspace: &Workspace,
+    check: &ApplyCheck<'_>,
+    closest: &Base,
+) -> Result<(Fixes, Vec<String>), Error> {
+    let (mut fixes, mut left_out) = (closest.fixes.clone(), Vec::new());
     for (purpose, names) in &mut fixes {
         let is_for_arch = Arch::ALL.iter().any(|arch| arch.name() == purpose);
         let mut apply = Vec::new();

@@ -10,7 +10,8 @@ use vremount_util::progress;
 /// The file by which the root of the checkout is recognized.
 const LANDMARK: &str = "ci/bases.toml";
 
-/// Characters besides white space and control characters that make, Kbuild or the shells that they run do not take in a path.
+/// Characters besides white space and control characters that make, Kbuild or the shells that they
+/// run do not take in a path.
 const UNSUPPORTED: &str = ":#$%&'\"()*,;<>?[\\]`{|}";
 
 /// Checkout and cache.
@@ -65,12 +66,12 @@ pub enum Error {
 }
 
 impl Workspace {
-    /// Finds checkout and cache. The checkout is the one that the current folder is in, else the one that this program was built
-    /// from: `git bisect run` runs it in the work tree of a kernel.
+    /// Finds checkout and cache. The checkout is the one that the current folder is in, else the
+    /// one that this program was built from: `git bisect run` runs it in the work tree of a kernel.
     ///
     /// # Errors
-    /// [`Error::NoCheckout`] or [`Error::NoCache`] if one is not found, [`Error::UnsupportedPath`] if a kernel cannot be built
-    /// in its path.
+    /// [`Error::NoCheckout`] or [`Error::NoCache`] if one is not found, [`Error::UnsupportedPath`]
+    /// if a kernel cannot be built in its path.
     pub fn find() -> Result<Self, Error> {
         let here = env::current_dir().unwrap_or_default();
         let root = checkout(&here).or_else(|| checkout(Path::new(env!("CARGO_MANIFEST_DIR"))));
@@ -83,8 +84,8 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Locks the cache for use until the file is dropped: `vremount cache clean` is refused meanwhile. Any number of
-    /// processes may hold this lock.
+    /// Locks the cache for use until the file is dropped: `vremount cache clean` is refused
+    /// meanwhile. Any number of processes may hold this lock.
     ///
     /// # Errors
     /// [`Error::Lock`] if the lock file cannot be created or locked.
@@ -97,7 +98,8 @@ impl Workspace {
     /// Locks the cache for cleaning until the file is dropped. Does not wait.
     ///
     /// # Errors
-    /// [`Error::InUse`] if another process uses the cache, [`Error::Lock`] if the lock file cannot be created.
+    /// [`Error::InUse`] if another process uses the cache, [`Error::Lock`] if the lock file cannot
+    /// be created.
     pub fn lock_cache_exclusive(&self) -> Result<File, Error> {
         let (_, file) = self.cache_lock()?;
         file.try_lock().map_err(|_| Error::InUse(self.cache.clone()))?;
@@ -114,7 +116,8 @@ impl Workspace {
         Ok((path, file))
     }
 
-    /// Locks a part of the cache, by its name, against other processes until the file is dropped. Waits for them.
+    /// Locks a part of the cache, by its name, against other processes until the file is dropped.
+    /// Waits for them.
     ///
     /// # Errors
     /// [`Error::Lock`] if the lock file cannot be created or locked.
@@ -137,7 +140,8 @@ fn check_path(path: &Path, remedy: &'static str) -> Result<(), Error> {
     }
 }
 
-/// Locks a file, which is created if needed, until it is dropped. Waits for other processes, and shows that it waits.
+/// Locks a file, which is created if needed, until it is dropped. Waits for other processes, and
+/// shows that it waits.
 ///
 /// # Errors
 /// [`Error::Lock`] if the file cannot be created or locked.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A JSON Lines file that is only appended to. After a crash of its writer at most the last line is incomplete.
+//! A JSON Lines file that is only appended to. After a crash of its writer at most the last line is
+//! incomplete.
 
 use std::fs::File;
 use std::io::Write;
@@ -26,8 +27,8 @@ impl AppendLog {
         Ok(AppendLog { path: path.to_path_buf(), file })
     }
 
-    /// Opens an existing log to append to it, after it is truncated to its first `whole` bytes. [`complete_len`] gives
-    /// the number of bytes that its complete lines take.
+    /// Opens an existing log to append to it, after it is truncated to its first `whole` bytes.
+    /// [`complete_len`] gives the number of bytes that its complete lines take.
     ///
     /// # Errors
     /// [`IoError`] if the file does not exist or cannot be written.
@@ -38,7 +39,8 @@ impl AppendLog {
         Ok(AppendLog { path: path.to_path_buf(), file })
     }
 
-    /// Appends a line with one write(2). The line survives the death of this process, but not a power cut: see [`Self::sync`].
+    /// Appends a line with one write(2). The line survives the death of this process, but not a
+    /// power cut: see [`Self::sync`].
     ///
     /// # Errors
     /// [`IoError`] if the value cannot be serialized or the file cannot be written.
@@ -56,8 +58,8 @@ impl AppendLog {
     }
 }
 
-/// The name of the first field in which two log headers differ; none if they are equal. If a header cannot be serialized
-/// to a JSON object, the result is the reason for that.
+/// The name of the first field in which two log headers differ; none if they are equal. If a header
+/// cannot be serialized to a JSON object, the result is the reason for that.
 #[must_use]
 pub fn first_difference<T: Serialize>(current: &T, recorded: &T) -> Option<String> {
     let (current, recorded) = match (json_object(current), json_object(recorded)) {

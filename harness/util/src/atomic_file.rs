@@ -26,8 +26,8 @@ enum Target {
 }
 
 impl AtomicFile {
-    /// Opens the output. Call this before the work whose result is written, so that a path that cannot be written is
-    /// reported at once.
+    /// Opens the output. Call this before the work whose result is written, so that a path that
+    /// cannot be written is reported at once.
     ///
     /// # Errors
     /// [`IoError`] if the folder of `path` does not exist or cannot be written.
@@ -56,8 +56,8 @@ impl AtomicFile {
     }
 }
 
-/// Copies a file to `to`, flushes the copy to the disk and moves it to its path. An existing file is replaced; on an error
-/// it is unchanged.
+/// Copies a file to `to`, flushes the copy to the disk and moves it to its path. An existing file
+/// is replaced; on an error it is unchanged.
 ///
 /// # Errors
 /// [`io::Error`] if `from` cannot be read or the folder of `to` cannot be written.
@@ -70,8 +70,9 @@ pub fn copy_into_place(from: &Path, to: &Path) -> io::Result<()> {
     persist(copy, to)
 }
 
-/// Moves a finished file or folder to its path in a cache. If a folder exists there already, it is kept: another process
-/// created it, and entries of a cache with the same name have the same content.
+/// Moves a finished file or folder to its path in a cache. An existing file is replaced. An existing
+/// folder is kept: another process created it, and entries of a cache with the same name have the
+/// same content.
 ///
 /// # Errors
 /// [`io::Error`] if the rename fails and nothing exists at `place`.
@@ -99,8 +100,8 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file with the permissions of any other file (0666 less the umask), because CI services read reports as
-/// another user.
+/// A temporary file with the permissions of any other file (0666 less the umask), because CI
+/// services read reports as another user.
 fn temp_file_in(folder: &Path) -> io::Result<NamedTempFile> {
     Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
 }

@@ -48,8 +48,8 @@ pub enum Error {
     },
 }
 
-/// Runs a program and returns its exit status and its output: standard output, then standard error. A program that ends
-/// with a failure is not an error here.
+/// Runs a program and returns its exit status and its output: standard output, then standard error.
+/// A program that ends with a failure is not an error here.
 ///
 /// # Errors
 /// [`Error::NotRun`] if the program cannot be started.
@@ -59,7 +59,8 @@ pub fn run_capture(command: &mut Command) -> Result<(ExitStatus, String), Error>
     Ok((output.status, lossy(&[output.stdout, output.stderr].concat())))
 }
 
-/// Runs a program and returns its standard output. `what` is what it is run for, a verb with its object: `list a tree`.
+/// Runs a program and returns its standard output. `what` is what it is run for, a verb with its
+/// object: `list a tree`.
 ///
 /// # Errors
 /// [`Error::NotRun`] if the program cannot be started, [`Error::Failed`] if it ends with a failure.
@@ -81,8 +82,8 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Checks that the filesystem of `folder` has `needed_mib` MiB of free space. The folder need not exist. A filesystem that
-/// does not report its free space passes.
+/// Checks that the filesystem of `folder` has `needed_mib` MiB of free space. The folder need not
+/// exist. A filesystem that does not report its free space passes.
 ///
 /// # Errors
 /// [`Error::DiskFull`] if less is free; `what` is part of its message.

@@ -16,14 +16,15 @@ pub struct IoError {
     pub source: io::Error,
 }
 
-/// Adds the operation and the path to an [`io::Error`]: `fs::read(path).map_err(io_error("read", path))?`.
+/// Adds the operation and the path to an [`io::Error`]: `fs::read(path).map_err(io_error("read",
+/// path))?`.
 pub fn io_error(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> IoError {
     let path = path.into();
     move |source| IoError { action, path, source }
 }
 
-/// Implements `From<$from> for $error` for each `$from`: the error is converted to the type that `$variant` holds, and
-/// wrapped in that variant.
+/// Implements `From<$from> for $error` for each `$from`: the error is converted to the type that
+/// `$variant` holds, and wrapped in that variant.
 #[macro_export]
 macro_rules! error_from {
     ($error:ty, $variant:ident: $($from:ty),+ $(,)?) => {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// Applies `work` to each item on up to `jobs` threads (at least one). `each` receives the results on the calling thread, in
-/// the order in which they finish.
+/// Applies `work` to each item on up to `jobs` threads (at least one). `each` receives the results
+/// on the calling thread, in the order in which they finish.
 pub fn parallel_map<T: Sync, R: Send>(
     jobs: usize,
     items: &[T],

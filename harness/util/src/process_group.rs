@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Child processes that do not outlive this process, together with all their descendants.
 //!
-//! A child leads a process group of its own. The group is killed when its [`Group`] is dropped. If this process dies in any
-//! other way, also by SIGKILL, a guard process kills the group.
+//! A child leads a process group of its own. The group is killed when its [`Group`] is dropped. If
+//! this process dies in any other way, also by SIGKILL, a guard process kills the group.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,8 +24,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts the command in a new process group. The command must not be started a second time. The calling thread must
-    /// live as long as the group, because the kernel kills the program when that thread ends.
+    /// Starts the command in a new process group. The command must not be started a second time.
+    /// The calling thread must live as long as the group, because the kernel kills the program when
+    /// that thread ends.
     ///
     /// # Errors
     /// [`io::Error`] if the program or its guard cannot be started.
@@ -76,19 +77,20 @@ impl Drop for Group {
     fn drop(&mut self) {
         // Process ids are at most 2^22, so that the cast is lossless.
         let leader = Pid::from_raw(self.child.id().cast_signed());
-        // The kernel kills the youngest process of a group first. User Mode Linux would take the death of a guest process for
-        // a crash, so the leader is stopped first. It must not be killed first: the processes that it traces would continue
-        // on the host.
+        // The kernel kills the youngest process of a group first. User Mode Linux would take the
+        // death of a guest process for a crash, so the leader is stopped first. It must not be
+        // killed first: the processes that it traces would continue on the host.
         stop(leader);
         let _ = killpg(leader, Signal::SIGKILL);
-        // If the leader had left its group in spite of all, waiting for it without this would never end.
+        // Also kills a leader that has left its group. Otherwise the wait might never end.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Sends SIGSTOP to a child that has not ended, and waits up to two seconds until it is stopped: a process in an
-/// uninterruptible sleep does not stop. The child is not reaped, so that its id is not reused.
+/// Sends SIGSTOP to a child that has not ended, and waits up to two seconds until it is stopped: a
+/// process in an uninterruptible sleep does not stop. The child is not reaped, so that its id is
+/// not reused.
 fn stop(child: Pid) {
     let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
     let runs = || waitid(Id::Pid(child), flags) == Ok(WaitStatus::StillAlive);
@@ -102,8 +104,8 @@ fn stop(child: Pid) {
     }
 }
 
-/// Runs the command to its end in a process group that does not outlive this process, and returns its output. Standard input
-/// is empty.
+/// Runs the command to its end in a process group that does not outlive this process, and returns
+/// its output. Standard input is empty.
 ///
 /// # Errors
 /// [`io::Error`] if the program cannot be started.
@@ -114,8 +116,8 @@ pub fn output(command: &mut Command) -> io::Result<Output> {
     command.spawn()?.wait_with_output()
 }
 
-/// Runs the command to its end on the terminal of this process. It stays in the process group of this process, which is the
-/// foreground group of the terminal.
+/// Runs the command to its end on the terminal of this process. It stays in the process group of
+/// this process, which is the foreground group of the terminal.
 ///
 /// # Errors
 /// [`io::Error`] if the program cannot be started.
@@ -124,20 +126,22 @@ pub fn run_in_foreground(command: &mut Command) -> io::Result<ExitStatus> {
     command.spawn()?.wait()
 }
 
-/// A process that kills a program and its group when this process dies, also by SIGKILL: it reads from a pipe whose other end
-/// only this process holds. `PR_SET_PDEATHSIG` of the program alone is not enough, because the processes that the program
-/// traces or cloned would survive. A guard that is dropped kills nothing.
+/// A process that kills a program and its group when this process dies, also by SIGKILL: it reads
+/// from a pipe whose other end only this process holds. `PR_SET_PDEATHSIG` of the program alone is
+/// not enough, because the processes that the program traces or cloned would survive. A guard that
+/// is dropped kills nothing.
 struct Guard(Child);
 
-/// Reads the id of the process to guard from standard input, then waits for the end of standard input.
+/// Reads the id of the process to guard from standard input, then waits for the end of standard
+/// input.
 const GUARD: &str = "read -r id || exit; read -r _; kill -KILL -$id $id";
-/// Lowest descriptor number of the guard's pipe in the child: above those that a command may redirect, so that the pipe is
-/// still open when the child writes its id.
+/// Lowest descriptor number of the guard's pipe in the child: above those that a command may
+/// redirect, so that the pipe is still open when the child writes its id.
 const GUARD_FD: i32 = 64;
 
 impl Guard {
-    /// Starts the guard before the command. The child writes its own id to the guard before it executes the program, so that
-    /// there is no moment in which the program runs unguarded.
+    /// Starts the guard before the command. The child writes its own id to the guard before it
+    /// executes the program, so that there is no moment in which the program runs unguarded.
     fn start_for(command: &mut Command) -> io::Result<Self> {
         let mut guard = Command::new("/bin/sh");
         guard.args(["-c", GUARD]).process_group(0);
@@ -156,7 +160,8 @@ impl Drop for Guard {
     }
 }
 
-/// Prepares the child to be killed when the calling thread ends, to write no core dump, and to send its id to the guard.
+/// Prepares the child to be killed when the calling thread ends, to write no core dump, and to send
+/// its id to the guard.
 fn die_with_parent(command: &mut Command, guard: File) {
     let parent = Pid::this();
     let prepare = move || {
@@ -168,7 +173,8 @@ fn die_with_parent(command: &mut Command, guard: File) {
         }
         writeln!(&guard, "{}", Pid::this())
     };
-    // SAFETY: the closure only makes system calls between fork and exec. It neither allocates nor takes a lock.
+    // SAFETY: the closure only makes system calls between fork and exec. It neither allocates nor
+    // takes a lock.
     unsafe { command.pre_exec(prepare) };
 }
 
@@ -202,7 +208,8 @@ mod tests {
         await_death(grandchild);
     }
 
-    /// Without the stop, the leader could react to the deaths of its children. That race is too rare to test directly.
+    /// Without the stop, the leader could react to the deaths of its children. That race is too
+    /// rare to test directly.
     #[test]
     fn stopped_program_does_not_run_and_can_be_killed() {
         let group = Group::start(Command::new("sh").args(["-c", "while :; do :; done"])).unwrap();
@@ -224,7 +231,8 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(1));
     }
 
-    /// Waits until a process is dead. It is reaped by another process a little later, because its parent is dead.
+    /// Waits until a process is dead. It is reaped by another process a little later, because its
+    /// parent is dead.
     fn await_death(id: u32) {
         let deadline = Instant::now() + Duration::from_secs(5);
         while is_alive(id) && !is_zombie(id) && Instant::now() < deadline {
@@ -233,11 +241,12 @@ mod tests {
         assert!(!is_alive(id) || is_zombie(id), "process {id} survived");
     }
 
-    /// Set if this test binary runs as the process that is killed. The value is the file to which the program writes the id of
-    /// its child.
+    /// Set if this test binary runs as the process that is killed. The value is the file to which
+    /// the program writes the id of its child.
     const CHILD_ID_FILE: &str = "VREMOUNT_TEST_GUARD";
 
-    /// The program starts a child and kills the process that started the program, at any point of that start.
+    /// The program starts a child and kills the process that started the program, at any point of
+    /// that start.
     #[test]
     fn no_process_survives_a_harness_killed_during_the_start() {
         if let Some(file) = std::env::var_os(CHILD_ID_FILE) {

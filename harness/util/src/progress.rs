@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Progress and notes as events: libraries emit them, and one listener shows them. Without a listener events are dropped.
+//! Progress and notes as events: libraries emit them, and one listener shows them. Without a
+//! listener events are dropped.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Removes credentials from what is logged or shown.
 
-/// Removes user and password from a URL: `https://user:token@host/path` becomes `https://host/path`. Other text is
-/// returned unchanged.
+/// Removes user and password from a URL: `https://user:token@host/path` becomes
+/// `https://host/path`. Other text is returned unchanged.
 #[must_use]
 pub fn strip_credentials(arg: &str) -> String {
     let Some((scheme, rest)) = arg.split_once("://") else { return arg.to_string() };

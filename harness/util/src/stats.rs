@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Summary of repeated measurements. There is no mean, because a single interruption of the machine would distort it.
+//! Summary of repeated measurements. There is no mean, because a single interruption of the machine
+//! would distort it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Median, quartiles and extremes of measurements, in the unit of the measurements. A quantile is one of the
-/// measured values, never an interpolation.
+/// Median, quartiles and extremes of measurements, in the unit of the measurements. A quantile is
+/// one of the measured values, never an interpolation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Number of measurements.
@@ -48,8 +49,8 @@ impl fmt::Display for Summary {
     }
 }
 
-/// The value below which `percent` percent of the values lie; none if there are no values. The values must be sorted in
-/// ascending order. 100 gives the largest value.
+/// The value below which `percent` percent of the values lie; none if there are no values. The
+/// values must be sorted in ascending order. 100 gives the largest value.
 #[must_use]
 pub fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().checked_sub(1)?)).copied()

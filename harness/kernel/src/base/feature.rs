@@ -5,32 +5,36 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A feature of a kernel that a claim may require. Claims name features, so that no claim compares kernel versions.
+/// A feature of a kernel that a claim may require. Claims name features, so that no claim compares
+/// kernel versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
-    /// syncfs(2) and fsync(2) on a volatile overlay return writeback errors of the upper filesystem. A volatile overlay is
-    /// not mounted on an upper filesystem with an unseen error (5.10.15).
+    /// syncfs(2) and fsync(2) on a volatile overlay return writeback errors of the upper
+    /// filesystem. A volatile overlay is not mounted on an upper filesystem with an unseen error
+    /// (5.10.15).
     SyncErrors,
     /// Overlayfs has the option `userxattr` and can be mounted in a user namespace (5.11).
     Userxattr,
     /// Overlayfs accepts idmapped mounts as layers (5.19).
     IdmappedLayers,
-    /// Overlayfs can be mounted with fsopen(2); messages go to the log of that file descriptor (6.5).
+    /// Overlayfs can be mounted with fsopen(2); messages go to the log of that file descriptor
+    /// (6.5).
     FsContext,
     /// Overlayfs accepts casefolded layers (6.17).
     Casefold,
     /// Overlayfs has the option `fsync=`, of which `volatile` is an alias (7.1, 6.12.80).
     FsyncOption,
-    /// A failed write of a buffer is recorded as a writeback error of the superblock that its device is mounted with
-    /// (until 6.6).
+    /// A failed write of a buffer is recorded as a writeback error of the superblock that its
+    /// device is mounted with (until 6.6).
     BufferErrors,
-    /// After an error ext4 refuses further writes, but the mount does not become read-only (6.1.176 with a journal; since
-    /// 6.15 this is a state of the superblock).
+    /// After an error ext4 refuses further writes, but the mount does not become read-only (6.1.176
+    /// with a journal; since 6.15 this is a state of the superblock).
     QuietReadOnly,
     /// After an error ext4 shuts down (6.12 until 6.14).
     ErrorsShutDown,
-    /// btrfs records the error of an `O_DIRECT` write as a writeback error of its superblock (7.2.6, not yet 6.18).
+    /// btrfs records the error of an `O_DIRECT` write as a writeback error of its superblock
+    /// (7.2.6, not yet 6.18).
     DirectErrors,
     /// ext2 writes a changed directory to the disk at once (since 6.5).
     Ext2SyncsDirectories,
@@ -42,7 +46,8 @@ pub struct SourceProbe {
     pub path: &'static str,
     /// The text that the file, or a file below the folder, contains if the kernel has the feature.
     pub says: &'static str,
-    /// A text that is only there if the kernel does not have the feature in spite of the other text.
+    /// A text that is only there if the kernel does not have the feature in spite of the other
+    /// text.
     pub but_not: Option<&'static str>,
 }
 

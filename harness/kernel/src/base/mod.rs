@@ -28,16 +28,18 @@ pub struct Base {
     /// Folder below `patches/` with the series that applies to this kernel.
     pub series: String,
     /// Further arguments of make that this kernel needs to build.
-    #[serde(default)]
+    #[serde(rename = "make", default)]
     pub make: Vec<String>,
-    /// Further configuration fragments of `vm-images/config/`: options that only newer kernels have.
-    #[serde(default)]
+    /// Further configuration fragments of `vm-images/config/`: options that only newer kernels
+    /// have.
+    #[serde(rename = "config", default)]
     pub config: Vec<String>,
     /// Features that not all bases have.
     #[serde(rename = "has", default)]
     pub has: BTreeSet<Feature>,
-    /// Patches of `vm-images/fixes/`, by architecture or configuration fragment: without them such a kernel does not build or run
-    /// on current machines. They are applied before the series, so that every level has them.
+    /// Patches of `vm-images/fixes/`, by architecture or configuration fragment: without them such
+    /// a kernel does not build or run on current machines. They are applied before the series, so
+    /// that every level has them.
     #[serde(default)]
     pub fixes: BTreeMap<String, Vec<String>>,
     /// Where the kernel source comes from.
@@ -107,9 +109,11 @@ pub enum PreApplied {
     /// None.
     #[default]
     Nothing,
-    /// The first patches, as many as the number says. They are reverted and then applied again up to the level.
+    /// The first patches, as many as the number says. They are reverted and then applied again up
+    /// to the level.
     First(u8),
-    /// Another implementation of the series. It cannot be reverted, so that there is only level 4: the tree as it is.
+    /// Another implementation of the series. It cannot be reverted, so that there is only level 4:
+    /// the tree as it is.
     ItsOwn,
 }
 
@@ -135,7 +139,8 @@ pub enum Error {
     },
     /// A pinned hash in `ci/bases.toml` is malformed. Bad usage.
     #[error(
-        "failed to use base {base:?}: {key} = {value:?} in ci/bases.toml must have {digits} hexadecimal digits, in lower case"
+        "failed to use base {base:?}: {key} = {value:?} in ci/bases.toml must have {digits} hexadecimal digits, \
+         in lower case"
     )]
     MalformedHash {
         /// The name of the base.
@@ -150,7 +155,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the command line or `ci/bases.toml` is the cause: it names something that does not exist or is malformed.
+    /// Whether the command line or `ci/bases.toml` is the cause: it names something that does not
+    /// exist or is malformed.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Error::Unknown { .. } | Error::MalformedHash { .. })
@@ -243,8 +249,8 @@ pub fn upstream(version: &str) -> &str {
     version.rsplit_once('-').map_or(version, |(upstream, _)| upstream)
 }
 
-/// The numbers of a version up to the first part that is not a number, to compare versions by: `[6, 12, 107, 1]` of
-/// `6.12.107-1~bpo12+1`.
+/// The numbers of a version up to the first part that is not a number, to compare versions by: `[6,
+/// 12, 107, 1]` of `6.12.107-1~bpo12+1`.
 #[must_use]
 pub fn numbers(version: &str) -> Vec<u64> {
     version.split(['.', '-', '~']).map_while(|part| part.parse().ok()).collect()

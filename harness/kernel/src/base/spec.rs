@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The values of `--base` and `--tree`: the name of a base, or a source that ci/bases.toml does not list.
+//! The values of `--base` and `--tree`: the name of a base, or a source that ci/bases.toml does not
+//! list.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -32,8 +33,8 @@ pub enum Spec {
 impl FromStr for Spec {
     type Err = Infallible;
 
-    /// Parses `git:URL#COMMIT` and `tarball:PATH-OR-URL#SHA256`; `#COMMIT` and `#SHA256` are optional. Any other text is the name
-    /// of a base.
+    /// Parses `git:URL#COMMIT` and `tarball:PATH-OR-URL#SHA256`; `#COMMIT` and `#SHA256` are
+    /// optional. Any other text is the name of a base.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         let split_fragment = |rest: &str| match rest.rsplit_once('#') {
             Some((before, after)) => (before.to_string(), Some(after.to_string())),
@@ -43,8 +44,11 @@ impl FromStr for Spec {
             let (url, commit) = split_fragment(rest);
             Spec::Git { url, commit: commit.unwrap_or_else(|| "HEAD".to_string()) }
         } else if let Some(rest) = text.strip_prefix("tarball:") {
-            let (from, sha256) = split_fragment(rest);
-            Spec::Tarball { from, sha256 }
+            // A hash has no slash: `#` is then part of the path.
+            match split_fragment(rest) {
+                (_, Some(after)) if after.contains('/') => Spec::Tarball { from: rest.to_string(), sha256: None },
+                (from, sha256) => Spec::Tarball { from, sha256 },
+            }
         } else {
             Spec::Named(text.to_string())
         })
@@ -86,6 +90,7 @@ mod tests {
     #[case::git_folder("git:/src/linux", git("/src/linux", "HEAD"))]
     #[case::hash_in_path("git:/src/#1/linux#HEAD~1", git("/src/#1/linux", "HEAD~1"))]
     #[case::tarball("tarball:linux.tar.xz", tarball("linux.tar.xz", None))]
+    #[case::hash_in_path_of_tarball("tarball:/src/#1/l.tar", tarball("/src/#1/l.tar", None))]
     #[case::tarball_with_hash("tarball:https://a.example/l.tar#50d1", tarball("https://a.example/l.tar", Some("50d1")))]
     fn spec_is_parsed_and_shown(#[case] text: &str, #[case] expected: Spec) {
         assert_eq!(text.parse(), Ok(expected.clone()));

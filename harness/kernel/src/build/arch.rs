@@ -14,7 +14,8 @@ impl Arch {
     /// All architectures.
     pub const ALL: [Arch; 2] = [Arch::X86_64, Arch::Um];
 
-    /// Name of the architecture: the value of `ARCH` for make, and a part of names of files and folders.
+    /// Name of the architecture: the value of `ARCH` for make, and a part of names of files and
+    /// folders.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

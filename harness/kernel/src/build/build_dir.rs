@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Detects objects that an interrupted build left incomplete. make compares modification times and not content, so that it would
-//! take a half-written file for finished.
+//! Detects objects that an interrupted build left incomplete. make compares modification times and
+//! not content, so that it would take a half-written file for finished.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -34,16 +34,17 @@ pub struct BuildDir {
 struct BuildState {
     /// The boot id when it was recorded.
     boot: String,
-    /// Whether make was running. If it still is so, files newer than the record may be incomplete.
+    /// Whether make was running when it was recorded. If so, the build was interrupted, and files
+    /// newer than the record may be incomplete.
     busy: bool,
     /// Cache key of the image that the objects belong to; none if they are incomplete.
     image: Option<String>,
 }
 
 impl BuildDir {
-    /// Opens a folder of objects and its work tree, and creates them if needed. The caller has locked both. Files that an
-    /// interrupted build may have left incomplete are removed; after a reboot that is everything. The state is recorded in the
-    /// folder `scratch`.
+    /// Opens a folder of objects and its work tree, and creates them if needed. The caller has
+    /// locked both. Files that an interrupted build may have left incomplete are removed; after a
+    /// reboot that is everything. The state is recorded in the folder `scratch`.
     ///
     /// # Errors
     /// [`Error`] if files cannot be read or removed, or git fails.
@@ -60,7 +61,8 @@ impl BuildDir {
         let boot = fs::read_to_string(BOOT_ID).map_err(io_error("read", Path::new(BOOT_ID)))?.trim().to_string();
         let state_file = scratch.join("objects.json");
         let found = match fs::read(&state_file) {
-            // A malformed record is as good as none: it has no boot id, so that everything is removed.
+            // A malformed record counts as a record without a boot id, so that everything is
+            // removed.
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|_| BuildState::default()),
             Err(cause) if cause.kind() == ErrorKind::NotFound => BuildState::default(),
             Err(cause) => return Err(io_error("read", &state_file)(cause).into()),
@@ -102,7 +104,8 @@ impl BuildDir {
         self.write(true, None)
     }
 
-    /// Records that make ended. `image` is the cache key of the image if all of its objects were built.
+    /// Records that make ended. `image` is the cache key of the image if all of its objects were
+    /// built.
     ///
     /// # Errors
     /// [`Error::Io`] if the state cannot be written.

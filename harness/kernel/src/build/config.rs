@@ -12,8 +12,9 @@ use crate::build::arch::Arch;
 use crate::build::error::Error;
 use crate::build::make::Make;
 
-/// The configuration fragments of a kernel, in the order in which they are applied: of all kernels, of the architecture, of the
-/// base (`base`, file names), and the further fragment (`further`: `NAME.config`, then `NAME-ARCH.config` if it exists).
+/// The configuration fragments of a kernel, in the order in which they are applied: of all kernels,
+/// of the architecture, of the base (`base`, file names), and the further fragment (`further`:
+/// `NAME.config`, then `NAME-ARCH.config` if it exists).
 ///
 /// # Errors
 /// [`Error::NoFragment`] if the further fragment does not exist.
@@ -34,12 +35,12 @@ pub fn fragments(root: &Path, arch: Arch, base: &[String], further: Option<&str>
     Ok(fragments)
 }
 
-/// Configures a folder of objects, and checks that each option of the fragments is set as they say: Kconfig silently drops options
-/// that it does not know and options with unmet dependencies.
+/// Configures a folder of objects, and checks that each option of the fragments is set as they say:
+/// Kconfig silently drops options that it does not know and options with unmet dependencies.
 ///
 /// # Errors
-/// [`Error::OptionsLost`] if an option is not set as a fragment says, [`Error::Build`] if make fails, [`Error::Io`] if a file
-/// cannot be read or written.
+/// [`Error::OptionsLost`] if an option is not set as a fragment says, [`Error::Build`] if make
+/// fails, [`Error::Io`] if a file cannot be read or written.
 pub fn configure(make: &Make<'_>, fragments: &[PathBuf]) -> Result<(), Error> {
     make.run("the minimal configuration", &["tinyconfig"])?;
     let path = make.objects().join(".config");
@@ -73,7 +74,8 @@ fn options(text: &str) -> Options {
         .collect()
 }
 
-/// Options that are not set as wanted. An option that the result does not mention has the value `n`.
+/// Options that are not set as wanted. An option that the result does not mention has the value
+/// `n`.
 fn lost_options(wanted: &Options, found: &Options) -> Vec<String> {
     let value = |name: &String| found.get(name).map_or("n", String::as_str);
     let lost = wanted.iter().filter(|(name, wanted)| value(name) != wanted.as_str());

@@ -26,9 +26,9 @@ pub enum Error {
     },
     /// Kconfig dropped options of the configuration fragments.
     #[error(
-        "failed to configure the kernel: {} of the fragments not set: {}; either this kernel has no such option, or an \
-         option that it depends on is missing in vm-images/config/",
-        if .0.len() == 1 { "an option is" } else { "options are" }, .0.join(", ")
+        "failed to configure the kernel: the configuration does not have {}, as a fragment of vm-images/config/ says; \
+         either this kernel has no such option, or an option that it depends on is missing in the fragments",
+        .0.join(", ")
     )]
     OptionsLost(
         /// The options, as `NAME=WANTED (is VALUE)`.
@@ -53,8 +53,8 @@ pub enum Error {
     ),
     /// The source has another implementation of the series, so that it has no other level than 4.
     #[error(
-        "failed to build level {level} of {base}: it has another implementation of the series, which cannot be reverted; \
-         use level 4, which is the tree as it is"
+        "failed to build level {level} of {base}: it has another implementation of the series, which cannot be \
+         reverted; use level 4, which is the tree as it is"
     )]
     OneLevel {
         /// The name of the base.
@@ -96,7 +96,8 @@ impl Error {
         }
     }
 
-    /// Whether the command line is the cause: it names something that does not exist or is of the wrong kind.
+    /// Whether the command line is the cause: it names something that does not exist or is of the
+    /// wrong kind.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

@@ -35,13 +35,15 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Factor for timeouts: a kernel with a further configuration fragment has debugging enabled and may be that much slower.
+    /// Factor for timeouts: a kernel with a further configuration fragment has debugging enabled
+    /// and may be that much slower.
     #[must_use]
     pub fn slowdown(&self) -> u32 {
         if self.fragment.is_some() { 10 } else { 1 }
     }
 
-    /// Memory that a machine with this kernel needs, MiB. Debugging needs about as much memory again.
+    /// Memory that a machine with this kernel needs, MiB. Debugging needs about as much memory
+    /// again.
     #[must_use]
     pub fn memory_mib(&self) -> u32 {
         if self.fragment.is_some() { MOST_MEMORY_MIB } else { MEMORY_MIB }
@@ -55,7 +57,8 @@ pub struct Module {
     pub path: PathBuf,
     /// SHA-256 of the file.
     pub sha256: String,
-    /// Folder with the `.gcno` files of image and module. It only exists if the kernel was built with coverage.
+    /// Folder with the `.gcno` files of image and module. It only exists if the kernel was built
+    /// with coverage.
     pub notes: PathBuf,
 }
 
@@ -68,8 +71,9 @@ pub struct KernelSpec<'a> {
     pub level: Level,
     /// A further configuration fragment: `NAME` of `vm-images/config/NAME.config`.
     pub fragment: Option<&'a str>,
-    /// Name of a build folder that several kernels of one history share, such as the commits of a bisection. They are built one
-    /// after the other, each at one level only, and make builds what differs.
+    /// Name of a build folder that several kernels of one history share, such as the commits of a
+    /// bisection. They are built one after the other, each at one level only, and make builds what
+    /// differs.
     pub shared_build: Option<&'a str>,
     /// A diff on top of the series that adds a defect. It is part of level 4.
     pub mutant: Option<&'a Path>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The cache of built kernels. A key is the hash of all build inputs. Entries are complete, because they are written under a
-//! temporary name and then renamed.
+//! The cache of built kernels. A key is the hash of all build inputs. Entries are complete, because
+//! they are written under a temporary name and then renamed.
 
 use std::fs::{self, File};
 use std::io;
@@ -34,8 +34,8 @@ pub struct Inputs<'a> {
 /// Programs whose version is a build input.
 const TOOLS: [&str; 3] = ["gcc", "as", "ld"];
 
-/// Version of the build procedure. Change it whenever arguments of make or the configuration procedure change, so that kernels of the
-/// old procedure are not used.
+/// Version of the build procedure. Change it whenever arguments of make or the configuration
+/// procedure change, so that kernels of the old procedure are not used.
 const RECIPE: &str = "1";
 
 /// The folder of kernels in the cache.
@@ -52,9 +52,11 @@ pub struct KernelCache {
     key: String,
     /// The folder with image and modules.
     kept: PathBuf,
-    /// Name of the folder with work tree and objects: the key, or the name of the shared build folder.
+    /// Name of the folder with work tree and objects: the key, or the name of the shared build
+    /// folder.
     build_name: String,
-    /// The folder with work tree and objects. It can be removed at any time; it is created again when needed.
+    /// The folder with work tree and objects. It can be removed at any time; it is created again
+    /// when needed.
     scratch: PathBuf,
     /// The file with the output of make.
     log: PathBuf,
@@ -64,8 +66,8 @@ impl KernelCache {
     /// The entry for these inputs in the folder `cache`. The entry need not exist.
     ///
     /// # Errors
-    /// [`Error::Tool`] if the version of a compiler cannot be determined, [`Error::Io`] if a fragment cannot be read or the folder
-    /// of logs cannot be created.
+    /// [`Error::Tool`] if the version of a compiler cannot be determined, [`Error::Io`] if a
+    /// fragment cannot be read or the folder of logs cannot be created.
     pub fn new(cache: &Path, inputs: &Inputs<'_>) -> Result<Self, Error> {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
@@ -96,7 +98,8 @@ impl KernelCache {
         Ok(KernelCache { log: logs.join(format!("{key}.log")), key, kept, build_name, scratch })
     }
 
-    /// Moves the kernels and modules of the cache `from` to `cache`, unless they exist there. Both must be on one filesystem.
+    /// Moves the kernels and modules of the cache `from` to `cache`, unless they exist there. Both
+    /// must be on one filesystem.
     ///
     /// # Errors
     /// [`Error::Io`] if an entry cannot be moved.
@@ -109,7 +112,8 @@ impl KernelCache {
                 rename_into_place(&other, &place).map_err(io_error("move", &other))?;
                 continue;
             }
-            // The image is the same; only modules may be missing. In reverse order the notes of a module come before it.
+            // The image is the same; only modules may be missing. In reverse order the notes of a
+            // module come before it.
             for module in command::entries(&other).map_err(io_error("read", &other))?.iter().rev() {
                 let place = place.join(module.file_name().unwrap_or_default());
                 if !place.exists() {
@@ -179,8 +183,8 @@ impl KernelCache {
         Ok(rename_into_place(&finished, &self.kept).map_err(io_error("rename to", &self.kept))?)
     }
 
-    /// Copies overlay.ko and its notes from a folder of objects to the cache. The module comes last, so that a module in the
-    /// cache always has its notes.
+    /// Copies overlay.ko and its notes from a folder of objects to the cache. The module comes
+    /// last, so that a module in the cache always has its notes.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be copied.
@@ -240,7 +244,8 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     File::open(to)?.sync_all()
 }
 
-/// Copies the `.gcno` files in `folder` and below, which gcc writes for coverage, to the same paths below `to`.
+/// Copies the `.gcno` files in `folder` and below, which gcc writes for coverage, to the same paths
+/// below `to`.
 fn keep_notes(objects: &Path, folder: &Path, to: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
         let path = entry.map_err(io_error("read", folder))?.path();

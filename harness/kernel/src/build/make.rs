@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs make of the kernel in a fixed environment, so that two builds of the same source are identical.
+//! Runs the make of a kernel in a fixed environment, so that two builds of the same source are
+//! identical.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::base::Base;
 use crate::build::arch::Arch;
 use crate::build::error::Error;
 
-/// make for one tree and one folder of objects.
+/// The make command for one source tree and one folder of objects.
 pub struct Make<'a> {
     base: &'a Base,
     arch: Arch,
@@ -23,7 +24,8 @@ pub struct Make<'a> {
 }
 
 impl<'a> Make<'a> {
-    /// Prepares make. `tree` is the source, `objects` the output folder, `log` the file for the output of make. Nothing runs yet.
+    /// Prepares make. `tree` is the source, `objects` the output folder, `log` the file for the
+    /// output of make. Nothing runs yet.
     #[must_use]
     pub fn new(base: &'a Base, arch: Arch, tree: &'a Path, objects: &'a Path, log: PathBuf) -> Self {
         Make { base, arch, tree, objects, log }
@@ -38,7 +40,8 @@ impl<'a> Make<'a> {
     /// Builds targets, with one job per processor. `what` describes them for an error.
     ///
     /// # Errors
-    /// [`Error::Build`] if make fails, [`Error::Tool`] if it cannot be run, [`Error::Io`] if the log cannot be written.
+    /// [`Error::Build`] if make fails, [`Error::Tool`] if it cannot be run, [`Error::Io`] if the
+    /// log cannot be written.
     pub fn run(&self, what: &str, targets: &[&str]) -> Result<(), Error> {
         let log = File::create(&self.log).map_err(io_error("create", &self.log))?;
         let errors = log.try_clone().map_err(io_error("open", &self.log))?;
@@ -46,12 +49,14 @@ impl<'a> Make<'a> {
         let mut command = Command::new("make");
         command.arg("-C").arg(self.tree).arg(format!("O={}", self.objects.display()));
         command.arg(format!("ARCH={}", self.arch.name())).arg(format!("-j{jobs}")).args(&self.base.make).args(targets);
-        // CROSS_COMPILE, LLVM, KCFLAGS or the MAKEFLAGS of a calling make would build another kernel under the same cache key.
+        // CROSS_COMPILE, LLVM, KCFLAGS or the MAKEFLAGS of a calling make would build another
+        // kernel under the same cache key.
         command.env_clear();
         for name in ["PATH", "HOME", "TMPDIR"] {
             command.envs(env::var_os(name).map(|value| (name, value)));
         }
-        // The version must not depend on the level, because the modules of all levels load into one image.
+        // The version must not depend on the level, because the modules of all levels load into one
+        // image.
         command.env("LC_ALL", "C").env("LOCALVERSION", "");
         command.env("KBUILD_BUILD_TIMESTAMP", "2000-01-01").env("KBUILD_BUILD_VERSION", "1");
         command.env("KBUILD_BUILD_USER", "vremount").env("KBUILD_BUILD_HOST", "localhost");
@@ -67,7 +72,8 @@ impl<'a> Make<'a> {
     }
 }
 
-/// The first error in the output of make: of compiler or linker, else of make itself, else the last line.
+/// The first error in the output of make: of compiler or linker, else of make itself, else the last
+/// line.
 fn first_error(log: &str) -> Option<&str> {
     let find = |texts: &[&str]| log.lines().find(|line| texts.iter().any(|text| line.contains(text)));
     find(&[" error: ", "undefined reference", "fatal error", "No space left on device", "not found"])

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Builds a kernel image and one overlay module for each level from a tree and configuration fragments.
+//! Builds a kernel image and one overlay module for each level from a tree and configuration
+//! fragments.
 //!
-//! Levels 1 to 4 share an image, because only patch 1 changes more than overlayfs and documentation. Level 0 has an image of its
-//! own.
+//! Levels 1 to 4 share an image, because only patch 1 changes more than overlayfs and
+//! documentation. Level 0 has an image of its own.
 
 mod arch;
 mod build_dir;

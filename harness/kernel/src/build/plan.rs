@@ -24,10 +24,12 @@ use crate::{series, source};
 /// Space that object files and a work tree need, MiB.
 pub const ROOM_MIB: u64 = 3000;
 
-/// Builds a kernel with the modules of all levels that share its image. What is in the cache is not built again.
+/// Builds a kernel with the modules of all levels that share its image. What is in the cache is not
+/// built again.
 ///
 /// # Errors
-/// [`Error`] if the source cannot be obtained, the series does not apply, or the kernel does not build.
+/// [`Error`] if the source cannot be obtained, the series does not apply, or the kernel does not
+/// build.
 pub fn kernel(workspace: &Workspace, kernel_spec: &KernelSpec<'_>, arch: Arch) -> Result<Kernel, Error> {
     kernel_timed(workspace, kernel_spec, arch, &mut StageTimer::start())
 }
@@ -55,8 +57,8 @@ pub fn kernel_timed(
     kernel
 }
 
-/// Builds image and modules of a kernel again with make alone, from the same tree and configuration, and returns the time that
-/// make took.
+/// Builds image and modules of a kernel again with make alone, from the same tree and
+/// configuration, and returns the time that make took.
 ///
 /// # Errors
 /// [`Error`] if the work tree of the kernel cannot be checked out, or make fails.
@@ -79,18 +81,20 @@ pub fn make_alone(
     Ok(started.elapsed())
 }
 
-/// The cache key of a kernel and the module of its level. Equal keys mean identical build inputs. A CI service can use it as the
-/// key of its own cache.
+/// The cache key of a kernel and the module of its level. Equal keys mean identical build inputs. A
+/// CI service can use it as the key of its own cache.
 ///
 /// # Errors
-/// [`Error`] if the series cannot be read, or a source whose content is not pinned cannot be obtained.
+/// [`Error`] if the series cannot be read, or a source whose content is not pinned cannot be
+/// obtained.
 pub fn key(workspace: &Workspace, kernel_spec: &KernelSpec<'_>, arch: Arch) -> Result<String, Error> {
     let series = series(workspace, kernel_spec, arch)?;
     let plan = BuildPlan::new(workspace, kernel_spec, arch, &series)?;
     Ok(format!("{}-{}", plan.cache.key(), plan.module_state(kernel_spec.level)))
 }
 
-/// The series of a kernel, with the fixes for an architecture and for the further configuration fragment, and with the mutant.
+/// The series of a kernel, with the fixes for an architecture and for the further configuration
+/// fragment, and with the mutant.
 ///
 /// # Errors
 /// [`series::Error`] if a patch is missing or cannot be read.
@@ -110,7 +114,8 @@ struct BuildPlan<'a> {
     levels: Vec<Level>,
     fragments: Vec<PathBuf>,
     cache: KernelCache,
-    /// Key of the patched tree. Only for a kernel in a shared build folder: commits with the same tree are then built once.
+    /// Key of the patched tree. Only for a kernel in a shared build folder: commits with the same
+    /// tree are then built once.
     tree_key: Option<TreeKey>,
 }
 
@@ -152,8 +157,8 @@ impl<'a> BuildPlan<'a> {
         folder.join(format!("{}{fragment}{pristine}", self.arch.name()))
     }
 
-    /// File name of a module in the cache. It contains the hash of the patches or of the source, so that a changed module has another
-    /// name.
+    /// File name of a module in the cache. It contains the hash of the patches or of the source, so
+    /// that a changed module has another name.
     fn module_name(&self, level: Level) -> String {
         format!("overlay-{level}-{}.ko", self.module_state(level))
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Cache keys of the tree of a commit: one for the files that affect the image, one for those that only affect overlay.ko. The
-//! image is built once for all commits that have the same key.
+//! Cache keys of the tree of a commit: one for the files that affect the image, one for those that
+//! only affect overlay.ko. The image is built once for all commits that have the same key.
 
 use std::path::Path;
 
@@ -52,8 +52,8 @@ enum TreePart {
     Image,
 }
 
-/// The part that a file affects. A file that may affect the image counts as such: also Makefile and Kconfig of overlayfs, which
-/// affect the configuration.
+/// The part that a file affects. A file that may affect the image counts as such: also Makefile and
+/// Kconfig of overlayfs, which affect the configuration.
 fn part_of(path: &str) -> TreePart {
     let is_source = || path.ends_with(".c") || path.ends_with(".h");
     let is_kconfig = || path.rsplit('/').next().is_some_and(|name| name.starts_with("Kconfig"));

@@ -48,8 +48,8 @@ impl Series {
     }
 }
 
-/// Parses `git blame --line-porcelain` of a file. For each line it prints a header with commit and line numbers, details of the
-/// commit, and a tab with the text.
+/// Parses `git blame --line-porcelain` of a file. For each line it prints a header with commit and
+/// line numbers, details of the commit, and a tab with the text.
 fn parse_blame(file: &str, lines: &str, levels: &BTreeMap<String, Level>) -> Vec<AddedLine> {
     let mut added = Vec::new();
     let mut header = None;
@@ -66,8 +66,8 @@ fn parse_blame(file: &str, lines: &str, levels: &BTreeMap<String, Level>) -> Vec
     added
 }
 
-/// Parses `COMMIT ORIGINAL-LINE FINAL-LINE`, with or without the number of lines in the group. None if the line is no header, or
-/// its commit belongs to no level.
+/// Parses `COMMIT ORIGINAL-LINE FINAL-LINE`, with or without the number of lines in the group. None
+/// if the line is no header, or its commit belongs to no level.
 fn parse_header(line: &str, levels: &BTreeMap<String, Level>) -> Option<(Level, u32)> {
     let mut fields = line.split(' ');
     let level = levels.get(fields.next()?)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Checks whether patches apply to a tree, in an index and without a work tree. As with `git am`, a patch applies exactly or not
-//! at all.
+//! Checks whether patches apply to a tree, in an index and without a work tree. As with `git am`, a
+//! patch applies exactly or not at all.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -42,8 +42,9 @@ impl<'a> ApplyCheck<'a> {
         Ok(ApplyCheck { tree, folder })
     }
 
-    /// Finds out how many of the first patches the tree already has: so many that they can be reverted and then all patches be
-    /// applied. The inner error is the failure of the attempt that came closest.
+    /// Finds out how many of the first patches the tree already has: so many that they can be
+    /// reverted and then all patches be applied. The inner error is the failure of the attempt that
+    /// came closest.
     ///
     /// # Errors
     /// [`Error`] if git fails for another reason than that a patch does not apply.
@@ -133,7 +134,8 @@ impl<'a> ApplyCheck<'a> {
     }
 }
 
-/// The hunk in `error: patch failed: FILE:LINE`, else the first error message, for example about a missing file.
+/// The hunk in `error: patch failed: FILE:LINE`, else the first error message, for example about a
+/// missing file.
 fn first_hunk(output: &str) -> &str {
     let errors = || output.lines().filter_map(|line| line.strip_prefix("error: "));
     let hunk = errors().find_map(|line| line.strip_prefix("patch failed: "));

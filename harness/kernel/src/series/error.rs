@@ -30,8 +30,10 @@ pub enum Error {
         expected: u8,
     },
     /// A patch does not apply to the tree.
-    #[error("failed to apply {patch} on top of the patches before it; port it to this base (patches/README.md)\n{output}",
-        patch = patch.display())]
+    #[error(
+        "failed to apply {patch} on top of the patches before it; port it to this base (patches/README.md)\n{output}",
+        patch = patch.display()
+    )]
     DoesNotApply {
         /// The patch.
         patch: PathBuf,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The series of a base: from a pristine tree and a level to a tree with the first patches of the series.
+//! The series of a base: from a pristine tree and a level to a tree with the first patches of the
+//! series.
 
 mod added_lines;
 mod dry_run;

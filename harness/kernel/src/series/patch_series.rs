@@ -14,8 +14,8 @@ use crate::series::step::{Step, StepKind};
 use crate::series::work_tree::{TempWorktree, in_tree};
 use crate::source::{Tree, git};
 
-/// The steps from a source to all levels, in order: patches that the source already has are reverted, fixes are applied, then
-/// the patches of the series, then a mutant.
+/// The steps from a source to all levels, in order: patches that the source already has are
+/// reverted, fixes are applied, then the patches of the series, then a mutant.
 #[derive(Debug)]
 pub struct Series {
     steps: Vec<Step>,
@@ -24,8 +24,9 @@ pub struct Series {
 }
 
 impl Series {
-    /// Reads the series in `folder` (`0001-*.patch` and so on). `pre_applied` are the patches that the source already has,
-    /// `fixes` are applied before the series. `mutant` is a diff on top of the series, which is part of the highest level.
+    /// Reads the series in `folder` (`0001-*.patch` and so on). `pre_applied` are the patches that
+    /// the source already has, `fixes` are applied before the series. `mutant` is a diff on top of
+    /// the series, which is part of the highest level.
     ///
     /// # Errors
     /// [`Error::Incomplete`] if a patch is missing, [`Error::Unreadable`] if one cannot be read.
@@ -57,7 +58,8 @@ impl Series {
         Ok(Series { steps, before })
     }
 
-    /// Hash of all patches up to a level, `pristine` if there are none. Equal hashes mean equal patches.
+    /// Hash of all patches up to a level, `pristine` if there are none. Equal hashes mean equal
+    /// patches.
     #[must_use]
     pub fn state(&self, level: Level) -> &str {
         self.last(level).map_or("pristine", |step| &step.state)
@@ -71,8 +73,8 @@ impl Series {
         }
     }
 
-    /// Checks out a level in a work tree. Files that do not change keep their modification time, so that make only builds what
-    /// differs.
+    /// Checks out a level in a work tree. Files that do not change keep their modification time, so
+    /// that make only builds what differs.
     ///
     /// # Errors
     /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
@@ -82,8 +84,9 @@ impl Series {
         Ok(())
     }
 
-    /// The tag of the commit of a level. Missing commits are made in a temporary work tree: to apply patches in the work tree of
-    /// a build would change the modification time of files that do not differ from the last build.
+    /// The tag of the commit of a level. Missing commits are made in a temporary work tree: to
+    /// apply patches in the work tree of a build would change the modification time of files that
+    /// do not differ from the last build.
     ///
     /// # Errors
     /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
@@ -164,8 +167,8 @@ impl Series {
         Ok(command::run("compare levels", diff.arg(from).arg(to))?)
     }
 
-    /// The tag of the commit after a number of steps. It contains the source commit, because one repository has the levels of
-    /// several sources.
+    /// The tag of the commit after a number of steps. It contains the source commit, because one
+    /// repository has the levels of several sources.
     fn tag(&self, pristine: &Tree, steps: usize) -> String {
         match steps.checked_sub(1).and_then(|last| self.steps.get(last)) {
             Some(step) => format!("{}-series-{}", pristine.commit, step.state),
@@ -180,7 +183,8 @@ pub const COVER_LETTER: &str = "0000-cover-letter.patch";
 /// The patches in the folder of a series, in order, without the cover letter.
 ///
 /// # Errors
-/// [`Error::Incomplete`] if there are not as many patches as levels, [`Error::Unreadable`] if the folder cannot be read.
+/// [`Error::Incomplete`] if there are not as many patches as levels, [`Error::Unreadable`] if the
+/// folder cannot be read.
 pub fn patches(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let is_patch = |path: &PathBuf| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();

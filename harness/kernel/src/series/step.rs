@@ -45,7 +45,8 @@ impl Step {
         };
         match (command::run("apply a patch", in_tree(tree, args).arg(&self.patch)), message) {
             (Ok(_), Some(message)) => {
-                // --allow-empty: a diff that changes nothing is not refused here. What it does shows in the claims.
+                // --allow-empty: a diff that changes nothing is not refused here. What it does
+                // shows in the claims.
                 let commit = ["commit", "--quiet", "--allow-empty", "--message", &message];
                 command::run("commit a patch", &mut in_tree(tree, commit))?;
                 Ok(())
@@ -61,8 +62,8 @@ impl Step {
         }
     }
 
-    /// Whether git failed because the patch does not apply, and not for another reason. `git am` has no exit status for that,
-    /// only a message.
+    /// Whether git failed because the patch does not apply, and not for another reason. `git am`
+    /// has no exit status for that, only a message.
     fn does_not_apply(&self, status: ExitStatus, output: &str) -> bool {
         match self.kind {
             StepKind::Mail => {
@@ -74,7 +75,8 @@ impl Step {
     }
 }
 
-/// Whether `git apply` failed because a patch does not apply. It has another exit status for all other failures.
+/// Whether `git apply` failed because a patch does not apply. It has another exit status for all
+/// other failures.
 pub fn is_apply_failure(status: ExitStatus) -> bool {
     status.code() == Some(1)
 }

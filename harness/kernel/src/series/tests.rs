@@ -16,7 +16,8 @@ use crate::source::{Tree, git};
 
 const FILE: &str = "fs/overlayfs/a.c";
 
-/// A kernel that consists of one file, and a series. Patches 1, 3 and 4 add a line to the file, patch 2 adds a document.
+/// A kernel that consists of one file, and a series. Patches 1, 3 and 4 add a line to the file,
+/// patch 2 adds a document.
 pub(crate) struct Toy {
     folder: TempDir,
     pub pristine: Tree,
@@ -32,7 +33,8 @@ pub(crate) fn level(number: u8) -> Level {
 }
 
 impl Toy {
-    /// The tags are `base`, `two` with the first two patches, and `own` with another implementation of the series.
+    /// The tags are `base`, `two` with the first two patches, and `own` with another implementation
+    /// of the series.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [bare, tree, patches] = ["bare", "tree", "patches"].map(|name| folder.path().join(name));

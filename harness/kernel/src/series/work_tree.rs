@@ -12,7 +12,8 @@ use vremount_util::command;
 use crate::series::error::Error;
 use crate::source::{Tree, git};
 
-/// A temporary work tree for `git am`. No file is checked out, so that only the files that patches change are ever written.
+/// A temporary work tree for `git am`. No file is checked out, so that only the files that patches
+/// change are ever written.
 pub struct TempWorktree(TempDir);
 
 impl TempWorktree {
@@ -38,8 +39,8 @@ fn prune_removed(repository: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Creates a work tree of a repository if it does not exist or is incomplete. The caller has it for itself: locks that a killed
-/// process left in it are removed.
+/// Creates a work tree of a repository if it does not exist or is incomplete. The caller has it for
+/// itself: locks that a killed process left in it are removed.
 ///
 /// # Errors
 /// [`Error`] if git fails or an incomplete work tree cannot be removed.
@@ -80,7 +81,8 @@ pub fn remove_untracked(tree: &Path) -> Result<(), Error> {
 /// A git command in a work tree.
 pub fn in_tree<S: AsRef<OsStr>>(tree: &Path, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = git(&tree.join(".git"), args);
-    // The .git of a work tree is a file that names its repository. git follows it from inside, but not as GIT_DIR.
+    // The .git of a work tree is a file that names its repository. git follows it from inside, but
+    // not as GIT_DIR.
     command.env_remove("GIT_DIR").current_dir(tree);
     command
 }

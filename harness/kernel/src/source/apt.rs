@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fetches the upstream tarball of a Debian source package with apt, from the mirror of this machine. apt verifies the
-//! signatures. It runs with a private configuration, so that the apt of this machine is not changed.
+//! Fetches the upstream tarball of a Debian source package with apt, from the mirror of this
+//! machine. apt verifies the signatures. It runs with a private configuration, so that the apt of
+//! this machine is not changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,12 +28,13 @@ pub fn obtain(workspace: &Workspace, package: &Package) -> Result<PathBuf, Error
     Ok(place)
 }
 
-/// The newest version of the same upstream series in the same suite whose tarball can be fetched; it is in the cache
-/// afterwards. None if the mirror has the pinned version and nothing newer. A version that the mirror lists but does not have
-/// is skipped with a note.
+/// The newest version of the same upstream series in the same suite whose tarball can be fetched;
+/// it is in the cache afterwards. None if the mirror has the pinned version and nothing newer. A
+/// version that the mirror lists but does not have is skipped with a note.
 ///
 /// # Errors
-/// [`Error::Gone`] if the mirror has neither this version nor a newer one; another [`Error`] if apt fails.
+/// [`Error::Gone`] if the mirror has neither this version nor a newer one; another [`Error`] if apt
+/// fails.
 pub fn newest(workspace: &Workspace, package: &Package) -> Result<Option<Package>, Error> {
     let scratch = tarball_cache::scratch_folder(workspace)?;
     let apt = PrivateApt::new(scratch.path(), package)?;
@@ -67,8 +69,8 @@ pub fn versions(workspace: &Workspace, package: &Package) -> Result<Vec<String>,
     apt.versions()
 }
 
-/// Pins a version of a package: completes file name and hash from its tarball. A tarball that is in the cache is not fetched
-/// again.
+/// Pins a version of a package: completes file name and hash from its tarball. A tarball that is in
+/// the cache is not fetched again.
 ///
 /// # Errors
 /// [`Error`] if the tarball cannot be fetched.
@@ -89,8 +91,9 @@ fn keep(workspace: &Workspace, package: &Package, fetched: &Path) -> Result<Pack
     Ok(Package { file, sha256, ..package.clone() })
 }
 
-/// Versions of the same upstream stable series (the same first two numbers), newest first. Of several Debian revisions of one
-/// upstream version only the first is listed, because they have the same tarball.
+/// Versions of the same upstream stable series (the same first two numbers), newest first. Of
+/// several Debian revisions of one upstream version only the first is listed, because they have the
+/// same tarball.
 fn same_series<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
     let series = |version: &str| numbers(version).into_iter().take(2).collect::<Vec<_>>();
     let mut same: Vec<_> = versions.iter().filter(|other| series(other) == series(version)).collect();
@@ -99,8 +102,8 @@ fn same_series<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
     same
 }
 
-/// Versions of the same series that can replace a pinned one: newer ones and, if the pinned one is not listed, another revision of
-/// the same tarball. Newest first.
+/// Versions of the same series that can replace a pinned one: newer ones and, if the pinned one is
+/// not listed, another revision of the same tarball. Newest first.
 fn replacements<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
     let is_gone = versions.iter().all(|other| other != version);
     let mut replacements = same_series(versions, version);
@@ -218,7 +221,8 @@ impl<'a> PrivateApt<'a> {
         }
     }
 
-    /// The error for a version that the mirror does not have. `versions` are those that it lists, among them perhaps this one.
+    /// The error for a version that the mirror does not have. `versions` are those that it lists,
+    /// among them perhaps this one.
     fn gone(&self, mut versions: Vec<String>, output: String) -> Error {
         let Package { package, version, suite, .. } = self.package.clone();
         let replacement = replacements(&versions, &version).first().map(ToString::to_string);
@@ -227,7 +231,8 @@ impl<'a> PrivateApt<'a> {
         let hint = match replacement {
             Some(newest) => {
                 format!(
-                    "the newest of the same series is {newest}: `vremount base pin NAME` runs all claims on it and pins it"
+                    "the newest of the same series is {newest}: `vremount base pin NAME` runs all claims on it and \
+                     pins it"
                 )
             }
             None if versions.is_empty() => "pin another version in ci/bases.toml".to_string(),

@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// The path that the user named as a repository is none. Bad usage.
     #[error(
-        "failed to find a git repository in {path}: {reason}; use --base git:PATH#COMMIT with a repository, or \
+        "failed to find a git repository in {path:?}: {reason}; use --base git:PATH#COMMIT with a repository, or \
              --base tarball:PATH"
     )]
     NoRepository {
@@ -106,7 +106,9 @@ pub enum Error {
         reason: String,
     },
     /// What the user named as a tarball does not exist or is none. Bad usage.
-    #[error("failed to unpack {name}: {reason}; use --base tarball:PATH-OR-URL with a tar archive of a kernel source")]
+    #[error(
+        "failed to unpack {name:?}: {reason}; use --base tarball:PATH-OR-URL with a tar archive of a kernel source"
+    )]
     NoTarball {
         /// Path or URL.
         name: String,
@@ -172,7 +174,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the command line is the cause: it names something that does not exist or is of the wrong kind.
+    /// Whether the command line is the cause: it names something that does not exist or is of the
+    /// wrong kind.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(
@@ -186,7 +189,8 @@ impl Error {
         )
     }
 
-    /// Adds the operation and the path to an [`io::Error`]; a full disk becomes [`Error::DiskFull`].
+    /// Adds the operation and the path to an [`io::Error`]; a full disk becomes
+    /// [`Error::DiskFull`].
     pub(super) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_path_buf();
         move |cause| match cause.kind() {

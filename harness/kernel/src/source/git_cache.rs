@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Commits of other repositories, each without its history, in one repository of the cache. A further commit of the same
-//! history only costs the objects that differ.
+//! Commits of other repositories, each without its history, in one repository of the cache. A
+//! further commit of the same history only costs the objects that differ.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,8 @@ pub const LOCK: &str = "source-git";
 /// The tree of a pinned commit. A commit that is in the cache is not fetched again.
 ///
 /// # Errors
-/// [`Error::WrongTree`] if its tree is not the pinned one; another [`Error`] if the commit cannot be fetched.
+/// [`Error::WrongTree`] if its tree is not the pinned one; another [`Error`] if the commit cannot
+/// be fetched.
 pub fn obtain(workspace: &Workspace, source: &Git) -> Result<Tree, Error> {
     let cache = GitCache::open(workspace)?;
     if !cache.has(&source.commit) {
@@ -35,12 +36,12 @@ pub fn obtain(workspace: &Workspace, source: &Git) -> Result<Tree, Error> {
     }
 }
 
-/// Pins a commit, branch or tag of a repository that the user named, and fetches the commit. `url` is a URL, a folder in a
-/// repository, or a git bundle.
+/// Pins a commit, branch or tag of a repository that the user named, and fetches the commit. `url`
+/// is a URL, a folder in a repository, or a git bundle.
 ///
 /// # Errors
-/// [`Error::NoRepository`] or [`Error::NoCommit`] if what the user named does not exist; another [`Error`] if the commit
-/// cannot be fetched.
+/// [`Error::NoRepository`] or [`Error::NoCommit`] if what the user named does not exist; another
+/// [`Error`] if the commit cannot be fetched.
 pub fn resolve(workspace: &Workspace, url: &str, name: &str) -> Result<Git, Error> {
     let local = if is_remote(url) { None } else { Some(LocalRepo::find(url)?) };
     let no_commit = || Error::NoCommit { url: url.to_string(), commit: name.to_string() };
@@ -66,7 +67,8 @@ pub fn resolve(workspace: &Workspace, url: &str, name: &str) -> Result<Git, Erro
     Ok(Git { git: url, commit, tree })
 }
 
-/// A repository on this machine, by its absolute path: the current folder may differ in a later run.
+/// A repository on this machine, by its absolute path: the current folder may differ in a later
+/// run.
 enum LocalRepo {
     /// The top folder of the work tree, or the git folder of a bare repository.
     Folder(String),
@@ -104,7 +106,8 @@ impl LocalRepo {
     }
 }
 
-/// The error that `rejected` makes of the reason, if git failed because of what the user named; else the error itself.
+/// Converts a failure of git. If what the user named is the cause, the result is that of `rejected`,
+/// which receives the reason; otherwise it is [`Error::Tool`].
 pub fn explain_rejection(error: command::Error, rejected: impl FnOnce(String) -> Error) -> Error {
     match &error {
         command::Error::Failed { output, .. } => match rejection_reason(output) {
@@ -115,11 +118,12 @@ pub fn explain_rejection(error: command::Error, rejected: impl FnOnce(String) ->
     }
 }
 
-/// The id of a commit of a local repository. `name` is anything that gitrevisions(7) allows: a branch, a tag, an abbreviated id,
-/// `HEAD~3`.
+/// The id of a commit of a local repository. `name` is anything that gitrevisions(7) allows: a
+/// branch, a tag, an abbreviated id, `HEAD~3`.
 ///
 /// # Errors
-/// [`Error::NoCommit`] if the repository has no such commit, [`Error::NoRepository`] if it is no repository.
+/// [`Error::NoCommit`] if the repository has no such commit, [`Error::NoRepository`] if it is no
+/// repository.
 pub fn commit_in(repository: &Path, name: &str) -> Result<String, Error> {
     let mut parse = as_user(repository);
     parse.args(["rev-parse", "--quiet", "--verify", "--end-of-options", &format!("{name}^{{commit}}")]);

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! git commands that are independent of the configuration and the environment of the user, and those that are not.
+//! git commands that are independent of the configuration and the environment of the user, and
+//! those that are not.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-/// Author and committer date of every commit that the harness makes, so that the same input gives the same commit id.
+/// Author and committer date of every commit that the harness makes, so that the same input gives
+/// the same commit id.
 const DATE: &str = "2000-01-01T00:00:00Z";
 
-/// A git command on a repository. The configuration and the `GIT_*` environment of the user have no effect, author and
-/// committer are fixed, and messages are in English.
+/// A git command on a repository. The configuration and the `GIT_*` environment of the user have no
+/// effect, author and committer are fixed, and messages are in English.
 pub fn git<S: AsRef<OsStr>>(repository: &Path, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new("git");
     // In a git hook these name the repository of the hook.
@@ -29,21 +31,23 @@ pub fn git<S: AsRef<OsStr>>(repository: &Path, args: impl IntoIterator<Item = S>
     command
 }
 
-/// A git command in a folder of the user, with the configuration of the user. It is for reading: git refreshes no index.
+/// A git command in a folder of the user, with the configuration of the user. It is for reading:
+/// git refreshes no index.
 pub fn as_user(folder: &Path) -> Command {
     let mut command = with_user_config(git(folder, Vec::<&str>::new()));
     command.env_remove("GIT_DIR").env("GIT_OPTIONAL_LOCKS", "0").current_dir(folder);
     command
 }
 
-/// The command with the configuration of the user: proxies, credentials and trusted owners of repositories are set there.
+/// The command with the configuration of the user: proxies, credentials and trusted owners of
+/// repositories are set there.
 pub fn with_user_config(mut command: Command) -> Command {
     command.env_remove("GIT_CONFIG_GLOBAL").env_remove("GIT_CONFIG_NOSYSTEM");
     command
 }
 
-/// Why git does not accept a folder of the user as a repository or work tree. None if git failed for a reason for which
-/// the folder is not the cause.
+/// Why git does not accept a folder of the user as a repository or work tree. None if git failed
+/// for a reason for which the folder is not the cause.
 pub fn rejection_reason(output: &str) -> Option<&'static str> {
     let reasons = [
         ("not a git repository", "it is not in a git repository"),

@@ -14,7 +14,8 @@ use crate::source::git_command::git;
 /// The tag of the single commit.
 pub const TAG: &str = "base";
 
-/// Messages of tar and of the programs that it decompresses with, in the C locale, about a file that is no complete tar archive.
+/// Messages of tar and of the programs that it decompresses with, in the C locale, about a file
+/// that is no complete tar archive.
 const NOT_A_TARBALL: [&str; 7] = [
     "does not look like a tar archive",
     "not in gzip format",

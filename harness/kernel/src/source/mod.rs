@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Obtains the source of a base: a pristine tree, which is a commit of a bare git repository in the cache.
+//! Obtains the source of a base: a pristine tree, which is a commit of a bare git repository in the
+//! cache.
 
 mod apt;
 mod error;
@@ -40,8 +41,8 @@ pub fn obtain(workspace: &Workspace, source: &Source) -> Result<Tree, Error> {
     }
 }
 
-/// An id of the content of a source: the SHA-256 of a tarball, or the id of a git tree. Sources with equal ids have the same
-/// content.
+/// An id of the content of a source: the SHA-256 of a tarball, or the id of a git tree. Sources
+/// with equal ids have the same content.
 ///
 /// # Errors
 /// [`Error`] if the id is not pinned and the commit cannot be fetched.
@@ -59,8 +60,8 @@ pub fn content_id(workspace: &Workspace, source: &Source) -> Result<String, Erro
     }
 }
 
-/// The tree of a tarball: the single commit of a repository that is named after the hash of the tarball. `tarball` obtains
-/// the tarball if there is no such repository yet.
+/// The tree of a tarball: the single commit of a repository that is named after the hash of the
+/// tarball. `tarball` obtains the tarball if there is no such repository yet.
 fn unpacked(
     workspace: &Workspace,
     name: &str,

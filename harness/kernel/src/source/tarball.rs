@@ -30,12 +30,12 @@ pub fn obtain(workspace: &Workspace, source: &Tarball) -> Result<PathBuf, Error>
     Ok(place)
 }
 
-/// Pins a tarball that the user named. Without `sha256` the current hash is used, for which a URL is fetched each time: it may
-/// have other content than the last time.
+/// Pins a tarball that the user named. Without `sha256` the current hash is used, for which a URL
+/// is fetched each time: it may have other content than the last time.
 ///
 /// # Errors
-/// [`Error::MalformedHash`] or [`Error::NoTarball`] if the hash is malformed or the path names no file; another [`Error`] if
-/// a URL cannot be fetched.
+/// [`Error::MalformedHash`] or [`Error::NoTarball`] if the hash is malformed or the path names no
+/// file; another [`Error`] if a URL cannot be fetched.
 pub fn resolve(workspace: &Workspace, from: &str, sha256: Option<&str>) -> Result<Tarball, Error> {
     let sha256 = sha256.map(user_path::sha256).transpose()?;
     if is_url(from) {

@@ -8,8 +8,8 @@ use crate::source::error::Error;
 /// The absolute path of a file or folder as text.
 ///
 /// # Errors
-/// `missing` of the reason if it does not exist, [`Error::UnsupportedPath`] if the path has a control character or is not
-/// UTF-8: git takes paths in line-based files.
+/// `missing` of the reason if it does not exist, [`Error::UnsupportedPath`] if the path has a
+/// control character or is not UTF-8: git takes paths in line-based files.
 pub fn absolute(path: &Path, missing: impl FnOnce(String) -> Error) -> Result<String, Error> {
     let found = path.canonicalize().map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => missing("it does not exist".to_string()),
@@ -27,7 +27,8 @@ pub fn supported(path: &Path) -> Result<&str, Error> {
     text.ok_or_else(|| Error::UnsupportedPath { path: path.to_path_buf() })
 }
 
-/// Whether git takes this for a remote repository: `https://host/path`, or `user@host:path` as ssh has it.
+/// Whether git takes this for a remote repository: `https://host/path`, or `user@host:path` as ssh
+/// has it.
 pub fn is_remote(url: &str) -> bool {
     let host = url.split('/').next().unwrap_or_default();
     host.contains(':')
@@ -50,8 +51,8 @@ pub fn sha256(text: &str) -> Result<String, Error> {
     }
 }
 
-/// Whether a remote repository may have a branch, tag or commit of that name; git-check-ref-format(1) forbids the others, and
-/// git fetch would take some of them for a refspec.
+/// Whether a remote repository may have a branch, tag or commit of that name;
+/// git-check-ref-format(1) forbids the others, and git fetch would take some of them for a refspec.
 pub fn is_ref_name(name: &str) -> bool {
     let is_forbidden = |char: char| char.is_control() || " ~^:?*[\\".contains(char);
     !name.is_empty() && !name.starts_with(['-', '+']) && !name.contains(is_forbidden)
@@ -110,6 +111,6 @@ mod tests {
             assert_eq!(absolute(&path, absent).is_ok(), is_supported, "{name:?}");
         }
         let missing = absolute(&folder.path().join("missing"), absent).unwrap_err();
-        assert!(missing.to_string().contains("failed to unpack it: it does not exist"), "{missing}");
+        assert!(missing.to_string().contains("failed to unpack \"it\": it does not exist"), "{missing}");
     }
 }

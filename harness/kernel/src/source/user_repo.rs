@@ -29,8 +29,8 @@ impl UserRepo {
     /// The work tree that a folder is in.
     ///
     /// # Errors
-    /// [`Error::NoWorkTree`] if the folder does not exist, is in no work tree, or the work tree has no commit;
-    /// [`Error::UnsupportedPath`] if the path has a control character.
+    /// [`Error::NoWorkTree`] if the folder does not exist, is in no work tree, or the work tree has
+    /// no commit; [`Error::UnsupportedPath`] if the path has a control character.
     pub fn find(folder: &Path) -> Result<Self, Error> {
         let no_work_tree = |reason: String| Error::NoWorkTree { folder: folder.to_path_buf(), reason };
         user_path::absolute(folder, no_work_tree)?;
@@ -56,8 +56,8 @@ impl UserRepo {
         Ok(UserRepo { top, head, objects, index, shallow })
     }
 
-    /// The shared index files of a split index (git-update-index(1)), also unused ones: git updates the modification time of
-    /// the used one when it is asked for it.
+    /// The shared index files of a split index (git-update-index(1)), also unused ones: git updates
+    /// the modification time of the used one when it is asked for it.
     pub(super) fn shared_indexes(&self) -> Result<Vec<PathBuf>, Error> {
         let Some(folder) = self.index.parent() else { return Ok(Vec::new()) };
         let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
@@ -101,9 +101,7 @@ mod tests {
     fn path_of_a_work_tree_is_supported_or_refused(#[case] name: &str, #[case] is_supported: bool) {
         let folder = tempfile::tempdir().unwrap();
         let top = folder.path().join(name);
-        for args in [["init", "--quiet", name].as_slice()] {
-            command::run("prepare", as_user(folder.path()).args(args)).unwrap();
-        }
+        command::run("prepare", as_user(folder.path()).args(["init", "--quiet", name])).unwrap();
         let commit =
             ["-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet", "--allow-empty", "-m", "m"];
         command::run("prepare", as_user(&top).args(commit)).unwrap();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A snapshot of a work tree of the user: its last commit with the uncommitted changes to tracked files. The work tree and its
-//! repository are only read. git writes index and objects to a scratch repository, which is removed afterwards.
+//! A snapshot of a work tree of the user: its last commit with the uncommitted changes to tracked
+//! files. The work tree and its repository are only read. git writes index and objects to a scratch
+//! repository, which is removed afterwards.
 
 use std::fs;
 use std::path::Path;
@@ -26,8 +27,8 @@ pub struct Snapshot {
 /// Takes a snapshot of the work tree that a folder is in.
 ///
 /// # Errors
-/// [`Error::NoWorkTree`] or [`Error::UnsupportedPath`] if the folder is not in a work tree that git accepts; another
-/// [`Error`] if git fails or the cache cannot be written.
+/// [`Error::NoWorkTree`] or [`Error::UnsupportedPath`] if the folder is not in a work tree that git
+/// accepts; another [`Error`] if git fails or the cache cannot be written.
 pub fn snapshot(workspace: &Workspace, folder: &Path) -> Result<Snapshot, Error> {
     let user_repo = UserRepo::find(folder)?;
     let cache = GitCache::open(workspace)?;
@@ -39,7 +40,8 @@ pub fn snapshot(workspace: &Workspace, folder: &Path) -> Result<Snapshot, Error>
     let tree = scratch.write_tree()?;
     let head_tree = scratch.read(&["log", "-1", "--format=%T", &user_repo.head, "--"])?;
     let repository = scratch_folder.path().to_string_lossy();
-    // The commit itself is fetched too, so that the next snapshot only costs the objects that differ.
+    // The commit itself is fetched too, so that the next snapshot only costs the objects that
+    // differ.
     let mut commit = cache.fetch(&repository, &user_repo.head)?;
     let mut changed = 0;
     if tree != head_tree {
@@ -51,8 +53,8 @@ pub fn snapshot(workspace: &Workspace, folder: &Path) -> Result<Snapshot, Error>
     Ok(Snapshot { git, changed })
 }
 
-/// A repository with a copy of the index of the user. After [`ScratchRepo::write_tree`] it also has all objects of the user's
-/// repository.
+/// A repository with a copy of the index of the user. After [`ScratchRepo::write_tree`] it also has
+/// all objects of the user's repository.
 struct ScratchRepo<'a> {
     user_repo: &'a UserRepo,
     repository: &'a Path,
@@ -61,7 +63,8 @@ struct ScratchRepo<'a> {
 impl<'a> ScratchRepo<'a> {
     fn new(user_repo: &'a UserRepo, repository: &'a Path) -> Result<Self, Error> {
         command::run("create a repository", git(repository, ["init", "--quiet", "--bare"]).arg(repository))?;
-        // The objects only move to the cache on the same machine: strong compression costs more than it saves.
+        // The objects only move to the cache on the same machine: strong compression costs more
+        // than it saves.
         for (name, value) in [("pack.window", "0"), ("core.compression", "1")] {
             command::run("configure a repository", &mut git(repository, ["config", name, value]))?;
         }
@@ -90,8 +93,9 @@ impl<'a> ScratchRepo<'a> {
         Ok(output.trim().to_string())
     }
 
-    /// Writes the tree of a commit of all tracked files, and returns its id. Only then are the objects of the user's repository
-    /// made visible: git would update the times of objects that it finds there, instead of writing them here.
+    /// Writes the tree of a commit of all tracked files, and returns its id. Only then are the
+    /// objects of the user's repository made visible: git would update the times of objects that it
+    /// finds there, instead of writing them here.
     fn write_tree(&self) -> Result<String, Error> {
         self.read(&["add", "--update", "."])?;
         let tree = self.read(&["write-tree", "--missing-ok"])?;
