@@ -243,7 +243,7 @@ impl<'a> PrivateApt<'a> {
                 )
             }
         };
-        Error::Gone { package, version, suite, hint, output }
+        Error::Gone { release: format!("{package} {version}"), suite, hint, output }
     }
 }
 

@@ -26,12 +26,10 @@ pub enum Error {
         output: String,
     },
     /// The mirror does not have the pinned version of a package.
-    #[error("failed to find {package} {version} in {suite}: the mirror does not have that version; {hint}\n{output}")]
+    #[error("failed to find {release} in {suite}: the mirror does not have that version; {hint}\n{output}")]
     Gone {
-        /// Name of the source package.
-        package: String,
-        /// Version that is pinned.
-        version: String,
+        /// Name and version of the source package.
+        release: String,
         /// Debian suite.
         suite: String,
         /// What to do, with the versions that the mirror has.
