@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vremount_util::atomic_file::AtomicFile;
 
 use crate::executor::Error;
 use crate::monitor::{ExitReason, MachineOutput};
@@ -95,10 +94,12 @@ impl ProbeCache {
 
     /// Forgetting costs no more than another probe.
     fn keep(&self, path: &Path) {
-        if let Ok(json) = serde_json::to_string(self)
+        let aside = path.with_extension(format!("json.{}", std::process::id()));
+        if let Ok(json) = serde_json::to_vec(self)
             && path.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok())
+            && fs::write(&aside, json).is_ok()
         {
-            let _ = AtomicFile::new(path).and_then(|file| file.write(&json));
+            let _ = fs::rename(&aside, path);
         }
     }
 }
