@@ -117,7 +117,10 @@ pub trait Executor: Sync {
 
 /// Starts a machine. Returns its processes and the read ends of console and event channel. The standard error of the
 /// executor is part of the console.
-fn start<E: Executor + ?Sized>(executor: &E, config: &MachineConfig<'_>) -> io::Result<(Group, PipeReader, PipeReader)> {
+fn start<E: Executor + ?Sized>(
+    executor: &E,
+    config: &MachineConfig<'_>,
+) -> io::Result<(Group, PipeReader, PipeReader)> {
     let (channel_reader, channel_writer) = pipe()?;
     let (console_reader, console_writer) = pipe()?;
     let mut command = executor.command(config);

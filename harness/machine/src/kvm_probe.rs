@@ -61,10 +61,9 @@ pub fn choose_accel<E: From<Error>>(
         output.end == ExitReason::Finished || matches!(output.end, ExitReason::Hung(_)) && output.events.is_empty();
     let choice = match output.end {
         ExitReason::Finished => AccelChoice { accel: Accel::Kvm, reason: "a probe boot worked".to_string() },
-        end => AccelChoice {
-            accel: Accel::Tcg,
-            reason: format!("/dev/kvm can be opened, but a probe boot failed: {end}"),
-        },
+        end => {
+            AccelChoice { accel: Accel::Tcg, reason: format!("/dev/kvm can be opened, but a probe boot failed: {end}") }
+        }
     };
     if is_conclusive {
         ProbeCache { key, choice: choice.clone() }.store(&path);

@@ -58,7 +58,8 @@ impl Mkfs {
         let bytes = (self.image_mib << 20) - SPARE_BYTES;
         let sizes = [("{bytes}", bytes), ("{kib}", bytes / 1024), ("{sectors}", bytes / 512)];
         let expand = |arg: &&str| {
-            let with_size = sizes.iter().fold((*arg).to_string(), |arg, (name, size)| arg.replace(name, &size.to_string()));
+            let with_size =
+                sizes.iter().fold((*arg).to_string(), |arg, (name, size)| arg.replace(name, &size.to_string()));
             with_size.replace("{image}", image)
         };
         self.args.iter().map(expand).collect()
