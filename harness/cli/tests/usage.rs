@@ -107,7 +107,7 @@ fn what_is_no_transcript_is_not_shown() {
     fs::write(file.path(), "{\"claim\":\"reuse\"}\n").unwrap();
     let output = vremount(["transcript"]).arg(file.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
-    assert!(stderr(&output).contains("failed to understand "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("failed to read "), "{}", stderr(&output));
     assert_eq!(stdout(&output), "");
 }
 

@@ -10,11 +10,10 @@ use vremount_claims::verdict::{Verdict, VerdictDetail};
 use vremount_claims::{Action, Step};
 use vremount_machine::MachineOutput;
 use vremount_protocol::{Op, StepReport};
-use vremount_runner::batch::BatchResult;
+use vremount_runner::batch::{BatchResolver, ScriptResult, run_scripts};
 use vremount_runner::case_runner::CaseRunner;
-use vremount_runner::transcript::Title;
+use vremount_runner::transcript::{self, Title};
 use vremount_runner::validate::reports;
-use vremount_runner::{batch, transcript};
 
 use crate::explore::{ExplorePlan, FailureArtifacts, SequenceResult, foretell};
 use crate::reproduce;
@@ -48,32 +47,14 @@ impl BatchExplorer<'_> {
         if company.is_empty() {
             return found;
         }
-        let scripts: Vec<Vec<Step>> = company.iter().map(|(_, steps)| steps.clone()).collect();
+        let (numbers, scripts): (Vec<u64>, Vec<Vec<Step>>) = company.into_iter().unzip();
         let name = format!("explore-{start}-and-more");
-        let BatchResult { script_results: told, failure: amiss, .. } =
-            batch::run(self.case_runner, &name, self.plan.fs, &scripts);
-        if amiss.is_none() {
+        let batch = run_scripts(self.case_runner, &name, self.plan.fs, &scripts);
+        if !batch.has_failed() {
             // What is looked into has consoles of its own.
             let _ = std::fs::remove_file(self.case_runner.logs.join(format!("{name}.0.console")));
         }
-        let mut told = told.into_iter();
-        let mut beside = Vec::new();
-        for (place, (number, steps)) in company.into_iter().enumerate().take_while(|_| !self.has_enough()) {
-            beside.push(match told.next() {
-                Some((_, judgement)) if judgement.verdict == Verdict::Holds => agreed(number, steps, judgement),
-                Some((_, judgement)) if judgement.verdict == Verdict::Broken => {
-                    let by_itself = self.look_into(number, steps);
-                    let seen = judgement.because.unwrap_or_default();
-                    self.after_others(by_itself, &scripts[..=place], &seen)
-                }
-                _ => self.look_into(number, steps),
-            });
-        }
-        if let Some(amiss) = amiss {
-            let doubt = |place: usize, found, why: &str| self.after_others(found, &scripts[..=place], why);
-            amiss.attribute_failure(&mut beside, |found| &found.judgement, doubt);
-        }
-        found.extend(beside);
+        found.extend(batch.resolve(scripts.len(), &Resolver { explorer: self, numbers: &numbers, scripts: &scripts }));
         found
     }
 
@@ -93,9 +74,6 @@ impl BatchExplorer<'_> {
 
     /// The last of these scripts agrees by itself, and did not after the others: they are what it takes, or some of them.
     fn after_others(&self, by_itself: SequenceResult, scripts: &[Vec<Step>], seen: &str) -> SequenceResult {
-        if by_itself.judgement.verdict != Verdict::Holds {
-            return by_itself;
-        }
         let number = by_itself.number;
         let mut needed: Vec<&[Step]> = scripts.iter().map(Vec::as_slice).collect();
         let found = self.one_after_the_other(number, &needed);
@@ -120,6 +98,37 @@ impl BatchExplorer<'_> {
             Ok(steps) => alone(self.case_runner, self.plan, number, steps),
             Err(beyond) => undecided(number, Vec::new(), &beyond.to_string()),
         }
+    }
+}
+
+/// The sequences of a batch.
+struct Resolver<'a> {
+    explorer: &'a BatchExplorer<'a>,
+    numbers: &'a [u64],
+    scripts: &'a [Vec<Step>],
+}
+
+impl BatchResolver for Resolver<'_> {
+    type Output = SequenceResult;
+
+    fn is_done(&self) -> bool {
+        self.explorer.has_enough()
+    }
+
+    fn accept(&self, index: usize, result: ScriptResult) -> SequenceResult {
+        agreed(self.numbers[index], self.scripts[index].clone(), result.judgement)
+    }
+
+    fn run_isolated(&self, index: usize) -> SequenceResult {
+        self.explorer.look_into(self.numbers[index], self.scripts[index].clone())
+    }
+
+    fn recheck(&self, index: usize, result: SequenceResult, reason: &str) -> SequenceResult {
+        self.explorer.after_others(result, &self.scripts[..=index], reason)
+    }
+
+    fn judgement(result: &SequenceResult) -> &VerdictDetail {
+        &result.judgement
     }
 }
 

@@ -21,6 +21,7 @@ use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, series};
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
+use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::results::RunOptions;
 use vremount_runner::scheduler::jobs;
 use vremount_runner::session::Session;
@@ -200,7 +201,7 @@ impl MutationRun<'_> {
         let mut session = Session::start(self.workspace, &run_spec, how, &cases)?;
         let jobs = jobs(self.jobs, session.testbed.kernel.memory_mib());
         session.run(jobs, |_| ())?;
-        let case_runner = session.testbed.case_runner();
+        let case_runner = CaseRunner::new(&session.testbed);
         for case in &cases {
             let Some(record) = session.log.results().of(case.claim.name, case.fs) else { continue };
             // One killer must be sure: what the host did to a machine kills no mutant.
