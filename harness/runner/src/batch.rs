@@ -31,7 +31,7 @@ pub struct ScriptResult {
     /// Its step reports.
     pub reports: Vec<StepReport>,
     /// The verdict on them and what decided it.
-    pub judgement: VerdictDetail,
+    pub verdict_detail: VerdictDetail,
     /// From exec to a guest that is ready, for the first script of the machine.
     pub ready: Option<Duration>,
 }
@@ -64,7 +64,7 @@ pub trait BatchResolver {
     fn recheck(&self, index: usize, result: Self::Output, reason: &str) -> Self::Output;
 
     /// The verdict of a result.
-    fn judgement(result: &Self::Output) -> &VerdictDetail;
+    fn verdict_detail(result: &Self::Output) -> &VerdictDetail;
 }
 
 /// Runs cases on one filesystem, none of which has a host step, on one machine.
@@ -87,7 +87,7 @@ impl BatchResolver for CaseResolver<'_> {
     type Output = CaseResult;
 
     fn accept(&self, index: usize, result: ScriptResult) -> CaseResult {
-        let ScriptResult { reports, judgement, ready } = result;
+        let ScriptResult { reports, verdict_detail, ready } = result;
         let steps = reports.iter().map(|report| Duration::from_micros(report.us)).sum();
         let machine = Timings { ready, steps, ..Timings::default() };
         let time = ready.unwrap_or_default() + steps;
@@ -95,7 +95,7 @@ impl BatchResolver for CaseResolver<'_> {
             &self.cases[index],
             &self.scripts[index],
             &[&reports],
-            judgement,
+            verdict_detail,
             time,
             vec![machine],
         )
@@ -113,14 +113,14 @@ impl BatchResolver for CaseResolver<'_> {
         if result.judgement.verdict != Verdict::Holds {
             return result;
         }
-        let judgement =
+        let verdict_detail =
             VerdictDetail::cannot_tell(format!("it holds alone, but not after other claims on one machine: {reason}"));
         // If the transcript cannot be changed, it shows that the claim holds alone; the record has this verdict.
-        let _ = transcript::revise(&result.log, &judgement);
-        CaseResult { judgement, ..result }
+        let _ = transcript::revise(&result.log, &verdict_detail);
+        CaseResult { judgement: verdict_detail, ..result }
     }
 
-    fn judgement(result: &CaseResult) -> &VerdictDetail {
+    fn verdict_detail(result: &CaseResult) -> &VerdictDetail {
         &result.judgement
     }
 }
@@ -143,8 +143,10 @@ impl BatchResult {
         let mut outputs = Vec::new();
         for index in (0..count).take_while(|_| !resolver.is_done()) {
             outputs.push(match script_results.next() {
-                Some(result) if result.judgement.verdict == Verdict::Holds => resolver.accept(index, result),
-                Some(ScriptResult { judgement: VerdictDetail { verdict: Verdict::Broken, because, .. }, .. }) => {
+                Some(result) if result.verdict_detail.verdict == Verdict::Holds => resolver.accept(index, result),
+                Some(ScriptResult {
+                    verdict_detail: VerdictDetail { verdict: Verdict::Broken, because, .. }, ..
+                }) => {
                     let output = resolver.run_isolated(index);
                     recheck_if_holding(resolver, index, output, &because.unwrap_or_default())
                 }
@@ -153,7 +155,7 @@ impl BatchResult {
         }
         if let Some(BatchFailure { index, reason }) = failure
             && index < outputs.len()
-            && !outputs.iter().any(|output| R::judgement(output).is_complaint())
+            && !outputs.iter().any(|output| R::verdict_detail(output).is_complaint())
         {
             let output = outputs.remove(index);
             outputs.insert(index, recheck_if_holding(resolver, index, output, &reason));
@@ -163,7 +165,7 @@ impl BatchResult {
 }
 
 fn recheck_if_holding<R: BatchResolver>(resolver: &R, index: usize, output: R::Output, reason: &str) -> R::Output {
-    match R::judgement(&output).verdict {
+    match R::verdict_detail(&output).verdict {
         Verdict::Holds => resolver.recheck(index, output, reason),
         _ => output,
     }
@@ -222,12 +224,12 @@ fn judge_scripts(scripts: &[Vec<Step>], reports: &[StepReport], ready: Option<Du
         let (script, after) = rest.split_at(rest.len().min(steps.len()));
         let (reset, after) = after.split_at(after.len().min(1));
         rest = after;
-        let judgement = match is_clean {
+        let verdict_detail = match is_clean {
             true => judge(steps, script),
             false => VerdictDetail::cannot_tell("an earlier script left the machine in a changed state"),
         };
         let ready = ready.filter(|_| index == 0);
-        batch.script_results.push(ScriptResult { reports: script.to_vec(), judgement, ready });
+        batch.script_results.push(ScriptResult { reports: script.to_vec(), verdict_detail, ready });
         let Some(outcome) = reset.first().map(|report| &report.outcome).filter(|_| is_clean) else { continue };
         is_clean = *outcome == Outcome::Done;
         // Without an errno, the guest failed and not the kernel.
@@ -297,7 +299,7 @@ mod tests {
     ) {
         let batch = judge_with_second_reset(reset);
         let holds: Vec<_> =
-            batch.script_results.iter().map(|result| result.judgement.verdict == Verdict::Holds).collect();
+            batch.script_results.iter().map(|result| result.verdict_detail.verdict == Verdict::Holds).collect();
         assert_eq!(holds, [true, true, next_holds]);
         assert_eq!(batch.failure.map(|failure| failure.index), failing_index);
     }
@@ -316,7 +318,7 @@ mod tests {
         type Output = VerdictDetail;
 
         fn accept(&self, _index: usize, result: ScriptResult) -> VerdictDetail {
-            result.judgement
+            result.verdict_detail
         }
 
         fn run_isolated(&self, index: usize) -> VerdictDetail {
@@ -335,7 +337,7 @@ mod tests {
             VerdictDetail { because: Some(reason.to_string()), ..result }
         }
 
-        fn judgement(result: &VerdictDetail) -> &VerdictDetail {
+        fn verdict_detail(result: &VerdictDetail) -> &VerdictDetail {
             result
         }
     }
@@ -365,8 +367,8 @@ mod tests {
         #[case] isolated: Option<&str>,
         #[case] expected: Option<usize>,
     ) {
-        let judgement = VerdictDetail::kernel_complained("expected done".to_string());
-        let script_results = vec![ScriptResult { reports: Vec::new(), judgement, ready: None }];
+        let verdict_detail = VerdictDetail::kernel_complained("expected done".to_string());
+        let script_results = vec![ScriptResult { reports: Vec::new(), verdict_detail, ready: None }];
         let resolver = TestResolver { isolated: &[isolated], rechecked: Cell::new(None) };
         let results = BatchResult { script_results, ..BatchResult::default() }.resolve(1, &resolver);
         assert_eq!(resolver.rechecked.get(), expected);

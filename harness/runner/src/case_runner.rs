@@ -91,10 +91,10 @@ impl<'a> CaseRunner<'a> {
             Ok(Some(difference)) => format!("the second run differs from the first: {difference}"),
             Err(cause) => format!("failed to compare the second run with the first: {cause}"),
         };
-        let judgement = VerdictDetail::cannot_tell(reason);
+        let verdict_detail = VerdictDetail::cannot_tell(reason);
         // If the transcript cannot be changed, it shows the verdict of the second run; the record has this one.
-        let _ = transcript::revise(&second.log, &judgement);
-        CaseResult { judgement, time, ..second }
+        let _ = transcript::revise(&second.log, &verdict_detail);
+        CaseResult { judgement: verdict_detail, time, ..second }
     }
 
     /// Runs a case once, on its own machines.
@@ -105,24 +105,24 @@ impl<'a> CaseRunner<'a> {
     /// Runs a case once, on its own machines, with `steps` instead of those of its claim.
     pub(crate) fn run_case_steps(&self, case: &Case<'_>, steps: &[Step]) -> CaseResult {
         let started = Instant::now();
-        let (judgement, outputs) = self.run_steps(&case.name(), case.fs, steps);
+        let (verdict_detail, outputs) = self.run_steps(&case.name(), case.fs, steps);
         let boots: Vec<Vec<StepReport>> =
             outputs.iter().flat_map(MachineOutput::per_kernel_events).map(reports).collect();
         let boots: Vec<&[StepReport]> = boots.iter().map(Vec::as_slice).collect();
         let machines = outputs.iter().map(|output| output.times).collect();
         let early_crash = crashed_in_setup(steps, &outputs);
-        let case_result = self.case_result(case, steps, &boots, judgement, started.elapsed(), machines);
+        let case_result = self.case_result(case, steps, &boots, verdict_detail, started.elapsed(), machines);
         CaseResult { early_crash, peak_kib: outputs.iter().filter_map(|output| output.peak_kib).max(), ..case_result }
     }
 
     /// Runs steps on their own machines and judges them. The names of all files start with `name`.
     pub fn run_steps(&self, name: &str, fs: Fs, steps: &[Step]) -> (VerdictDetail, Vec<MachineOutput>) {
         let mut outputs = Vec::new();
-        let judgement = match self.run_machines(name, fs, steps, &mut outputs) {
+        let verdict_detail = match self.run_machines(name, fs, steps, &mut outputs) {
             Ok(reports) => judge(steps, &reports),
             Err(reason) => VerdictDetail::cannot_tell(reason),
         };
-        (kernel_failure(&outputs).map_or(judgement, VerdictDetail::kernel_complained), outputs)
+        (kernel_failure(&outputs).map_or(verdict_detail, VerdictDetail::kernel_complained), outputs)
     }
 
     /// The steps of a claim, without faults if [`faults`](Self::faults) is not set.
@@ -136,18 +136,18 @@ impl<'a> CaseRunner<'a> {
         case: &Case<'_>,
         steps: &[Step],
         boots: &[&[StepReport]],
-        judgement: VerdictDetail,
+        verdict_detail: VerdictDetail,
         time: Duration,
         machines: Vec<Timings>,
     ) -> CaseResult {
         let log = self.path(&case.name(), "jsonl");
         let title = Title::of(case.claim, case.fs);
-        let judgement = match transcript::write(&log, self.kernel, title, steps, boots, &judgement) {
-            Ok(()) => judgement,
+        let verdict_detail = match transcript::write(&log, self.kernel, title, steps, boots, &verdict_detail) {
+            Ok(()) => verdict_detail,
             Err(cause) => VerdictDetail::cannot_tell(format!("failed to write {}: {cause}", log.display())),
         };
         let (claim, fs) = (case.claim.name, case.fs);
-        CaseResult { claim, fs, judgement, early_crash: false, time, machines, peak_kib: None, log }
+        CaseResult { claim, fs, judgement: verdict_detail, early_crash: false, time, machines, peak_kib: None, log }
     }
 
     /// Runs the machines of `steps` one after the other and adds their outputs to `outputs`. The error is the reason why the

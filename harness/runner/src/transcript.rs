@@ -95,19 +95,19 @@ pub fn write(
     title: Title<'_>,
     steps: &[Step],
     boots: &[&[StepReport]],
-    judgement: &VerdictDetail,
+    verdict_detail: &VerdictDetail,
 ) -> io::Result<()> {
-    std::fs::write(to, text(kernel, title, steps, boots, judgement)?)
+    std::fs::write(to, text(kernel, title, steps, boots, verdict_detail)?)
 }
 
 /// Replaces the verdict of a transcript.
 ///
 /// # Errors
 /// The [`io::Error`] of the file operation.
-pub fn revise(path: &Path, judgement: &VerdictDetail) -> io::Result<()> {
+pub fn revise(path: &Path, verdict_detail: &VerdictDetail) -> io::Result<()> {
     let text = std::fs::read_to_string(path)?;
     let kept = text.trim_end().rfind('\n').map_or("", |end| &text[..=end]);
-    std::fs::write(path, format!("{kept}{}", last(judgement)?))
+    std::fs::write(path, format!("{kept}{}", last(verdict_detail)?))
 }
 
 fn text(
@@ -115,7 +115,7 @@ fn text(
     title: Title<'_>,
     steps: &[Step],
     boots: &[&[StepReport]],
-    judgement: &VerdictDetail,
+    verdict_detail: &VerdictDetail,
 ) -> serde_json::Result<String> {
     let Title { claim, title, sentence, fs } = title;
     let mut text = line(&Line::First {
@@ -151,11 +151,11 @@ fn text(
             log: Cow::Borrowed(report.map_or(&[], |report| &report.log)),
         })?;
     }
-    Ok(text + &last(judgement)?)
+    Ok(text + &last(verdict_detail)?)
 }
 
-fn last(judgement: &VerdictDetail) -> serde_json::Result<String> {
-    line(&Line::Last { verdict: judgement.verdict, because: judgement.because.as_deref().map(Cow::from) })
+fn last(verdict_detail: &VerdictDetail) -> serde_json::Result<String> {
+    line(&Line::Last { verdict: verdict_detail.verdict, because: verdict_detail.because.as_deref().map(Cow::from) })
 }
 
 fn line(line: &Line<'_>) -> serde_json::Result<String> {
@@ -303,9 +303,10 @@ mod tests {
         };
         let first = [report(Outcome::Done, &["one", "two"])];
         let second = [report(Outcome::Failed { errno: 5, what: "sync".to_string() }, &[])];
-        let judgement = VerdictDetail::cannot_tell("it hung");
+        let verdict_detail = VerdictDetail::cannot_tell("it hung");
         let title = Title::of(&claim, Fs::Ext4NoJournal);
-        let text = text(&vremount_kernel::testing::kernel(), title, &steps, &[&first, &second], &judgement).unwrap();
+        let text =
+            text(&vremount_kernel::testing::kernel(), title, &steps, &[&first, &second], &verdict_detail).unwrap();
         assert_eq!(
             text,
             r#"{"claim":"c","title":"A title","sentence":"He said \"so\".","fs":"ext4-no-journal","base":"toy","level":4}

@@ -116,7 +116,7 @@ impl BatchResolver for Resolver<'_> {
     }
 
     fn accept(&self, index: usize, result: ScriptResult) -> SequenceResult {
-        agreed(self.numbers[index], self.scripts[index].clone(), result.judgement)
+        agreed(self.numbers[index], self.scripts[index].clone(), result.verdict_detail)
     }
 
     fn run_isolated(&self, index: usize) -> SequenceResult {
@@ -127,7 +127,7 @@ impl BatchResolver for Resolver<'_> {
         self.explorer.after_others(result, &self.scripts[..=index], reason)
     }
 
-    fn judgement(result: &SequenceResult) -> &VerdictDetail {
+    fn verdict_detail(result: &SequenceResult) -> &VerdictDetail {
         &result.judgement
     }
 }

@@ -63,14 +63,14 @@ impl Record {
     /// The record of a result.
     #[must_use]
     pub fn new(case_result: &CaseResult) -> Self {
-        let judgement = case_result.judgement.clone();
+        let detail = case_result.judgement.clone();
         Record {
             claim: case_result.claim.to_string(),
             fs: case_result.fs,
-            verdict: judgement.verdict,
-            expected: judgement.expected,
-            observed: judgement.observed,
-            because: judgement.because,
+            verdict: detail.verdict,
+            expected: detail.expected,
+            observed: detail.observed,
+            because: detail.because,
             early_crash: case_result.early_crash,
             ms: micros(case_result.time) / 1000,
             boots_ms: case_result.machines.iter().filter_map(|times| Some(micros(times.ready?) / 1000)).collect(),

@@ -28,14 +28,14 @@ pub fn one_of_each() -> Results {
         ("second", Fs::Ramfs),
         ("third", Fs::Ramfs),
     ]);
-    for (claim, fs, judgement) in [
+    for (claim, fs, verdict_detail) in [
         ("first", Fs::Ext2, because(Verdict::Broken, "mount: expected <mounted>, observed refused EINVAL")),
         ("first", Fs::Ext4, holds.clone()),
         ("first", Fs::Xfs, VerdictDetail::cannot_tell("it hung\n             | a last line")),
         ("second", Fs::Ext4, holds),
         ("third", Fs::Ramfs, VerdictDetail::skipped("has no xattrs")),
     ] {
-        results.records.push(record(claim, fs, judgement));
+        results.records.push(record(claim, fs, verdict_detail));
     }
     results
 }
@@ -53,14 +53,14 @@ pub fn planned(cases: &[(&str, Fs)]) -> Results {
 
 /// A record of a case with this verdict.
 #[must_use]
-pub fn record(claim: &str, fs: Fs, judgement: VerdictDetail) -> Record {
+pub fn record(claim: &str, fs: Fs, verdict_detail: VerdictDetail) -> Record {
     Record {
         claim: claim.to_string(),
         fs,
-        verdict: judgement.verdict,
-        expected: judgement.expected,
-        observed: judgement.observed,
-        because: judgement.because,
+        verdict: verdict_detail.verdict,
+        expected: verdict_detail.expected,
+        observed: verdict_detail.observed,
+        because: verdict_detail.because,
         early_crash: false,
         ms: 1500,
         boots_ms: vec![40],
