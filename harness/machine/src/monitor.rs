@@ -160,11 +160,11 @@ impl Monitor {
         let event = match decode(line) {
             Ok(Event::Arcs { object, gcda }) => {
                 self.time_since_previous_event();
-                self.output.arcs.push((object, gcda));
+                self.output.coverage_data.push((object, gcda));
                 return None;
             }
             Ok(event) => event,
-            Err(error) => return Some(ExitReason::Garbled(error.to_string())),
+            Err(error) => return Some(ExitReason::ChannelCorrupt(error.to_string())),
         };
         let end = match &event {
             Event::Ready { .. } => {
@@ -178,14 +178,14 @@ impl Monitor {
             }
             Event::Step(_) => {
                 let duration = self.time_since_previous_event();
-                self.output.step_times.push(duration);
+                self.output.step_durations.push(duration);
                 None
             }
             Event::End { .. } => {
                 self.kernels_left = self.kernels_left.saturating_sub(1);
                 (self.kernels_left == 0).then_some(ExitReason::Finished)
             }
-            Event::GaveUp { why } => Some(ExitReason::GaveUp(why.clone())),
+            Event::GaveUp { why } => Some(ExitReason::GuestFailed(why.clone())),
         };
         self.output.events.push(event);
         end

@@ -30,9 +30,9 @@ pub enum ExitReason {
     /// The process of the machine ended before the last end record.
     Lost(String),
     /// The guest reported an error of its own.
-    GaveUp(String),
+    GuestFailed(String),
     /// The event channel carried invalid data.
-    Garbled(String),
+    ChannelCorrupt(String),
     /// The machine could not be started.
     NotStarted(String),
 }
@@ -66,13 +66,13 @@ pub struct MachineOutput {
     /// Durations of the phases. `devices` and `filesystem` are zero until the caller, who knows the program, sets them.
     pub times: Timings,
     /// Duration of each operation, measured on the host.
-    pub step_times: Vec<Duration>,
+    pub step_durations: Vec<Duration>,
     /// Peak memory of the executor's process, KiB; none if it had ended before it could be read.
     pub peak_kib: Option<u64>,
     /// Kernel warnings on the console after which the kernel continued.
     pub splats: Vec<String>,
     /// Coverage data of all kernels of the machine: path of a `.gcda` file and its content.
-    pub arcs: Vec<(String, Vec<u8>)>,
+    pub coverage_data: Vec<(String, Vec<u8>)>,
     /// The last 64 to 128 KiB of the console.
     pub console_tail: String,
 }
@@ -97,10 +97,10 @@ impl MachineOutput {
             end: ExitReason::NotStarted(reason),
             events: Vec::new(),
             times: Timings::default(),
-            step_times: Vec::new(),
+            step_durations: Vec::new(),
             peak_kib: None,
             splats: Vec::new(),
-            arcs: Vec::new(),
+            coverage_data: Vec::new(),
             console_tail: String::new(),
         }
     }
@@ -127,8 +127,8 @@ impl fmt::Display for ExitReason {
             ExitReason::Stuck(why) => write!(f, "the guest kernel is stuck: {why}"),
             ExitReason::Hung(why) => write!(f, "the machine hung: {why}"),
             ExitReason::Lost(why) => f.write_str(why),
-            ExitReason::GaveUp(why) => write!(f, "the guest failed: {why}"),
-            ExitReason::Garbled(why) => write!(f, "the event channel carried invalid data: {why}"),
+            ExitReason::GuestFailed(why) => write!(f, "the guest failed: {why}"),
+            ExitReason::ChannelCorrupt(why) => write!(f, "the event channel carried invalid data: {why}"),
             ExitReason::NotStarted(why) => write!(f, "the machine did not start: {why}"),
         }
     }

@@ -116,7 +116,7 @@ impl BatchResolver for CaseResolver<'_> {
         let verdict_detail =
             VerdictDetail::cannot_tell(format!("it holds alone, but not after other claims on one machine: {reason}"));
         // If the transcript cannot be changed, it shows that the claim holds alone; the record has this verdict.
-        let _ = transcript::revise(&result.log, &verdict_detail);
+        let _ = transcript::replace_verdict(&result.log, &verdict_detail);
         CaseResult { judgement: verdict_detail, ..result }
     }
 

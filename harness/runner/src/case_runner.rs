@@ -93,7 +93,7 @@ impl<'a> CaseRunner<'a> {
         };
         let verdict_detail = VerdictDetail::cannot_tell(reason);
         // If the transcript cannot be changed, it shows the verdict of the second run; the record has this one.
-        let _ = transcript::revise(&second.log, &verdict_detail);
+        let _ = transcript::replace_verdict(&second.log, &verdict_detail);
         CaseResult { judgement: verdict_detail, time, ..second }
     }
 
@@ -160,7 +160,7 @@ impl<'a> CaseRunner<'a> {
         outputs: &mut Vec<MachineOutput>,
     ) -> Result<Vec<StepReport>, String> {
         let segments = BootSegment::split(steps);
-        let image = self.disk_setup(fs)?.upper.as_ref().filter(|_| segments.len() > 1);
+        let image = self.disk_setup(fs)?.packed_disk.as_ref().filter(|_| segments.len() > 1);
         let disk = image.map(|_| self.path(name, "disk"));
         if let (Some(image), Some(disk)) = (image, &disk) {
             image::unpack(image, disk).map_err(|error| error.to_string())?;
@@ -207,7 +207,7 @@ impl<'a> CaseRunner<'a> {
         output.times.devices = total_time(&output, &ops, |op| matches!(op, Op::Attach { .. }));
         output.times.filesystem = total_time(&output, &ops, |op| matches!(op, Op::MountUpper { .. }));
         let _ = std::fs::remove_file(&initramfs);
-        gcov_data::store(&output.arcs, &self.path(name, &number.to_string()))
+        gcov_data::store(&output.coverage_data, &self.path(name, &number.to_string()))
             .map_err(|cause| format!("failed to store coverage data: {cause}"))?;
         Ok(output)
     }
@@ -250,5 +250,5 @@ impl<'a> CaseRunner<'a> {
 
 /// Total time of the operations that `is_counted` selects.
 fn total_time(output: &MachineOutput, ops: &[&Op], is_counted: impl Fn(&Op) -> bool) -> Duration {
-    ops.iter().zip(&output.step_times).filter(|(op, _)| is_counted(op)).map(|(_, time)| *time).sum()
+    ops.iter().zip(&output.step_durations).filter(|(op, _)| is_counted(op)).map(|(_, time)| *time).sum()
 }

@@ -42,7 +42,7 @@ pub enum Error {
     #[error(
         "failed to read coverage data: no machine sent any; build the kernel with the `coverage` fixes of ci/bases.toml"
     )]
-    NotCounted,
+    NoCoverageData,
     /// The output of gcov is malformed.
     #[error("failed to read the output of gcov: {0}; use the gcov of the compiler that built the kernel")]
     Gcov(#[source] serde_json::Error),

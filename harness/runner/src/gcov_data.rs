@@ -53,14 +53,14 @@ fn flat_name(object: &str) -> String {
 /// `.gcno` files of the same kernel build.
 ///
 /// # Errors
-/// [`Error::NotCounted`] if there is no data, [`Error::Kernel`] if gcov-tool or gcov fails, [`Error::Gcov`] if the output of
+/// [`Error::NoCoverageData`] if there is no data, [`Error::Kernel`] if gcov-tool or gcov fails, [`Error::Gcov`] if the output of
 /// gcov is malformed, and [`Error::Io`] if a file operation fails.
 pub fn sum(logs: &Path, notes: &Path) -> Result<Counts, Error> {
     let entries = fs::read_dir(logs).map_err(io_error("read", logs))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let dirs: Vec<_> =
         paths.filter(|path| path.extension().is_some_and(|extension| extension == DIR_EXTENSION)).collect();
-    let (first, others) = dirs.split_first().ok_or(Error::NotCounted)?;
+    let (first, others) = dirs.split_first().ok_or(Error::NoCoverageData)?;
     let folder = tempfile::tempdir_in(logs).map_err(io_error("create a directory in", logs))?;
     let (sum, merged) = (folder.path().join("sum"), folder.path().join("merged"));
     fs::rename(first, &sum).map_err(io_error("rename", first))?;

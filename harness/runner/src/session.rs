@@ -41,14 +41,14 @@ impl<'a> Session<'a> {
         let testbed =
             TestBed::new(workspace, run_spec).map_err(|error| record_run_error(workspace, run_spec, error))?;
         // The error of an earlier run that failed to start is obsolete.
-        let _ = fs::remove_dir_all(testbed::run_dir(workspace, run_spec, run_spec.wanted.name()));
+        let _ = fs::remove_dir_all(testbed::run_dir(workspace, run_spec, run_spec.executor.name()));
         let plan = RunPlan::new(&testbed, how, run_spec.shard, cases)?;
         let mut log =
             if run_spec.resume { Log::resume(&testbed.logs, &plan)? } else { Log::create(&testbed.logs, plan)? };
         let is_left = |case: &&Case<'_>| log.results().of(case.claim.name, case.fs).is_none();
         let left: Vec<_> = cases.iter().filter(is_left).copied().collect();
         if !left.is_empty() {
-            log.start(Invocation::here(&testbed.why)?)?;
+            log.start(Invocation::current(&testbed.why)?)?;
         }
         Ok(Session { testbed, log, left, how })
     }
@@ -80,8 +80,8 @@ pub(crate) fn record_run_error(workspace: &Workspace, run_spec: &RunSpec<'_>, er
     if run_spec.resume {
         return error;
     }
-    let folder = testbed::run_dir(workspace, run_spec, run_spec.wanted.name());
-    let record = run_error(&run_spec.kernel, run_spec.wanted, &error);
+    let folder = testbed::run_dir(workspace, run_spec, run_spec.executor.name());
+    let record = run_error(&run_spec.kernel, run_spec.executor, &error);
     let created = fs::create_dir_all(&folder).map_err(io_error("create", &folder));
     let written = created.map_err(Error::from).and_then(|()| record.write(&folder));
     match written {
@@ -95,12 +95,12 @@ pub(crate) fn record_run_error(workspace: &Workspace, run_spec: &RunSpec<'_>, er
 
 /// The record of a run that failed to start with `error`.
 #[must_use]
-pub fn run_error(kernel: &KernelSpec<'_>, wanted: ExecutorChoice, error: &Error) -> RunError {
+pub fn run_error(kernel: &KernelSpec<'_>, executor: ExecutorChoice, error: &Error) -> RunError {
     RunError {
         base: kernel.base.name.clone(),
         series: kernel.series(),
         level: kernel.level.number(),
-        executor: wanted.name().to_string(),
+        executor: executor.name().to_string(),
         cannot_tell: error.to_string(),
     }
 }

@@ -30,7 +30,7 @@ pub struct RunSpec<'a> {
     /// The upper filesystems.
     pub filesystems: &'a [Fs],
     /// The executor that the user asks for.
-    pub wanted: ExecutorChoice,
+    pub executor: ExecutorChoice,
     /// Whether the run continues an earlier one, whose files are kept. Default: no.
     pub resume: bool,
     /// The part of the run that this process executes. Default: none, the whole run.
@@ -43,8 +43,8 @@ pub struct RunSpec<'a> {
 impl<'a> RunSpec<'a> {
     /// A whole, new run in the default directory.
     #[must_use]
-    pub fn new(kernel: KernelSpec<'a>, filesystems: &'a [Fs], wanted: ExecutorChoice) -> Self {
-        RunSpec { kernel, filesystems, wanted, resume: false, shard: None, aside: None }
+    pub fn new(kernel: KernelSpec<'a>, filesystems: &'a [Fs], executor: ExecutorChoice) -> Self {
+        RunSpec { kernel, filesystems, executor, resume: false, shard: None, aside: None }
     }
 }
 
@@ -75,7 +75,7 @@ impl TestBed {
     /// [`Error::Kernel`] if the kernel cannot be built, [`Error::Image`] if an image cannot be made, and [`Error::Machine`] if
     /// the executor does not work on this host.
     pub fn new(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<Self, Error> {
-        match run_spec.wanted {
+        match run_spec.executor {
             ExecutorChoice::Uml => TestBed::with_uml(workspace, run_spec, "as requested".to_string()),
             ExecutorChoice::Qemu => {
                 let AccelChoice { accel, reason } = choose(workspace, run_spec)?;

@@ -104,7 +104,7 @@ pub fn write(
 ///
 /// # Errors
 /// The [`io::Error`] of the file operation.
-pub fn revise(path: &Path, verdict_detail: &VerdictDetail) -> io::Result<()> {
+pub fn replace_verdict(path: &Path, verdict_detail: &VerdictDetail) -> io::Result<()> {
     let text = std::fs::read_to_string(path)?;
     let kept = text.trim_end().rfind('\n').map_or("", |end| &text[..=end]);
     std::fs::write(path, format!("{kept}{}", last(verdict_detail)?))
@@ -321,7 +321,7 @@ mod tests {
         assert!(acts("").is_err());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &text).unwrap();
-        revise(file.path(), &VerdictDetail::cannot_tell("it differs")).unwrap();
+        replace_verdict(file.path(), &VerdictDetail::cannot_tell("it differs")).unwrap();
         assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text.replace("it hung", "it differs"));
         let formatted: String = text.lines().map(|line| in_words(line).unwrap()).collect();
         let without_verdict = to_text(&text).unwrap();

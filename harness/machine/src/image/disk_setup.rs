@@ -15,7 +15,7 @@ pub struct DiskSetup {
     /// The filesystem.
     pub fs: Fs,
     /// The disk image; none for a filesystem in memory.
-    pub upper: Option<PackedDisk>,
+    pub packed_disk: Option<PackedDisk>,
     /// The initramfs, without a program.
     pub initramfs: Initramfs,
 }
@@ -27,14 +27,14 @@ impl DiskSetup {
     /// # Errors
     /// Any [`Error`] of [`PackedDisk::obtain`] and [`Initramfs::new`].
     pub fn obtain(fs: Fs, cache: &Path, guest: &Path, module: &Path, more: Vec<CpioEntry>) -> Result<Self, Error> {
-        let upper = PackedDisk::obtain(fs, cache)?;
-        let initramfs = Initramfs::new(guest, module, upper.as_ref(), more)?;
-        Ok(DiskSetup { fs, upper, initramfs })
+        let packed_disk = PackedDisk::obtain(fs, cache)?;
+        let initramfs = Initramfs::new(guest, module, packed_disk.as_ref(), more)?;
+        Ok(DiskSetup { fs, packed_disk, initramfs })
     }
 
     /// How the guest accesses a disk whose content is lost with the machine.
     #[must_use]
     pub fn backing(&self) -> Backing {
-        self.upper.as_ref().map_or(Backing::Memory, |_| Backing::Extents(EXTENTS_PATH.to_string()))
+        self.packed_disk.as_ref().map_or(Backing::Memory, |_| Backing::Extents(EXTENTS_PATH.to_string()))
     }
 }

@@ -42,7 +42,7 @@ pub struct CpioEntry {
 }
 
 impl CpioEntry {
-    fn read(path: &str, mode: u32, from: &Path) -> Result<Self, Error> {
+    fn from_file(path: &str, mode: u32, from: &Path) -> Result<Self, Error> {
         let content = fs::read(from).map_err(io_error("read", from))?;
         Ok(CpioEntry { path: path.to_string(), mode, content })
     }
@@ -56,8 +56,8 @@ impl CpioEntry {
     ///
     /// # Errors
     /// [`Error::Io`] if `from` cannot be read.
-    pub fn executable(path: &str, from: &Path) -> Result<Self, Error> {
-        CpioEntry::read(path, EXECUTABLE, from)
+    pub fn from_executable(path: &str, from: &Path) -> Result<Self, Error> {
+        CpioEntry::from_file(path, EXECUTABLE, from)
     }
 }
 
@@ -68,9 +68,10 @@ impl Initramfs {
     /// # Errors
     /// [`Error::Io`] if a file cannot be read.
     pub fn new(guest: &Path, module: &Path, upper: Option<&PackedDisk>, more: Vec<CpioEntry>) -> Result<Self, Error> {
-        let mut entries = vec![CpioEntry::executable("/init", guest)?, CpioEntry::read(MODULE_PATH, FILE, module)?];
+        let mut entries =
+            vec![CpioEntry::from_executable("/init", guest)?, CpioEntry::from_file(MODULE_PATH, FILE, module)?];
         if let Some(upper) = upper {
-            entries.push(CpioEntry::read(EXTENTS_PATH, FILE, upper.path())?);
+            entries.push(CpioEntry::from_file(EXTENTS_PATH, FILE, upper.path())?);
         }
         entries.extend(more);
         let archive = archive(&entries).map_err(io_error("archive", guest))?;
@@ -100,7 +101,8 @@ impl Initramfs {
     /// [`Error::Io`] if `kernel` or `next` cannot be read or `to` cannot be written.
     pub fn write_with_next(&self, program: &Program, kernel: &Path, next: &Path, to: &Path) -> Result<(), Error> {
         let more = [(NEXT_KERNEL_PATH, kernel), (NEXT_INITRAMFS_PATH, next)];
-        let more = more.map(|(path, from)| CpioEntry::read(path, FILE, from)).into_iter().collect::<Result<_, _>>()?;
+        let more =
+            more.map(|(path, from)| CpioEntry::from_file(path, FILE, from)).into_iter().collect::<Result<_, _>>()?;
         self.write_with(program, more, to)
     }
 

@@ -42,14 +42,14 @@ pub const TOOLS: [(&str, &str); 21] = [
 pub fn shell_files(script: Option<Vec<u8>>) -> Result<Vec<CpioEntry>, Error> {
     let busybox = locate("busybox", "busybox-static")?;
     let mut entries =
-        vec![CpioEntry::executable("/bin/busybox", &busybox)?, CpioEntry::executable("/bin/sh", &busybox)?];
+        vec![CpioEntry::from_executable("/bin/busybox", &busybox)?, CpioEntry::from_executable("/bin/sh", &busybox)?];
     let mut copied = std::collections::BTreeSet::new();
     for (tool, package) in TOOLS {
         let path = locate(tool, package)?;
-        entries.push(CpioEntry::executable(&format!("/usr/bin/{tool}"), &path)?);
+        entries.push(CpioEntry::from_executable(&format!("/usr/bin/{tool}"), &path)?);
         for library in libraries(&path)? {
             if copied.insert(library.clone()) {
-                entries.push(CpioEntry::executable(&library.to_string_lossy(), &library)?);
+                entries.push(CpioEntry::from_executable(&library.to_string_lossy(), &library)?);
             }
         }
     }

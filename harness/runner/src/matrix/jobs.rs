@@ -58,8 +58,8 @@ pub fn plan_jobs<'a>(bases: &'a [Base], entries: &'a [MatrixEntry]) -> Vec<Job<'
 }
 
 /// Runs all jobs and merges their results. A job that fails does not stop the others; its error is part of the results.
-/// `asked` is the number of machines that run in parallel, by default as many as [`job_count`](crate::scheduler::jobs)
-/// determines.
+/// `asked` is the number of machines that run in parallel, by default one for each core as far as
+/// memory permits.
 ///
 /// # Errors
 /// [`Error::Matrix`] if an entry names an unknown claim, [`Error::Usage`] if the results cannot be merged.

@@ -14,6 +14,7 @@ pub struct Invocation {
     /// The host.
     pub host: Host,
     /// Why this executor was chosen, as a clause for people.
+    #[serde(rename = "why")]
     pub why: String,
 }
 
@@ -22,7 +23,7 @@ impl Invocation {
     ///
     /// # Errors
     /// As [`Host::current`].
-    pub fn here(why: &str) -> Result<Self, Error> {
+    pub fn current(why: &str) -> Result<Self, Error> {
         Ok(Invocation { command: host_info::command_line(), host: Host::current()?, why: why.to_string() })
     }
 }
