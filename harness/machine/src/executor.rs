@@ -21,8 +21,8 @@ use crate::timeouts::Timeouts;
 /// File descriptor of the event channel in the executor's process.
 pub(crate) const CHANNEL_FD: i32 = 3;
 
-/// Capacity of a pipe, bytes: about a hundred times the output of a claim. The kernel limits all pipes of an unprivileged
-/// user to 64 MiB.
+/// Capacity of a pipe, bytes: about a hundred times the output of a claim. The kernel limits all
+/// pipes of an unprivileged user to 64 MiB.
 const PIPE_BYTES: i32 = 1 << 18;
 
 /// Reasons why no machine can run on this host.
@@ -60,7 +60,8 @@ pub trait Executor: Sync {
     /// The command that runs a machine, without the arguments for console and event channel.
     fn command(&self, config: &MachineConfig<'_>) -> Command;
 
-    /// Adds the arguments that connect the console to standard output and the event channel to file descriptor 3.
+    /// Adds the arguments that connect the console to standard output and the event channel to file
+    /// descriptor 3.
     fn connect(&self, command: &mut Command);
 
     /// Adds the arguments that connect the console to the terminal. There is no event channel.
@@ -75,7 +76,8 @@ pub trait Executor: Sync {
     /// How the guest shuts the machine down.
     fn shutdown(&self) -> Shutdown;
 
-    /// Whether booting a machine is cheaper than resetting a used one. If so, each claim gets its own machine.
+    /// Whether booting a machine is cheaper than resetting a used one. If so, each claim gets its
+    /// own machine.
     fn boots_fast(&self) -> bool;
 
     /// Timeouts of a machine that runs a claim: about a hundred times the usual duration.
@@ -84,8 +86,8 @@ pub trait Executor: Sync {
     /// Removes files that a killed machine leaves on the host.
     fn clean_up(&self, _config: &MachineConfig<'_>) {}
 
-    /// Runs a machine until it ends or a timeout expires. Never fails: if the machine cannot be started, the exit reason
-    /// is [`NotStarted`](crate::ExitReason::NotStarted).
+    /// Runs a machine until it ends or a timeout expires. Never fails: if the machine cannot be
+    /// started, the exit reason is [`NotStarted`](crate::ExitReason::NotStarted).
     fn run(&self, config: &MachineConfig<'_>) -> MachineOutput {
         let output = match start(self, config) {
             Ok((group, console, channel)) => watch(group, console, channel, config),
@@ -98,7 +100,8 @@ pub trait Executor: Sync {
     /// Runs a machine with its console on the terminal of this process, without a timeout.
     ///
     /// # Errors
-    /// [`Error::NoShell`] if the machine cannot be started, [`Error::Terminal`] if the terminal cannot be restored.
+    /// [`Error::NoShell`] if the machine cannot be started, [`Error::Terminal`] if the terminal
+    /// cannot be restored.
     fn interact(&self, config: &MachineConfig<'_>) -> Result<ExitStatus, Error> {
         // The executor puts the terminal into raw mode and does not restore it when it is killed.
         let terminal = tcgetattr(io::stdin()).ok();
@@ -115,8 +118,8 @@ pub trait Executor: Sync {
     }
 }
 
-/// Starts a machine. Returns its processes and the read ends of console and event channel. The standard error of the
-/// executor is part of the console.
+/// Starts a machine. Returns its processes and the read ends of console and event channel. The
+/// standard error of the executor is part of the console.
 fn start<E: Executor + ?Sized>(
     executor: &E,
     config: &MachineConfig<'_>,
@@ -133,12 +136,13 @@ fn start<E: Executor + ?Sized>(
 
 /// Creates a pipe that is large enough never to fill up.
 ///
-/// The host interrupts a User Mode Linux kernel when a descriptor becomes writable again. The time of that interrupt
-/// depends on the host, so that two runs would differ. A pipe becomes writable only after it was full, a socket each time
-/// that its peer reads.
+/// The host interrupts a User Mode Linux kernel when a descriptor becomes writable again. The time
+/// of that interrupt depends on the host, so that two runs would differ. A pipe becomes writable
+/// only after it was full, a socket each time that its peer reads.
 fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     let (reader, writer) = io::pipe()?;
-    // If the size cannot be set, the machine works and is reproducible as long as this process reads fast enough.
+    // If the size cannot be set, the machine works and is reproducible as long as this process
+    // reads fast enough.
     let _ = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
     Ok((reader, writer))
 }

@@ -5,8 +5,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecutorChoice {
-    /// QEMU with KVM if a probe boot shows that KVM works; otherwise User Mode Linux if it runs on this host; otherwise
-    /// QEMU with emulation.
+    /// QEMU with KVM if a probe boot shows that KVM works; otherwise User Mode Linux if it runs on
+    /// this host; otherwise QEMU with emulation.
     Auto,
     /// QEMU, with KVM if a probe boot shows that KVM works, otherwise with emulation.
     Qemu,

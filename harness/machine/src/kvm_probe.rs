@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Chooses between KVM and emulation by booting a machine.
 //!
-//! On some hosts `/dev/kvm` can be opened and creates virtual machines, but never runs guest code. Only a boot shows that
-//! KVM works.
+//! On some hosts `/dev/kvm` can be opened and creates virtual machines, but never runs guest code.
+//! Only a boot shows that KVM works.
 
 use std::fs;
 use std::path::Path;
@@ -35,8 +35,9 @@ const PROBE_TIMEOUTS: Timeouts = Timeouts { silence: Duration::from_secs(3), tot
 
 /// Chooses KVM if a probe boot works with it, and emulation otherwise.
 ///
-/// `probe` boots a machine without any operations within the given timeouts. The result is stored in `cache` and reused
-/// until the host reboots or QEMU (`program`) changes its version. A result that may not be due to KVM is not stored.
+/// `probe` boots a machine without any operations within the given timeouts. The result is stored
+/// in `cache` and reused until the host reboots or QEMU (`program`) changes its version. A result
+/// that may not be due to KVM is not stored.
 ///
 /// # Errors
 /// [`Error::NoQemu`] if `program` cannot be run, and any error of `probe`.
@@ -56,7 +57,8 @@ pub fn choose_accel<E: From<Error>>(
         return Ok(choice);
     }
     let output = probe(&Qemu::new(program, Accel::Kvm), PROBE_TIMEOUTS)?;
-    // If the guest sent events before it failed, KVM ran it: the failure has another cause and may not occur again.
+    // If the guest sent events before it failed, KVM ran it: the failure has another cause and may
+    // not occur again.
     let is_conclusive =
         output.end == ExitReason::Finished || matches!(output.end, ExitReason::Hung(_)) && output.events.is_empty();
     let choice = match output.end {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Boots a kernel with an initramfs and a program, and reads the events of its guest.
 //!
-//! In: a [`vremount_kernel::build::Kernel`], an [`image::Initramfs`] with a program, and an [`Executor`] (QEMU or User Mode
-//! Linux). Out: a [`MachineOutput`]: events, console, timings and the reason why the machine ended.
+//! In: a [`vremount_kernel::build::Kernel`], an [`image::Initramfs`] with a program, and an
+//! [`Executor`] (QEMU or User Mode Linux). Out: a [`MachineOutput`]: events, console, timings and
+//! the reason why the machine ended.
 //!
-//! Entry points: [`image::build_guest`] and [`image::DiskSetup::obtain`] for the initramfs, [`choose_accel`] for QEMU's
-//! accelerator, [`MachineConfig::new`] and [`Executor::run`] for a machine.
+//! Entry points: [`image::build_guest`] and [`image::DiskSetup::obtain`] for the initramfs,
+//! [`choose_accel`] for QEMU's accelerator, [`MachineConfig::new`] and [`Executor::run`] for a
+//! machine.
 //!
-//! Invariants: no machine outlives the call that started it; a machine that is silent or slow is killed by a deadline; only
-//! the end record of the guest shows that a run is complete.
+//! Invariants: no machine outlives the call that started it; a machine that is silent or slow is
+//! killed by a deadline; only the end record of the guest shows that a run is complete.
 
 #![warn(missing_docs)]
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Watches a machine from its start to its end: reads its streams, applies its timeouts, and finds out why it ended.
+//! Watches a machine from its start to its end: reads its streams, applies its timeouts, and finds
+//! out why it ended.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -22,7 +23,8 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 /// Number of bytes of the console that are kept in memory.
 const TAIL_BYTES: usize = 64 * 1024;
 
-/// Watches a machine until it ends or a timeout expires. Its processes are killed before this returns.
+/// Watches a machine until it ends or a timeout expires. Its processes are killed before this
+/// returns.
 pub(crate) fn watch(
     mut group: Group,
     console: impl Read + Send + 'static,
@@ -225,8 +227,8 @@ impl Monitor {
         }
     }
 
-    /// Reads the rest of the console after the machine was killed. Waits a limited time, because a process that escaped
-    /// from the process group may keep the stream open.
+    /// Reads the rest of the console after the machine was killed. Waits a limited time, because a
+    /// process that escaped from the process group may keep the stream open.
     fn drain_console(&mut self, input: &Receiver<StreamInput>) {
         let mut remaining = OUTPUT_GRACE;
         while let Some(next) = receive_within(&mut remaining, input) {

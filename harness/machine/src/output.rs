@@ -63,7 +63,8 @@ pub struct MachineOutput {
     pub end: ExitReason,
     /// Events of the guest in the order of arrival, without coverage data.
     pub events: Vec<Event>,
-    /// Durations of the phases. `devices` and `filesystem` are zero until the caller, who knows the program, sets them.
+    /// Durations of the phases. `devices` and `filesystem` are zero until the caller, who knows the
+    /// program, sets them.
     pub times: Timings,
     /// Duration of each operation, measured on the host.
     pub step_durations: Vec<Duration>,
@@ -83,7 +84,8 @@ impl MachineOutput {
         self.events.split_inclusive(|event| matches!(event, Event::End { .. }))
     }
 
-    /// The last lines of the console, indented for use behind a message. Starts with a newline; empty without output.
+    /// The last lines of the console, indented for use behind a message. Starts with a newline;
+    /// empty without output.
     #[must_use]
     pub fn last_lines(&self) -> String {
         let lines: Vec<_> = self.console_tail.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();

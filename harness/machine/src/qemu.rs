@@ -16,9 +16,9 @@ use crate::tsc;
 
 /// Kernel command line.
 ///
-/// `no_timer_check`: with emulation on a busy host, the timer check sometimes fails, and the kernel panics.
-/// `reboot=t`: a microvm has no keyboard controller and no ACPI, so only a triple fault resets it. With `panic=-1` and
-/// QEMU's `-no-reboot`, a panic ends the process.
+/// `no_timer_check`: with emulation on a busy host, the timer check sometimes fails, and the kernel
+/// panics. `reboot=t`: a microvm has no keyboard controller and no ACPI, so only a triple fault
+/// resets it. With `panic=-1` and QEMU's `-no-reboot`, a panic ends the process.
 const KERNEL_ARGS: &str = "console=ttyS0 reboot=t panic=-1 oops=panic no_timer_check";
 
 /// QEMU with an accelerator.
@@ -39,9 +39,10 @@ impl Qemu {
 
     /// The same executor for benchmarks, with a disk that does not depend on the host's.
     ///
-    /// The throughput of the disk is limited to `bytes_per_second`, and flushes are not passed on to the host; on a real
-    /// disk, a flush takes longer. With emulation, the kernel gets the frequency of the time stamp counter on its command
-    /// line, because it may fail to calibrate it.
+    /// The throughput of the disk is limited to `bytes_per_second`, and flushes are not passed on
+    /// to the host; on a real disk, a flush takes longer. With emulation, the kernel gets the
+    /// frequency of the time stamp counter on its command line, because it may fail to calibrate
+    /// it.
     #[must_use]
     pub fn to_measure(self, bytes_per_second: u64) -> Self {
         Qemu { disk_speed: Some(bytes_per_second), ..self }
@@ -77,7 +78,8 @@ impl Executor for Qemu {
         Arch::X86_64
     }
 
-    /// Virtio devices are numbered in the order of the arguments: that of the event channel must come first.
+    /// Virtio devices are numbered in the order of the arguments: that of the event channel must
+    /// come first.
     fn command(&self, config: &MachineConfig<'_>) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-M", "microvm,acpi=off", "-accel", self.accel.name()]);
@@ -93,7 +95,8 @@ impl Executor for Qemu {
             .arg(self.kernel_args());
         command.args(["-device", "virtio-serial-device", "-device", "virtio-rng-device"]);
         if let Some(disk) = config.disk {
-            // Data that the guest has written survives a kill of QEMU: it is in the page cache of the host.
+            // Data that the guest has written survives a kill of QEMU: it is in the page cache of
+            // the host.
             let file = disk.display().to_string().replace(',', ",,");
             let cache = match self.disk_speed {
                 Some(speed) => format!("cache=unsafe,throttling.bps-total={speed}"),

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) const MAX_BYTES: u64 = 16 << 20;
 /// Number of chunks in the queue at which the readers, and with them the machine, wait.
 const QUEUE_LENGTH: usize = 64;
-/// Most time that one iteration of a loop adds to a timeout. When the whole host was suspended, so was the machine.
+/// Most time that one iteration of a loop adds to a timeout. When the whole host was suspended, so
+/// was the machine.
 const MAX_ITERATION: Duration = Duration::from_millis(100);
 
 /// Input from a machine.
@@ -23,8 +24,8 @@ pub(crate) enum StreamInput {
     ChannelClosed,
 }
 
-/// Starts the reader threads. They end with their streams and are not joined: a process that escaped from the machine's
-/// process group may keep a stream open.
+/// Starts the reader threads. They end with their streams and are not joined: a process that
+/// escaped from the machine's process group may keep a stream open.
 pub(crate) fn spawn_readers(
     console: impl Read + Send + 'static,
     channel: impl Read + Send + 'static,
@@ -48,7 +49,8 @@ fn read_console(mut console: impl Read, sender: &SyncSender<StreamInput>) {
 fn read_channel(channel: impl Read, sender: &SyncSender<StreamInput>) {
     let mut channel = BufReader::new(channel.take(MAX_BYTES));
     let mut line = Vec::new();
-    // A last line without a newline is dropped: the machine ended while it wrote, and the reason is reported instead.
+    // A last line without a newline is dropped: the machine ended while it wrote, and the reason is
+    // reported instead.
     while let Ok(1..) = channel.read_until(b'\n', &mut line)
         && line.ends_with(b"\n")
     {
@@ -65,7 +67,8 @@ pub(crate) fn counted_since(iteration: Instant) -> Duration {
     iteration.elapsed().min(MAX_ITERATION)
 }
 
-/// Receives the next input and subtracts the time from `remaining`. None if no time remains or both streams are closed.
+/// Receives the next input and subtracts the time from `remaining`. None if no time remains or both
+/// streams are closed.
 pub(crate) fn receive_within(remaining: &mut Duration, receiver: &Receiver<StreamInput>) -> Option<StreamInput> {
     while !remaining.is_zero() {
         let iteration = Instant::now();

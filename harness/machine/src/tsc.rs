@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Measures the frequency of the host's time stamp counter.
 //!
-//! An emulated processor passes the counter of the host through. A kernel that fails to calibrate it, as happens on a busy
-//! host, falls back to a clock with a resolution of four milliseconds, which is too coarse for benchmarks.
+//! An emulated processor passes the counter of the host through. A kernel that fails to calibrate
+//! it, as happens on a busy host, falls back to a clock with a resolution of four milliseconds,
+//! which is too coarse for benchmarks.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,7 +22,8 @@ pub fn khz() -> Option<u64> {
     u64::try_from(ticks * 1_000_000 / end.duration_since(start).as_nanos().max(1)).ok().filter(|khz| *khz > 0)
 }
 
-/// Reads clock and counter at the same time. Of several attempts, returns the one in which the two reads were closest.
+/// Reads clock and counter at the same time. Of several attempts, returns the one in which the two
+/// reads were closest.
 fn sample() -> Option<(Instant, u64)> {
     let attempt = || {
         let before = ticks()?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs machines with User Mode Linux, a kernel that is a program of the host.
 //!
-//! With time travel, the guest's clock jumps to the next timer when all tasks sleep. Waiting takes no time on the host, and
-//! the time of the host does not influence the guest.
+//! With time travel, the guest's clock jumps to the next timer when all tasks sleep. Waiting takes
+//! no time on the host, and the time of the host does not influence the guest.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -24,12 +24,12 @@ use crate::timeouts::Timeouts;
 
 /// Kernel command line.
 ///
-/// `norandmaps`: without address space randomization, the guest's programs use the same number of pages in each run.
-/// Otherwise the kernel behaves differently when memory is short.
+/// `norandmaps`: without address space randomization, the guest's programs use the same number of
+/// pages in each run. Otherwise the kernel behaves differently when memory is short.
 const KERNEL_ARGS: [&str; 5] = ["panic=-1", "oops=panic", "con=null", "ssl=null", "norandmaps"];
 
-/// Number of machines whose whole memory must fit into the directory of their memory files. More may run in parallel,
-/// because few use all of their memory.
+/// Number of machines whose whole memory must fit into the directory of their memory files. More
+/// may run in parallel, because few use all of their memory.
 const MACHINES: u64 = 4;
 
 /// User Mode Linux. The kernel image is the program.
@@ -58,7 +58,8 @@ impl Executor for Uml {
     }
 
     fn connect(&self, command: &mut Command) {
-        // Not in `command`: with time travel, the clock of a machine that waits for its user would run ahead.
+        // Not in `command`: with time travel, the clock of a machine that waits for its user would
+        // run ahead.
         command.arg("time-travel=inf-cpu");
         command.arg("con0=null,fd:1").arg(format!("ssl0=null,fd:{CHANNEL_FD}"));
     }
@@ -71,8 +72,9 @@ impl Executor for Uml {
         "/dev/ttyS0"
     }
 
-    /// A file of the host through hostfs. Each request is a system call of the kernel and complete when it returns. A block
-    /// device (ubd) completes by an interrupt whose time depends on the host.
+    /// A file of the host through hostfs. Each request is a system call of the kernel and complete
+    /// when it returns. A block device (ubd) completes by an interrupt whose time depends on the
+    /// host.
     fn backing(&self, disk: &Path) -> Backing {
         Backing::HostFile(disk.display().to_string())
     }
@@ -98,27 +100,30 @@ impl Executor for Uml {
     }
 }
 
-/// The directory in which the kernel stores its process id: parent and name. It is next to the console log.
+/// The directory in which the kernel stores its process id: parent and name. It is next to the
+/// console log.
 fn instance_dir<'a>(config: &MachineConfig<'a>) -> Option<(&'a Path, &'a OsStr)> {
     Some((config.console_log.parent()?, config.console_log.file_stem()?))
 }
 
-/// Disables address space randomization for the kernel's process. The layout of the kernel's memory depends on the addresses
-/// of its program and must be the same in each run.
+/// Disables address space randomization for the kernel's process. The layout of the kernel's memory
+/// depends on the addresses of its program and must be the same in each run.
 fn disable_address_randomization(command: &mut Command) {
     let set_personality = || {
         personality::set(personality::get()? | Persona::ADDR_NO_RANDOMIZE)?;
         Ok(())
     };
-    // SAFETY: between fork and exec, the closure makes two system calls and neither allocates nor locks.
+    // SAFETY: between fork and exec, the closure makes two system calls and neither allocates nor
+    // locks.
     unsafe { command.pre_exec(set_personality) };
 }
 
-/// Directory in which a machine creates the file that backs its memory: /dev/shm if it has enough space and permits
-/// execution, otherwise the directory for temporary files.
+/// Directory in which a machine creates the file that backs its memory: /dev/shm if it has enough
+/// space and permits execution, otherwise the directory for temporary files.
 ///
-/// In a container, /dev/shm can be too small, and a machine is killed when it uses memory that the file cannot hold. The
-/// kernel prints the path, so it is determined once and is the same for all machines of this process.
+/// In a container, /dev/shm can be too small, and a machine is killed when it uses memory that the
+/// file cannot hold. The kernel prints the path, so it is determined once and is the same for all
+/// machines of this process.
 fn memory_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs several scripts on one machine, which saves boots where booting is slow.
 //!
-//! A script is a list of steps, for example those of a claim. After each script, the guest resets the machine and checks that
-//! nothing is left. A script whose result in the batch is not conclusive runs again on its own machine.
+//! A script is a list of steps, for example those of a claim. After each script, the guest resets
+//! the machine and checks that nothing is left. A script whose result in the batch is not
+//! conclusive runs again on its own machine.
 
 use std::time::Duration;
 
@@ -59,8 +60,8 @@ pub trait BatchResolver {
     /// Runs a script on its own machine.
     fn run_isolated(&self, index: usize) -> Self::Output;
 
-    /// Examines a script that holds, although it was broken in the batch, or the kernel failed, for `reason`. `result` is its
-    /// result so far.
+    /// Examines a script that holds, although it was broken in the batch, or the kernel failed, for
+    /// `reason`. `result` is its result so far.
     fn recheck(&self, index: usize, result: Self::Output, reason: &str) -> Self::Output;
 
     /// The verdict of a result.
@@ -115,7 +116,8 @@ impl BatchResolver for CaseResolver<'_> {
         }
         let verdict_detail =
             VerdictDetail::cannot_tell(format!("it holds alone, but not after other claims on one machine: {reason}"));
-        // If the transcript cannot be changed, it shows that the claim holds alone; the record has this verdict.
+        // If the transcript cannot be changed, it shows that the claim holds alone; the record has
+        // this verdict.
         let _ = transcript::replace_verdict(&result.log, &verdict_detail);
         CaseResult { judgement: verdict_detail, ..result }
     }
@@ -132,11 +134,12 @@ impl BatchResult {
         self.failure.is_some()
     }
 
-    /// Final results of the `count` scripts of the batch, or of the first ones until the resolver is done.
+    /// Final results of the `count` scripts of the batch, or of the first ones until the resolver
+    /// is done.
     ///
-    /// A script that holds in the batch is accepted. Any other runs alone, and is rechecked if it holds alone but was broken
-    /// in the batch. If the kernel failed in the batch and no script shows a kernel failure alone, the script at which it was
-    /// seen is rechecked.
+    /// A script that holds in the batch is accepted. Any other runs alone, and is rechecked if it
+    /// holds alone but was broken in the batch. If the kernel failed in the batch and no script
+    /// shows a kernel failure alone, the script at which it was seen is rechecked.
     pub fn resolve<R: BatchResolver>(self, count: usize, resolver: &R) -> Vec<R::Output> {
         let BatchResult { script_results, failure } = self;
         let mut script_results = script_results.into_iter();
@@ -171,8 +174,9 @@ fn recheck_if_holding<R: BatchResolver>(resolver: &R, index: usize, output: R::O
     }
 }
 
-/// Runs scripts one after the other on one machine, with a reset after each. The names of all files start with `name`. If the
-/// machine cannot run, the result has no script results and no failure: each script then runs alone and reports the reason.
+/// Runs scripts one after the other on one machine, with a reset after each. The names of all files
+/// start with `name`. If the machine cannot run, the result has no script results and no failure:
+/// each script then runs alone and reports the reason.
 pub fn run_scripts(case_runner: &CaseRunner<'_>, name: &str, fs: Fs, scripts: &[Vec<Step>]) -> BatchResult {
     let ops_with_reset =
         |steps: &Vec<Step>| steps.iter().filter_map(Step::op).cloned().chain([Op::Reset]).collect::<Vec<_>>();
@@ -205,7 +209,8 @@ fn evaluate_batch(
     }
 }
 
-/// Index of the script during which the kernel logged a failure, or else of the script that ran last.
+/// Index of the script during which the kernel logged a failure, or else of the script that ran
+/// last.
 fn failing_script_index(scripts: &[Vec<Step>], reports: &[StepReport]) -> usize {
     let logged = reports.iter().position(|report| report.log.iter().any(|line| classify(line).is_some()));
     let step = logged.unwrap_or(reports.len());

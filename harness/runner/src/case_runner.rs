@@ -57,8 +57,8 @@ pub struct CaseResult {
 }
 
 impl<'a> CaseRunner<'a> {
-    /// A runner for the kernel and the executor of `testbed`: each case runs once, with faults, and shares a machine with
-    /// others if booting is slow.
+    /// A runner for the kernel and the executor of `testbed`: each case runs once, with faults, and
+    /// shares a machine with others if booting is slow.
     #[must_use]
     pub fn new(testbed: &'a TestBed) -> Self {
         let TestBed { kernel, executor, disk_setups, logs, .. } = testbed;
@@ -66,7 +66,8 @@ impl<'a> CaseRunner<'a> {
         CaseRunner { kernel, executor, disk_setups, logs, faults: true, twice: false, fresh: false }
     }
 
-    /// Runs a case on its own machines, twice if [`twice`](Self::twice) is set. A case that is not applicable is skipped.
+    /// Runs a case on its own machines, twice if [`twice`](Self::twice) is set. A case that is not
+    /// applicable is skipped.
     #[must_use]
     pub fn run_case(&self, case: &Case<'_>) -> CaseResult {
         let skip_reason_for_arch = || case.claim.skip_reason_for_arch(self.executor.arch());
@@ -92,7 +93,8 @@ impl<'a> CaseRunner<'a> {
             Err(cause) => format!("failed to compare the second run with the first: {cause}"),
         };
         let verdict_detail = VerdictDetail::cannot_tell(reason);
-        // If the transcript cannot be changed, it shows the verdict of the second run; the record has this one.
+        // If the transcript cannot be changed, it shows the verdict of the second run; the record
+        // has this one.
         let _ = transcript::replace_verdict(&second.log, &verdict_detail);
         CaseResult { judgement: verdict_detail, time, ..second }
     }
@@ -130,7 +132,8 @@ impl<'a> CaseRunner<'a> {
         claim.steps.iter().filter(|step| self.faults || !step.is_fault()).cloned().collect()
     }
 
-    /// Writes the transcript and returns the result of a case. `boots` holds the reports of each boot.
+    /// Writes the transcript and returns the result of a case. `boots` holds the reports of each
+    /// boot.
     pub(crate) fn case_result(
         &self,
         case: &Case<'_>,
@@ -150,8 +153,8 @@ impl<'a> CaseRunner<'a> {
         CaseResult { claim, fs, judgement: verdict_detail, early_crash: false, time, machines, peak_kib: None, log }
     }
 
-    /// Runs the machines of `steps` one after the other and adds their outputs to `outputs`. The error is the reason why the
-    /// steps cannot be judged.
+    /// Runs the machines of `steps` one after the other and adds their outputs to `outputs`. The
+    /// error is the reason why the steps cannot be judged.
     fn run_machines(
         &self,
         name: &str,
@@ -181,8 +184,8 @@ impl<'a> CaseRunner<'a> {
         Ok(all_reports)
     }
 
-    /// Runs one machine, which boots a kernel for each segment. `number` is its index among the machines of the case. The
-    /// error is the reason why there is no output.
+    /// Runs one machine, which boots a kernel for each segment. `number` is its index among the
+    /// machines of the case. The error is the reason why there is no output.
     pub(crate) fn run_machine(
         &self,
         name: &str,
@@ -212,7 +215,8 @@ impl<'a> CaseRunner<'a> {
         Ok(output)
     }
 
-    /// Writes the initramfs of the first segment. That of each further segment is a file in the one before.
+    /// Writes the initramfs of the first segment. That of each further segment is a file in the one
+    /// before.
     fn write_initramfs(&self, fs: Fs, segments: &[BootSegment], disk: Option<&Path>, to: &Path) -> Result<(), String> {
         let disk_setup = self.disk_setup(fs)?;
         let mut next = None;

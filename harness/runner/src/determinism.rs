@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Compares the files of two runs of a case byte by byte: the transcript with its times, and the console of each machine.
+//! Compares the files of two runs of a case byte by byte: the transcript with its times, and the
+//! console of each machine.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -7,8 +8,9 @@ use std::{fs, io};
 /// Directory for the files of the first run, below the log directory.
 const FIRST_RUN_DIR: &str = "first";
 
-/// Moves the files of a case to a subdirectory of `log_dir` and returns their new paths, sorted. They are the files whose
-/// names start with the stem of `transcript`. The second run must use the same names, because they appear on its console.
+/// Moves the files of a case to a subdirectory of `log_dir` and returns their new paths, sorted.
+/// They are the files whose names start with the stem of `transcript`. The second run must use the
+/// same names, because they appear on its console.
 ///
 /// # Errors
 /// The [`io::Error`] of the first file that cannot be moved.
@@ -29,8 +31,8 @@ pub(crate) fn move_files(log_dir: &Path, transcript: &Path) -> io::Result<Vec<Pa
     Ok(moved)
 }
 
-/// Describes the first line that differs between the files `first_run` and those of the same names in `log_dir`. None if
-/// all files are equal; a missing file counts as empty.
+/// Describes the first line that differs between the files `first_run` and those of the same names
+/// in `log_dir`. None if all files are equal; a missing file counts as empty.
 ///
 /// # Errors
 /// The [`io::Error`] of the first file that cannot be read.
@@ -46,8 +48,8 @@ pub(crate) fn first_difference(first_run: &[PathBuf], log_dir: &Path) -> io::Res
     Ok(None)
 }
 
-/// Newlines at the end are ignored: User Mode Linux prints one after its kernel has halted, but not if a signal interrupts
-/// the write.
+/// Newlines at the end are ignored: User Mode Linux prints one after its kernel has halted, but not
+/// if a signal interrupts the write.
 fn first_differing_line(first: &[u8], second: &[u8]) -> Option<String> {
     let (first, second) = (first.trim_ascii_end(), second.trim_ascii_end());
     if first == second {

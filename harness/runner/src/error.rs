@@ -63,7 +63,8 @@ vremount_util::error_from!(
 );
 
 impl Error {
-    /// Whether the kernel is the cause and not the host or the harness. A bisection skips such a kernel.
+    /// Whether the kernel is the cause and not the host or the harness. A bisection skips such a
+    /// kernel.
     #[must_use]
     pub fn is_of_the_kernel(&self) -> bool {
         match self {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Coverage data of kernels: stores the `.gcda` files that machines send, merges them with `gcov-tool`, and reads the counts
-//! of lines and branches with `gcov`.
+//! Coverage data of kernels: stores the `.gcda` files that machines send, merges them with
+//! `gcov-tool`, and reads the counts of lines and branches with `gcov`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ pub struct Count {
 /// Counts by file, with the path that was passed to the compiler, and line.
 pub type Counts = BTreeMap<(String, u32), Count>;
 
-/// Stores the coverage data of a machine: path of a `.gcda` file and its content. Each kernel of the machine gets its own
-/// directory, whose path starts with `name`.
+/// Stores the coverage data of a machine: path of a `.gcda` file and its content. Each kernel of
+/// the machine gets its own directory, whose path starts with `name`.
 pub(crate) fn store(data: &[(String, Vec<u8>)], name: &Path) -> io::Result<()> {
     for (index, (object, gcda)) in data.iter().enumerate() {
         // Each kernel sends each object once.
@@ -49,12 +49,12 @@ fn flat_name(object: &str) -> String {
     relative.replace('/', "#")
 }
 
-/// Merges the coverage data in the directory `logs`, removes it, and reads the counts. `notes` is the directory with the
-/// `.gcno` files of the same kernel build.
+/// Merges the coverage data in the directory `logs`, removes it, and reads the counts. `notes` is
+/// the directory with the `.gcno` files of the same kernel build.
 ///
 /// # Errors
-/// [`Error::NoCoverageData`] if there is no data, [`Error::Kernel`] if gcov-tool or gcov fails, [`Error::Gcov`] if the output of
-/// gcov is malformed, and [`Error::Io`] if a file operation fails.
+/// [`Error::NoCoverageData`] if there is no data, [`Error::Kernel`] if gcov-tool or gcov fails,
+/// [`Error::Gcov`] if the output of gcov is malformed, and [`Error::Io`] if a file operation fails.
 pub fn sum(logs: &Path, notes: &Path) -> Result<Counts, Error> {
     let entries = fs::read_dir(logs).map_err(io_error("read", logs))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -76,7 +76,8 @@ pub fn sum(logs: &Path, notes: &Path) -> Result<Counts, Error> {
     run_gcov(&sum)
 }
 
-/// Copies the `.gcno` files below `folder` to the directory `to`, where gcov expects them next to the `.gcda` files.
+/// Copies the `.gcno` files below `folder` to the directory `to`, where gcov expects them next to
+/// the `.gcda` files.
 fn copy_notes(notes: &Path, folder: &Path, to: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
         let path = entry.map_err(io_error("read", folder))?.path();
@@ -133,8 +134,8 @@ type Functions = BTreeMap<String, (u64, Vec<u64>)>;
 
 /// Parses the output of gcov.
 fn parse(text: &str) -> Result<Counts, Error> {
-    // A function of a header is in several objects: its counts are added. Several functions can share a line, for example when
-    // a macro defines them: their branches are concatenated.
+    // A function of a header is in several objects: its counts are added. Several functions can
+    // share a line, for example when a macro defines them: their branches are concatenated.
     let mut lines_by_function: BTreeMap<(String, u32), Functions> = BTreeMap::new();
     for object in serde_json::Deserializer::from_str(text).into_iter::<Object>() {
         for File { file, lines } in object.map_err(Error::Gcov)?.files {

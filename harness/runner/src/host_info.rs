@@ -46,7 +46,8 @@ impl fmt::Display for Host {
     }
 }
 
-/// The command line of this process. The program is called `vremount` whatever its path; credentials in URLs are removed.
+/// The command line of this process. The program is called `vremount` whatever its path;
+/// credentials in URLs are removed.
 #[must_use]
 pub fn command_line() -> Vec<String> {
     std::iter::once("vremount".to_string()).chain(std::env::args().skip(1).map(|arg| strip_credentials(&arg))).collect()

@@ -12,14 +12,14 @@ use vremount_util::parallel::parallel_map;
 use crate::batch;
 use crate::case_runner::{CaseResult, CaseRunner};
 
-/// Number of cases that share a machine if booting is slow: enough to amortize the boot, and few enough to keep all cores busy
-/// and to get the first results early.
+/// Number of cases that share a machine if booting is slow: enough to amortize the boot, and few
+/// enough to keep all cores busy and to get the first results early.
 const BATCH_SIZE: usize = 8;
 
 /// Runs cases on up to `jobs` machines in parallel and returns the results in the order of `cases`.
 ///
-/// `at_once` gets each result as soon as it exists. `in_order` gets the results in the order of `cases`, each as soon as all
-/// earlier ones exist.
+/// `at_once` gets each result as soon as it exists. `in_order` gets the results in the order of
+/// `cases`, each as soon as all earlier ones exist.
 pub fn run_cases(
     case_runner: &CaseRunner<'_>,
     cases: &[Case<'_>],
@@ -51,8 +51,9 @@ pub fn run_cases(
 /// Cases that run one after the other, each with its index among all cases.
 type Batch<'a> = Vec<(usize, Case<'a>)>;
 
-/// Assigns cases to batches. A case runs alone if its claim has host steps or sleeps, if it is skipped or must run twice, or if
-/// booting is fast. Claims that sleep longest start first, so that others run meanwhile.
+/// Assigns cases to batches. A case runs alone if its claim has host steps or sleeps, if it is
+/// skipped or must run twice, or if booting is fast. Claims that sleep longest start first, so that
+/// others run meanwhile.
 fn batches<'a>(case_runner: &CaseRunner<'_>, cases: &[Case<'a>]) -> Vec<Batch<'a>> {
     let is_alone = |case: &Case<'_>| {
         let all_alone = case_runner.fresh || case_runner.twice || case_runner.executor.boots_fast();
@@ -82,8 +83,9 @@ fn run_batch(case_runner: &CaseRunner<'_>, batch: &Batch<'_>) -> Vec<(usize, Cas
     indices.into_iter().zip(case_results).collect()
 }
 
-/// Number of machines to run in parallel: `asked`, or the number of cores, limited to what fits into the memory that is
-/// available now. At least 1. `machine_mib` is the memory of one machine, MiB.
+/// Number of machines to run in parallel: `asked`, or the number of cores, limited to what fits
+/// into the memory that is available now. At least 1. `machine_mib` is the memory of one machine,
+/// MiB.
 #[must_use]
 pub fn jobs(asked: Option<u16>, machine_mib: u32) -> usize {
     let wanted = asked.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);

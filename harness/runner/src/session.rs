@@ -27,8 +27,8 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Prepares a new run of `cases`, or resumes an earlier one. If the preparation of a new run fails, a file in its run
-    /// directory records the error for reports.
+    /// Prepares a new run of `cases`, or resumes an earlier one. If the preparation of a new run
+    /// fails, a file in its run directory records the error for reports.
     ///
     /// # Errors
     /// Any [`Error`] of [`TestBed::new`], and any of [`Log::create`] and [`Log::resume`].
@@ -53,8 +53,8 @@ impl<'a> Session<'a> {
         Ok(Session { testbed, log, left, how })
     }
 
-    /// Runs the remaining cases on up to `jobs` machines and appends a record for each to the log. `show` gets the results in
-    /// order.
+    /// Runs the remaining cases on up to `jobs` machines and appends a record for each to the log.
+    /// `show` gets the results in order.
     ///
     /// # Errors
     /// [`Error::Kernel`] if the log cannot be written.
@@ -64,7 +64,8 @@ impl<'a> Session<'a> {
             CaseRunner { faults: how.faults, twice: how.twice, fresh: how.fresh, ..CaseRunner::new(testbed) };
         let mut logged = Ok(());
         let append = |case_result: &CaseResult| {
-            // After a failed write, the last line of the log may be incomplete; appending would corrupt it.
+            // After a failed write, the last line of the log may be incomplete; appending would
+            // corrupt it.
             if logged.is_ok() {
                 logged = log.append(Record::new(case_result));
             }
@@ -74,7 +75,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Writes the error of a run that failed to start to its run directory, where reports find it. Returns the error.
+/// Writes the error of a run that failed to start to its run directory, where reports find it.
+/// Returns the error.
 pub(crate) fn record_run_error(workspace: &Workspace, run_spec: &RunSpec<'_>, error: Error) -> Error {
     // The results of the earlier run must not be overwritten.
     if run_spec.resume {

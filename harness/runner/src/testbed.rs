@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Prepares a run: builds kernel, guest and disk images, finds an executor that works, and creates the run directory.
+//! Prepares a run: builds kernel, guest and disk images, finds an executor that works, and creates
+//! the run directory.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -35,8 +36,8 @@ pub struct RunSpec<'a> {
     pub resume: bool,
     /// The part of the run that this process executes. Default: none, the whole run.
     pub shard: Option<Shard>,
-    /// Subdirectory of `target/runs` for the run directory, so that other runs of the same kernel do not overwrite it. Default:
-    /// none.
+    /// Subdirectory of `target/runs` for the run directory, so that other runs of the same kernel
+    /// do not overwrite it. Default: none.
     pub aside: Option<&'a str>,
 }
 
@@ -72,8 +73,8 @@ impl TestBed {
     /// Prepares a run. The run directory is emptied unless `run_spec` resumes an earlier run.
     ///
     /// # Errors
-    /// [`Error::Kernel`] if the kernel cannot be built, [`Error::Image`] if an image cannot be made, and [`Error::Machine`] if
-    /// the executor does not work on this host.
+    /// [`Error::Kernel`] if the kernel cannot be built, [`Error::Image`] if an image cannot be
+    /// made, and [`Error::Machine`] if the executor does not work on this host.
     pub fn new(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<Self, Error> {
         match run_spec.executor {
             ExecutorChoice::Uml => TestBed::with_uml(workspace, run_spec, "as requested".to_string()),
@@ -147,7 +148,8 @@ impl BootArtifacts {
         Ok(BootArtifacts { kernel, disk_setups, guest, bare })
     }
 
-    /// Creates the run directory. Called only after the executor is known to work, because it removes the earlier run.
+    /// Creates the run directory. Called only after the executor is known to work, because it
+    /// removes the earlier run.
     fn into_testbed(
         self,
         workspace: &Workspace,
@@ -167,7 +169,8 @@ impl BootArtifacts {
         match &output.end {
             ExitReason::Finished => Ok(Uml),
             end => {
-                // At its start the kernel prints what it checks on the host. The last check is the one that failed.
+                // At its start the kernel prints what it checks on the host. The last check is the
+                // one that failed.
                 let check = output.console_tail.lines().rfind(|line| line.starts_with("Checking "));
                 let check = check.map_or_else(String::new, |check| format!("; last check: {check}"));
                 Err(machine::Error::NoUml(format!("{end}{check}")).into())
@@ -201,7 +204,8 @@ pub fn runs_dir(workspace: &Workspace, aside: Option<&str>) -> PathBuf {
     aside.map_or(runs.clone(), |name| runs.join(name))
 }
 
-/// Run directory of a run. `on` is the architecture, or the name of the requested executor for a run that failed to start.
+/// Run directory of a run. `on` is the architecture, or the name of the requested executor for a
+/// run that failed to start.
 #[must_use]
 pub fn run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, on: &str) -> PathBuf {
     let shard =

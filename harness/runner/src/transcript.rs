@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The transcript of a case, a file of JSON lines: the claim, each step with its outcome and kernel log, and the verdict.
+//! The transcript of a case, a file of JSON lines: the claim, each step with its outcome and kernel
+//! log, and the verdict.
 //!
-//! A transcript contains nothing that depends on the host. With time travel, two runs of a case write identical files.
+//! A transcript contains nothing that depends on the host. With time travel, two runs of a case
+//! write identical files.
 
 use std::borrow::Cow;
 use std::io;
@@ -57,8 +59,8 @@ enum Kind {
     Host,
 }
 
-/// Deserializes an outcome by way of a JSON value. Otherwise the integer keys of an outcome cannot be read, because serde
-/// buffers the fields of an untagged enum with their keys as strings.
+/// Deserializes an outcome by way of a JSON value. Otherwise the integer keys of an outcome cannot
+/// be read, because serde buffers the fields of an untagged enum with their keys as strings.
 fn deserialize_outcome<'a, 'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, Outcome>>, D::Error> {
     let outcome = Option::<serde_json::Value>::deserialize(deserializer)?.map(serde_json::from_value).transpose();
     outcome.map(|outcome| outcome.map(Cow::Owned)).map_err(D::Error::custom)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Validates a machine run: it is complete, of the expected kernel build, and without a kernel failure.
+//! Validates a machine run: it is complete, of the expected kernel build, and without a kernel
+//! failure.
 
 use vremount_claims::{HostStep, Step};
 use vremount_kernel::build::Kernel;
@@ -17,8 +18,8 @@ pub fn reports(events: &[Event]) -> Vec<StepReport> {
     reports.collect()
 }
 
-/// Checks that a machine ended as planned and that each of its boots is complete and of the expected build. The error is
-/// the reason why its reports cannot be judged.
+/// Checks that a machine ended as planned and that each of its boots is complete and of the
+/// expected build. The error is the reason why its reports cannot be judged.
 pub(crate) fn check(kernel: &Kernel, segments: &[BootSegment], output: &MachineOutput) -> Result<(), String> {
     let planned_power_cut = BootSegment::last_host_step(segments) == Some(HostStep::PowerCut);
     let ended_as_planned = match output.end {
@@ -56,8 +57,8 @@ fn check_boot(kernel: &Kernel, segment: &BootSegment, events: &[Event]) -> Resul
     }
 }
 
-/// A kernel warning or crash in one of the runs, which breaks any claim. A crash before the guest is ready does not count:
-/// the claim had not begun.
+/// A kernel warning or crash in one of the runs, which breaks any claim. A crash before the guest
+/// is ready does not count: the claim had not begun.
 pub fn kernel_failure(runs: &[MachineOutput]) -> Option<String> {
     runs.iter().find_map(|output| match (&output.end, output.splats.first()) {
         (_, Some(warning)) => Some(format!("the kernel warned: {warning}")),
@@ -68,8 +69,8 @@ pub fn kernel_failure(runs: &[MachineOutput]) -> Option<String> {
     })
 }
 
-/// Whether a kernel crashed before it reached the first assertion. The claim is broken all the same, but a bisection of the
-/// claim must skip this kernel.
+/// Whether a kernel crashed before it reached the first assertion. The claim is broken all the
+/// same, but a bisection of the claim must skip this kernel.
 pub(crate) fn crashed_in_setup(steps: &[Step], runs: &[MachineOutput]) -> bool {
     let crashed = runs.iter().any(|output| matches!(output.end, ExitReason::Oops(_) | ExitReason::Panic(_)));
     let completed: usize = runs.iter().map(|output| reports(&output.events).len()).sum();

@@ -21,8 +21,8 @@ pub struct DiskSetup {
 }
 
 impl DiskSetup {
-    /// Obtains the disk image from `cache`, or makes it, and builds the initramfs from it, the guest binary `guest`, the
-    /// overlay module `module`, and the files `more`.
+    /// Obtains the disk image from `cache`, or makes it, and builds the initramfs from it, the
+    /// guest binary `guest`, the overlay module `module`, and the files `more`.
     ///
     /// # Errors
     /// Any [`Error`] of [`PackedDisk::obtain`] and [`Initramfs::new`].

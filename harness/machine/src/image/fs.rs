@@ -41,14 +41,15 @@ pub struct Mkfs {
     pub program: &'static str,
     /// The Debian package that contains it.
     pub package: &'static str,
-    /// Arguments. `{image}` stands for the path of the image; `{bytes}`, `{kib}` and `{sectors}` stand for the size of the
-    /// filesystem.
+    /// Arguments. `{image}` stands for the path of the image; `{bytes}`, `{kib}` and `{sectors}`
+    /// stand for the size of the filesystem.
     pub(super) args: Vec<&'static str>,
     /// Size of the image, MiB. The filesystem is 4 KiB smaller.
     pub image_mib: u64,
 }
 
-/// Space at the end of the image that the filesystem does not use, bytes. Faults that fail flushes need it.
+/// Space at the end of the image that the filesystem does not use, bytes. Faults that fail flushes
+/// need it.
 const SPARE_BYTES: u64 = 4096;
 
 impl Mkfs {
@@ -82,7 +83,8 @@ impl Fs {
     pub const ALL: [Fs; 9] =
         [Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs, Fs::Ramfs];
 
-    /// The filesystems `asked` without duplicates, in the order of [`Fs::ALL`]. An empty list selects all.
+    /// The filesystems `asked` without duplicates, in the order of [`Fs::ALL`]. An empty list
+    /// selects all.
     #[must_use]
     pub fn selected(asked: &[Fs]) -> Vec<Fs> {
         Fs::ALL.into_iter().filter(|fs| asked.is_empty() || asked.contains(fs)).collect()
@@ -104,7 +106,8 @@ impl Fs {
         }
     }
 
-    /// Whether it is on a disk, which can fail, whose requests can be counted, and whose content can outlive the machine.
+    /// Whether it is on a disk, which can fail, whose requests can be counted, and whose content
+    /// can outlive the machine.
     #[must_use]
     pub fn on_disk(self) -> bool {
         !matches!(self, Fs::Tmpfs | Fs::Ramfs)
@@ -116,8 +119,8 @@ impl Fs {
         self != Fs::Ramfs
     }
 
-    /// How the guest mounts it. Commit intervals are longer than a claim, so that nothing but explicit requests writes to the
-    /// disk.
+    /// How the guest mounts it. Commit intervals are longer than a claim, so that nothing but
+    /// explicit requests writes to the disk.
     #[must_use]
     pub fn filesystem(self) -> Filesystem {
         let (kind, options, subvolume) = match self {
@@ -140,8 +143,8 @@ impl Fs {
 
     /// The command that makes its image; none for a filesystem in memory.
     ///
-    /// UUIDs and hash seeds are fixed as far as the tool permits, so that each run gets the same image. Nothing is left for the
-    /// kernel to initialize after the mount.
+    /// UUIDs and hash seeds are fixed as far as the tool permits, so that each run gets the same
+    /// image. Nothing is left for the kernel to initialize after the mount.
     #[must_use]
     pub fn mkfs(self) -> Option<Mkfs> {
         let (program, package, image_mib, args) = match self {
@@ -152,7 +155,8 @@ impl Fs {
                 "-q -F -t ext4 -b 4096 -U 76726d74-0000-4000-8000-000000000004 -E root_owner=0:0,lazy_itable_init=0,\
                  lazy_journal_init=0,hash_seed=76726d74-0000-4000-8000-000000000004 {image} {kib}k",
             ),
-            // Inodes of 128 bytes have no space for xattrs. They are stored in a separate block, which a fault can target.
+            // Inodes of 128 bytes have no space for xattrs. They are stored in a separate block,
+            // which a fault can target.
             Fs::Ext4NoJournal => (
                 "mkfs.ext4",
                 "e2fsprogs",

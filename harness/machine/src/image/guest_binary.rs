@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Builds the guest binary, PID 1 of every machine. It is linked statically because the initramfs contains no libraries.
+//! Builds the guest binary, PID 1 of every machine. It is linked statically because the initramfs
+//! contains no libraries.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::image::error::Error;
 
-/// Target of the build. It is named although it is the host's: without `--target`, cargo applies RUSTFLAGS also to procedural
-/// macros, which cannot be linked statically.
+/// Target of the build. It is named although it is the host's: without `--target`, cargo applies
+/// RUSTFLAGS also to procedural macros, which cannot be linked statically.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds the guest of the checkout `root` with cargo, which does nothing if it is up to date. Returns the path of the binary.
+/// Builds the guest of the checkout `root` with cargo, which does nothing if it is up to date.
+/// Returns the path of the binary.
 ///
 /// # Errors
 /// [`Error::NoCargo`] if cargo cannot be run, [`Error::Tool`] if the guest does not compile.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Builds initramfs files.
 //!
-//! An initramfs consists of two concatenated cpio archives: one with the files that all machines of a run share, and one with
-//! the program of one machine. The kernel unpacks both. They are not compressed, because decompression on an emulated
-//! processor takes longer than reading.
+//! An initramfs consists of two concatenated cpio archives: one with the files that all machines of
+//! a run share, and one with the program of one machine. The kernel unpacks both. They are not
+//! compressed, because decompression on an emulated processor takes longer than reading.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -62,8 +62,8 @@ impl CpioEntry {
 }
 
 impl Initramfs {
-    /// Builds the archive from the guest binary `guest`, the overlay module `module`, the disk image `upper`, and the files
-    /// `more`.
+    /// Builds the archive from the guest binary `guest`, the overlay module `module`, the disk
+    /// image `upper`, and the files `more`.
     ///
     /// # Errors
     /// [`Error::Io`] if a file cannot be read.
@@ -94,8 +94,9 @@ impl Initramfs {
         self.write_with(program, vec![CpioEntry::file(SCRIPT_PATH, script.into())], to)
     }
 
-    /// Writes the initramfs of a machine that runs `program` and then starts `kernel` by kexec, with the initramfs in the
-    /// file `next`. `next` is read before `to` is written, so they may be the same file.
+    /// Writes the initramfs of a machine that runs `program` and then starts `kernel` by kexec,
+    /// with the initramfs in the file `next`. `next` is read before `to` is written, so they may be
+    /// the same file.
     ///
     /// # Errors
     /// [`Error::Io`] if `kernel` or `next` cannot be read or `to` cannot be written.
@@ -118,7 +119,8 @@ impl Initramfs {
     }
 }
 
-/// Builds a cpio archive. The kernel creates no parent directories, so an entry for each precedes its files.
+/// Builds a cpio archive. The kernel creates no parent directories, so an entry for each precedes
+/// its files.
 fn archive(entries: &[CpioEntry]) -> io::Result<Vec<u8>> {
     let mut archive = Vec::new();
     let mut inode = 1;

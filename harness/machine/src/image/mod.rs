@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a machine boots besides its kernel: guest, overlay module, upper filesystem and program, in one initramfs.
+//! What a machine boots besides its kernel: guest, overlay module, upper filesystem and program, in
+//! one initramfs.
 
 mod disk_setup;
 mod error;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Disk images of upper filesystems. They are made once with mkfs and cached as a list of their non-zero extents.
+//! Disk images of upper filesystems. They are made once with mkfs and cached as a list of their
+//! non-zero extents.
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
@@ -22,7 +23,8 @@ impl PackedDisk {
     /// Obtains the image of `fs` from `cache`, or makes it. None for a filesystem in memory.
     ///
     /// # Errors
-    /// [`Error::Missing`] if mkfs is not installed, [`Error::Tool`] if it fails, [`Error::Io`] if the cache cannot be written.
+    /// [`Error::Missing`] if mkfs is not installed, [`Error::Tool`] if it fails, [`Error::Io`] if
+    /// the cache cannot be written.
     pub fn obtain(fs: Fs, cache: &Path) -> Result<Option<Self>, Error> {
         PackedDisk::obtain_with(fs.mkfs(), fs, cache)
     }
@@ -60,7 +62,8 @@ impl PackedDisk {
     }
 }
 
-/// Makes an image in a temporary directory, packs it, and renames the packed file to `path`, so that it is never incomplete.
+/// Makes an image in a temporary directory, packs it, and renames the packed file to `path`, so
+/// that it is never incomplete.
 fn make(mkfs: &Mkfs, folder: &Path, path: &Path) -> Result<(), Error> {
     let temporary = tempfile::tempdir_in(folder).map_err(io_error("create a directory in", folder))?;
     let image = temporary.path().join("image");
@@ -91,7 +94,8 @@ fn make(mkfs: &Mkfs, folder: &Path, path: &Path) -> Result<(), Error> {
     Ok(fs::rename(&packed, path).map_err(io_error("rename to", path))?)
 }
 
-/// Unpacks an image to the sparse file `to` of the host, for a disk whose content outlives its machine.
+/// Unpacks an image to the sparse file `to` of the host, for a disk whose content outlives its
+/// machine.
 ///
 /// # Errors
 /// [`Error::Io`] if the image cannot be read or `to` cannot be written.

@@ -10,7 +10,8 @@ use vremount_util::io_error;
 use crate::image::error::Error;
 use crate::image::initramfs::CpioEntry;
 
-/// Tools of the host that are copied with their libraries, each with the Debian package that contains it.
+/// Tools of the host that are copied with their libraries, each with the Debian package that
+/// contains it.
 pub const TOOLS: [(&str, &str); 21] = [
     ("dmsetup", "dmsetup"),
     ("getfattr", "attr"),
@@ -35,7 +36,8 @@ pub const TOOLS: [(&str, &str); 21] = [
     ("dash", "dash"),
 ];
 
-/// Reads the files for a machine with a shell. `script` is the script that the shell runs; without one, it is interactive.
+/// Reads the files for a machine with a shell. `script` is the script that the shell runs; without
+/// one, it is interactive.
 ///
 /// # Errors
 /// [`Error::Missing`] if a tool is not installed, [`Error::Io`] if it cannot be read.

@@ -19,7 +19,8 @@ use crate::scheduler::jobs;
 use crate::session::{Session, record_run_error};
 use crate::testbed::RunSpec;
 
-/// Number of cores for each kernel that is built in parallel: the build of one small kernel does not use more.
+/// Number of cores for each kernel that is built in parallel: the build of one small kernel does
+/// not use more.
 const CORES_PER_BUILD: usize = 16;
 
 /// One base with one executor.
@@ -51,18 +52,20 @@ pub trait JobObserver {
     fn done(&mut self, job: Job<'_>, outcome: &Result<Results, Error>);
 }
 
-/// All combinations of entries and bases, ordered by entry: the first entry tests every base before the second one starts.
+/// All combinations of entries and bases, ordered by entry: the first entry tests every base before
+/// the second one starts.
 #[must_use]
 pub fn plan_jobs<'a>(bases: &'a [Base], entries: &'a [MatrixEntry]) -> Vec<Job<'a>> {
     entries.iter().flat_map(|entry| bases.iter().map(move |base| Job { base, entry })).collect()
 }
 
-/// Runs all jobs and merges their results. A job that fails does not stop the others; its error is part of the results.
-/// `asked` is the number of machines that run in parallel, by default one for each core as far as
-/// memory permits.
+/// Runs all jobs and merges their results. A job that fails does not stop the others; its error is
+/// part of the results. `asked` is the number of machines that run in parallel, by default one for
+/// each core as far as memory permits.
 ///
 /// # Errors
-/// [`Error::Matrix`] if an entry names an unknown claim, [`Error::Usage`] if the results cannot be merged.
+/// [`Error::Matrix`] if an entry names an unknown claim, [`Error::Usage`] if the results cannot be
+/// merged.
 pub fn run(
     workspace: &Workspace,
     all_jobs: &[Job<'_>],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The log of a run, a file of JSON lines: the plan, then an invocation for each time that the run was started or resumed, and
-//! a record for each case as soon as it has finished. An interrupted run loses at most the case that was running.
+//! The log of a run, a file of JSON lines: the plan, then an invocation for each time that the run
+//! was started or resumed, and a record for each case as soon as it has finished. An interrupted
+//! run loses at most the case that was running.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -37,8 +38,8 @@ impl Log {
     /// Opens the log of an interrupted run with the same plan. An incomplete last line is removed.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no such run or its plan differs, [`Error::Results`] if the log is malformed, and
-    /// [`Error::Io`] if it cannot be read or written.
+    /// [`Error::Usage`] if there is no such run or its plan differs, [`Error::Results`] if the log
+    /// is malformed, and [`Error::Io`] if it cannot be read or written.
     pub fn resume(folder: &Path, plan: &RunPlan) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let refuse = |reason: String| Error::Usage(format!("failed to resume: {reason}; run it without --resume"));
@@ -73,7 +74,8 @@ impl Log {
     /// Appends the record of a finished case.
     ///
     /// # Errors
-    /// [`Error::Io`] if the log cannot be written, [`Error::Results`] if the case is not in the plan or has a record already.
+    /// [`Error::Io`] if the log cannot be written, [`Error::Results`] if the case is not in the
+    /// plan or has a record already.
     pub fn append(&mut self, record: Record) -> Result<(), Error> {
         self.lines.append(&record)?;
         self.results.add(record).map_err(malformed(&self.path))
@@ -87,8 +89,9 @@ impl Log {
 }
 
 impl Results {
-    /// Reads the results of the run in the run directory `folder`, complete or not. The flag says whether an incomplete last
-    /// line was ignored. The paths of transcripts are changed to `folder`, because CI services move run directories.
+    /// Reads the results of the run in the run directory `folder`, complete or not. The flag says
+    /// whether an incomplete last line was ignored. The paths of transcripts are changed to
+    /// `folder`, because CI services move run directories.
     ///
     /// # Errors
     /// [`Error::Usage`] if the log cannot be read, [`Error::Results`] if it is malformed.

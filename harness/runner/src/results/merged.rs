@@ -40,7 +40,8 @@ impl MergedResults {
     /// Merges the content of run directories.
     ///
     /// # Errors
-    /// [`Error::Usage`] if two runs contain the same case, or shards differ in kernel, harness or options.
+    /// [`Error::Usage`] if two runs contain the same case, or shards differ in kernel, harness or
+    /// options.
     pub fn of(outcomes: Vec<(PathBuf, RunOutcome)>) -> Result<Self, Error> {
         let mut merged = MergedResults::default();
         let mut groups: BTreeMap<RunKey, Vec<(PathBuf, Results)>> = BTreeMap::new();
@@ -126,7 +127,8 @@ fn join_shards(shards: Vec<(PathBuf, Results)>) -> Result<Option<Results>, Error
     }))
 }
 
-/// Sorts cases by the order in which the harness lists claims. Claims that this harness does not know come last.
+/// Sorts cases by the order in which the harness lists claims. Claims that this harness does not
+/// know come last.
 fn sort_cases(cases: &mut [PlannedCase]) {
     let claims: BTreeMap<_, _> = claims::all().iter().enumerate().map(|(index, claim)| (claim.name, index)).collect();
     cases.sort_by_key(|case| {

@@ -39,8 +39,9 @@ pub struct Record {
     pub log: PathBuf,
 }
 
-/// Durations of the phases of a case, microseconds, summed over its machines. The rest of the wall-clock time is spent in the
-/// harness: it writes images and transcripts and judges the reports.
+/// Durations of the phases of a case, microseconds, summed over its machines. The rest of the
+/// wall-clock time is spent in the harness: it writes images and transcripts and judges the
+/// reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseTimes {
     /// From exec to the first console output.

@@ -18,7 +18,8 @@ use crate::testbed::TestBed;
 /// Version of the format of logs and JSON reports. Fields may be added without changing it.
 pub const SCHEMA: u32 = 1;
 
-/// The plan of a run, the first line of its log. The fields have the names of the JSON keys unless renamed.
+/// The plan of a run, the first line of its log. The fields have the names of the JSON keys unless
+/// renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunPlan {
     /// Version of the format, [`SCHEMA`].
@@ -42,7 +43,8 @@ pub struct RunPlan {
     pub build_id: String,
     /// SHA-256 of the overlay module, hex.
     pub module_sha256: String,
-    /// SHA-256 of this program and the guest binary, hex. Another harness may have other claims or judge differently.
+    /// SHA-256 of this program and the guest binary, hex. Another harness may have other claims or
+    /// judge differently.
     pub harness_sha256: String,
     /// Options that may change the results.
     #[serde(rename = "how")]

@@ -15,8 +15,8 @@ pub const FILE: &str = "results.jsonl";
 pub struct Results {
     /// What the run tests.
     pub plan: RunPlan,
-    /// One for the start of the run and one for each time that it was resumed. For a run that is merged from shards, those of
-    /// all shards.
+    /// One for the start of the run and one for each time that it was resumed. For a run that is
+    /// merged from shards, those of all shards.
     pub starts: Vec<Invocation>,
     /// The finished cases, in the order in which they finished.
     pub(super) records: Vec<Record>,

@@ -55,8 +55,8 @@ impl Tally {
         })
     }
 
-    /// The exit code of a command with these results: Broken if any case is broken, otherwise CannotTell if any case is undecided
-    /// or missing, otherwise Success.
+    /// The exit code of a command with these results: Broken if any case is broken, otherwise
+    /// CannotTell if any case is undecided or missing, otherwise Success.
     #[must_use]
     pub fn exit(self) -> Exit {
         match self {
