@@ -23,7 +23,7 @@ pub struct Session<'a> {
     pub log: Log,
     /// Cases that have no record in the log yet.
     pub left: Vec<Case<'a>>,
-    how: RunOptions,
+    options: RunOptions,
 }
 
 impl<'a> Session<'a> {
@@ -35,14 +35,14 @@ impl<'a> Session<'a> {
     pub fn start(
         workspace: &Workspace,
         run_spec: &RunSpec<'_>,
-        how: RunOptions,
+        options: RunOptions,
         cases: &[Case<'a>],
     ) -> Result<Self, Error> {
         let testbed =
             TestBed::new(workspace, run_spec).map_err(|error| record_run_error(workspace, run_spec, error))?;
         // The error of an earlier run that failed to start is obsolete.
         let _ = fs::remove_dir_all(testbed::run_dir(workspace, run_spec, run_spec.executor.name()));
-        let plan = RunPlan::new(&testbed, how, run_spec.shard, cases)?;
+        let plan = RunPlan::new(&testbed, options, run_spec.shard, cases)?;
         let mut log =
             if run_spec.resume { Log::resume(&testbed.logs, &plan)? } else { Log::create(&testbed.logs, plan)? };
         let is_left = |case: &&Case<'_>| log.results().of(case.claim.name, case.fs).is_none();
@@ -50,18 +50,22 @@ impl<'a> Session<'a> {
         if !left.is_empty() {
             log.start(Invocation::current(&testbed.why)?)?;
         }
-        Ok(Session { testbed, log, left, how })
+        Ok(Session { testbed, log, left, options })
     }
 
     /// Runs the remaining cases on up to `jobs` machines and appends a record for each to the log.
     /// `show` gets the results in order.
     ///
     /// # Errors
-    /// [`Error::Kernel`] if the log cannot be written.
+    /// [`Error::Io`] if the log cannot be written.
     pub fn run(&mut self, jobs: usize, show: impl FnMut(&CaseResult)) -> Result<(), Error> {
-        let Session { testbed, log, left, how } = self;
-        let case_runner =
-            CaseRunner { faults: how.faults, twice: how.twice, fresh: how.fresh, ..CaseRunner::new(testbed) };
+        let Session { testbed, log, left, options } = self;
+        let case_runner = CaseRunner {
+            faults: options.faults,
+            twice: options.twice,
+            fresh: options.fresh,
+            ..CaseRunner::new(testbed)
+        };
         let mut logged = Ok(());
         let append = |case_result: &CaseResult| {
             // After a failed write, the last line of the log may be incomplete; appending would

@@ -79,10 +79,10 @@ impl TestBed {
         match run_spec.executor {
             ExecutorChoice::Uml => TestBed::with_uml(workspace, run_spec, "as requested".to_string()),
             ExecutorChoice::Qemu => {
-                let AccelChoice { accel, reason } = choose(workspace, run_spec)?;
+                let AccelChoice { accel, reason } = choose_accel(workspace, run_spec)?;
                 TestBed::with_qemu(workspace, run_spec, accel, reason)
             }
-            ExecutorChoice::Auto => match choose(workspace, run_spec) {
+            ExecutorChoice::Auto => match choose_accel(workspace, run_spec) {
                 Ok(AccelChoice { accel: Accel::Kvm, reason }) => {
                     TestBed::with_qemu(workspace, run_spec, Accel::Kvm, reason)
                 }
@@ -123,9 +123,9 @@ impl TestBed {
 }
 
 /// Chooses the accelerator of QEMU. The kernel for QEMU is built only if a probe boot is needed.
-fn choose(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<AccelChoice, Error> {
+fn choose_accel(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<AccelChoice, Error> {
     let probe = |qemu: &Qemu, limits| BootArtifacts::obtain(workspace, run_spec, qemu.arch())?.probe_boot(qemu, limits);
-    machine::choose_accel(Path::new(QEMU), &workspace.cache, probe)
+    vremount_machine::choose_accel(Path::new(QEMU), &workspace.cache, probe)
 }
 
 /// Files that a machine boots from, for one architecture.
@@ -134,7 +134,7 @@ struct BootArtifacts {
     disk_setups: BTreeMap<Fs, DiskSetup>,
     guest: PathBuf,
     /// Initramfs without a disk image.
-    bare: Initramfs,
+    diskless: Initramfs,
 }
 
 impl BootArtifacts {
@@ -144,8 +144,8 @@ impl BootArtifacts {
         let disk_setup =
             |fs: &Fs| Ok((*fs, DiskSetup::obtain(*fs, &workspace.cache, &guest, &kernel.module.path, Vec::new())?));
         let disk_setups = run_spec.filesystems.iter().map(disk_setup).collect::<Result<_, Error>>()?;
-        let bare = Initramfs::new(&guest, &kernel.module.path, None, Vec::new())?;
-        Ok(BootArtifacts { kernel, disk_setups, guest, bare })
+        let diskless = Initramfs::new(&guest, &kernel.module.path, None, Vec::new())?;
+        Ok(BootArtifacts { kernel, disk_setups, guest, diskless })
     }
 
     /// Creates the run directory. Called only after the executor is known to work, because it
@@ -190,7 +190,7 @@ impl BootArtifacts {
         };
         let folder = tempfile::tempdir().map_err(io_error("create", env::temp_dir()))?;
         let initramfs = folder.path().join("probe.initramfs");
-        self.bare.write(&program, &initramfs)?;
+        self.diskless.write(&program, &initramfs)?;
         let console = folder.path().join("probe.console");
         let limits = limits.scale(self.kernel.slowdown());
         Ok(executor.run(&MachineConfig::new(&self.kernel, &initramfs, &console, limits)))
@@ -204,16 +204,16 @@ pub fn runs_dir(workspace: &Workspace, aside: Option<&str>) -> PathBuf {
     aside.map_or(runs.clone(), |name| runs.join(name))
 }
 
-/// Run directory of a run. `on` is the architecture, or the name of the requested executor for a
-/// run that failed to start.
+/// Run directory of a run. `target` is the architecture, or the name of the requested executor for
+/// a run that failed to start.
 #[must_use]
-pub fn run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, on: &str) -> PathBuf {
+pub fn run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, target: &str) -> PathBuf {
     let shard =
         run_spec.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
     let KernelSpec { base, level, fragment, .. } = run_spec.kernel;
     let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
     let runs = runs_dir(workspace, run_spec.aside);
-    runs.join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
+    runs.join(format!("{}-level{level}-{target}{fragment}{shard}", base.name))
 }
 
 /// Creates and locks the run directory. It is emptied unless the run resumes an earlier one.

@@ -87,7 +87,12 @@ impl RunPlan {
     ///
     /// # Errors
     /// [`Error::Io`] if this program or the guest binary cannot be read.
-    pub fn new(testbed: &TestBed, how: RunOptions, shard: Option<Shard>, cases: &[Case<'_>]) -> Result<Self, Error> {
+    pub fn new(
+        testbed: &TestBed,
+        options: RunOptions,
+        shard: Option<Shard>,
+        cases: &[Case<'_>],
+    ) -> Result<Self, Error> {
         let kernel = &testbed.kernel;
         let planned = |case: &Case<'_>| PlannedCase { claim: case.claim.name.to_string(), fs: case.fs };
         Ok(RunPlan {
@@ -102,7 +107,7 @@ impl RunPlan {
             build_id: kernel.build_id.clone(),
             module_sha256: kernel.module.sha256.clone(),
             harness_sha256: sha256(&[Path::new("/proc/self/exe"), &testbed.guest])?,
-            how,
+            how: options,
             shard,
             cases: cases.iter().map(planned).collect(),
         })
