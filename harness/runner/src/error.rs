@@ -20,7 +20,7 @@ pub enum Error {
     Filter(#[from] filter::Error),
     /// The kernel cannot be obtained, or a tool of the host failed.
     #[error(transparent)]
-    Kernel(#[from] vremount_kernel::Error),
+    Kernel(Box<vremount_kernel::Error>),
     /// A disk image or an initramfs cannot be made.
     #[error(transparent)]
     Image(#[from] image::Error),
@@ -51,8 +51,23 @@ pub enum Error {
     Io(#[from] IoError),
 }
 
-vremount_util::error_from!(
-    Error, Kernel:
+impl From<vremount_kernel::Error> for Error {
+    fn from(error: vremount_kernel::Error) -> Self {
+        Error::Kernel(Box::new(error))
+    }
+}
+
+macro_rules! from_kernel_errors {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                vremount_kernel::Error::from(error).into()
+            }
+        })+
+    };
+}
+
+from_kernel_errors!(
     vremount_kernel::base::Error,
     vremount_kernel::build::Error,
     vremount_kernel::series::Error,
