@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs claims on machines, validates what came back, and records verdicts.
+//! Runs claims on machines, validates the runs, and records verdicts.
 //!
 //! In: a kernel specification, claims and filesystems. Out: a log with a record for each case (one
 //! claim on one filesystem), transcripts and console logs; read back as [`results::Results`].
