@@ -98,3 +98,25 @@ impl ProbeCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_choice_is_valid_for_its_key_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache").join(ACCEL_FILE);
+        let choice = AccelChoice { accel: Accel::Kvm, reason: "a probe boot worked".to_string() };
+        ProbeCache { key: "boot 1, QEMU 7.2".to_string(), choice: choice.clone() }.store(&path);
+        assert_eq!(ProbeCache::load(&path, "boot 1, QEMU 7.2"), Some(choice));
+        assert_eq!(ProbeCache::load(&path, "boot 2, QEMU 7.2"), None);
+    }
+
+    #[test]
+    fn missing_or_malformed_file_is_ignored() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(ProbeCache::load(Path::new("/nowhere"), ""), None);
+        assert_eq!(ProbeCache::load(file.path(), ""), None);
+    }
+}

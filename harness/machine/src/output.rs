@@ -135,3 +135,27 @@ impl fmt::Display for ExitReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_lines_are_indented_without_empty_ones() {
+        let console =
+            |text: &str| MachineOutput { console_tail: text.to_string(), ..MachineOutput::not_started(String::new()) };
+        assert_eq!(console("").last_lines(), "");
+        assert_eq!(console("one\r\n\ntwo\n").last_lines(), "\n             | one\n             | two");
+        let many: String = (0..20).map(|number| format!("line {number}\n")).collect();
+        assert!(console(&many).last_lines().starts_with("\n             | line 12\n"));
+    }
+
+    #[test]
+    fn events_are_split_at_end_records() {
+        let end = || Event::End { steps: 0 };
+        let events = vec![Event::Booted, end(), Event::Booted, end(), Event::Booted];
+        let output = MachineOutput { events, ..MachineOutput::not_started(String::new()) };
+        let lengths: Vec<_> = output.per_kernel_events().map(<[Event]>::len).collect();
+        assert_eq!(lengths, [2, 2, 1]);
+    }
+}

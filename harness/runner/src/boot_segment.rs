@@ -35,3 +35,27 @@ impl BootSegment {
         segments.last().and_then(|segment| segment.host_step)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vremount_claims::Expectation;
+
+    use super::*;
+
+    #[test]
+    fn steps_are_split_at_host_steps() {
+        let precondition = || Step::Precondition(Op::WriteBack, Expectation::Done);
+        let assertion = || Step::Assertion(Op::ReloadOverlay, Expectation::Done);
+        let steps = [precondition(), assertion(), Step::Host(HostStep::Kexec), Step::Host(HostStep::PowerCut)];
+        let segments = BootSegment::split(&steps);
+        let lengths: Vec<_> = segments.iter().map(|segment| (segment.ops.len(), segment.host_step)).collect();
+        assert_eq!(lengths, [(2, Some(HostStep::Kexec)), (0, Some(HostStep::PowerCut)), (0, None)]);
+        assert_eq!(BootSegment::last_host_step(&segments), None);
+        assert_eq!(BootSegment::last_host_step(&segments[..2]), Some(HostStep::PowerCut));
+    }
+
+    #[test]
+    fn there_is_a_segment_without_steps() {
+        assert_eq!(BootSegment::split(&[]).len(), 1);
+    }
+}
