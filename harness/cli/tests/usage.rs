@@ -18,7 +18,7 @@ use rstest::rstest;
 #[case::verify_base(&["verify", "--base", ""], "failed to find base \"\"")]
 #[case::shell_base(&["shell", "--base", "../.."], "failed to find base \"../..\"")]
 #[case::claim(&["verify", "--claim", "resue"], "failed to find claim \"resue\": `vremount claims --names` lists all")]
-#[case::filesystem(&["verify", "--fs", "ntfs"], "failed to find filesystem \"ntfs\": there is ext4")]
+#[case::filesystem(&["verify", "--fs", "ntfs"], "failed to find filesystem \"ntfs\"; known are ext4")]
 #[case::shell_filesystem(&["shell", "--fs", "ntfs"], "failed to find filesystem \"ntfs\"")]
 #[case::tag(&["verify", "--tag", "accept"], "failed to find tag \"accept\": there is accepted, ")]
 #[case::fault(&["verify", "--fault", "water"], "failed to find fault \"water\": there is ")]
@@ -117,7 +117,7 @@ fn what_is_no_transcript_is_not_shown() {
     fs::write(file.path(), "{\"claim\":\"reuse\"}\n").unwrap();
     let output = vremount(["transcript"]).arg(file.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
-    assert!(stderr(&output).contains("failed to understand "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("failed to read "), "{}", stderr(&output));
     assert_eq!(stdout(&output), "");
 }
 

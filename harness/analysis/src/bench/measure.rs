@@ -182,15 +182,10 @@ impl Machines<'_> {
         };
         self.initramfs.write(&program, &initramfs)?;
         let run = self.qemu.run(&MachineConfig {
-            image: &testbed.kernel.image,
-            initramfs: &initramfs,
             disk: Some(&disk),
             memory_mib: MEMORY_MIB,
             processors: plan.processors(),
-            console_log: &file("console"),
-            limits: LIMITS,
-            kernels: 1,
-            power_cut: false,
+            ..MachineConfig::new(&testbed.kernel, &initramfs, &file("console"), LIMITS)
         });
         for path in [&disk, &initramfs] {
             std::fs::remove_file(path).map_err(io_error("remove", path))?;
