@@ -44,6 +44,14 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A result has no JSON form.
+    #[error("failed to write {what} as JSON: {source}")]
+    Json {
+        /// What was to be written.
+        what: &'static str,
+        /// The error of the serializer.
+        source: serde_json::Error,
+    },
     /// The log of a bisection cannot be used.
     #[error("failed to understand {path}: {why}; run bisect again", path = path.display())]
     Bisection {

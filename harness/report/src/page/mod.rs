@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! All that was found, as one page for people: a file that needs no network and no other file. Cells of tables lead to
-//! transcripts and console logs by anchors, so that all of it can be read without scripts; a script only filters.
+//! The HTML page. It is a single file that loads nothing. Cells of tables link to transcripts and console logs by anchors, so
+//! that the page can be read without scripts; the script only filters.
 
 mod bench;
 mod bisection;
@@ -24,22 +24,25 @@ use crate::fs_table::sign;
 use crate::input::ReportInput;
 
 const TEMPLATE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = concat!(include_str!("colours.css"), include_str!("page.css"));
+/// The colours of the page, as CSS variables.
+pub(crate) const COLOURS: &str = include_str!("colours.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What the template makes the page of.
+/// The values of the template.
 #[derive(Serialize)]
 struct Page {
     style: &'static str,
     script: &'static str,
     version: &'static str,
-    /// None if there is no run.
+    /// `None` if there is no run.
     tally: Option<String>,
-    words: [(Word, usize); 5],
+    /// Each verdict with its number of cases.
+    labels: [(VerdictLabel, usize); 5],
     filesystems: Vec<&'static str>,
-    /// None of one run.
+    /// `None` if there is one run only.
     overview: Option<Overview>,
-    /// Titles of those that could not start, and why.
+    /// Titles of the runs that could not start, and the reasons.
     not_run: Vec<(String, String)>,
     runs: Vec<Run>,
     bisections: Vec<bisection::View>,
@@ -47,29 +50,38 @@ struct Page {
     coverages: Vec<coverage::View>,
 }
 
-/// The text of the file.
+/// The HTML page of all inputs. Transcripts and console logs are read from the directories of the runs; the page shows which
+/// of them cannot be read.
 ///
 /// # Errors
-/// If a plot cannot be drawn.
-pub fn page(findings: &ReportInput) -> Result<String, Error> {
-    let ReportInput { merged, bisections, benches, coverages } = findings;
-    let runs: Vec<_> = merged.runs.iter().map(Run::of).collect();
+/// [`Error::Plot`] if a plot cannot be drawn; [`Error::Page`] if the template cannot be rendered.
+pub fn page(input: &ReportInput) -> Result<String, Error> {
+    let ReportInput { merged, bisections, benches, coverages } = input;
+    let runs: Vec<_> = merged.runs.iter().map(Run::new).collect();
     let tally = Tally::of_all(merged);
     let page = Page {
         style: STYLE,
         script: SCRIPT,
         version: env!("CARGO_PKG_VERSION"),
         tally: (!merged.is_empty()).then(|| tally.to_string()),
-        words: Word::counted(tally),
-        filesystems: run::filesystems(&merged.runs),
-        overview: (runs.len() + merged.not_run.len() > 1).then(|| Overview::of(merged, &runs)),
-        not_run: merged.not_run.iter().map(|word| (word.title(), word.cannot_tell.clone())).collect(),
+        labels: VerdictLabel::with_counts(tally),
+        filesystems: run::all_filesystems(&merged.runs),
+        overview: (runs.len() + merged.not_run.len() > 1).then(|| Overview::new(merged, &runs)),
+        not_run: merged.not_run.iter().map(|error| (error.title(), error.cannot_tell.clone())).collect(),
         runs,
-        bisections: bisections.iter().enumerate().map(bisection::View::of).collect(),
-        benches: benches.iter().enumerate().map(bench::View::of).collect::<Result<_, _>>()?,
-        coverages: coverages.iter().enumerate().map(coverage::View::of).collect(),
+        bisections: bisections
+            .iter()
+            .enumerate()
+            .map(|(index, bisection)| bisection::View::new(index, bisection))
+            .collect(),
+        benches: benches
+            .iter()
+            .enumerate()
+            .map(|(index, results)| bench::View::new(index, results))
+            .collect::<Result<_, _>>()?,
+        coverages: coverages.iter().enumerate().map(|(index, coverage)| coverage::View::new(index, coverage)).collect(),
     };
-    render(page).map_err(|why| Error::Page(why.to_string()))
+    render(page).map_err(Error::Page)
 }
 
 fn render(page: Page) -> Result<String, minijinja::Error> {
@@ -80,29 +92,31 @@ fn render(page: Page) -> Result<String, minijinja::Error> {
     environment.template_from_str(TEMPLATE)?.render(Serde(page))
 }
 
-/// What became of a case: as cells say it, as people do, and as style and script know it.
+/// How a verdict is shown.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Word {
-    class: &'static str,
+pub(crate) struct VerdictLabel {
+    /// The class in style sheets and in the script.
+    pub class: &'static str,
+    /// The text of a cell.
     sign: &'static str,
-    words: &'static str,
+    name: &'static str,
+    meaning: &'static str,
 }
 
-impl Word {
-    /// None: it never ran to its end.
-    fn of(verdict: Option<Verdict>) -> Self {
-        let (class, words) = match verdict {
-            Some(Verdict::Holds) => ("holds", "holds"),
-            Some(Verdict::Broken) => ("broken", "broken"),
-            Some(Verdict::CannotTell) => ("cannot-tell", "cannot tell"),
-            Some(Verdict::Skipped) => ("skipped", "skipped"),
-            None => ("missing", "missing"),
+impl VerdictLabel {
+    /// The label of a verdict. `None`: the case did not finish.
+    pub fn new(verdict: Option<Verdict>) -> Self {
+        let (class, name, meaning) = match verdict {
+            Some(Verdict::Holds) => ("holds", "holds", "the outcome is the claimed one"),
+            Some(Verdict::Broken) => ("broken", "broken", "the outcome differs, or the kernel printed a warning"),
+            Some(Verdict::CannotTell) => ("cannot-tell", "cannot tell", "something outside the claim failed"),
+            Some(Verdict::Skipped) => ("skipped", "skipped", "the claim does not apply"),
+            None => ("missing", "missing", "the case did not finish"),
         };
-        Word { class, sign: sign(verdict), words }
+        VerdictLabel { class, sign: sign(verdict), name, meaning }
     }
 
-    /// With how often it is said.
-    fn counted(tally: Tally) -> [(Self, usize); 5] {
+    fn with_counts(tally: Tally) -> [(Self, usize); 5] {
         let Tally { holds, broken, cannot_tell, skipped, missing } = tally;
         [
             (Some(Verdict::Holds), holds),
@@ -111,11 +125,11 @@ impl Word {
             (Some(Verdict::Skipped), skipped),
             (None, missing),
         ]
-        .map(|(verdict, count)| (Word::of(verdict), count))
+        .map(|(verdict, count)| (VerdictLabel::new(verdict), count))
     }
 }
 
-/// A name as a part of an anchor: different ones stay different, and a browser changes nothing in it.
+/// A name as a part of an anchor. Different names have different anchors, and a browser does not have to escape them.
 fn anchor(name: &str) -> String {
     let plain = |char: char| match char {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' => char.to_string(),
@@ -129,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn anchors_of_different_names_differ_and_need_no_escape() {
+    fn anchors_are_unique_and_need_no_escape() {
         let anchors = ["a/b", "a_b", "a:b", "a=b", "a b", "é"].map(anchor);
         assert!(anchors.concat().chars().all(|char| char.is_ascii_alphanumeric() || char == '_'), "{anchors:?}");
         assert_eq!(anchors.iter().collect::<std::collections::BTreeSet<_>>().len(), anchors.len());
