@@ -66,7 +66,7 @@ fn write_comparison(text: &mut String, results: &BenchResults) -> fmt::Result {
         if let Some(workload) = results.record.workload(axis) {
             match axis {
                 Axis::Idle => writeln!(text, "Nothing is dirty:\n")?,
-                _ => writeln!(text, "{} of a neighbour are dirty:\n", axis.format_value(workload.value))?,
+                _ => writeln!(text, "A neighbour has {} of dirty data:\n", axis.format_value(workload.value))?,
             }
             write_strategies(text, workload)?;
         }
@@ -140,7 +140,7 @@ fn write_other_filesystems(text: &mut String, results: &BenchResults) -> fmt::Re
     writeln!(text, "\n## Other filesystems\n")?;
     writeln!(
         text,
-        "Median milliseconds with {} of a neighbour dirty and with nothing dirty:\n",
+        "Median milliseconds with {} of dirty data of a neighbour, and with nothing dirty:\n",
         Axis::Busy.format_value(first.value)
     )?;
     let columns = [

@@ -20,8 +20,9 @@ without the series. A sync that is not timed writes the new files before the nex
 
 All strategies of a comparison run in one guest, in shuffled order. An unmount and a mount that are not timed warm the \
 processor caches before each cycle. Where nothing is dirty, a strategy that syncs writes only what the mount before it \
-changed. The kernel's own writeback is off, except where stated: data stays dirty until a sync, and later writeback does not \
-slow down a neighbour. The guest has one processor, or two with a neighbour. Only the system calls are timed.
+changed. A neighbour is another container on the same filesystem. The kernel's own writeback is off, except where stated: data \
+stays dirty until a sync, and later writeback does not slow down a neighbour. The guest has one processor, or two with a \
+running neighbour. Only the system calls are timed.
 
 **Compare the ratios**: the times are those of this guest. In parentheses are the quartiles of the ratios of every sample of \
 one strategy to every sample of the other.
@@ -33,8 +34,8 @@ one strategy to every sample of the other.
 pub const GROWTH: &str = "\
 ## Growth
 
-Reuse reads the work directory, the marker and its checkpoint. Its cost does not depend on dirty bytes, files or other \
-overlays. A sync writes all dirty data of the filesystem, whoever wrote it. A rebuild creates every file again.
+Reuse reads the work directory, the marker and its checkpoint. It does not look at dirty data, at files in the upper or at \
+other overlays. A sync writes all dirty data of the filesystem, whoever wrote it. A rebuild creates every file again.
 
 The table has the ratio of the highest cost to that at the first value. In the plots, bars are quartiles and the values are \
 evenly spaced. An upper of 100,000 files is not rebuilt: it would take too long.";
@@ -57,9 +58,8 @@ reuse, or as many mounts without the series, each after removal of the marker wi
 pub const NEIGHBOUR: &str = "\
 ## Neighbour
 
-A neighbour is a second, durable container on the same filesystem. In each round it writes 4 KiB and calls fsync(2), writes \
-64 KiB without fsync(2), and waits 2 ms. Once a second the first container writes 64 MiB and is restarted, or is not \
-restarted. A cycle delays few of the hundreds of rounds in a second: **the p99 latency does not show it**; the maximum of \
+The neighbour is a durable container. In each round it writes 4 KiB and calls fsync(2), writes 64 KiB without fsync(2), and \
+waits 2 ms. Once a second the first container writes 64 MiB; then it is restarted, or it keeps running. A restart cycle delays few of the hundreds of rounds in a second: **the p99 latency does not show it**; the maximum of \
 each sample and the number of rounds do.";
 
 /// The same with writeback.
