@@ -73,7 +73,7 @@ fn write_comparison(text: &mut String, results: &BenchResults) -> fmt::Result {
     }
     let mut ratio = |name: &str, before: &str, after: &str| write_ratio(text, results, name, before, after);
     ratio("syncfs_over_reuse", "With the neighbour, syncfs takes", "times as long as reuse")?;
-    ratio("durable_over_reuse", "A durable restart takes", "times as long")?;
+    ratio("durable_over_reuse", "A durable restart takes", "times as long as reuse")?;
     ratio("reuse_over_floor", "With nothing dirty, reuse takes", "times as long as a first volatile mount")?;
     ratio(
         "reuse_over_plain",

@@ -11,7 +11,7 @@ use vremount_machine::image::{CpioEntry, Fs, Initramfs, MODULE_PATH, PackedDisk}
 use vremount_machine::{Executor as _, ExitReason, MachineConfig, MachineOutput, Qemu, Timeouts, image};
 use vremount_protocol::{Event, GuestTask, Program};
 use vremount_runner::host_info;
-use vremount_runner::testbed::TestBed;
+use vremount_runner::testbed::{QEMU, TestBed};
 use vremount_util::{command, io_error, progress};
 
 use crate::bench::answers::Answers;
@@ -32,7 +32,7 @@ const DISK_MB_PER_S: u64 = 200;
 const MB: u64 = 1_000_000;
 /// The line of a kernel configuration with the function graph tracer.
 const TRACER: &str = "CONFIG_FUNCTION_GRAPH_TRACER=y";
-/// On a loaded host one operation takes up to a minute, and all of them an hour.
+/// Far above what a loaded host needs: a minute for one operation, an hour for all of them.
 const LIMITS: Timeouts = Timeouts { silence: Duration::from_secs(900), total: Duration::from_secs(6 * 3600) };
 
 /// The inputs of a benchmark.
@@ -58,30 +58,43 @@ pub struct Bench<'a> {
 /// - [`Error::Bench`] if a machine does not finish, boots another kernel, or an operation has an unexpected outcome.
 /// - Errors of builds, images and I/O, and those of `keep`.
 pub fn measure(bench: &Bench<'_>, keep: impl Fn(&BenchResults) -> Result<(), Error>) -> Result<BenchResults, Error> {
-    let Bench { workspace, testbed, filesystems, effort, .. } = bench;
+    let Bench { workspace, testbed, filesystems, .. } = bench;
     let kernel = &testbed.kernel;
     let unpatched = build::kernel(workspace, &bench.unpatched, testbed.executor.arch())?;
     if unpatched.build_id != kernel.build_id {
-        return Err(Error::Usage(
-            "failed to measure: the patched and the unpatched module belong to different kernels".to_string(),
-        ));
+        let why = "failed to measure: the patched and the unpatched module belong to different kernels";
+        return Err(Error::Usage(why.to_string()));
     }
     let config = std::fs::read_to_string(&kernel.config).map_err(io_error("read", &kernel.config))?;
+    let has_tracer = config.lines().any(|line| line == TRACER);
     let Some(accel) = testbed.accel else {
-        return Err(Error::Usage("failed to measure: only QEMU has a precise clock; use --executor qemu".to_string()));
+        let why = "failed to measure: the executor must be qemu; the clock of User Mode Linux is not precise enough";
+        return Err(Error::Usage(why.to_string()));
     };
-    let program = Path::new(vremount_runner::testbed::QEMU);
-    let qemu = Qemu::new(program, accel).to_measure(DISK_MB_PER_S * MB);
-    let entry = CpioEntry::file(
-        UNPATCHED_PATH,
-        std::fs::read(&unpatched.module.path).map_err(io_error("read", &unpatched.module.path))?,
-    );
-    let machines =
-        Machines { bench, qemu, initramfs: Initramfs::new(&testbed.guest, &kernel.module.path, None, vec![entry])? };
+    let path = &unpatched.module.path;
+    let module = CpioEntry::file(UNPATCHED_PATH, std::fs::read(path).map_err(io_error("read", path))?);
+    let machines = Machines {
+        bench,
+        qemu: Qemu::new(Path::new(QEMU), accel).to_measure(DISK_MB_PER_S * MB),
+        initramfs: Initramfs::new(&testbed.guest, &kernel.module.path, None, vec![module])?,
+    };
+    let mut record = new_record(bench, &unpatched.module.sha256)?;
+    for plan in Plan::all(filesystems, bench.effort, has_tracer) {
+        machines.measure(&plan, &mut record)?;
+        record.host.update_end();
+        keep(&record.clone().into())?;
+    }
+    Ok(record.into())
+}
+
+/// A record without samples.
+fn new_record(bench: &Bench<'_>, unpatched_module_sha256: &str) -> Result<Record, Error> {
+    let Bench { testbed, filesystems, effort, .. } = bench;
+    let kernel = &testbed.kernel;
     let Some((&fs, others)) = filesystems.split_first() else {
         return Err(Error::Usage("failed to measure: no filesystem is selected".to_string()));
     };
-    let mut record = Record {
+    Ok(Record {
         schema: record::SCHEMA,
         command: host_info::command_line(),
         quick: effort.quick,
@@ -95,11 +108,11 @@ pub fn measure(bench: &Bench<'_>, keep: impl Fn(&BenchResults) -> Result<(), Err
             release: String::new(),
             build_id: kernel.build_id.clone(),
             patched_module_sha256: kernel.module.sha256.clone(),
-            unpatched_module_sha256: unpatched.module.sha256.clone(),
+            unpatched_module_sha256: unpatched_module_sha256.to_string(),
         },
         executor: Executor {
             name: testbed.title(),
-            version: Qemu::version(program)?,
+            version: Qemu::version(Path::new(QEMU))?,
             why: testbed.why.clone(),
             memory_mib: MEMORY_MIB,
             clock: String::new(),
@@ -115,13 +128,7 @@ pub fn measure(bench: &Bench<'_>, keep: impl Fn(&BenchResults) -> Result<(), Err
         background: Vec::new(),
         check_cost: None,
         warnings: Vec::new(),
-    };
-    for plan in Plan::all(filesystems, *effort, config.lines().any(|line| line == TRACER)) {
-        machines.measure(&plan, &mut record)?;
-        record.host.update_end();
-        keep(&record.clone().into())?;
-    }
-    Ok(record.into())
+    })
 }
 
 /// The mount options of a filesystem, if it has any.

@@ -11,8 +11,8 @@ use crate::bench::ratios::Ratios;
 use crate::bench::record::{BackgroundRuns, Record, WorkloadResult};
 use crate::bench::scaling::Scaling;
 
-const P99: &str = "p99 fsync latency of a neighbour, reuse over idle";
-const ROUNDS: &str = "rounds of a neighbour, reuse over idle";
+const P99: &str = "p99 fsync latency of a neighbour, reuse over no restart";
+const ROUNDS: &str = "rounds of a neighbour, reuse over no restart";
 
 /// A threshold and the measured value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,7 +77,7 @@ pub fn evaluate(record: &Record, ratios: &Ratios) -> Vec<Threshold> {
     thresholds.extend(others.map(|fs| growth(largest_growth_on(*fs), Scaling::largest(record, *fs, reuse))));
     let (bytes, flushes) = io_of_reuse(record).unzip();
     thresholds.extend([
-        ratio("syncfs over reuse, 512 MiB of a neighbour dirty", AtLeast(100.0), "syncfs_over_reuse"),
+        ratio("syncfs over reuse, a neighbour has 512 MiB of dirty data", AtLeast(100.0), "syncfs_over_reuse"),
         ratio(P99, AtMost(1.05), "neighbour_p99_over_idle"),
         ratio(ROUNDS, AtLeast(0.95), "neighbour_rounds_over_idle"),
         number("bytes written during reuse and the next half second", AtMost(0.0), bytes),
