@@ -9,21 +9,20 @@ use vremount_machine::image::Fs;
 use vremount_runner::results::{Record, Results};
 
 use crate::style::{Style, pad};
-
-const MISSING: &str = "missing";
+use crate::verdict_label::VerdictLabel;
 
 /// The table of a run.
 #[must_use]
 pub fn matrix(results: &Results, style: &Style) -> String {
     let filesystems = filesystems(results);
     let claim_width = results.cases().map(|(case, _)| case.claim.len()).max().unwrap_or_default();
-    let width = |fs: Fs| fs.name().len().max(MISSING.len());
+    let width = |fs: Fs| fs.name().len().max(VerdictLabel::new(None).sign.len());
     let heads: String = filesystems.iter().map(|fs| format!("  {:width$}", fs.name(), width = width(*fs))).collect();
     let mut text = format!("{:claim_width$}{heads}\n", "").trim_end().to_string() + "\n";
     for (claim, verdicts) in rows(results, &filesystems) {
         let cell = |(fs, verdict): (&Fs, Option<Option<Verdict>>)| {
-            let (sign, verdict) = (verdict.map_or("", sign), verdict.flatten());
-            format!("  {}", pad(style.verdict(verdict, sign), sign, width(*fs)))
+            let sign = verdict.map_or("", |verdict| VerdictLabel::new(verdict).sign);
+            format!("  {}", pad(style.verdict(verdict.flatten(), sign), sign, width(*fs)))
         };
         let cells: String = filesystems.iter().zip(verdicts).map(cell).collect();
         let _ = writeln!(text, "{}", format!("{claim:claim_width$}{cells}").trim_end());
@@ -50,17 +49,6 @@ pub(super) fn rows<'a>(
         let claim = cases.first().map_or("", |(case, _)| case.claim.as_str());
         (claim, filesystems.iter().map(verdict).collect())
     })
-}
-
-/// The text of a cell. `None`: the case did not finish.
-pub(super) fn sign(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Holds) => "ok",
-        Some(Verdict::Broken) => "BROKEN",
-        Some(Verdict::CannotTell) => "?",
-        Some(Verdict::Skipped) => "-",
-        None => MISSING,
-    }
 }
 
 /// Each reason for skipping, with the number of skipped claims on each filesystem.

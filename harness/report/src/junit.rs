@@ -7,8 +7,8 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use vremount_claims::verdict::Verdict;
 use vremount_runner::results::{MergedResults, PlannedCase, Record, Results};
 
-use crate::MISSING;
 use crate::error::Error;
+use crate::verdict_label::MISSING;
 
 /// The JUnit report of a run.
 ///

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use vremount_claims::verdict::Verdict;
 use vremount_runner::results::{PlannedCase, Record, Results};
 
-use crate::MISSING;
+use crate::verdict_label::MISSING;
 
 /// The KTAP report of a run.
 #[must_use]

@@ -30,6 +30,7 @@ mod strategies;
 mod style;
 mod summary_table;
 mod svg_table;
+mod verdict_label;
 
 pub use console::{line, missing};
 pub use error::Error;
@@ -42,6 +43,3 @@ pub use page::page;
 pub use style::Style;
 pub use summary_table::across;
 pub use svg_table::svg_table;
-
-/// The reason of a planned case without a verdict.
-const MISSING: &str = "the run was interrupted before this case finished";

@@ -7,8 +7,8 @@ use std::fmt::{self, Write as _};
 use vremount_claims::verdict::Verdict;
 use vremount_runner::results::{MergedResults, PlannedCase, Record, Results, RunPlan};
 
-use crate::fs_table::sign;
 use crate::style::{Style, pad};
+use crate::verdict_label::VerdictLabel;
 
 /// The table of several runs. A cell has the worst verdict of a claim on any filesystem and, unless all hold or all are
 /// skipped, on how many of the filesystems where it was not skipped. The level and the configuration are shown where they
@@ -84,7 +84,7 @@ pub(super) struct Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.worst.map_or("", sign))?;
+        f.write_str(self.worst.map_or("", |verdict| VerdictLabel::new(verdict).sign))?;
         self.counts.map_or(Ok(()), |(count, all)| write!(f, " {count}/{all}"))
     }
 }

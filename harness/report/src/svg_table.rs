@@ -6,9 +6,11 @@ use std::fmt::{self, Write as _};
 use vremount_claims::verdict::Verdict;
 use vremount_runner::results::{Results, Tally};
 
-use crate::fs_table::{filesystems, rows, sign};
-use crate::page::{COLOURS, VerdictLabel};
+use crate::fs_table::{filesystems, rows};
+use crate::verdict_label::VerdictLabel;
 
+/// The colours of the HTML page, as CSS variables.
+const COLOURS: &str = include_str!("page/colours.css");
 /// The width of a character and the height of a row, pixels.
 const CHARACTER: usize = 8;
 const ROW: usize = 20;
@@ -57,10 +59,10 @@ fn write_svg(text: &mut String, results: &Results) -> fmt::Result {
 }
 
 fn write_cell(text: &mut String, x: usize, width: usize, row: usize, verdict: Option<Verdict>) -> fmt::Result {
-    let class = VerdictLabel::new(verdict).class;
+    let VerdictLabel { class, sign, .. } = VerdictLabel::new(verdict);
     let (y, width, height) = (MARGIN + row * ROW + 1, width - 2, ROW - 2);
     writeln!(text, "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"3\"/>")?;
-    write_text(text, &format!("on-{class}"), x + CHARACTER, row, sign(verdict))
+    write_text(text, &format!("on-{class}"), x + CHARACTER, row, sign)
 }
 
 /// One line of text. The text is as wide as its characters in any monospaced font.

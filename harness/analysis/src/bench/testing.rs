@@ -4,9 +4,9 @@
 use vremount_machine::image::Fs;
 use vremount_protocol::{Io, RestartCycle, RestartStrategy};
 
-use super::BenchResults;
 use super::axis::Axis;
 use super::record::{Disk, Executor, HostLoad, Kernel, Record, SCHEMA, Samples, WorkloadResult};
+use super::results::BenchResults;
 
 /// A record on ext4. Reuse takes 1 ms in each workload; syncfs takes 1 ms, and 1 ms more at each further value of an axis.
 #[must_use]

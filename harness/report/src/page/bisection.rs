@@ -6,7 +6,7 @@ use serde::Serialize;
 use vremount_analysis::bisect::{Bisection, Step, short};
 use vremount_runner::results::{Record, Results};
 
-use crate::page::anchor;
+use crate::page::anchor::anchor;
 use crate::page::case::Case;
 use crate::page::console::{Boot, Consoles};
 use crate::page::run::{Fact, invocation_facts};

@@ -9,8 +9,8 @@ use vremount_claims::verdict::ObservedOutcome;
 use vremount_runner::results::Record;
 use vremount_runner::transcript::{self, TranscriptText};
 
-use crate::page::VerdictLabel;
 use crate::page::console::{Console, Consoles};
+use crate::verdict_label::VerdictLabel;
 
 #[derive(Serialize)]
 pub struct Case {

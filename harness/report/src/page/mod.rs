@@ -2,6 +2,7 @@
 //! The HTML page. It is a single file that loads nothing. Cells of tables link to transcripts and console logs by anchors, so
 //! that the page can be read without scripts; the script only filters.
 
+mod anchor;
 mod bench;
 mod bisection;
 mod case;
@@ -14,19 +15,16 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
-use vremount_claims::verdict::Verdict;
 use vremount_runner::results::Tally;
 
 use self::overview::Overview;
 use self::run::Run;
 use crate::error::Error;
-use crate::fs_table::sign;
 use crate::input::ReportInput;
+use crate::verdict_label::VerdictLabel;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = concat!(include_str!("colours.css"), include_str!("page.css"));
-/// The colours of the page, as CSS variables.
-pub(crate) const COLOURS: &str = include_str!("colours.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The values of the template.
@@ -90,63 +88,4 @@ fn render(page: Page) -> Result<String, minijinja::Error> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.template_from_str(TEMPLATE)?.render(Serde(page))
-}
-
-/// How a verdict is shown.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct VerdictLabel {
-    /// The class in style sheets and in the script.
-    pub class: &'static str,
-    /// The text of a cell.
-    sign: &'static str,
-    name: &'static str,
-    meaning: &'static str,
-}
-
-impl VerdictLabel {
-    /// The label of a verdict. `None`: the case did not finish.
-    pub fn new(verdict: Option<Verdict>) -> Self {
-        let (class, name, meaning) = match verdict {
-            Some(Verdict::Holds) => ("holds", "holds", "the outcome is the claimed one"),
-            Some(Verdict::Broken) => ("broken", "broken", "the outcome differs, or the kernel printed a warning"),
-            Some(Verdict::CannotTell) => ("cannot-tell", "cannot tell", "something outside the claim failed"),
-            Some(Verdict::Skipped) => ("skipped", "skipped", "the claim does not apply"),
-            None => ("missing", "missing", "the case did not finish"),
-        };
-        VerdictLabel { class, sign: sign(verdict), name, meaning }
-    }
-
-    fn with_counts(tally: Tally) -> [(Self, usize); 5] {
-        let Tally { holds, broken, cannot_tell, skipped, missing } = tally;
-        [
-            (Some(Verdict::Holds), holds),
-            (Some(Verdict::Broken), broken),
-            (Some(Verdict::CannotTell), cannot_tell),
-            (Some(Verdict::Skipped), skipped),
-            (None, missing),
-        ]
-        .map(|(verdict, count)| (VerdictLabel::new(verdict), count))
-    }
-}
-
-/// A name as a part of an anchor. Different names have different anchors, and a browser does not have to escape them.
-fn anchor(name: &str) -> String {
-    let plain = |char: char| match char {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' => char.to_string(),
-        other => format!("_{:x}_", u32::from(other)),
-    };
-    name.chars().map(plain).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn anchors_are_unique_and_need_no_escape() {
-        let anchors = ["a/b", "a_b", "a:b", "a=b", "a b", "é"].map(anchor);
-        assert!(anchors.concat().chars().all(|char| char.is_ascii_alphanumeric() || char == '_'), "{anchors:?}");
-        assert_eq!(anchors.iter().collect::<std::collections::BTreeSet<_>>().len(), anchors.len());
-        assert_eq!(anchor("5.10.13"), "5.10.13");
-    }
 }

@@ -4,9 +4,9 @@
 use serde::Serialize;
 use vremount_runner::results::MergedResults;
 
-use crate::page::VerdictLabel;
 use crate::page::run::{Run, row_anchor};
 use crate::summary_table::{Column, claims, columns};
+use crate::verdict_label::VerdictLabel;
 
 #[derive(Serialize)]
 pub struct Overview {

@@ -9,9 +9,11 @@ use vremount_machine::image::Fs;
 use vremount_runner::results::{Invocation, PlannedCase, Record, Results, RunOptions, RunPlan, Tally};
 
 use crate::fs_table::{filesystems, format_counts, skip_reasons};
+use crate::page::anchor::anchor;
+use crate::page::case;
 use crate::page::case::Case;
 use crate::page::console::{Boot, Consoles};
-use crate::page::{VerdictLabel, anchor, case};
+use crate::verdict_label::VerdictLabel;
 
 /// A name and its value.
 pub type Fact = (&'static str, String);
