@@ -4,9 +4,9 @@
 //! In: results of runs, coverages, bisections and benchmarks ([`input`]). Out: text: console tables, JSON, JUnit, KTAP,
 //! KCIDB, an HTML page, an SVG table, and the Markdown page of costs.
 //!
-//! Entry points: [`line`], [`matrix`], [`across`] and [`bench_table`] for the console, with or without colours ([`Style`]);
-//! [`json`], [`junit`], [`ktap`] and [`kcidb`] for programs; [`page`](page()) for the HTML page; [`svg_table`] for an image;
-//! [`cost_page`] for the page of costs.
+//! Entry points: `case_line`, `filesystem_table`, `summary_table` and [`bench_table`] for the console, with or without
+//! colours ([`Style`]); [`json`](json()), [`junit`](junit()), [`ktap`](ktap()) and [`kcidb`](kcidb()) for programs;
+//! `html_page` for the HTML page; [`svg_table`](svg_table()) for an image; [`cost_page`] for the page of costs.
 //!
 //! Invariants: nothing here runs anything or prints. Each format of a run is made from the same
 //! [`Results`](vremount_runner::results::Results) and has all planned cases, including those that did not finish.
