@@ -186,7 +186,7 @@ fn culprit_is_found_and_the_repository_is_not_modified() {
         steps.iter().any(|step| step["mark"] == "skip" && step["why"].as_str().unwrap().contains(reason))
     };
     assert!(is_skipped_for("linux/nanny.h"), "{steps:#?}");
-    assert!(steps.iter().all(|step| !step["kernel"].as_str().unwrap().contains("carries")));
+    assert!(steps.iter().all(|step| !step["kernel"].as_str().unwrap().contains("already has")));
     assert!(snapshot_files(&linux.path) == before, "the repository was modified");
 }
 
@@ -202,7 +202,7 @@ fn source_that_has_the_series_is_bisected_unchanged() {
     );
     assert!(text.contains("\n+    | overlayfs: volatile reuse refused: upper-remounted: "), "{text}");
     for step in steps(&linux) {
-        assert!(step["kernel"].as_str().unwrap().contains("it carries series be4df0cea"), "{step:#}");
+        assert!(step["kernel"].as_str().unwrap().contains("it already has series be4df0cea"), "{step:#}");
     }
 }
 
@@ -295,7 +295,7 @@ fn git_bisect_run_finds_the_culprit_with_vremount_step() {
 #[case::usage(&["--claims", "reuse"], "unexpected argument '--claims'")]
 #[case::unknown_claim(&["--claim", "resue"], "failed to find claim \"resue\"")]
 #[case::missing_tree(&["--tree", "/nowhere"], "failed to find a git work tree in /nowhere")]
-#[case::not_a_kernel(&["--tree", "TREE"], "failed to find a Linux in ")]
+#[case::not_a_kernel(&["--tree", "TREE"], "failed to find a Linux kernel in ")]
 fn failed_step_skips_the_commit(#[case] args: &[&str], #[case] expected: &str) {
     let tree = tempfile::tempdir().unwrap();
     fs::write(tree.path().join("README"), "no kernel").unwrap();

@@ -62,14 +62,14 @@ fn changed_patch_rebuilds_only_the_module() {
 }
 
 #[rstest]
-#[case::no_network("network", "failed to reach http://mirror.invalid/debian: is there a network?")]
+#[case::no_network("network", "failed to reach http://mirror.invalid/debian; check the network connection")]
 #[case::version_gone(
     "gone",
-    "failed to find linux 0.1-1 in bullseye: the mirror does not have that version (any more); pin another"
+    "failed to find linux 0.1-1 in bullseye: the mirror does not have that version; pin another version"
 )]
 #[case::disk_full("full", "no space left")]
 #[case::tarball_with_another_hash("other", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
-#[case::nothing_downloaded("nothing", "apt-get downloaded no such file")]
+#[case::nothing_downloaded("nothing", "apt-get did not download the tarball")]
 #[case::download_killed("killed", "failed to fetch linux with apt-get")]
 fn failed_download_is_reported_and_leaves_nothing_behind(#[case] how: &str, #[case] expected: &str) {
     let fake = FakeToolchain::new();
@@ -86,7 +86,7 @@ fn failed_download_is_reported_and_leaves_nothing_behind(#[case] how: &str, #[ca
 }
 
 #[rstest]
-#[case::config_option_lost("config", "an option of the fragments fell out: CONFIG_OVERLAY_FS=m (is n)")]
+#[case::config_option_lost("config", "the configuration does not have CONFIG_OVERLAY_FS=m (is n), as a fragment of")]
 #[case::compiler_error("compiler", "fs/super.c:7:9: error: 's_instance_id' undeclared")]
 #[case::make_killed("killed", "all of make's output is in ")]
 fn failed_build_is_reported_and_can_be_retried(#[case] how: &str, #[case] expected: &str) {

@@ -15,6 +15,7 @@ use rstest::rstest;
 use vremount_util::hash;
 
 const CANNOT_TELL: Option<i32> = Some(125);
+const USAGE: Option<i32> = Some(2);
 
 /// Content of the module of a level that the last build linked in target/kernel.
 fn read_module(fake: &FakeToolchain, level: u8) -> String {
@@ -32,15 +33,20 @@ fn assert_built(output: &Output) {
 
 /// Asserts that a command failed with exit code 125 and an error.
 fn assert_refused(output: &Output, expected: &str) {
-    assert_eq!(output.status.code(), CANNOT_TELL, "{}", stderr(output));
+    assert_fails(output, CANNOT_TELL, expected);
+}
+
+/// Asserts that a command failed with an exit code and an error.
+fn assert_fails(output: &Output, code: Option<i32>, expected: &str) {
     assert!(stderr(output).contains(expected), "{}", stderr(output));
+    assert_eq!(output.status.code(), code, "{}", stderr(output));
 }
 
 #[rstest]
 #[case::no_patch("HEAD~4", "series toy applies")]
-#[case::first_patch("HEAD~3", "it carries patch 1 of series toy")]
-#[case::two_patches("HEAD~2", "it carries patches 1 to 2 of series toy")]
-#[case::whole_series("HEAD", "it carries series toy: levels below 4 take patches out of it")]
+#[case::first_patch("HEAD~3", "it already has patch 1 of series toy")]
+#[case::two_patches("HEAD~2", "it already has patches 1 to 2 of series toy")]
+#[case::whole_series("HEAD", "it already has series toy; for levels below 4 patches are reverted")]
 fn levels_do_not_depend_on_the_patches_that_a_commit_has(#[case] commit: &str, #[case] note: &str) {
     let fake = FakeToolchain::new();
     let base = format!("git:{}#{commit}", fake.linux().display());
@@ -74,7 +80,7 @@ fn work_tree_is_built_with_its_changes_and_not_modified(#[values(false, true)] s
     // Patches 3 and 4 of the series conflict with that line.
     let failed = fake.run_kernel_command(&["--tree", tree.to_str().unwrap()]);
     assert_refused(&failed, "- toy: 0003-patch-3.patch fails at fs/overlayfs/super.c:1");
-    assert!(stderr(&failed).contains("2 files that are not committed are part of the kernel"), "{}", stderr(&failed));
+    assert!(stderr(&failed).contains("the kernel includes the uncommitted changes of 2 files"), "{}", stderr(&failed));
     fs::write(fake.linux().join("fs/overlayfs/super.c"), "overlay\n").unwrap();
     fs::write(fake.linux().join("fs/super.c"), "superblocks\n").unwrap();
     fs::write(fake.linux().join("Documentation/overlay.rst"), "mine\n").unwrap();
@@ -118,11 +124,11 @@ fn tree_with_its_own_series_is_built_unchanged() {
     let tree = tree.to_str().unwrap();
     let output = fake.run_kernel_command(&["--tree", tree]);
     assert_built(&output);
-    assert!(stderr(&output).contains("it carries a series that is none of ours"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("it has another implementation of the series"), "{}", stderr(&output));
     assert_eq!(read_module(&fake, 4), text);
     assert_refused(
         &fake.run_kernel_command(&["--tree", tree, "--level", "3"]),
-        "it carries a series of its own, which cannot be taken out",
+        "it has another implementation of the series, which cannot be reverted",
     );
 }
 
@@ -154,32 +160,62 @@ fn fix_that_the_source_already_has_is_not_applied() {
     assert_eq!(version("HEAD~1"), "EXTRAVERSION = -fixed");
 }
 
-#[rstest]
-#[case::unknown_branch("git:LINUX#no-such-branch", "failed to find commit no-such-branch in ")]
-#[case::unknown_commit_id(
-    "git:file://LINUX#be4df0cea08a8b59eb38d73de988b7ba8022df41",
-    "failed to find commit be4df0cea08a8b59eb38"
-)]
-#[case::missing_repository("git:/nowhere#HEAD", "failed to fetch /nowhere; try again")]
-#[case::missing_tarball("tarball:/nowhere.tar", "failed to read /nowhere.tar: No such file")]
-#[case::missing_tarball_at_url("tarball:file:///nowhere.tar", "failed to fetch file:///nowhere.tar; try again")]
-#[case::tarball_with_another_hash("tarball:TARBALL#50d1", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
-#[case::tarball_with_another_hash_at_url(
-    "tarball:file://TARBALL#50d1",
-    "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is "
-)]
-fn unavailable_source_is_refused(#[case] base: &str, #[case] expected: &str) {
-    let fake = FakeToolchain::new();
+/// Builds a kernel from a source in which `LINUX`, `TARBALL` and `FAKE` stand for paths of the
+/// fake, and `NUL` for 64 zeros.
+fn build_from_source(fake: &FakeToolchain, base: &str) -> Output {
     let tarball = fake.path().join("linux_0.1.orig.tar.gz");
     let base = base.replace("LINUX", fake.linux().to_str().unwrap()).replace("TARBALL", tarball.to_str().unwrap());
-    assert_refused(&fake.run_kernel_command(&["--base", &base]), expected);
+    fake.run_kernel_command(&[
+        "--base",
+        &base.replace("FAKE", fake.path().to_str().unwrap()).replace("NUL", &"0".repeat(64)),
+    ])
 }
 
 #[rstest]
-#[case::missing_directory("nowhere", "failed to find a git work tree in ")]
-#[case::not_a_repository(".", "not a git repository")]
-#[case::not_a_kernel("other", "failed to find a Linux in ")]
-fn directory_without_a_kernel_work_tree_is_refused(#[case] folder: &str, #[case] expected: &str) {
+#[case::no_repository_at_url("git:file:///nowhere#HEAD", "failed to fetch file:///nowhere; ")]
+#[case::no_file_at_url("tarball:file:///nowhere.tar", "failed to fetch file:///nowhere.tar; ")]
+#[case::other_file("tarball:TARBALL#NUL", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
+#[case::other_file_at_url("tarball:file://TARBALL#NUL", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
+fn source_that_cannot_be_fetched_exits_with_125(#[case] base: &str, #[case] expected: &str) {
+    assert_refused(&build_from_source(&FakeToolchain::new(), base), expected);
+}
+
+#[rstest]
+#[case::branch("git:LINUX#no-such-branch", "failed to find commit no-such-branch in ")]
+#[case::commit_id(
+    "git:file://LINUX#be4df0cea08a8b59eb38d73de988b7ba8022df41",
+    "failed to find commit be4df0cea08a8b59eb38"
+)]
+#[case::repository(
+    "git:/nowhere#HEAD",
+    "failed to find a git repository in \"/nowhere\": it does not exist; use --base"
+)]
+#[case::folder_without_repository("git:FAKE#HEAD", ": it is not in a git repository; use --base")]
+#[case::file_as_repository("git:TARBALL#HEAD", ": it is neither a folder nor a git bundle; use --base")]
+#[case::tarball("tarball:/nowhere.tar", "failed to unpack \"/nowhere.tar\": it does not exist; use --base")]
+#[case::folder_as_tarball("tarball:LINUX", ": it is not a file; use --base")]
+#[case::text_as_tarball("tarball:LINUX/Makefile", ": it is not a complete tar archive; use --base")]
+#[case::text_at_url("tarball:file://LINUX/Makefile", ": it is not a complete tar archive; use --base")]
+#[case::hash(
+    "tarball:TARBALL#50d1",
+    "failed to parse SHA-256 \"50d1\": it must have 64 hexadecimal digits; `sha256sum"
+)]
+#[case::hash_of_url("tarball:file://TARBALL#50d1", "failed to parse SHA-256 \"50d1\"")]
+fn source_that_does_not_exist_exits_with_2(#[case] base: &str, #[case] expected: &str) {
+    assert_fails(&build_from_source(&FakeToolchain::new(), base), USAGE, expected);
+}
+
+#[rstest]
+#[case::missing_directory("nowhere", USAGE, ": it does not exist; use --tree with a git work tree of a kernel")]
+#[case::not_a_directory("linux/Makefile", USAGE, ": it is not a folder; use --tree")]
+#[case::not_a_repository(".", USAGE, ": it is not in a git repository; use --tree")]
+#[case::git_folder("other/.git", USAGE, ": the repository has no work tree; use --tree")]
+#[case::not_a_kernel("other", CANNOT_TELL, "failed to find a Linux kernel in ")]
+fn directory_without_a_kernel_work_tree_is_refused(
+    #[case] folder: &str,
+    #[case] code: Option<i32>,
+    #[case] expected: &str,
+) {
     let fake = FakeToolchain::new();
     let other = fake.path().join("other");
     assert!(std::process::Command::new("git").args(["init", "--quiet"]).arg(&other).status().unwrap().success());
@@ -190,7 +226,41 @@ fn directory_without_a_kernel_work_tree_is_refused(#[case] folder: &str, #[case]
         assert!(git.status().unwrap().success());
     }
     let folder = fake.path().join(folder);
-    assert_refused(&fake.run_kernel_command(&["--tree", folder.to_str().unwrap()]), expected);
+    assert_fails(&fake.run_kernel_command(&["--tree", folder.to_str().unwrap()]), code, expected);
+}
+
+/// git takes any path, but make does not: only the build and the checkout are restricted.
+#[rstest]
+#[case::apostrophe_and_space("it's a tree", Some(0), "it's a tree is only read")]
+#[case::quotes("\"tree\" #1", Some(0), "is only read")]
+#[case::newline("new\nline", USAGE, "paths with a control character or invalid UTF-8 are not supported")]
+fn path_of_a_source_is_supported_or_refused(#[case] name: &str, #[case] code: Option<i32>, #[case] expected: &str) {
+    let fake = FakeToolchain::new();
+    let folder = fake.path().join(name);
+    fs::rename(fake.linux(), &folder).unwrap();
+    let tree = fake.run_kernel_command(&["--tree", folder.to_str().unwrap()]);
+    assert_fails(&tree, code, expected);
+    for base in [format!("git:{}#HEAD", folder.display()), format!("tarball:{}/linux 'x'.tar", folder.display())] {
+        let tarball = folder.join("linux 'x'.tar");
+        fs::copy(fake.path().join("linux_0.1.orig.tar.gz"), tarball).unwrap();
+        let output = fake.run_kernel_command(&["--base", &base]);
+        assert_eq!(output.status.code(), code, "{base}: {}", stderr(&output));
+    }
+}
+
+#[rstest]
+#[case::space("my cache", "' '")]
+#[case::apostrophe("it's", "'\\''")]
+#[case::newline("new\nline", "'\\n'")]
+fn path_of_the_cache_that_make_cannot_take_is_refused(#[case] name: &str, #[case] expected: &str) {
+    let fake = FakeToolchain::new();
+    let cache = fake.path().join(name);
+    let output = fake.kernel_command(&[]).env("XDG_CACHE_HOME", &cache).output().unwrap();
+    assert_refused(
+        &output,
+        &format!("make cannot build a kernel in a path with the character {expected}; set XDG_CACHE_HOME"),
+    );
+    assert!(!cache.exists());
 }
 
 #[rstest]
@@ -216,7 +286,7 @@ fn tarball_with_a_known_hash_is_fetched_once(#[case] from: &str, #[case] builds_
 #[rstest]
 #[case::git("git = \"LINUX\"\ncommit = \"COMMIT\"\n", None)]
 #[case::git_with_tree("git = \"LINUX\"\ncommit = \"COMMIT\"\ntree = \"TREE\"\n", None)]
-#[case::git_with_another_tree("git = \"LINUX\"\ncommit = \"COMMIT\"\ntree = \"50d1\"\n", Some("its tree is "))]
+#[case::git_with_another_tree("git = \"LINUX\"\ncommit = \"COMMIT\"\ntree = \"COMMIT\"\n", Some("its tree is "))]
 #[case::tarball("tarball = \"TARBALL\"\nsha256 = \"HASH\"\n", None)]
 fn base_may_have_any_kind_of_source(#[case] source: &str, #[case] expected: Option<&str>) {
     let fake = FakeToolchain::new();
@@ -247,11 +317,11 @@ fn base_may_have_any_kind_of_source(#[case] source: &str, #[case] expected: Opti
 )]
 #[case::other_series(
     "0.2-1\n6.1.4-1\n",
-    "it has no newer one of that series; pin another in ci/bases.toml, there is 0.2-1, 6.1.4-1"
+    "it has no newer version of that series; pin one of these in ci/bases.toml: 0.2-1, 6.1.4-1"
 )]
 #[case::older_version_only(
     "0.0.9-1\n",
-    "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1"
+    "it has no newer version of that series; pin one of these in ci/bases.toml: 0.0.9-1"
 )]
 #[case::pinned_version_is_still_listed(
     "0.1-1\n0.1.12-1\n",
@@ -261,7 +331,7 @@ fn base_may_have_any_kind_of_source(#[case] source: &str, #[case] expected: Opti
     "0.1-2\n",
     "the newest of the same series is 0.1-2: `vremount base pin NAME`"
 )]
-#[case::pinned_version_only("0.1-1\n", "pin another in ci/bases.toml")]
+#[case::pinned_version_only("0.1-1\n", "pin another version in ci/bases.toml")]
 fn missing_version_is_reported_with_the_available_ones(#[case] versions: &str, #[case] expected: &str) {
     let fake = FakeToolchain::new();
     fake.set_failure("apt", "gone");
@@ -288,7 +358,11 @@ fn version_is_not_pinned_if_its_claims_do_not_hold() {
     fs::write(fake.path().join("apt-missing"), "0.1.13-1\n").unwrap();
     let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
     assert_refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye");
-    assert!(stderr(&output).contains("note: bullseye lists 0.1.13-1, and has no file of it"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("note: bullseye lists 0.1.13-1 but does not have its file"),
+        "{}",
+        stderr(&output)
+    );
     fs::write(fake.path().join("apt-versions"), "0.1-1\n0.0.9-1\n").unwrap();
     let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
     assert_built(&output);
@@ -296,7 +370,7 @@ fn version_is_not_pinned_if_its_claims_do_not_hold() {
     // The pinned version is gone, and only an older one is available.
     fs::write(fake.path().join("apt-versions"), "0.0.9-1\n").unwrap();
     let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
-    assert_refused(&output, "it has no newer one of that series; pin another in ci/bases.toml, there is 0.0.9-1");
+    assert_refused(&output, "it has no newer version of that series; pin one of these in ci/bases.toml: 0.0.9-1");
 }
 
 #[test]

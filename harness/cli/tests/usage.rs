@@ -55,6 +55,37 @@ use rstest::rstest;
 #[case::missing_transcript(&["transcript", "/nowhere"], "failed to find /nowhere: a transcript is a file")]
 #[case::zero_jobs(&["verify", "--jobs", "0"], "0 is not in 1..")]
 #[case::invalid_shard(&["verify", "--shard", "0/4"], "give K/N for part K of N")]
+#[case::missing_tree(
+    &["verify", "--tree", "/nowhere"],
+    "failed to find a git work tree in /nowhere: it does not exist; use --"
+)]
+#[case::tree_outside_of_git(&["kernel", "--tree", "/"], "failed to find a git work tree in /: it is not in a git repo")]
+#[case::missing_tree_of_a_bisection(
+    &["bisect", "--tree", "/nowhere", "--good", "v1", "--bad", "v2"],
+    "failed to find a git work tree in"
+)]
+#[case::missing_repository(
+    &["verify", "--base", "git:/nowhere#v6"],
+    "failed to find a git repository in \"/nowhere\": it does not"
+)]
+#[case::repository_without_name(&["kernel", "--base", "git:"], "failed to find a git repository in \"\": it does not")]
+#[case::invalid_ref(
+    &["kernel", "--base", "git:https://a.invalid/l.git#v6:v7"],
+    "failed to find commit v6:v7 in https://a."
+)]
+#[case::missing_tarball(
+    &["shell", "--base", "tarball:/nowhere.tar"],
+    "failed to unpack \"/nowhere.tar\": it does not exist; "
+)]
+#[case::folder_as_tarball(
+    &["kernel", "--base", "tarball:harness"],
+    "failed to unpack \"harness\": it is not a file; use"
+)]
+#[case::invalid_hash_of_a_tarball(
+    &["kernel", "--base", "tarball:https://a.invalid/l#50d1"],
+    "failed to parse SHA-256 \"50d1\": it must"
+)]
+#[case::unknown_config(&["kernel", "--config", "nowhere"], "failed to find configuration fragment \"nowhere\": ")]
 #[case::base_with_tree(&["verify", "--base", "5.10.13", "--tree", "."], "cannot be used with '--tree <PATH>'")]
 #[case::unknown_base_of_matrix(&["matrix", "--base", "2.4.0"], "failed to find base \"2.4.0\"")]
 #[case::matrix_without_jobs(&["matrix", "--list", "--executor", "auto"], "failed to find anything to prove")]
@@ -128,7 +159,7 @@ fn invalid_transcript_is_not_shown() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "{\"claim\":\"reuse\"}\n").unwrap();
     let assert = vremount(["transcript"]).arg(file.path()).assert();
-    assert.code(125).stderr(contains("failed to understand ")).stdout(is_empty());
+    assert.code(125).stderr(contains("failed to read ")).stdout(is_empty());
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn pin(workspace: &Workspace, name: &str) -> Result<Exit, Error> {
     let jobs = matrix::plan_jobs(&bases, &entries);
     let merged = matrix::run(workspace, &jobs, None, &mut MatrixProgress::new(jobs.len()))?;
     let tally = Tally::of_all(&merged);
-    println!("\n{}\n{tally}", report::across(&merged));
+    println!("\n{}\n{tally}", report::across(&merged, &report::Style::plain()));
     let [pinned] = bases;
     if tally.exit() != Exit::Success {
         eprintln!("failed to pin {name}: not all holds on {}; ci/bases.toml is as it was", pinned.source);

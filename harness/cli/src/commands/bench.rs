@@ -4,14 +4,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vremount_analysis::bench::{self, Bench, BenchSize, Record, measure};
+use vremount_analysis::bench::{self, Bench, BenchResults, BenchSize, measure};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::Level;
 use vremount_kernel::build::KernelSpec;
 use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
-use vremount_report::{bench_table, cost_page};
+use vremount_report::{Style, bench_table, cost_page};
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::atomic_file::AtomicFile;
 
@@ -49,18 +49,18 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         // Nobody is to wait for an hour to be told that there is no such folder.
         AtomicFile::new(&folder.join(cost_page::PAGE)).map(drop)?;
     }
-    let record = match &options.from {
-        Some(path) => Record::read(path)?,
+    let results = match &options.from {
+        Some(path) => BenchResults::read(path)?,
         None => measured(options)?,
     };
-    print!("{}", bench_table::table(&record));
+    print!("{}", bench_table::table(&results, &Style::plain()));
     if let Some(folder) = &options.docs {
-        cost_page::write(&record, folder)?;
+        cost_page::write(&results, folder)?;
     }
-    Ok(record.exit())
+    Ok(results.exit())
 }
 
-fn measured(options: &Options) -> Result<Record, Error> {
+fn measured(options: &Options) -> Result<BenchResults, Error> {
     let Options { which, rounds, quick, fs, json, .. } = options;
     let file = json.as_deref().map(AtomicFile::new).transpose()?;
     let filesystems: Vec<_> = match fs.as_slice() {
@@ -82,8 +82,10 @@ fn measured(options: &Options) -> Result<Record, Error> {
     let unpatched = KernelSpec { level: Level::DOCUMENTED, ..kernel };
     let effort = BenchSize { rounds: usize::from(*rounds), quick: *quick };
     let bench = Bench { workspace: &workspace, testbed: &testbed, unpatched, filesystems: &filesystems, effort };
-    let record =
-        measure(&bench, |record| Ok(AtomicFile::new(&testbed.logs.join(bench::FILE))?.write(&record.json())?))?;
-    file.map_or(Ok(()), |file| file.write(&record.json()))?;
-    Ok(record)
+    let results =
+        measure(&bench, |results| Ok(AtomicFile::new(&testbed.logs.join(bench::FILE))?.write(&results.json()?)?))?;
+    if let Some(file) = file {
+        file.write(&results.json()?)?;
+    }
+    Ok(results)
 }

@@ -16,7 +16,7 @@ use vremount_kernel::build::Arch;
 use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
-use vremount_runner::case_runner::CaseResult;
+use vremount_runner::case_runner::{CaseResult, CaseRunner};
 use vremount_runner::scheduler::{jobs, run_cases};
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::atomic_file::AtomicFile;
@@ -102,7 +102,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let bar = progress::count("timing", usize::from(options.rounds));
     for _ in 0..options.rounds {
         for (testbed, case_results) in labs.iter().zip(&mut case_results) {
-            case_results.push(testbed.case_runner().run_case(&Case { claim: &claim, fs: Fs::Ext4 }));
+            case_results.push(CaseRunner::new(&testbed).run_case(&Case { claim: &claim, fs: Fs::Ext4 }));
         }
         bar.advance();
     }
@@ -142,7 +142,7 @@ fn many(testbed: &TestBed, base: &Base) -> Many {
     let cases: Vec<_> = provable.map(|claim| Case { claim, fs: Fs::Ext4 }).collect();
     while verdicts < VERDICTS {
         let cases = &cases[..cases.len().min(VERDICTS - verdicts)];
-        verdicts += run_cases(&testbed.case_runner(), cases, jobs, |_| (), |_| bar.advance()).len();
+        verdicts += run_cases(&CaseRunner::new(testbed), cases, jobs, |_| (), |_| bar.advance()).len();
     }
     Many { verdicts, jobs, seconds: started.elapsed().as_secs_f64() }
 }

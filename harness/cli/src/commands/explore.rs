@@ -13,6 +13,7 @@ use vremount_claims::verdict::Verdict;
 use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
+use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::scheduler::jobs;
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_runner::transcript;
@@ -111,7 +112,7 @@ fn all(testbed: &TestBed, plan: &ExplorePlan, options: &Options, json: Option<At
     let started = Instant::now();
     let mut tally = Tally::default();
     let bar = progress::count("exploring", usize::try_from(plan.sequences).unwrap_or(usize::MAX));
-    explore::explore(&testbed.case_runner(), plan, jobs(options.jobs, testbed.kernel.memory_mib()), |found| {
+    explore::explore(&CaseRunner::new(testbed), plan, jobs(options.jobs, testbed.kernel.memory_mib()), |found| {
         for found in &found {
             tally.add(found);
             if found.judgement.verdict != Verdict::Holds {
@@ -143,7 +144,7 @@ fn one(testbed: &TestBed, plan: &ExplorePlan, name: &str, number: u64, acts: &[A
         let until = (1..=acts.len()).find(|until| explore::foretell(fs, &acts[..*until]).is_err());
         Error::Usage(format!("failed to foretell step {}: {beyond}", until.unwrap_or_default()))
     })?;
-    let found: SequenceResult = explore::rerun(&testbed.case_runner(), plan, name, number, steps);
+    let found: SequenceResult = explore::rerun(&CaseRunner::new(testbed), plan, name, number, steps);
     let mut tally = Tally::default();
     tally.add(&found);
     match found.judgement.verdict {

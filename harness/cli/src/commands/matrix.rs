@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let files = options.files.open()?;
     let _cache = workspace.lock_cache_shared()?;
     let merged = matrix::run(&workspace, &jobs, options.jobs, &mut MatrixProgress::new(jobs.len()))?;
-    println!("\n{}", report::across(&merged));
+    println!("\n{}", report::across(&merged, &report::Style::plain()));
     let tally = Tally::of_all(&merged);
     println!("{tally}; logs, transcripts and consoles are in {}", workspace.root.join("target/runs").display());
     files.write(&merged.into())?;
@@ -99,7 +99,11 @@ impl MatrixProgress {
 impl JobObserver for MatrixProgress {
     fn case_result(&mut self, job: Job<'_>, case_result: &CaseResult) {
         if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
-            display::line(&format!("{} {}", title(job), report::line(&Record::new(case_result))));
+            display::line(&format!(
+                "{} {}",
+                title(job),
+                report::line(&Record::new(case_result), &report::Style::plain())
+            ));
         }
     }
 

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use vremount_analysis::{bisect, coverage};
 use vremount_claims::exit::Exit;
 use vremount_report as report;
-use vremount_report::bench_table;
 use vremount_report::input::{Kind, ReportInput, folder};
+use vremount_report::{Style, bench_table};
 use vremount_runner::results::{Expected, Results, RunOutcome, Tally};
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::io_error;
@@ -93,10 +93,10 @@ impl OutputArgs {
             output,
             [
                 (output, page),
-                (json, |run| Ok(report::json(run))),
-                (junit, |run| Ok(report::junit(run))),
+                (json, |run| Ok(report::json(run)?)),
+                (junit, |run| Ok(report::junit(run)?)),
                 (&self.ktap, |run| Ok(report::ktap(run))),
-                (&self.kcidb, |run| Ok(report::kcidb(run))),
+                (&self.kcidb, |run| Ok(report::kcidb(run)?)),
             ],
         )
     }
@@ -122,8 +122,8 @@ impl MergedOutputArgs {
             output,
             [
                 (output, page),
-                (json, |all| Ok(report::merged_json(all))),
-                (junit, |all| Ok(report::merged_junit(&all.merged))),
+                (json, |all| Ok(report::merged_json(all)?)),
+                (junit, |all| Ok(report::merged_junit(&all.merged)?)),
             ],
         )
     }
@@ -161,8 +161,8 @@ fn merge(paths: &[PathBuf], expect: Option<&Path>, files: &MergedOutputArgs) -> 
         findings.merged.expect(&expected(path)?);
     }
     let ReportInput { merged, bisections, benches, coverages } = &findings;
-    for record in benches {
-        println!("{}", bench_table::table(record));
+    for results in benches {
+        println!("{}", bench_table::table(results, &Style::plain()));
     }
     for bisection in bisections {
         bisection.steps.iter().for_each(|step| println!("{}", bisect::line(step)));
@@ -171,7 +171,7 @@ fn merge(paths: &[PathBuf], expect: Option<&Path>, files: &MergedOutputArgs) -> 
     }
     coverages.iter().for_each(|coverage| println!("{}", coverage::text(coverage)));
     if !merged.is_empty() {
-        println!("{}", report::across(merged));
+        println!("{}", report::across(merged, &Style::plain()));
         println!("{}", Tally::of_all(merged));
     }
     files.write(&findings)?;
@@ -207,10 +207,12 @@ fn report_on_run(run: &Path, files: &OutputArgs) -> Result<Exit, Error> {
         eprintln!("note: the last line of the log is torn, and left out");
     }
     println!("{}\n", results.plan.title());
+    let style = Style::plain();
     for (case, record) in results.cases() {
-        println!("{}", record.map_or_else(|| report::missing(case), report::line));
+        let line = record.map_or_else(|| report::missing(case, &style), |record| report::line(record, &style));
+        println!("{line}");
     }
-    println!("\n{}", report::matrix(&results));
+    println!("\n{}", report::matrix(&results, &style));
     let tally = Tally::of(&results);
     println!("{tally}");
     files.write(&results)?;

@@ -11,6 +11,7 @@ use vremount_claims::{Case, filter};
 use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
+use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::scheduler::jobs;
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::parallel::parallel_map;
@@ -118,7 +119,7 @@ fn check(options: &Options) -> Result<Exit, Error> {
             Err(why) => println!("{:<40} no script: {why}", case.name()),
         }
     }
-    let (case_runner, checker) = (testbed.case_runner(), Checker::new(&testbed, &options.shell)?);
+    let (case_runner, checker) = (CaseRunner::new(&testbed), Checker::new(&testbed, &options.shell)?);
     let bar = progress::count("checking", scripts.len());
     let mut pairs = Vec::new();
     let compare = |(case, script): &(Case<'_>, String)| {

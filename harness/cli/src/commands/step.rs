@@ -44,7 +44,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let tester = KernelTester { workspace: &workspace, how, place: "step", jobs: *jobs };
     let runs = tester.test(&base, |case_result| {
         if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
-            println!("{}", report::line(&Record::new(case_result)));
+            println!("{}", report::line(&Record::new(case_result), &report::Style::plain()));
         }
     })?;
     let (mark, why) = judge(&runs, Rule::Broken);

@@ -90,7 +90,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     session.run(jobs, show)?;
     let results = session.log.results();
     if filesystems.len() > 1 {
-        println!("{}", report::matrix(results));
+        println!("{}", report::matrix(results, &report::Style::plain()));
     }
     let tally = Tally::of(results);
     println!("\n{tally}; transcripts and console logs are in {}", session.testbed.logs.display());
@@ -105,7 +105,7 @@ pub(super) fn shown(total: usize, jobs: usize, all: bool) -> impl FnMut(&CaseRes
     move |case_result| {
         let verdict = case_result.judgement.verdict;
         if all || matches!(verdict, Verdict::Broken | Verdict::CannotTell) {
-            display::line(&report::line(&Record::new(case_result)));
+            display::line(&report::line(&Record::new(case_result), &report::Style::plain()));
         }
         bar.advance();
         shown += 1;
