@@ -29,7 +29,7 @@ pub mod heading {
 #[derive(Args)]
 #[command(next_help_heading = heading::KERNEL)]
 pub struct KernelArgs {
-    /// Kernel base: a name from ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL[#SHA256] [default: the default of
+    /// Kernel base: a name from ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL[#SHA256] [default: `default` of
     /// ci/bases.toml]
     #[arg(long, value_name = "BASE", conflicts_with = "tree")]
     pub base: Option<Spec>,
@@ -84,7 +84,7 @@ pub fn quote_command_line(args: &[String]) -> String {
 #[derive(Args)]
 #[command(next_help_heading = heading::KERNEL)]
 pub struct ConfigArg {
-    /// Additional configuration fragment: NAME.config in vm-images/config/, such as `debug` [default: none]
+    /// Additional configuration fragment: NAME.config in vm-images/config/, such as `debug`
     #[arg(long, value_name = "NAME")]
     pub config: Option<String>,
 }
@@ -100,7 +100,7 @@ impl ConfigArg {
 #[derive(Args)]
 #[command(next_help_heading = heading::KERNEL)]
 pub struct BaseNameArg {
-    /// Kernel base: a name from ci/bases.toml [default: the default of ci/bases.toml]
+    /// Kernel base: a name from ci/bases.toml [default: `default` of ci/bases.toml]
     #[arg(long, value_name = "NAME")]
     pub base: Option<String>,
 }

@@ -240,7 +240,7 @@ fn what_was_interrupted_is_resumed() {
     assert!(stderr(&other).contains("is another, its \"bad\" differs"), "{}", stderr(&other));
     let resumed = bisect(&linux, &pristine, "main", &["--resume"]).output().unwrap();
     assert_found(&linux, &resumed);
-    assert_eq!(stdout(&resumed).matches(", known\n").count(), before.len());
+    assert_eq!(stdout(&resumed).matches(", from the log\n").count(), before.len());
     assert!(steps(&linux).starts_with(&before));
 }
 
@@ -300,7 +300,7 @@ fn a_step_that_is_killed_skips_the_commit() {
     kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
     let output = step.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(125));
-    assert!(stderr(&output).contains("the step ended otherwise than it should (signal: 9"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the step did not end normally (signal: 9"), "{}", stderr(&output));
 }
 
 /// The process of vremount's that another has started. So far, its guard may look like one, too.

@@ -119,7 +119,7 @@ fn numbers_are_those_of_the_terminal_and_of_the_json() {
         report(&["--json", json.to_str().unwrap()], |below| vec![fabricated::run(below, "5.10.13", "uml", &CASES)]);
     assert_eq!(output.status.code(), Some(1));
     let said = stdout(&output);
-    assert!(said.contains(&format!("\n{TALLY}\nthe page is ")), "{said}");
+    assert!(said.contains(&format!("\n{TALLY}\nHTML page: ")), "{said}");
     assert_eq!(html.matches(&format!(">{TALLY}<")).count(), 2, "of all, and of the run");
     let json: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -187,7 +187,7 @@ fn a_bench_is_told_with_its_curves() {
 }
 
 #[rstest]
-#[case::many(&["--ktap", "x"], "that is of one run")]
+#[case::many(&["--ktap", "x"], "these formats describe a single run")]
 #[case::nothing(&[], "name the folder of a run")]
 fn a_folder_of_folders_is_joined(#[case] more: &[&str], #[case] expected: &str) {
     let folder = tempfile::tempdir().unwrap();

@@ -259,19 +259,22 @@ fn what_is_not_proved_is_not_pinned() {
     let bases = toy.root().join("ci/bases.toml");
     let before = fs::read_to_string(&bases).unwrap();
     let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
-    refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye; ci/bases.toml is as it was");
+    refused(
+        &output,
+        "failed to pin 0.1: not every claim holds on linux 0.1.12-1 of bullseye; ci/bases.toml is unchanged",
+    );
     assert!(stdout(&output).contains("cannot tell: Linux 0.1.12, series toy at level 4, uml: "), "{}", stdout(&output));
     assert_eq!(fs::read_to_string(&bases).unwrap(), before);
     // What is listed need not be there.
     fs::write(toy.path().join("apt-versions"), "0.1.13-1\n0.1-1\n0.1.12-1\n").unwrap();
     fs::write(toy.path().join("apt-missing"), "0.1.13-1\n").unwrap();
     let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
-    refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye");
+    refused(&output, "failed to pin 0.1: not every claim holds on linux 0.1.12-1 of bullseye");
     assert!(stderr(&output).contains("note: bullseye lists 0.1.13-1, and has no file of it"), "{}", stderr(&output));
     fs::write(toy.path().join("apt-versions"), "0.1-1\n0.0.9-1\n").unwrap();
     let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();
     built(&output);
-    assert!(stdout(&output).contains("no newer one is to be had"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("no newer version is available"), "{}", stdout(&output));
     // What is pinned is gone, and what there is is older.
     fs::write(toy.path().join("apt-versions"), "0.0.9-1\n").unwrap();
     let output = toy.vremount(&["base", "pin", "0.1"]).output().unwrap();

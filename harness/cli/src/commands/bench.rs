@@ -44,8 +44,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE", help_heading = heading::SELECTION,
         conflicts_with_all = ["base", "tree", "level", "config", "rounds", "quick", "fs", "json"])]
     from: Option<PathBuf>,
-    /// Number of measurements of each way of a comparison; ten times as many where reuse must not grow. With --quick a tenth,
-    /// but at least 3 where the disk is waited for
+    /// Number of measurements of each alternative; ten times as many of reuse where its time must not grow. With --quick no more
+    /// than this number, and a tenth, but at least 3, of what waits for the disk
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..),
         help_heading = heading::EXECUTION)]
     rounds: u16,

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vremount report`, and the options for report files that `vremount verify` and `vremount matrix` have too.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
-use vremount_analysis::{bisect, coverage};
+use vremount_analysis::{bench, bisect, coverage};
 use vremount_claims::exit::Exit;
 use vremount_report as report;
 use vremount_report::bench_table;
 use vremount_report::input::{Kind, ReportInput, folder};
-use vremount_runner::results::{Expected, Results, RunOutcome, Tally};
+use vremount_runner::results::{self, Expected, Results, RunOutcome, Tally};
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::io_error;
 
@@ -181,6 +182,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 
 fn merge(paths: &[PathBuf], expect: Option<&Path>, output: &MergedOutputArgs) -> Result<Exit, Error> {
     let files = output.open()?;
+    paths.iter().try_for_each(|path| require_results(path))?;
     let mut input = ReportInput::read(paths)?;
     if let Some(path) = expect {
         input.merged.expect(&read_expected(path)?);
@@ -219,7 +221,31 @@ fn read_expected(path: &Path) -> Result<Vec<Expected>, Error> {
     Ok(jobs.include)
 }
 
+/// Refuses a file that is not JSON, so that a wrong path is distinguished from damaged results. All result files begin with an object.
+///
+/// # Errors
+/// If `path`, or a result file in the directory `path`, begins with something else, or cannot be read.
+fn require_results(path: &Path) -> Result<(), Error> {
+    let in_directory = [results::FILE, bisect::FILE, coverage::FILE, bench::FILE].map(|name| path.join(name));
+    let files = [path.to_path_buf()].into_iter().chain(in_directory).filter(|file| file.is_file());
+    for file in files {
+        let mut start = Vec::new();
+        File::open(&file)
+            .and_then(|opened| opened.take(4096).read_to_end(&mut start))
+            .map_err(io_error("read", &file))?;
+        if start.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+            return Err(Error::Usage(format!(
+                "failed to report on {}: it has no results of vremount; name a directory below target/runs/, or a file that \
+                 `vremount bench --json` wrote",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn report_on(path: &Path, output: &OutputArgs) -> Result<Exit, Error> {
+    require_results(path)?;
     match Kind::of(path) {
         Some(Kind::Run) if matches!(RunOutcome::read(folder(path))?, RunOutcome::Ran(_)) => {
             report_on_run(folder(path), output)
@@ -245,4 +271,28 @@ fn report_on_run(run: &Path, output: &OutputArgs) -> Result<Exit, Error> {
     println!("{tally}");
     files.write(&results)?;
     Ok(tally.exit())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::text("hello\n", false)]
+    #[case::list("[]", false)]
+    #[case::binary("\u{7f}ELF", false)]
+    #[case::results("{\"schema\":1", true)]
+    #[case::run_that_did_not_start("", true)]
+    fn only_files_with_results_are_accepted(
+        #[case] text: &str,
+        #[case] expected: bool,
+        #[values("results.jsonl", "bisect.jsonl", "coverage.json", "bench.json")] name: &str,
+    ) {
+        let run = tempfile::tempdir().unwrap();
+        fs::write(run.path().join(name), text).unwrap();
+        assert_eq!(require_results(run.path()).is_ok(), expected);
+        assert_eq!(require_results(&run.path().join(name)).is_ok(), expected);
+    }
 }
