@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # What a test of xfstests does in another way than a script that is alone.
 
