@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Sentences that several claims stand for: of the cover letter of 2020, and of ours where that one is silent.
+//! Passages that several claims test: quotes from the cover letter of 2020 and, where it does not
+//! mention the subject, statements of this series (`OURS_...`).
 
 pub const ALLOWS_VOLATILE: &str = "This also allows for: volatile -> volatile";
 pub const BOOT_ID: &str = "it generates a UUID at load time which can be used to uniquely identify it";
@@ -9,6 +10,7 @@ pub const ERRSEQ: &str = "A sample of the errseq_t on the workdir / upperdir's s
 pub const HAD_ERRORS: &str = "primarily if the underlying FS has had writeback errors or not";
 pub const INSTANCE: &str = "a per boot monotonically increasing integer identifying the superblock";
 pub const NO_SYNCFS: &str = "If you have to syncfs every time you do this, it can lead to excess filesystem overhead";
+pub const NOT_DURABLE: &str = "But, for now, prevents volatile -> non-volatile";
 pub const REMOUNTED: &str = "It can also make sure the underlying filesystem wasn't remounted";
 pub const RESTART: &str =
     "it is advantageous to be able to stop the container (runtime) and start it up on demand / invocation";
@@ -17,6 +19,7 @@ pub const SUBSET: &str = "this mechanism only determines a subset of the error s
 pub const UNDERLYING: &str = "the consistency of the upperdir is not contingent on the mount of overlayfs, but rather the \
                               mount of the underlying filesystem";
 
-pub const OURS_INCOMPAT: &str = "what work/incompat names must be known, or the mount fails";
+pub const OURS_INCOMPAT: &str = "a mount fails if work/incompat names a feature that it does not know";
 pub const OURS_IN_USE: &str = "there is no reuse while the upper is in use";
-pub const OURS_LIMIT: &str = "a checkpoint identifies the filesystem of an upper, not the upper";
+pub const OURS_LIMIT: &str = "The checkpoint does not identify the upper directory";
+pub const OURS_LOGS: &str = "logs the reason in this form";

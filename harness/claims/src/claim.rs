@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A claim: a sentence of the cover letter as a list of steps with their expected outcomes.
+//! A claim: one statement about the kernel, as a list of steps with expected outcomes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,52 +9,58 @@ use vremount_kernel::build::Arch;
 use vremount_machine::image::Fs;
 use vremount_protocol::{Disk, Op};
 
-use crate::step::{ClaimBuilder, HostStep, Step};
+use crate::builder::ClaimBuilder;
+use crate::step::{HostStep, Step};
 use crate::topics::{accepted, faults, features, interfaces, lifecycle, races, refused, tampering, writeback};
 
-/// A sentence of the cover letter, made checkable.
+/// A statement about the kernel that can be tested.
 pub struct Claim {
-    /// Short and stable: what `--claim` takes and JSON carries.
+    /// Unique and stable name: the argument of `--claim`, and the name in JSON.
     pub name: &'static str,
-    /// The module it is in: what `--tag` takes.
+    /// The topic, which is the argument of `--tag`.
     pub topic: &'static str,
-    /// What is claimed, in a sentence of our own.
+    /// What the claim states, in one sentence without a period.
     pub title: &'static str,
-    /// The words it stands for: of the cover letter of 2020, or of ours where that one is silent.
+    /// The passage that the claim tests: a quote from the cover letter of 2020 or, where it does
+    /// not mention the subject, a statement of this series.
     pub sentence: &'static str,
-    /// From the lowest level at which it holds; at every level below it is broken. 0 was true before the series.
+    /// The lowest level at which the claim holds. It is broken at every lower level. 0: it holds
+    /// without the series.
     pub min_level: u8,
+    /// The steps in order.
     pub steps: Vec<Step>,
-    /// The filesystems it is about, and what is different on the others; none: all.
+    /// The filesystems that the claim applies to, and the skip reason for all others. `None`: all
+    /// filesystems.
     pub filesystems: Option<(&'static [Fs], &'static str)>,
-    /// What a base must have all of for it to be about that base.
+    /// The claim applies only to bases that have all of these features.
     pub requires: &'static [Feature],
-    /// What a base must have none of.
+    /// The claim applies only to bases that have none of these features.
     pub conflicts: &'static [Feature],
-    /// The filesystems that it is not about on bases that have this.
+    /// Filesystems that the claim does not apply to if the base has this feature.
     pub excluded_on: Option<(&'static [Fs], Feature)>,
-    /// With this in the base it holds from another level on.
+    /// If the base has this feature, this level replaces `min_level`.
     pub since_override: Option<(Feature, u8)>,
-    /// Why it is not about the base it is made for.
+    /// Why the claim does not apply to the base that it was adapted to. `None`: it applies, or no
+    /// base was given.
     pub skip_reason: Option<&'static str>,
 }
 
 impl Claim {
-    /// A claim about every filesystem and base.
+    /// A claim about every filesystem and every base.
     pub(crate) fn new(
         name: &'static str,
         title: &'static str,
         sentence: &'static str,
-        since: u8,
-        script: ClaimBuilder,
+        min_level: u8,
+        builder: ClaimBuilder,
     ) -> Self {
         Claim {
             name,
             topic: "",
             title,
             sentence,
-            min_level: since,
-            steps: script.0,
+            min_level,
+            steps: builder.build(),
             filesystems: None,
             requires: &[],
             conflicts: &[],
@@ -64,64 +70,68 @@ impl Claim {
         }
     }
 
-    /// Says that it is about these filesystems, and why not about others.
+    /// Limits the claim to some filesystems. `skip_reason` is shown for all others.
     #[must_use]
-    pub(crate) fn on_filesystems(self, on: &'static [Fs], why: &'static str) -> Self {
-        Claim { filesystems: Some((on, why)), ..self }
+    pub(crate) fn on_filesystems(self, filesystems: &'static [Fs], skip_reason: &'static str) -> Self {
+        Claim { filesystems: Some((filesystems, skip_reason)), ..self }
     }
 
-    /// Says that it is about bases that have all of these.
+    /// Limits the claim to bases that have all of these features.
     #[must_use]
     pub(crate) fn requiring(self, features: &'static [Feature]) -> Self {
         Claim { requires: features, ..self }
     }
 
-    /// Says that it is about bases that have none of these.
+    /// Limits the claim to bases that have none of these features.
     #[must_use]
     pub(crate) fn conflicting_with(self, features: &'static [Feature]) -> Self {
         Claim { conflicts: features, ..self }
     }
 
-    /// Says that it is not about these filesystems on bases that have this.
+    /// Excludes some filesystems on bases that have this feature.
     #[must_use]
-    pub(crate) fn excluding(self, on: &'static [Fs], with: Feature) -> Self {
-        Claim { excluded_on: Some((on, with)), ..self }
+    pub(crate) fn excluding(self, filesystems: &'static [Fs], feature: Feature) -> Self {
+        Claim { excluded_on: Some((filesystems, feature)), ..self }
     }
 
-    /// Says that with this in the base less of the series makes it hold.
+    /// Sets the lowest level at which the claim holds on bases that have this feature.
     #[must_use]
-    pub(crate) fn holding_since(self, feature: Feature, since: u8) -> Self {
-        Claim { since_override: Some((feature, since)), ..self }
+    pub(crate) fn holding_since(self, feature: Feature, min_level: u8) -> Self {
+        Claim { since_override: Some((feature, min_level)), ..self }
     }
 
-    /// As it is on a base.
+    /// Adapts the claim to a base: sets the minimum level, the skip reason and the excluded
+    /// filesystems.
     #[must_use]
     fn for_base(self, base: &Base) -> Self {
         let has = |feature: &Feature| base.has.contains(feature);
-        let since = self.since_override.filter(|(feature, _)| has(feature)).map_or(self.min_level, |(_, since)| since);
+        let level = self.since_override.filter(|(feature, _)| has(feature)).map_or(self.min_level, |(_, level)| level);
         let missing = self.requires.iter().copied().find(|feature| !has(feature)).map(Feature::missing_reason);
-        let unfit = missing.or_else(|| self.conflicts.iter().copied().find(|f| has(f)).map(Feature::present_reason));
-        let but = self.excluded_on.filter(|(_, feature)| has(feature));
-        Claim { min_level: since, skip_reason: unfit, excluded_on: but, ..self }
+        let conflict = || self.conflicts.iter().copied().find(|f| has(f)).map(Feature::present_reason);
+        let skip_reason = missing.or_else(conflict);
+        let excluded_on = self.excluded_on.filter(|(_, feature)| has(feature));
+        Claim { min_level: level, skip_reason, excluded_on, ..self }
     }
 
-    /// Why it says nothing about a filesystem of its base.
+    /// Why the claim is skipped on a filesystem. `None`: it applies.
     #[must_use]
     pub fn skip_reason_on(&self, fs: Fs) -> Option<&'static str> {
         if self.skip_reason.is_some() {
             return self.skip_reason;
         }
-        if let Some((_, feature)) = self.excluded_on.filter(|(but, _)| but.contains(&fs)) {
+        if let Some((_, feature)) = self.excluded_on.filter(|(excluded, _)| excluded.contains(&fs)) {
             return Some(feature.present_reason());
         }
         let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_disk));
         match self.filesystems {
-            Some((on, _)) if on.contains(&fs) => None,
-            _ if needs_disk && !fs.on_disk() => Some("is in memory: no disk that could fail, be counted at or stay"),
-            _ if self.min_level > 0 && !fs.has_xattrs() => Some("has no xattrs, and so no checkpoint and no reuse"),
-            Some((_, why)) => Some(why),
+            Some((filesystems, _)) if filesystems.contains(&fs) => None,
+            _ if needs_disk && !fs.on_disk() => Some("the filesystem is in memory and the claim needs a disk"),
+            _ if self.min_level > 0 && !fs.has_xattrs() => {
+                Some("the filesystem has no xattrs, so no checkpoint is stored and no upper is reused")
+            }
+            Some((_, skip_reason)) => Some(skip_reason),
             None if self.has_two_disks() && matches!(fs, Fs::Btrfs | Fs::BtrfsSubvolume) => {
-                Some("is one filesystem: two copies of its image cannot be mounted side by side")
+                Some("two copies of a btrfs image cannot be mounted at the same time")
             }
             None => None,
         }
@@ -131,39 +141,39 @@ impl Claim {
         self.steps.iter().any(|step| matches!(step.op(), Some(Op::Attach { disk: Disk::B, .. })))
     }
 
-    /// Whether something happens to its machine.
+    /// Whether the claim has host actions and therefore more than one boot.
     #[must_use]
     pub fn needs_host(&self) -> bool {
         self.steps.iter().any(|step| step.op().is_none())
     }
 
-    /// Why it says nothing about machines of an architecture.
+    /// Why the claim is skipped on an architecture. `None`: it applies.
     #[must_use]
     pub fn skip_reason_for_arch(&self, arch: Arch) -> Option<&'static str> {
         let kexec = self.steps.contains(&Step::Host(HostStep::Kexec));
-        (kexec && arch == Arch::Um).then_some("a process of the host has no kexec; QEMU does")
+        (kexec && arch == Arch::Um).then_some("User Mode Linux has no kexec; use QEMU")
     }
 
-    /// How long its guest sleeps: nothing under time travel, as long as it says elsewhere.
+    /// How long the guest sleeps in total. Under time travel this takes no real time.
     #[must_use]
     pub fn sleeps(&self) -> Duration {
         self.steps.iter().filter_map(Step::op).map(Op::sleeps).sum()
     }
 
-    /// What is broken on purpose, by name.
+    /// The names of the injected faults, which `--fault` selects.
     #[must_use]
     pub fn faults(&self) -> BTreeSet<&'static str> {
         self.steps.iter().filter_map(Step::op).filter_map(Op::fault).collect()
     }
 }
 
-/// Every claim as it is on a base.
+/// All claims, adapted to a base. Claims that do not apply to the base have a skip reason.
 #[must_use]
 pub fn for_base(base: &Base) -> Vec<Claim> {
     all().into_iter().map(|claim| claim.for_base(base)).collect()
 }
 
-/// Every claim, in the order in which they are told, whatever base there is.
+/// All claims, not adapted to any base, in the order in which they are listed and run.
 #[must_use]
 pub fn all() -> Vec<Claim> {
     let topics = [
@@ -186,8 +196,11 @@ mod tests {
     use super::*;
     use crate::step::Expectation;
 
+    /// A title fits on one line of a table or a terminal.
+    const TITLE_LENGTH: usize = 110;
+
     #[test]
-    fn names_are_unique_and_plain() {
+    fn names_are_unique_and_kebab_case() {
         let claims = all();
         let names: BTreeSet<_> = claims.iter().map(|c| c.name).collect();
         assert_eq!(names.len(), claims.len());
@@ -195,23 +208,31 @@ mod tests {
     }
 
     #[test]
-    fn every_claim_claims_something() {
+    fn titles_are_short_and_without_period() {
+        for Claim { name, title, .. } in all() {
+            assert!(title.len() <= TITLE_LENGTH && !title.ends_with('.'), "{name}: {title}");
+            assert_eq!(title.matches('`').count() % 2, 0, "{name}: {title}");
+        }
+    }
+
+    #[test]
+    fn every_claim_has_an_assertion_and_a_valid_level() {
         for claim in all() {
-            assert!(claim.steps.iter().any(|s| matches!(s, Step::Assertion(..))), "{} has no outcome", claim.name);
+            assert!(claim.steps.iter().any(|s| matches!(s, Step::Assertion(..))), "{} has no assertion", claim.name);
             assert!(
                 matches!(claim.min_level, 0 | 3 | 4),
-                "{}: the patches that change behaviour are 3 and 4",
+                "{}: only patches 3 and 4 change the behaviour of mounts",
                 claim.name
             );
         }
     }
 
-    /// A claim about a fault must be able to say that the fault did not happen.
+    /// Without such evidence a claim would hold although its fault had no effect.
     #[test]
-    fn every_fault_is_evidenced() {
+    fn every_disk_fault_is_followed_by_evidence_of_its_effect() {
         for claim in all() {
-            let breaks = |step: &Step| matches!(step, Step::Precondition(Op::Break { .. }, _));
-            // A race that is not slowed down, and a mount that no allocation fails, cannot be told by themselves.
+            let injects = |step: &Step| matches!(step, Step::Precondition(Op::Break { .. }, _));
+            // A race has its own evidence: the guest reports whether two mounts overlapped in time.
             let evidence = |step: &Step| match step {
                 Step::Precondition(
                     _,
@@ -220,8 +241,8 @@ mod tests {
                 Step::Assertion(op, _) => matches!(op, Op::Race { .. }),
                 _ => false,
             };
-            for after in claim.steps.split(breaks).skip(1) {
-                assert!(after.iter().any(evidence), "{}: nothing proves that a fault hit", claim.name);
+            for after in claim.steps.split(injects).skip(1) {
+                assert!(after.iter().any(evidence), "{}: no evidence that the fault had an effect", claim.name);
             }
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Outcomes in words, wanted and seen, and steps with what they must lead to.
+//! Outcomes, expectations and steps as text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use vremount_protocol::Outcome;
 
 use crate::{Expectation, HostStep, Step, describe};
 
-/// An outcome in words.
+/// An outcome as text, such as `refused EINVAL`.
 #[must_use]
 pub fn describe_outcome(outcome: &Outcome) -> String {
     match outcome {
@@ -30,36 +30,40 @@ pub fn describe_outcome(outcome: &Outcome) -> String {
     }
 }
 
+/// `, 15 refused EINVAL` for each errno.
 fn by_errno(refused: &BTreeMap<i32, u32>) -> String {
     refused.iter().map(|(errno, count)| format!(", {count} refused {}", errno_name(*errno))).collect()
 }
 
+/// An expectation as text, such as `refused EINVAL in-use`.
 impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Expectation::Done => f.write_str("done"),
             Expectation::Mounted => f.write_str("mounted"),
             Expectation::Refused { errno, reason } => write!(f, "refused {} {reason}", errno_name(*errno)),
-            Expectation::RefusedUnsaid(errno) => write!(f, "refused {}, no reason stated", errno_name(*errno)),
+            Expectation::RefusedUnsaid(errno) => write!(f, "refused {} without a known reason", errno_name(*errno)),
             Expectation::Fails(errno) => write!(f, "fails {}", errno_name(*errno)),
             Expectation::FailsToWriteBack => f.write_str("fails EIO or ENOSPC"),
-            Expectation::IoErrors => f.write_str("I/O errors logged"),
+            Expectation::IoErrors => f.write_str("fails EIO or I/O errors logged"),
             Expectation::NoIo => f.write_str("no writes, no flushes"),
             Expectation::SomeIo => f.write_str("writes or flushes"),
             Expectation::MountedReadOnly => f.write_str("mounted read-only"),
             Expectation::MountedOrError => f.write_str("mounted, or refused for a writeback error"),
             Expectation::Differs => f.write_str("differs"),
-            Expectation::Whatever => f.write_str("whatever"),
-            Expectation::OneWins { others, reason } => {
-                write!(f, "one mounted or none, {others} others refused EINVAL {reason}")
+            Expectation::Whatever => f.write_str("any outcome"),
+            Expectation::OneWins { reason, .. } => {
+                write!(f, "at most one mounted, all others refused EINVAL {reason}")
             }
             Expectation::AtMostOneWins => f.write_str("at most one mounted"),
             Expectation::RefusedUntilFed => f.write_str("some refused ENOMEM"),
-            Expectation::AcceptedOrUnchecked => f.write_str("some mounted, others refused EINVAL no-checkpoint"),
+            Expectation::AcceptedOrUnchecked => f.write_str("some mounted, all others refused EINVAL no-checkpoint"),
         }
     }
 }
 
+/// An operation, with the expected outcome of an assertion after `=>` and that of a precondition in
+/// parentheses.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,13 +71,13 @@ impl fmt::Display for Step {
             Step::Precondition(op, want) => write!(f, "{} ({want})", describe(op)),
             Step::Assertion(op, want) => write!(f, "{} => {want}", describe(op)),
             Step::Host(HostStep::Reboot) => f.write_str("reboot the machine"),
-            Step::Host(HostStep::Kexec) => f.write_str("let another kernel take the machine over"),
+            Step::Host(HostStep::Kexec) => f.write_str("kexec another kernel"),
             Step::Host(HostStep::PowerCut) => f.write_str("cut the machine's power"),
         }
     }
 }
 
-/// `EINVAL` for 22; an unknown number stays a number.
+/// The symbolic name of an errno, such as `EINVAL`, or the number if it has none.
 #[must_use]
 pub fn errno_name(errno: i32) -> String {
     match nix::errno::Errno::from_raw(errno) {

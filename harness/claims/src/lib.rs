@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The claims of the series as data, the model of what it promises, and verdicts.
+//! The claims about the series as data, the model of the promised behaviour, and verdicts.
 //!
-//! In: a kernel base. Out: the claims about it, as lists of steps with expected outcomes; and, for steps and the reports of
-//! a machine, a verdict.
+//! Input: a kernel base. Output: the claims that apply to it, each a list of steps with expected
+//! outcomes. Further input: the reports of a machine that ran the steps. Output: a verdict.
 //!
-//! Entry points: [`of`] for the claims on a base, [`filter::Filters`] to choose among them, [`verdict::judge`] for a verdict,
-//! [`model::foretell`] for what the model predicts.
+//! Entry points: [`for_base`] returns the claims of a base, [`filter::Filters`] selects among them,
+//! [`verdict::judge`] returns the verdict of a case, [`model::predict`] returns the outcomes that
+//! the model predicts.
 //!
-//! Invariants: nothing here does I/O; the model is written from the documentation and does not share code with the claims.
+//! A claim is defined in one of the modules in `topics`, with [`Claim`]'s constructor and the
+//! builder in `builder`.
+//!
+//! Invariants: this crate does no I/O. The model is written from the documentation and shares no
+//! code with the claims.
 
+#![warn(missing_docs)]
+
+mod builder;
 mod case;
 mod citations;
 mod claim;
@@ -23,8 +31,9 @@ mod step;
 mod topics;
 pub mod verdict;
 
+pub use builder::{BORROWED_WORK, FILE};
 pub use case::Case;
 pub use claim::{Claim, all, for_base};
 pub use describe::describe;
 pub use display_outcome::{describe_outcome, errno_name};
-pub use step::{Action, BORROWED_WORK, Expectation, FILE, HostStep, Step};
+pub use step::{Action, Expectation, HostStep, Step};

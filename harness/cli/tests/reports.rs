@@ -86,7 +86,7 @@ ok 2 error-unseen
 #[rstest]
 #[case::broken(0, "reuse", &[], 1, "FAIL", "not ok 1 ext4\n", "<failure ")]
 #[case::cannot_tell(4, "error-unseen", &["--no-faults"], 125, "ERROR", "not ok 1 ext4 # ERROR cannot tell\n", "<error ")]
-#[case::skipped(4, "error-unseen", &["--fs", "tmpfs"], 0, "SKIP", "ok 1 tmpfs # SKIP is in memory", "<skipped ")]
+#[case::skipped(4, "error-unseen", &["--fs", "tmpfs"], 0, "SKIP", "ok 1 tmpfs # SKIP the filesystem is in memory", "<skipped ")]
 fn what_does_not_hold_is_told_apart(
     #[case] level: u8,
     #[case] claim: &str,

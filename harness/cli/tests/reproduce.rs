@@ -129,7 +129,7 @@ fn script_of(name: &str, fs: Fs) -> String {
 fn a_script_that_is_ended_leaves_nothing_behind(#[case] end: &str, #[case] code: i32) {
     let script = script_of("error-while-mounts-race", Fs::Ext4);
     // A frozen filesystem, a broken disk, another process.
-    let places = ["given 'thaw", "given 'heal", "claim 'mount overlay"];
+    let places = ["given 'thaw", "given 'remove the fault", "claim 'mount overlay"];
     let ended = places.map(|place| {
         assert!(script.contains(place));
         run(&script.replacen(place, &format!("{end}\n{place}"), 1), "sh")
@@ -232,6 +232,6 @@ fn a_claim_is_printed_as_a_test_of_xfstests() {
     assert_eq!(
         golden,
         "QA output created by XXX\nmount overlay on a, volatile: refused EINVAL, writeback-error\n\
-         all of upper filesystem a is as remembered: done\n"
+         check that upper filesystem a equals its snapshot: done\n"
     );
 }

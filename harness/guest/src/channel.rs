@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The way out: one frame a line to a device that carries nothing else.
+//! The event channel: a device that carries one frame per line and nothing else.
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
@@ -11,39 +11,43 @@ use vremount_protocol::{Event, encode};
 
 use crate::error::{Failure, context};
 
+/// An open event channel.
 pub struct Channel {
     device: File,
     path: String,
 }
 
 impl Channel {
-    /// The device may turn up a little later than the guest.
+    /// Opens the device. Waits up to 2 s, because its driver may create it after the guest has
+    /// started.
     pub fn open(path: &str) -> Result<Self, Failure> {
-        const TRIES: u32 = 200;
+        const ATTEMPTS: u32 = 200;
+        const INTERVAL: Duration = Duration::from_millis(10);
         let open = || OpenOptions::new().write(true).open(path);
         let mut device = open();
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             if device.is_ok() {
                 break;
             }
-            sleep(Duration::from_millis(10));
+            sleep(INTERVAL);
             device = open();
         }
-        let device = context("open channel", path, device)?;
+        let device = context("open the event channel", path, device)?;
         if device.is_terminal() {
-            context("set up channel", path, set_raw(&device))?;
+            context("set raw mode of the event channel", path, set_raw_mode(&device))?;
         }
         Ok(Channel { device, path: path.to_string() })
     }
 
+    /// Writes an event.
     pub fn send(&mut self, event: &Event) -> Result<(), Failure> {
         let frame = encode(event).map_err(Failure::new)?;
-        context("write to channel", &self.path, self.device.write_all(frame.as_bytes()))
+        context("write to the event channel", &self.path, self.device.write_all(frame.as_bytes()))
     }
 }
 
-/// A serial line is a terminal, which would change what is written.
-fn set_raw(device: &File) -> nix::Result<()> {
+/// A serial line is a terminal, whose default mode converts newlines.
+fn set_raw_mode(device: &File) -> nix::Result<()> {
     let mut settings = tcgetattr(device)?;
     cfmakeraw(&mut settings);
     tcsetattr(device, SetArg::TCSANOW, &settings)

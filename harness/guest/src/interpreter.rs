@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The interpreter: an operation in, a report out.
+//! The interpreter: executes an operation and reports its outcome, its duration and what the kernel
+//! logged.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,56 +12,65 @@ use std::time::{Duration, Instant};
 use nix::unistd::syncfs;
 use vremount_protocol::{AccessPath, Backing, Disk as Id, LayerSet, Op, Outcome, Program, SnapshotScope, StepReport};
 
-use crate::disk::Disk;
+use crate::bench;
 use crate::error::{Failure, context};
-use crate::file_handle::{self, Handle};
-use crate::kernel_log::KernelLog;
-use crate::overlay::{self, Overlay, merged};
-use crate::snapshot::Snapshot;
-use crate::{
-    bench, checkpoint_fuzz, file_io, files, fs_context, init_system, ioctl, marker, module, mounts, simple_ops, stress,
-    userns,
-};
+use crate::faults::disk::Disk;
+use crate::init::kernel_log::KernelLog;
+use crate::init::{init_system, module};
+use crate::ops::file_handle::Handle;
+use crate::ops::overlay::{self, Overlay};
+use crate::ops::paths::{self, merged, overlay_file, upper_filesystem, upperdir, workdir};
+use crate::ops::simple_ops::{self, unsupported};
+use crate::ops::snapshot::Snapshot;
+use crate::ops::{file_io, files, fs_context, ioctl, marker, mount_table, mounts, userns};
+use crate::stress::{checkpoint_fuzz, concurrent_mounts, failing_allocations, repeated_mounts};
 
-/// Of the clock that filesystems look at, at 100 Hz: what changes within one has the same time.
-const TICK: Duration = Duration::from_millis(10);
+/// Granularity of file times at CONFIG_HZ=100. Two changes within it can have the same time.
+const TIME_GRANULARITY: Duration = Duration::from_millis(10);
 
-pub struct Runner<'a> {
+/// A thread of an operation.
+type Thread = JoinHandle<Result<(), Failure>>;
+
+/// Executes operations and holds their state.
+pub struct Interpreter<'a> {
     program: &'a Program,
     log: KernelLog,
-    /// What fs contexts logged in this step.
-    told: Vec<String>,
+    /// Messages of filesystem contexts in the current step.
+    fs_context_log: Vec<String>,
     disks: BTreeMap<Id, Disk>,
-    /// Opened when the upper filesystem was mounted: what syncfs(2) on it reports happened since.
-    witnesses: BTreeMap<Id, File>,
+    /// File descriptors that were opened when the upper filesystem was mounted: syncfs(2) on one
+    /// reports all errors since the mount.
+    descriptors_since_mount: BTreeMap<Id, File>,
     snapshots: BTreeMap<(Id, &'static str), Snapshot>,
-    held: Vec<File>,
-    handles: BTreeMap<Id, Handle>,
-    inodes: BTreeMap<(Id, String), u64>,
-    later: Option<JoinHandle<Result<(), Failure>>>,
-    /// One that never ends by itself.
-    writer: Option<JoinHandle<Result<(), Failure>>>,
-    mounted_at_start: Vec<PathBuf>,
-    writeback_interval: String,
+    open_files: Vec<File>,
+    file_handles: BTreeMap<Id, Handle>,
+    inode_numbers: BTreeMap<(Id, String), u64>,
+    sync_thread: Option<Thread>,
+    /// The thread of `KeepWriting`, which never ends without a failure.
+    writer_thread: Option<Thread>,
+    initial_mount_points: Vec<PathBuf>,
+    initial_writeback_interval: String,
 }
 
-impl<'a> Runner<'a> {
+impl<'a> Interpreter<'a> {
+    /// Creates the lower layer and records the initial state of the machine, to which `Reset`
+    /// returns.
     pub fn new(program: &'a Program) -> Result<Self, Failure> {
         overlay::make_lower()?;
-        Ok(Runner {
+        Ok(Interpreter {
             program,
             log: KernelLog::open()?,
-            told: Vec::new(),
+            fs_context_log: Vec::new(),
             disks: BTreeMap::new(),
-            witnesses: BTreeMap::new(),
+            descriptors_since_mount: BTreeMap::new(),
             snapshots: BTreeMap::new(),
-            held: Vec::new(),
-            handles: BTreeMap::new(),
-            inodes: BTreeMap::new(),
-            later: None,
-            writer: None,
-            mounted_at_start: mounts::all()?,
-            writeback_interval: context(
+            open_files: Vec::new(),
+            file_handles: BTreeMap::new(),
+            inode_numbers: BTreeMap::new(),
+            sync_thread: None,
+            writer_thread: None,
+            initial_mount_points: mount_table::mount_points()?,
+            initial_writeback_interval: context(
                 "read",
                 init_system::WRITEBACK_INTERVAL,
                 fs::read_to_string(init_system::WRITEBACK_INTERVAL),
@@ -68,215 +78,237 @@ impl<'a> Runner<'a> {
         })
     }
 
-    /// Works off one operation. Only a kernel log that cannot be read is an error; all else is an outcome.
-    pub fn step(&mut self, index: usize, op: &Op) -> Result<StepReport, Failure> {
-        // What was logged between two steps is told with the second.
+    /// Executes one operation. Its failure is an outcome; this function fails only if the kernel
+    /// log cannot be read.
+    pub fn run_step(&mut self, index: usize, op: &Op) -> Result<StepReport, Failure> {
         let started = Instant::now();
         let outcome = self.run(op).unwrap_or_else(Outcome::from);
         let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut log = self.log.read()?;
-        log.append(&mut self.told);
+        log.append(&mut self.fs_context_log);
         Ok(StepReport { index, outcome, log, us })
     }
 
+    /// Operations with an outcome other than `done`. All others are passed on.
     fn run(&mut self, op: &Op) -> Result<Outcome, Failure> {
         match op {
             Op::MountOverlay { disk, layers, mode, via, options } => {
-                return Overlay { disk: *disk, layers: *layers, mode: *mode, via: *via, options }.mount();
+                Overlay { disk: *disk, layers: *layers, mode: *mode, via: *via, options }.mount()
             }
             Op::MountOverlayByContext { disk, mode, options } => {
-                let overlay = Overlay::of(*disk, *mode);
-                return fs_context::mount(&overlay.data(options), &merged(*disk, LayerSet::First), &mut self.told);
+                let data = Overlay::new(*disk, *mode).mount_data(options);
+                fs_context::mount(&data, &merged(*disk, LayerSet::First), &mut self.fs_context_log)
             }
-            Op::MountInUserNamespace { disk, mode, options } => return userns::mount(*disk, *mode, options),
-            Op::RemountOverlay { disk, options } => return overlay::remount(&merged(*disk, LayerSet::First), options),
-            Op::Cycle { disk, times } => return simple_ops::cycle(*disk, *times),
-            Op::Race { disk, mounts } => return stress::race(*disk, *mounts),
-            Op::Starve { disk, first } => return stress::starve(*disk, *first),
-            Op::ForgeMany { disk, seed, times } => {
-                return checkpoint_fuzz::mount_over(*disk, *seed, *times, &mut self.log);
-            }
+            Op::MountInUserNamespace { disk, mode, options } => userns::mount(*disk, *mode, options),
+            Op::RemountOverlay { disk, options } => overlay::remount(&merged(*disk, LayerSet::First), options),
+            Op::Cycle { disk, times } => repeated_mounts::run(*disk, *times),
+            Op::Race { disk, mounts } => concurrent_mounts::run(*disk, *mounts),
+            Op::Starve { disk, first } => failing_allocations::run(*disk, *first),
+            Op::ForgeMany { disk, seed, times } => checkpoint_fuzz::run(*disk, *seed, *times, &mut self.log),
             Op::Compare { disk, layers, file, bytes, seed } => {
-                return file_io::compare(&merged(*disk, *layers).join(file), *bytes, *seed);
+                file_io::compare(&merged(*disk, *layers).join(file), *bytes, *seed)
             }
             Op::CompareOnDisk { disk, file, bytes, seed } => {
-                return file_io::compare_on_disk(&mounts::upperdir(*disk).join(file), *bytes, *seed);
+                file_io::compare_on_disk(&upperdir(*disk).join(file), *bytes, *seed)
             }
-            Op::HasMode { disk, file, mode } => return files::has_mode(&simple_ops::in_overlay(*disk, file), *mode),
-            Op::SameInode { disk, file } => return self.same_inode(*disk, file),
-            Op::CountedIo { disk } => return self.disk(*disk)?.counted().map(Outcome::Counted),
-            Op::SameAsSnapshot { disk, scope } => return self.same_as_snapshot(*disk, *scope),
-            Op::Bench(op) => return bench::run(op, &self.disks),
-            Op::Snapshot { disk, scope } => {
-                let snapshot = take(*disk, *scope)?;
-                self.snapshots.insert((*disk, key(*scope)), snapshot);
-                sleep(TICK * 2);
-                Ok(())
-            }
-            Op::Break { disk, fault } => {
-                self.disk(*disk)?.break_with(fault, &mounts::upperdir(*disk), &mounts::workdir(*disk))
-            }
-            Op::Heal { disk } => self.disk(*disk)?.heal(),
-            Op::FlushBuffers { disk } => {
-                simple_ops::on_open(&self.disk(*disk)?.device, "flush buffers of", ioctl::flush_buffers)
-            }
-            Op::CountIo { disk } => self.disk(*disk)?.count(),
+            Op::HasMode { disk, file, mode } => files::compare_mode(&overlay_file(*disk, file), *mode),
+            Op::SameInode { disk, file } => self.compare_inode_number(*disk, file),
+            Op::SameAsSnapshot { disk, scope } => self.compare_with_snapshot(*disk, *scope),
+            Op::CountedIo { disk } => self.disk(*disk)?.io_since_start().map(Outcome::Counted),
+            Op::Bench(op) => bench::run(op, &self.disks),
+            _ => self.run_without_result(op).map(|()| Outcome::Done),
+        }
+    }
+
+    fn run_without_result(&mut self, op: &Op) -> Result<(), Failure> {
+        match op {
             Op::Attach { .. }
             | Op::CopyDisk { .. }
             | Op::MountUpper { .. }
             | Op::UnmountUpper { .. }
             | Op::RemountUpper { .. }
-            | Op::Reach { .. } => self.prepare(op),
-            Op::SyncUpper { .. }
-            | Op::SyncUpperLater { .. }
-            | Op::HasEnded
-            | Op::Join
-            | Op::KeepWriting { .. }
-            | Op::HoldFile { .. }
+            | Op::Reach { .. }
+            | Op::FlushBuffers { .. }
+            | Op::CountIo { .. }
+            | Op::Break { .. }
+            | Op::Heal { .. } => self.run_on_disk(op),
+            Op::SyncUpper { .. } | Op::SyncUpperLater { .. } | Op::HasEnded | Op::Join | Op::KeepWriting { .. } => {
+                self.run_sync_or_thread(op)
+            }
+            Op::HoldFile { .. }
             | Op::ReleaseFiles
             | Op::NoteInode { .. }
             | Op::TakeHandle { .. }
-            | Op::OpenHandle { .. } => self.keep(op),
+            | Op::OpenHandle { .. }
+            | Op::Snapshot { .. } => self.run_on_recorded_files(op),
             Op::ReloadOverlay => module::reload(&self.program.module),
             Op::Reset => self.reset(),
             _ => simple_ops::run(op),
         }
-        .map(|()| Outcome::Done)
     }
 
-    /// What makes and unmakes disks and upper filesystems.
-    fn prepare(&mut self, op: &Op) -> Result<(), Failure> {
+    /// Operations on disks and upper filesystems.
+    fn run_on_disk(&mut self, op: &Op) -> Result<(), Failure> {
         match op {
             Op::Attach { disk, on } => {
                 let backing = self.backing(*disk)?;
                 if *backing != Backing::Memory {
                     self.disks.insert(*disk, Disk::attach(*disk, backing, *on)?);
                 }
+                Ok(())
             }
             Op::CopyDisk { from, to } => {
-                let to = self.disks.get(to).ok_or_else(|| unknown(*to))?;
-                self.disks.get(from).ok_or_else(|| unknown(*from))?.copy_to(to)?;
+                let destination = self.disks.get(to).ok_or_else(|| not_attached(*to))?;
+                self.disks.get(from).ok_or_else(|| not_attached(*from))?.copy_to(destination)
             }
             Op::MountUpper { disk, options } => {
-                let at = mounts::upper_filesystem(*disk, AccessPath::Mount);
-                mounts::mount_upper(&self.device(*disk)?, &at, &self.program.fs, options)?;
+                let mount_point = upper_filesystem(*disk, AccessPath::Mount);
+                mounts::mount_upper(&self.device(*disk)?, &mount_point, &self.program.fs, options)?;
                 mounts::make_layers(*disk)?;
-                self.witnesses.insert(*disk, context("open", &at, File::open(&at))?);
+                let opened = context("open", &mount_point, File::open(&mount_point))?;
+                self.descriptors_since_mount.insert(*disk, opened);
+                Ok(())
             }
             Op::UnmountUpper { disk, lazy } => {
-                self.witnesses.remove(disk);
-                let at = mounts::upper_filesystem(*disk, AccessPath::Mount);
+                self.descriptors_since_mount.remove(disk);
+                let mount_point = upper_filesystem(*disk, AccessPath::Mount);
                 if *lazy {
-                    return mounts::detach_at(&at);
+                    return mount_table::detach_at(&mount_point);
                 }
-                mounts::unmount_at(&at)?;
-                if let Some(disk) = self.disks.get(disk) {
-                    disk.settle()?;
-                }
+                mount_table::unmount_at(&mount_point)?;
+                self.disks.get(disk).map_or(Ok(()), Disk::sync_backing)
             }
-            Op::RemountUpper { disk, options } => mounts::remount_upper(*disk, &self.program.fs.kind, options)?,
-            Op::Reach { disk, via } => mounts::reach(*disk, *via, &self.device(*disk)?, &self.program.fs)?,
-            _ => return Err(simple_ops::unfit(op)),
+            Op::RemountUpper { disk, options } => mounts::remount_upper(*disk, &self.program.fs.kind, options),
+            Op::Reach { disk, via } => mounts::add_access_path(*disk, *via, &self.device(*disk)?, &self.program.fs),
+            Op::FlushBuffers { disk } => {
+                simple_ops::with_open_file(&self.disk(*disk)?.device, "flush buffers of", ioctl::flush_buffers)
+            }
+            Op::CountIo { disk } => self.disk(*disk)?.start_io_count(),
+            Op::Break { disk, fault } => self.disk(*disk)?.inject_fault(fault, &upperdir(*disk), &workdir(*disk)),
+            Op::Heal { disk } => self.disk(*disk)?.remove_fault(),
+            _ => Err(unsupported(op)),
         }
-        Ok(())
     }
 
-    /// What is kept from one operation to another: files, handles, a thread.
-    fn keep(&mut self, op: &Op) -> Result<(), Failure> {
+    /// syncfs(2) on recorded file descriptors, and threads.
+    fn run_sync_or_thread(&mut self, op: &Op) -> Result<(), Failure> {
         match op {
             Op::SyncUpper { disk } => {
-                let witness = self.witnesses.get(disk);
-                let witness = witness.ok_or_else(|| Failure::new(format!("disk {disk} is not mounted")))?;
-                return context("syncfs", mounts::upper_filesystem(*disk, AccessPath::Mount), syncfs(witness));
+                let mount_point = upper_filesystem(*disk, AccessPath::Mount);
+                let descriptor = self.descriptors_since_mount.get(disk).ok_or_else(|| {
+                    Failure::new(format!("failed to sync {}: it is not mounted", mount_point.display()))
+                })?;
+                context("syncfs", mount_point, syncfs(descriptor))
             }
             Op::SyncUpperLater { disk, ms } => {
-                let (at, wait) = (mounts::upper_filesystem(*disk, AccessPath::Mount), Duration::from_millis(*ms));
-                let file = context("open", &at, File::open(&at))?;
-                self.later = Some(thread::spawn(move || {
-                    sleep(wait);
-                    context("syncfs", &at, syncfs(&file))
+                let (mount_point, delay) = (upper_filesystem(*disk, AccessPath::Mount), Duration::from_millis(*ms));
+                let file = context("open", &mount_point, File::open(&mount_point))?;
+                self.sync_thread = Some(thread::spawn(move || {
+                    sleep(delay);
+                    context("syncfs", &mount_point, syncfs(&file))
                 }));
+                Ok(())
             }
-            Op::HasEnded => match &self.later {
+            Op::HasEnded => match &self.sync_thread {
                 Some(thread) if !thread.is_finished() => {
-                    return Err(Failure { errno: libc::EBUSY, what: "the thread has not ended".to_string() });
+                    Err(Failure::from_errno(libc::EBUSY, "the syncing thread has not ended"))
                 }
-                _ => {}
+                _ => Ok(()),
             },
             Op::Join => {
-                let thread = self.later.take().ok_or_else(|| Failure::new("there is no thread to wait for"))?;
-                return thread.join().unwrap_or_else(|_| Err(Failure::new("the thread panicked")));
+                let thread = self.sync_thread.take();
+                join(thread.ok_or_else(|| Failure::new("failed to join the syncing thread: there is none"))?)
             }
             Op::KeepWriting { disk } => {
-                let (upper, folder) =
-                    (mounts::upper_filesystem(*disk, AccessPath::Mount), merged(*disk, LayerSet::First));
-                let (tell, told) = mpsc::channel();
-                self.writer = Some(thread::spawn(move || file_io::keep_writing(&folder, &upper, &tell)));
-                // Nobody tells when the thread has failed.
-                if told.recv().is_err() {
-                    return self.wait_for_writer();
+                let (dir, filesystem) = (merged(*disk, LayerSet::First), upper_filesystem(*disk, AccessPath::Mount));
+                let (sender, started) = mpsc::channel();
+                let thread = thread::spawn(move || file_io::keep_writing(&dir, &filesystem, &sender));
+                // If the thread fails before it has started writing, it drops the sender.
+                match started.recv() {
+                    Ok(()) => {
+                        self.writer_thread = Some(thread);
+                        Ok(())
+                    }
+                    Err(_) => join(thread),
                 }
             }
+            _ => Err(unsupported(op)),
+        }
+    }
+
+    /// Operations that record open files, file handles, inode numbers and snapshots.
+    fn run_on_recorded_files(&mut self, op: &Op) -> Result<(), Failure> {
+        match op {
             Op::HoldFile { disk, place, file } => {
-                let path = simple_ops::at(*disk, LayerSet::First, *place).join(file);
-                self.held.push(context("open", &path, File::open(&path))?);
+                let path = paths::file_root(*disk, LayerSet::First, *place).join(file);
+                self.open_files.push(context("open", &path, File::open(&path))?);
             }
-            Op::ReleaseFiles => self.held.clear(),
+            Op::ReleaseFiles => self.open_files.clear(),
             Op::NoteInode { disk, file } => {
-                self.inodes.insert((*disk, file.clone()), files::inode(&simple_ops::in_overlay(*disk, file))?);
+                let number = files::inode_number(&overlay_file(*disk, file))?;
+                self.inode_numbers.insert((*disk, file.clone()), number);
             }
             Op::TakeHandle { disk, file } => {
-                let path = merged(*disk, LayerSet::First).join(file);
-                self.handles.insert(*disk, context("ask for the handle of", &path, file_handle::of(&path))?);
+                let path = overlay_file(*disk, file);
+                let handle = context("get the file handle of", &path, Handle::from_path(&path))?;
+                self.file_handles.insert(*disk, handle);
             }
             Op::OpenHandle { disk } => {
-                let handle = self.handles.get(disk).ok_or_else(|| Failure::new("there is no handle"))?;
-                let path = merged(*disk, LayerSet::First);
-                let mount = context("open", &path, File::open(&path))?;
-                context("open by handle in", &path, file_handle::open(&mount, handle))?;
+                let missing =
+                    || Failure::new(format!("failed to open a file handle: none is recorded for disk {disk}"));
+                let handle = self.file_handles.get(disk).ok_or_else(missing)?;
+                let mount_point = merged(*disk, LayerSet::First);
+                let mount = context("open", &mount_point, File::open(&mount_point))?;
+                context("open a file handle of", &mount_point, handle.open(&mount))?;
             }
-            _ => return Err(simple_ops::unfit(op)),
+            Op::Snapshot { disk, scope } => {
+                let snapshot = take_snapshot(*disk, *scope)?;
+                self.snapshots.insert((*disk, scope_name(*scope)), snapshot);
+                sleep(TIME_GRANULARITY * 2);
+            }
+            _ => return Err(unsupported(op)),
         }
         Ok(())
     }
 
-    pub fn is_writing(&self) -> bool {
-        self.writer.is_some()
+    /// Whether a thread of `KeepWriting` runs.
+    pub fn has_writer_thread(&self) -> bool {
+        self.writer_thread.is_some()
     }
 
-    /// Why the thread that writes has ended, which it never does by itself.
-    fn wait_for_writer(&mut self) -> Result<(), Failure> {
-        let ended = self.writer.take().map(JoinHandle::join);
-        ended.unwrap_or(Ok(Ok(()))).unwrap_or_else(|_| Err(Failure::new("the thread that writes panicked")))
-    }
-
+    /// Returns to the initial state of the machine. Fails if a thread is left or something cannot
+    /// be removed.
     fn reset(&mut self) -> Result<(), Failure> {
-        self.witnesses.clear();
+        self.descriptors_since_mount.clear();
         self.snapshots.clear();
-        self.held.clear();
-        self.handles.clear();
-        self.inodes.clear();
-        if self.later.take().is_some() || self.writer.take().is_some() {
-            return Err(Failure::new("a thread was left running"));
+        self.open_files.clear();
+        self.file_handles.clear();
+        self.inode_numbers.clear();
+        if self.sync_thread.take().is_some() || self.writer_thread.take().is_some() {
+            return Err(Failure::new("failed to reset the machine: a thread is running"));
         }
-        // The devices are over what is in the folders of images, which go with them.
-        let folders = self.disks.values().filter_map(|disk| disk.folder().ok()).map(Path::to_path_buf);
-        let kept: Vec<PathBuf> = self.mounted_at_start.iter().cloned().chain(folders).collect();
-        mounts::unmount_all(&kept)?;
+        // Devices use the images, and upper filesystems use the devices: unmount and detach in the
+        // reverse order.
+        let image_dirs = self.disks.values().filter_map(|disk| disk.image_dir().ok()).map(Path::to_path_buf);
+        let keep: Vec<PathBuf> = self.initial_mount_points.iter().cloned().chain(image_dirs).collect();
+        mount_table::unmount_all_except(&keep)?;
         for disk in std::mem::take(&mut self.disks).into_values() {
             disk.detach()?;
         }
-        mounts::unmount_all(&self.mounted_at_start)?;
-        init_system::set(init_system::WRITEBACK_INTERVAL, &self.writeback_interval)?;
-        // Overlay does not go while anything still uses it.
+        mount_table::unmount_all_except(&self.initial_mount_points)?;
+        init_system::write_setting(init_system::WRITEBACK_INTERVAL, &self.initial_writeback_interval)?;
+        // Unloading fails if anything still uses overlay.
         module::reload(&self.program.module)
     }
 
     fn backing(&self, id: Id) -> Result<&Backing, Failure> {
-        self.program.disks.get(&id).ok_or_else(|| unknown(id))
+        self.program
+            .disks
+            .get(&id)
+            .ok_or_else(|| Failure::new(format!("failed to use disk {id}: the program does not define it")))
     }
 
-    /// What is mounted; a filesystem in memory has a name instead.
+    /// The source argument of mount(2). A filesystem in memory has no device.
     fn device(&mut self, id: Id) -> Result<PathBuf, Failure> {
         match self.backing(id)? {
             Backing::Memory => Ok(PathBuf::from("none")),
@@ -285,44 +317,49 @@ impl<'a> Runner<'a> {
     }
 
     fn disk(&mut self, id: Id) -> Result<&mut Disk, Failure> {
-        self.disks.get_mut(&id).ok_or_else(|| unknown(id))
+        self.disks.get_mut(&id).ok_or_else(|| not_attached(id))
     }
 
-    fn same_inode(&self, disk: Id, file: &str) -> Result<Outcome, Failure> {
-        let before = self.inodes.get(&(disk, file.to_string()));
-        let before = *before.ok_or_else(|| Failure::new(format!("the inode of {file} was not noted")))?;
-        let now = files::inode(&simple_ops::in_overlay(disk, file))?;
-        Ok(if now == before {
+    fn compare_inode_number(&self, disk: Id, file: &str) -> Result<Outcome, Failure> {
+        let missing = || Failure::new(format!("failed to compare the inode number of {file}: none is recorded"));
+        let recorded = *self.inode_numbers.get(&(disk, file.to_string())).ok_or_else(missing)?;
+        let now = files::inode_number(&overlay_file(disk, file))?;
+        Ok(if now == recorded {
             Outcome::Done
         } else {
-            Outcome::Differs { what: format!("{file} has inode {now}, not {before}") }
+            Outcome::Differs { what: format!("{file} has inode number {now} instead of {recorded}") }
         })
     }
 
-    fn same_as_snapshot(&self, disk: Id, scope: SnapshotScope) -> Result<Outcome, Failure> {
-        let before = self.snapshots.get(&(disk, key(scope)));
-        let before = before.ok_or_else(|| Failure::new(format!("disk {disk} was not remembered")))?;
-        Ok(before.difference(&take(disk, scope)?).map_or(Outcome::Done, |what| Outcome::Differs { what }))
+    fn compare_with_snapshot(&self, disk: Id, scope: SnapshotScope) -> Result<Outcome, Failure> {
+        let missing = || Failure::new(format!("failed to compare disk {disk} with a snapshot: there is none"));
+        let before = self.snapshots.get(&(disk, scope_name(scope))).ok_or_else(missing)?;
+        let difference = before.difference(&take_snapshot(disk, scope)?);
+        Ok(difference.map_or(Outcome::Done, |what| Outcome::Differs { what }))
     }
 }
 
-fn take(disk: Id, scope: SnapshotScope) -> Result<Snapshot, Failure> {
+fn join(thread: Thread) -> Result<(), Failure> {
+    thread.join().unwrap_or_else(|_| Err(Failure::new("a thread of the guest panicked")))
+}
+
+fn take_snapshot(disk: Id, scope: SnapshotScope) -> Result<Snapshot, Failure> {
     match scope {
-        SnapshotScope::Tree => Snapshot::of_tree(&mounts::upper_filesystem(disk, AccessPath::Mount)),
+        SnapshotScope::Tree => Snapshot::from_tree(&upper_filesystem(disk, AccessPath::Mount)),
         SnapshotScope::Marker => {
-            let marker = marker::path(&mounts::workdir(disk));
-            Snapshot::of_files(&[marker.join("dirty"), marker])
+            let marker = marker::path(&workdir(disk));
+            Snapshot::from_files(&[marker.join("dirty"), marker])
         }
     }
 }
 
-fn key(scope: SnapshotScope) -> &'static str {
+fn scope_name(scope: SnapshotScope) -> &'static str {
     match scope {
         SnapshotScope::Tree => "tree",
         SnapshotScope::Marker => "marker",
     }
 }
 
-fn unknown(disk: Id) -> Failure {
-    Failure::new(format!("disk {disk} is not attached"))
+fn not_attached(disk: Id) -> Failure {
+    Failure::new(format!("failed to use disk {disk}: it is not attached"))
 }

@@ -1,70 +1,66 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! PID 1 of a vremount machine: gets ready, works off its program, reports each step, switches the machine off. It
-//! decides nothing, and whatever goes wrong is said in a last event before the machine stops.
+//! PID 1 of a vremount machine. It loads the overlay module, runs its [`Program`], reports events,
+//! and stops the machine. It judges no outcome. If the guest itself fails, its last event says why.
+//!
+//! - `init`: the running kernel: pseudo filesystems, modules, logs, coverage, shutdown.
+//! - `ops`: mounts, files and markers.
+//! - `faults`: block devices, and device-mapper tables that inject faults.
+//! - `stress`: operations that mount many times.
+//! - `bench`: operations that measure.
+//! - `interpreter`, `shell`, `script`: the three kinds of tasks.
+//!
+//! Imports point one way: `error`, `channel` <- `init` <- `ops` <- `faults`, `stress` <- `bench` <-
+//! tasks.
 
 mod bench;
 mod channel;
-mod checkpoint_fuzz;
-mod disk;
-mod dm;
-mod dm_thin;
 mod error;
-mod fault;
-mod file_handle;
-mod file_io;
-mod files;
-mod fs_context;
-mod gcov;
-mod init_system;
+mod faults;
+mod init;
 mod interpreter;
-mod ioctl;
-mod kernel_log;
-mod kexec;
-mod kmemleak;
-mod loop_device;
-mod marker;
-mod module;
-mod mounts;
-mod overlay;
+mod ops;
 mod script;
 mod shell;
-mod simple_ops;
-mod snapshot;
 mod stress;
-mod userns;
 
 use std::panic;
 
 use channel::Channel;
 use error::{Failure, context};
+use init::{gcov, init_system, kexec, kmemleak, module};
+use interpreter::Interpreter;
+use ops::userns;
 use vremount_protocol::{Event, GuestTask, PROGRAM_PATH, Program, Shutdown};
 
 fn main() {
     if std::process::id() != 1 {
         let args: Vec<_> = std::env::args().skip(1).collect();
-        let done = userns::act(&args).inspect_err(|failure| eprintln!("{failure}"));
-        std::process::exit(if done.is_ok() { 0 } else { 2 });
+        let result = userns::run_role(&args).inspect_err(|failure| eprintln!("{failure}"));
+        std::process::exit(if result.is_ok() { 0 } else { 2 });
     }
-    // Without a program nobody knows how this machine is switched off; a restart ends most of them.
+    // Until the program is read, the kind of shutdown is unknown. A restart works on most
+    // executors.
     let mut shutdown = Shutdown::Restart;
-    if let Err(failure) = work(&mut shutdown) {
+    if let Err(failure) = run(&mut shutdown) {
         eprintln!("vremount-guest: {failure}");
     }
     init_system::stop(shutdown)
 }
 
-fn work(shutdown: &mut Shutdown) -> Result<(), Failure> {
+/// Reads and executes the program. Sets `shutdown` as soon as it is known.
+fn run(shutdown: &mut Shutdown) -> Result<(), Failure> {
     init_system::mount_pseudo_filesystems()?;
-    let program: Program =
-        serde_json::from_slice(&context("read", PROGRAM_PATH, std::fs::read(PROGRAM_PATH))?).map_err(Failure::new)?;
+    let json = context("read", PROGRAM_PATH, std::fs::read(PROGRAM_PATH))?;
+    let program: Program = serde_json::from_slice(&json)
+        .map_err(|error| Failure::new(format!("failed to parse {PROGRAM_PATH}: {error}")))?;
     *shutdown = program.shutdown;
     let mut channel = Channel::open(&program.channel)?;
     report_panics(program.channel.clone(), program.shutdown);
-    let worked = execute_program(&program, &mut channel);
-    if let Err(failure) = &worked {
+    let result = execute_program(&program, &mut channel);
+    if let Err(failure) = &result {
         channel.send(&Event::GaveUp { why: failure.to_string() })?;
     }
-    worked
+    result
 }
 
 fn execute_program(program: &Program, channel: &mut Channel) -> Result<(), Failure> {
@@ -79,31 +75,33 @@ fn execute_program(program: &Program, channel: &mut Channel) -> Result<(), Failu
     match &program.work {
         GuestTask::Steps(ops) => {
             init_system::set_clock()?;
-            let mut runner = interpreter::Runner::new(program)?;
+            let mut interpreter = Interpreter::new(program)?;
             for (index, op) in ops.iter().enumerate() {
-                channel.send(&Event::Step(runner.step(index, op)?))?;
+                channel.send(&Event::Step(interpreter.run_step(index, op)?))?;
             }
-            // Beside a thread that never rests the time of User Mode Linux stands still, and so would the wait for leaks.
-            if !runner.is_writing() {
-                kmemleak::tell()?;
+            // Time in User Mode Linux does not advance while a thread is always runnable, so a
+            // sleep would not end.
+            if !interpreter.has_writer_thread() {
+                kmemleak::report_leaks()?;
             }
-            gcov::tell(channel)?;
+            gcov::report(channel)?;
             if program.shutdown == Shutdown::Kexec {
                 kexec::load()?;
             }
-            // What still writes is interrupted where it is now: on User Mode Linux who spins is alone, and the same is lost each
-            // time.
+            // The shutdown interrupts the writer thread. On User Mode Linux the main thread then spins
+            // and no other thread runs, so each run loses the same data.
             channel.send(&Event::End { steps: ops.len() })
         }
         GuestTask::Shell => shell::run(program),
-        GuestTask::Script(shell) => {
-            script::run(program, shell, channel)?;
+        GuestTask::Script(script_interpreter) => {
+            script::run(program, script_interpreter, channel)?;
             channel.send(&Event::End { steps: 0 })
         }
     }
 }
 
-/// A panic of PID 1 would be a panic of the kernel, and look like one.
+/// Reports a panic as an event and stops the machine. Without this, the exit of PID 1 would cause a
+/// kernel panic.
 fn report_panics(channel: String, shutdown: Shutdown) {
     panic::set_hook(Box::new(move |info| {
         let gave_up = Event::GaveUp { why: format!("the guest panicked: {info}") };

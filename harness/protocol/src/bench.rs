@@ -1,110 +1,221 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What only a bench asks for: operations that are timed where they happen, and what it takes to compare them.
+//! Operations of benchmarks. The guest measures them around the system calls; the harness compares
+//! the measurements.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disk, Io};
+use crate::types::{Disk, Io};
 
-/// A part of a bench. Unless said otherwise its outcome is `done` or `failed`.
+/// An operation of a benchmark. Its outcome is `done` or `failed`, unless stated otherwise.
+///
+/// The *container* is the overlay of the first layers, which is restarted. The *background
+/// container* has a durable overlay of its own on the same upper filesystem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BenchOp {
-    /// Stops and starts the container one way; the overlay is mounted before and after. Outcome: `measured`, a turn.
-    Turn { disk: Disk, way: RestartStrategy, files: u32 },
-    /// Stops and starts the container, which is volatile, and looks at nothing: what others did, and be it to read a table of two
-    /// hundred mounts, left the caches of the processor cold, and is not for the next turn to pay.
-    WarmUp { disk: Disk },
-    /// Makes so many small files in the upperdir, which is not in use.
-    Fill { disk: Disk, files: u32 },
-    /// Makes pages of the upper filesystem dirty: so many bytes of one file, over what is there.
-    Dirty { disk: Disk, whose: Writer, bytes: u64 },
-    /// Mounts so many other volatile overlays, each on upper and work directories of its own on the same filesystem.
-    MountOthers { disk: Disk, count: u32 },
-    /// Unmounts them.
-    UnmountOthers { disk: Disk },
-    /// Runs a second container for so long, on a durable overlay of its own: small writes with fsync(2) in turn with
-    /// buffered ones. Once a second the first writes `dirty` bytes and is stopped and started `way`, or is not where there
-    /// is none; who rebuilds it makes so many files. Outcome: `measured`, a neighbour.
-    Neighbour { disk: Disk, way: Option<RestartStrategy>, seconds: u32, dirty: u64, files: u32 },
-    /// Whether the kernel writes back by itself, as it does by default, or leaves alone what nobody syncs.
-    Writeback { by_itself: bool },
-    /// Unloads overlay and loads this module in its place, a path in the initramfs.
-    SwapOverlay { module: String },
-    /// Has the kernel time every call of one of its functions from now on (function_graph).
-    Trace { function: String },
-    /// How long each call took since the last time this was asked. Outcome: `measured`, calls.
+    /// Restarts the container with one strategy. The overlay is mounted before and after. Outcome:
+    /// `measured`, a restart.
+    #[serde(rename = "turn")]
+    Turn {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// How to restart.
+        #[serde(rename = "way")]
+        way: RestartStrategy,
+        /// Number of files that [`RestartStrategy::Rebuild`] creates.
+        files: u32,
+    },
+    /// Restarts the volatile container without a measurement. Preceding operations evict the caches
+    /// of the processor; this fills them again, so that the next measurement does not include it.
+    WarmUp {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+    },
+    /// Creates small files in the upper directory, which must not be in use.
+    Fill {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// Number of files.
+        files: u32,
+    },
+    /// Makes pages of the upper filesystem dirty: overwrites one file without a sync.
+    Dirty {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// Who writes the file.
+        #[serde(rename = "whose")]
+        whose: Writer,
+        /// Number of bytes.
+        bytes: u64,
+    },
+    /// Mounts further volatile overlays, each with upper and work directories of its own on the
+    /// same filesystem.
+    MountOthers {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// Number of overlays.
+        count: u32,
+    },
+    /// Unmounts all overlays of `MountOthers`.
+    UnmountOthers {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+    },
+    /// Runs the background container, which alternates small writes with fsync(2) and buffered
+    /// writes. Once per second the container writes `dirty` bytes and is restarted. Outcome:
+    /// `measured`, a background sample.
+    #[serde(rename = "neighbour")]
+    Neighbour {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// How to restart the container; none: it is not restarted.
+        #[serde(rename = "way")]
+        way: Option<RestartStrategy>,
+        /// Duration, seconds.
+        seconds: u32,
+        /// Bytes that the container writes before each restart.
+        #[serde(rename = "dirty")]
+        dirty: u64,
+        /// Number of files that [`RestartStrategy::Rebuild`] creates.
+        files: u32,
+    },
+    /// Enables or disables periodic writeback.
+    Writeback {
+        /// True: the defaults of the kernel. False: the kernel writes back only on a sync.
+        #[serde(rename = "by_itself")]
+        by_itself: bool,
+    },
+    /// Unloads overlay and loads another build of the module.
+    SwapOverlay {
+        /// Path of the module in the initramfs.
+        module: String,
+    },
+    /// Starts tracing the duration of every call of one kernel function (function_graph).
+    Trace {
+        /// Name of the function.
+        function: String,
+    },
+    /// Stops tracing. Outcome: `measured`, the duration of each call.
     Traced,
-    /// What the guest tells time by. Outcome: `measured`, a clock.
+    /// Reads the name of the clock source of the guest. Outcome: `measured`, a clock.
     Clock,
 }
 
-/// A way of stopping and starting a container, and two things to compare with.
+/// A strategy for restarting a container, or one of two baselines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartStrategy {
-    /// Unmount, mount volatile: needs the series.
+    /// Unmount, mount with `volatile`. Requires the series.
     Reuse,
-    /// Unmount, syncfs(2) of the upper filesystem, remove the marker, mount volatile: today's safe way.
+    /// Unmount, syncfs(2) of the upper filesystem, remove the marker, mount with `volatile`. Safe
+    /// without the series.
     Sync,
-    /// Unmount, throw upper and work away, make its files again, mount volatile: today's other safe way.
+    /// Unmount, remove upper and work, create the files again, mount with `volatile`. Safe without
+    /// the series.
     Rebuild,
-    /// Unmount, mount, both without `volatile`.
+    /// Unmount and mount without `volatile`.
     Durable,
-    /// The floor: mount volatile for the first time, on an empty upper, and unmount.
+    /// Baseline: the first mount with `volatile` of an empty upper, and the unmount.
     First,
-    /// The other floor: the same without `volatile`.
+    /// Baseline: the same without `volatile`.
     Plain,
 }
 
-/// Who writes.
+/// Who writes the file of [`BenchOp::Dirty`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Writer {
-    /// The container that is stopped and started, through its overlay.
+    /// The container that is restarted, through its overlay.
     Own,
-    /// Somebody else on the same filesystem.
+    /// Another user of the same upper filesystem.
+    #[serde(rename = "neighbour")]
     Neighbour,
 }
 
-/// What was measured.
+/// Result of a benchmark operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measurement {
+    /// Result of [`BenchOp::Turn`].
+    #[serde(rename = "turn")]
     Turn(RestartCycle),
+    /// Result of [`BenchOp::Neighbour`].
+    #[serde(rename = "neighbour")]
     Neighbour(BackgroundSample),
-    /// Nanoseconds of each call, in order.
+    /// Duration of each traced call in nanoseconds, in order.
     Calls(Vec<u64>),
+    /// Name of the clock source.
     Clock(String),
 }
 
-/// One stop and start. Nanoseconds.
+/// One restart of the container. Durations are in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartCycle {
+    /// Duration of the unmount.
     pub unmount: u64,
-    /// What makes it safe to mount again.
+    /// Duration of the work between unmount and mount that makes the mount safe.
+    #[serde(rename = "between")]
     pub between: u64,
+    /// Duration of the mount.
     pub mount: u64,
-    /// What the disk was asked to do meanwhile.
+    /// Requests to the disk during the restart.
     pub io: Io,
 }
 
 impl RestartCycle {
-    /// Of the whole turn.
+    /// Duration of the whole restart, nanoseconds.
     #[must_use]
     pub fn nanoseconds(&self) -> u64 {
         self.unmount + self.between + self.mount
     }
 }
 
-/// What a second container saw. Microseconds of each call, in order.
+/// Latencies of the background container. Each list has one entry per call, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackgroundSample {
-    /// A write of 4 KiB and its fsync(2).
+    /// Duration of a write of 4 KiB and its fsync(2), microseconds.
     pub fsync: Vec<u32>,
-    /// A buffered write of 64 KiB.
+    /// Duration of a buffered write of 64 KiB, microseconds.
     pub write: Vec<u32>,
-    /// Nanoseconds of each turn of the first container.
+    /// Duration of each restart of the container, nanoseconds.
+    #[serde(rename = "turns")]
     pub turns: Vec<u64>,
-    /// What the disk was asked to do for both.
+    /// Requests to the disk of both containers.
     pub io: Io,
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::turn(
+        BenchOp::Turn { disk: Disk::A, way: RestartStrategy::Reuse, files: 1 },
+        r#"{"turn":{"disk":"a","way":"reuse","files":1}}"#
+    )]
+    #[case::dirty(
+        BenchOp::Dirty { disk: Disk::A, whose: Writer::Neighbour, bytes: 1 },
+        r#"{"dirty":{"disk":"a","whose":"neighbour","bytes":1}}"#
+    )]
+    #[case::neighbour(
+        BenchOp::Neighbour { disk: Disk::A, way: None, seconds: 1, dirty: 2, files: 3 },
+        r#"{"neighbour":{"disk":"a","way":null,"seconds":1,"dirty":2,"files":3}}"#
+    )]
+    #[case::writeback(BenchOp::Writeback { by_itself: true }, r#"{"writeback":{"by_itself":true}}"#)]
+    fn json_names_of_operations_do_not_change(#[case] op: BenchOp, #[case] json: &str) {
+        assert_eq!(serde_json::to_string(&op).unwrap(), json);
+    }
+
+    #[test]
+    fn json_names_of_measurements_do_not_change() {
+        let io = Io { writes: 1, bytes: 2, flushes: 3 };
+        let restart = Measurement::Turn(RestartCycle { unmount: 1, between: 2, mount: 3, io });
+        let io = r#"{"writes":1,"bytes":2,"flushes":3}"#;
+        assert_eq!(
+            serde_json::to_string(&restart).unwrap(),
+            format!(r#"{{"turn":{{"unmount":1,"between":2,"mount":3,"io":{io}}}}}"#)
+        );
+    }
 }

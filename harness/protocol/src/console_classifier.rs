@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a line of the kernel says about the health of the machine.
+//! Classification of kernel messages: which of them report that the kernel itself has failed.
 
-/// What kind of trouble a line announces.
+/// Kind of a kernel failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// The kernel gave up.
+    /// A panic: the kernel has stopped.
     Panic,
-    /// The kernel stumbled over itself.
+    /// An oops, `BUG()` or KASAN report.
     Oops,
+    /// The OOM killer.
     OutOfMemory,
-    /// Something does not come back: a lockup, a stall, a task that is stuck.
+    /// A lockup, an RCU stall or a hung task.
     Stuck,
-    /// The kernel complains and goes on.
+    /// `WARN()`, or a report of a debug option. The kernel continues.
     Warning,
 }
 
-/// A line that announces trouble.
+/// A kernel message that reports a failure of the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsoleIssue {
+    /// Kind of the failure.
     pub class: Severity,
-    /// The line, without its time stamp.
+    /// The message, without its time stamp.
     pub title: String,
 }
 
-/// How each kind of trouble is announced, most telling first. Errors of disks and filesystems are none of it: faults are
-/// what claims are made of.
+/// Texts that identify a message as a kernel failure, and its kind. The first text that a message
+/// contains decides, so specific texts precede general ones. I/O errors and filesystem errors are
+/// not included: claims cause them on purpose.
 pub const SIGNS: [(&str, Severity); 27] = [
     ("BUG: KASAN: ", Severity::Oops),
     ("BUG: unable to handle ", Severity::Oops),
@@ -56,18 +59,18 @@ pub const SIGNS: [(&str, Severity); 27] = [
     ("INFO: possible recursive locking", Severity::Warning),
 ];
 
-/// The trouble that a line announces, if it does.
+/// Classifies one line of the kernel log. None if it does not report a kernel failure.
 #[must_use]
 pub fn classify(line: &str) -> Option<ConsoleIssue> {
-    let title = without_time(line.trim_end());
+    let title = strip_timestamp(line.trim_end());
     SIGNS
         .iter()
-        .find(|(sign, _)| title.contains(sign))
+        .find(|(pattern, _)| title.contains(pattern))
         .map(|(_, class)| ConsoleIssue { class: *class, title: title.to_string() })
 }
 
-/// `[    1.234567] text` without what stands in front of the text.
-fn without_time(line: &str) -> &str {
+/// Removes the time stamp of `[    1.234567] text`.
+fn strip_timestamp(line: &str) -> &str {
     line.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(line, |(_, text)| text)
 }
 
@@ -77,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// As the kernel's own format strings make them.
+    /// Messages that follow the format strings of the kernel.
     #[rstest]
     #[case::slub("[    1.5] BUG kmalloc-64 (Not tainted): Poison overwritten", Severity::Warning)]
     #[case::pages("pagealloc: memory corruption", Severity::Warning)]
@@ -92,15 +95,15 @@ mod tests {
     #[case::kasan("BUG: KASAN: use-after-free in ovl_lookup+0x10/0x20", Severity::Oops)]
     #[case::bug("kernel BUG at lib/list_debug.c:26!", Severity::Oops)]
     #[case::stall("rcu: INFO: rcu_sched detected stalls on CPUs/tasks:", Severity::Stuck)]
-    fn knows_what_debug_options_print(#[case] line: &str, #[case] class: Severity) {
-        assert_eq!(classify(line).map(|sign| sign.class), Some(class));
+    fn kernel_failure_is_classified(#[case] line: &str, #[case] class: Severity) {
+        assert_eq!(classify(line).map(|issue| issue.class), Some(class));
     }
 
     #[rstest]
     #[case::fault("Buffer I/O error on dev dm-0, logical block 8064, lost async page write")]
     #[case::refusal("overlayfs: volatile reuse refused: writeback-error: data of the upper was lost")]
     #[case::banner("Debug: DEBUG_LIST is on")]
-    fn faults_and_refusals_are_no_trouble(#[case] line: &str) {
+    fn injected_fault_and_refusal_are_not_kernel_failures(#[case] line: &str) {
         assert_eq!(classify(line), None);
     }
 }

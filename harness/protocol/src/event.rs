@@ -1,112 +1,162 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a guest answers.
+//! Events that the guest reports to the harness.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Measurement;
+use crate::bench::Measurement;
+use crate::types::Io;
 
-/// One line of the channel.
+/// One line of the event channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    /// First: the kernel runs the guest.
+    /// First event: the kernel has started the guest.
     Booted,
-    /// Second: who is speaking. Another build id or module hash than the harness built is the wrong kernel.
+    /// Second event: identifies the kernel and the module. If they differ from what the harness
+    /// built, the machine runs the wrong kernel.
     Ready {
         /// `uname -r`.
         release: String,
-        /// GNU build id of the running kernel, hex.
+        /// GNU build id of the running kernel, hexadecimal.
         build_id: String,
-        /// SHA-256 of the overlay module that was loaded, hex.
+        /// SHA-256 of the overlay module that was loaded, hexadecimal.
         module_sha256: String,
-        /// Guest uptime, milliseconds.
+        /// Uptime of the kernel, milliseconds.
         uptime_ms: u64,
     },
-    /// One for every operation, in order.
+    /// Report of one operation. There is one per operation, in the order of the program.
     Step(StepReport),
-    /// A line that a script said.
+    /// One line that a script printed.
+    #[serde(rename = "said")]
     Said(String),
-    /// A script has ended.
+    /// A script has exited.
     Exited {
-        /// None if a signal ended it.
+        /// Exit code; none if a signal terminated the script.
         code: Option<i32>,
-        /// Mounts and devices that were not there before it.
+        /// Mounts, devices and temporary files that did not exist before the script.
+        #[serde(rename = "left")]
         left: Vec<String>,
     },
-    /// How often each arc of an object of the kernel was taken so far, as gcov reads it: its `.gcda`. Only kernels that count
-    /// have any, and tell of them before the end.
-    Arcs { object: String, gcda: Vec<u8> },
-    /// Last: all `steps` operations were tried. Without it there is no verdict.
-    End { steps: usize },
-    /// The guest could not go on: something of its own, not of a claim, failed.
-    GaveUp { why: String },
+    /// Coverage counters of one kernel object since boot. Sent before `End`, only by kernels with
+    /// `CONFIG_GCOV_KERNEL`.
+    #[serde(rename = "arcs")]
+    Arcs {
+        /// Path of the `.gcda` file below `/sys/kernel/debug/gcov`.
+        object: String,
+        /// Content of the `.gcda` file.
+        gcda: Vec<u8>,
+    },
+    /// Last event: the guest has attempted all operations. Without it there is no verdict.
+    End {
+        /// Number of operations in the program.
+        steps: usize,
+    },
+    /// The guest itself failed and stops the machine. This is not an outcome of an operation.
+    #[serde(rename = "gave-up")]
+    GaveUp {
+        /// What failed, and the cause.
+        #[serde(rename = "why")]
+        why: String,
+    },
 }
 
-/// Before each line of a report's log that is from the log of an fs context and not from the kernel's.
+/// Prefix of lines in [`StepReport::log`] that are from the log of a filesystem context instead of
+/// the kernel log.
 pub const FS_CONTEXT: &str = "fs context: ";
 
-/// In a report's log, in place of what the kernel said faster than the guest read it.
+/// Line in [`StepReport::log`] that stands for kernel messages which were overwritten before the
+/// guest read them.
 pub const LOST: &str = "vremount-guest: messages were lost";
 
-/// What came of one operation.
+/// Report of one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepReport {
-    /// Place in the program, from 0.
+    /// Position in the program, starting at 0.
     pub index: usize,
+    /// Result of the operation.
     pub outcome: Outcome,
-    /// What the kernel logged meanwhile, without time stamps; then what an fs context did.
+    /// Kernel messages since the previous operation, without time stamps, followed by the log of a
+    /// filesystem context.
     pub log: Vec<String>,
-    /// Microseconds of guest time.
+    /// Duration in microseconds of guest time.
     pub us: u64,
 }
 
-/// What an operation led to, without a judgement.
+/// Result of an operation. The guest does not judge whether it is the expected one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
+    /// The operation succeeded.
     Done,
-    /// A mount that succeeded, as /proc/self/mountinfo shows it.
+    /// The overlay was mounted, with the properties that `/proc/self/mountinfo` shows.
     Mounted {
+        /// Whether the overlay is volatile.
         volatile: bool,
+        /// Whether the superblock of the overlay is read-only.
         read_only: bool,
     },
-    /// A mount(2) of an overlay that failed with this errno.
+    /// Mounting the overlay failed.
     Refused {
+        /// Error of mount(2), fsconfig(2), fsmount(2) or move_mount(2).
         errno: i32,
     },
-    /// Anything else that failed. `errno` is 0 where the kernel was not to blame.
+    /// Any other operation failed.
     Failed {
+        /// Error of the system call; 0 if the failure is not from a system call.
         errno: i32,
+        /// What failed, on which object.
+        #[serde(rename = "what")]
         what: String,
     },
-    /// A comparison that failed: where, in words.
+    /// A comparison found a difference.
     Differs {
+        /// The first difference.
+        #[serde(rename = "what")]
         what: String,
     },
+    /// Requests to the disk since counting started.
     Counted(Io),
+    /// Result of a bench operation.
     Measured(Measurement),
-    /// Mounts at the same time.
+    /// Results of concurrent mounts.
     Raced {
+        /// Number of mounts that succeeded.
         mounted: u32,
-        /// How many failed, by errno.
+        /// Number of mounts that failed, by errno.
         refused: BTreeMap<i32, u32>,
     },
-    /// Mounts with allocations that failed, by what came of them.
+    /// Results of mounts with failing allocations.
     Starved {
+        /// Number of mounts that succeeded read-write.
         mounted: u32,
+        /// Number of mounts that succeeded read-only.
         read_only: u32,
-        /// How many failed, by errno.
+        /// Number of mounts that failed, by errno.
         refused: BTreeMap<i32, u32>,
     },
 }
 
-/// Requests a disk was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Io {
-    pub writes: u64,
-    /// That it was to write.
-    pub bytes: u64,
-    pub flushes: u64,
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::said(Event::Said("x".into()), r#"{"said":"x"}"#)]
+    #[case::exited(Event::Exited { code: None, left: vec![] }, r#"{"exited":{"code":null,"left":[]}}"#)]
+    #[case::arcs(Event::Arcs { object: "o".into(), gcda: vec![1] }, r#"{"arcs":{"object":"o","gcda":[1]}}"#)]
+    #[case::gave_up(Event::GaveUp { why: "x".into() }, r#"{"gave-up":{"why":"x"}}"#)]
+    fn json_names_of_events_do_not_change(#[case] event: Event, #[case] json: &str) {
+        assert_eq!(serde_json::to_string(&event).unwrap(), json);
+    }
+
+    #[rstest]
+    #[case::failed(Outcome::Failed { errno: 5, what: "x".into() }, r#"{"failed":{"errno":5,"what":"x"}}"#)]
+    #[case::differs(Outcome::Differs { what: "x".into() }, r#"{"differs":{"what":"x"}}"#)]
+    fn json_names_of_outcomes_do_not_change(#[case] outcome: Outcome, #[case] json: &str) {
+        assert_eq!(serde_json::to_string(&outcome).unwrap(), json);
+    }
 }

@@ -1,38 +1,50 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is done on purpose to disks, checkpoints and markers.
+//! Faults that the guest injects into disks, and objects that it puts in place of the marker.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disk, LayerSet};
-
-/// How a disk is broken while the filesystem stays mounted.
+/// A fault of a disk whose filesystem stays mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Only the data blocks of this file of the upperdir fail (dm-error; FIEMAP; the file must have been written back).
-    Data { file: String },
-    /// Everything is read this late (dm-delay).
-    SlowReads { ms: u32 },
-    /// The data blocks of this file fail, and everything else is read this late.
-    DataAndSlowReads { file: String, ms: u32 },
-    /// Only the block that holds the checkpoint xattr fails (dm-error; FIEMAP), where it has a block of its own.
+    /// Reads and writes of the data blocks of one file fail (dm-error). FIEMAP locates the blocks;
+    /// it fails if the file has not been written back.
+    Data {
+        /// Path of the file in the upper directory.
+        file: String,
+    },
+    /// All reads are delayed (dm-delay).
+    SlowReads {
+        /// Delay of each read, milliseconds.
+        ms: u32,
+    },
+    /// Combines `Data` for one file with `SlowReads` for all other blocks.
+    DataAndSlowReads {
+        /// Path of the file in the upper directory.
+        file: String,
+        /// Delay of each read of other blocks, milliseconds.
+        ms: u32,
+    },
+    /// Reads and writes of the block with the xattrs of the marker fail (dm-error, FIEMAP). It
+    /// fails where the filesystem stores these xattrs in the inode.
     Checkpoint,
-    /// Every read and write fails, as if the device were gone (dm-error).
+    /// All reads and writes fail, as if the device were gone (dm-error).
     Everything,
-    /// Every write fails, reads work (dm-flakey).
+    /// All writes fail, reads succeed (dm-flakey).
     Writes,
-    /// Every read of what is not in the page cache fails; what is written again can be read again (dm-dust).
+    /// All reads of the device fail; a block can be read again after it is written (dm-dust).
+    /// Cached pages are not affected.
     Reads,
-    /// Every flush fails; reads and writes work (dm-flakey).
+    /// All flushes fail, reads and writes succeed (dm-flakey).
     Flush,
-    /// No space is left for the image that the loop device is over.
+    /// The filesystem of the image below the loop device is full.
     NoSpace,
-    /// Somebody else has used up the pool of a thin volume (dm-thin).
+    /// Another volume has used the whole pool of the thin volume (dm-thin).
     PoolFull,
 }
 
 impl Fault {
-    /// Short and stable: what filters and reports call it.
+    /// Stable short name, used by filters and reports.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -50,58 +62,22 @@ impl Fault {
     }
 }
 
-/// What is done to the checkpoint xattr of `work/incompat/volatile`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CheckpointTamper {
-    /// Taken away; no error when there is none.
-    Remove,
-    /// This many bytes: what is there, cut off or filled up with zeros.
-    Length(usize),
-    /// As many bytes as the kernel writes (28), drawn from this seed.
-    Random { seed: u64 },
-    /// As many bytes as the kernel writes, all the same.
-    All(u8),
-    /// One more than what is there, in one of its fields.
-    Next(Field),
-    /// The one of another overlay's marker.
-    Of(Disk, LayerSet),
-    /// What is there, on another inode instead.
-    MoveTo(XattrLocation),
-}
-
-/// A field of the checkpoint, which the kernel keeps packed: 16, 8 and 4 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Field {
-    BootId,
-    InstanceId,
-    Errseq,
-}
-
-/// Where a checkpoint does not belong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum XattrLocation {
-    /// `work/incompat/volatile/dirty`
-    Dirty,
-    /// `work/incompat`
-    Incompat,
-}
-
-/// What takes the place of the marker directory, with its checkpoint.
+/// The object that replaces the marker directory. Except for `IncompatFile` it receives the
+/// checkpoint of the marker, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MarkerReplacement {
-    /// A regular file that may be executed, and so looks as if it could be searched.
+    /// A regular file with mode 0755: its execute permission looks like search permission of a
+    /// directory.
     File,
-    /// A symbolic link to the marker, which is put aside.
+    /// A symbolic link to the marker, which is renamed to `aside` in the work directory.
     Symlink,
+    /// A FIFO.
     Fifo,
-    /// A character device with number 0:0, which is what a whiteout is.
+    /// A character device with number 0:0, as overlayfs represents a whiteout.
     Device,
-    /// The marker itself, named in upper case.
+    /// The marker itself, renamed to `VOLATILE`.
     UpperCase,
-    /// A regular file in the place of the whole of `work/incompat`; the marker is gone.
+    /// A regular file in place of `work/incompat`. The marker is removed.
     IncompatFile,
 }

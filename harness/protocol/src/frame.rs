@@ -1,39 +1,50 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One event a line: its CRC-32 in eight hex digits, a space, its JSON. A line that was cut short or mixed with
-//! something else is noticed, never guessed at.
+//! Frames: one line per event, with its CRC-32 as eight lowercase hexadecimal digits, a space, and
+//! its JSON. The checksum detects lines that are truncated or mixed with other output.
 
-use crate::Event;
+use crate::event::Event;
 
-/// Why a line is not an event.
+/// A line is not a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    #[error("failed to read a frame: no checksum in front of {0:?}")]
+    /// The line does not start with a checksum and a space. Contains the start of the line.
+    #[error("failed to parse a frame: no checksum at the start of {0:?}")]
     NoChecksum(String),
-    #[error("failed to read a frame: checksum {stated:08x} stated, {found:08x} found")]
-    WrongChecksum { stated: u32, found: u32 },
-    #[error("failed to read a frame: {0}")]
+    /// The checksum does not match the JSON.
+    #[error("failed to parse a frame: the line states checksum {stated:08x}, its text has {found:08x}")]
+    WrongChecksum {
+        /// Checksum at the start of the line.
+        stated: u32,
+        /// Checksum of the JSON.
+        found: u32,
+    },
+    /// The JSON is not an event, or an event could not be written as JSON.
+    #[error("failed to convert an event from or to JSON: {0}")]
     NotAnEvent(#[from] serde_json::Error),
 }
 
-/// An event as a line, with its newline.
+/// Converts an event to a frame, including the newline.
 ///
 /// # Errors
-/// If the event has no JSON form.
+/// [`FrameError::NotAnEvent`] if serialization fails.
 pub fn encode(event: &Event) -> Result<String, FrameError> {
     let json = serde_json::to_string(event)?;
-    Ok(format!("{} {json}\n", checksum(crc32fast::hash(json.as_bytes()))))
+    Ok(format!("{} {json}\n", format_checksum(crc32fast::hash(json.as_bytes()))))
 }
 
-/// The event a line stands for; the newline may be there or not.
+/// Parses a frame, with or without the newline.
 ///
 /// # Errors
-/// If the line has no checksum, another than its text gives, or is not an event.
+/// [`FrameError::NoChecksum`] if the line does not start with a checksum,
+/// [`FrameError::WrongChecksum`] if the checksum does not match, [`FrameError::NotAnEvent`] if the
+/// JSON is not an event.
 pub fn decode(line: &str) -> Result<Event, FrameError> {
     let line = line.trim_end_matches(['\r', '\n']);
     let no_checksum = || FrameError::NoChecksum(line.chars().take(40).collect());
-    let (words, json) = line.split_once(' ').ok_or_else(no_checksum)?;
-    // As it is written: not in capitals, nor with a sign.
-    let stated = u32::from_str_radix(words, 16).ok().filter(|crc| words == checksum(*crc)).ok_or_else(no_checksum)?;
+    let (digits, json) = line.split_once(' ').ok_or_else(no_checksum)?;
+    // `from_str_radix` also accepts uppercase digits and a sign, which `encode` never writes.
+    let stated =
+        u32::from_str_radix(digits, 16).ok().filter(|crc| digits == format_checksum(*crc)).ok_or_else(no_checksum)?;
     let found = crc32fast::hash(json.as_bytes());
     if stated != found {
         return Err(FrameError::WrongChecksum { stated, found });
@@ -41,8 +52,7 @@ pub fn decode(line: &str) -> Result<Event, FrameError> {
     Ok(serde_json::from_str(json)?)
 }
 
-/// As it stands in front of a text.
-fn checksum(crc: u32) -> String {
+fn format_checksum(crc: u32) -> String {
     format!("{crc:08x}")
 }
 
@@ -57,18 +67,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_encoded_decodes() {
+    fn encoded_event_decodes() {
         assert_eq!(decode(&encode(&end()).unwrap()).unwrap(), end());
     }
 
     #[rstest]
     #[case::empty("")]
     #[case::console_noise("[    0.1] random: crng init done")]
-    #[case::cut_short(&encode(&end()).unwrap()[..20])]
-    #[case::one_byte_off(&encode(&end()).unwrap().replace('3', "4"))]
-    #[case::capitals(&encode(&end()).unwrap().replace("63167cf3", "63167CF3"))]
-    #[case::wrong_kind(&format!("{:08x} {{}}", crc32fast::hash(b"{}")))]
-    fn anything_else_is_refused(#[case] line: &str) {
+    #[case::truncated(&encode(&end()).unwrap()[..20])]
+    #[case::changed_byte(&encode(&end()).unwrap().replace('3', "4"))]
+    #[case::uppercase_checksum(&encode(&end()).unwrap().replace("63167cf3", "63167CF3"))]
+    #[case::other_json(&format!("{:08x} {{}}", crc32fast::hash(b"{}")))]
+    fn malformed_line_is_rejected(#[case] line: &str) {
         assert!(decode(line).is_err());
     }
 }

@@ -1,342 +1,560 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The operations a guest knows. They are data: one interpreter runs them, one printer shows them.
+//! The operations of a guest. They are data: the guest executes them, the harness prints them and
+//! predicts their outcome.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    AccessPath, BenchOp, CheckpointTamper, DeviceStack, Disk, Fault, FileLocation, LayerSet, MarkerReplacement, Mode,
-    SnapshotScope,
-};
+use crate::bench::BenchOp;
+use crate::checkpoint::CheckpointTamper;
+use crate::fault::{Fault, MarkerReplacement};
+use crate::types::{AccessPath, DeviceStack, Disk, FileLocation, LayerSet, Mode, SnapshotScope};
 
-/// One operation. Unless said otherwise its outcome is `done` or `failed`.
+/// An operation. Its outcome is `done` or `failed`, unless stated otherwise.
+///
+/// *The overlay* of an operation without a field `layers` is that of [`LayerSet::First`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
-    /// Makes the disk's devices: loop over the backing, device-mapper `linear` over that, or what else it is to be on.
+    // Disks and upper filesystems.
+    /// Creates the devices of a disk, with a device-mapper device (`linear`) as the uppermost one.
     Attach {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Devices below the device-mapper device.
+        #[serde(rename = "on")]
         on: DeviceStack,
     },
-    /// Copies all that is on a disk to another, which is attached too and as large; neither is mounted.
+    /// Copies all data of one disk to another of the same size. Both must be attached and not
+    /// mounted.
     CopyDisk {
+        /// Source.
         from: Disk,
+        /// Destination.
         to: Disk,
     },
-    /// Mounts the upper filesystem and makes the directories of [`Layers`] in it where they are missing. `options` as
-    /// `mount -o`.
+    /// Mounts the upper filesystem and creates the directories of all [`LayerSet`]s that do not
+    /// exist.
     MountUpper {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Options as for `mount -o`, separated by commas.
         options: String,
     },
-    /// `lazy`: detached, and gone when nobody uses it any more (`MNT_DETACH`).
+    /// Unmounts the upper filesystem.
     UnmountUpper {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Whether to detach it (`MNT_DETACH`): the superblock is shut down when its last user is
+        /// gone.
         lazy: bool,
     },
-    /// `mount -o remount` of the upper filesystem, with these options.
+    /// `mount -o remount` of the upper filesystem.
     RemountUpper {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Options as for `mount -o`, separated by commas.
         options: String,
     },
-    /// Makes the upper filesystem reachable another way.
+    /// Mounts the upper filesystem at another path. Fails for `Mount`, which exists already.
+    #[serde(rename = "reach")]
     Reach {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// The path.
         via: AccessPath,
     },
-    /// Takes that way back.
+    /// Removes the mount that `Reach` made.
+    #[serde(rename = "unreach")]
     Unreach {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// The path.
         via: AccessPath,
     },
-    /// `FIFREEZE`: the filesystem syncs and takes no writes until it thaws.
+    /// `FIFREEZE`: syncs the filesystem and blocks writes until it is thawed.
     FreezeUpper {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// `FITHAW`
+    /// `FITHAW`: ends `FreezeUpper`.
     ThawUpper {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// `FS_IOC_SHUTDOWN` without a flush of the log: the filesystem forgets what it has not written and fails from then on.
+    /// `FS_IOC_SHUTDOWN` without a flush of the log: the filesystem discards what it has not
+    /// written, and all later operations fail.
     ShutDownUpper {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Removes `upper` and `work` with all they hold and makes them again: today's first safe way.
+    /// Removes `upper` and `work` with their content and creates them again. This makes a mount
+    /// safe without the series.
+    #[serde(rename = "fresh-upper")]
     FreshUpper {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Removes `work/incompat/volatile` by hand: half of today's second safe way.
-    RemoveMarker {
-        disk: Disk,
-    },
-    /// Mounts an overlay. Outcome: `mounted` or `refused`. `options` are further overlay options, `,`-separated; one that
-    /// is given again overrides, and `ro` is a mount flag as for mount(8).
-    MountOverlay {
-        disk: Disk,
-        layers: LayerSet,
-        mode: Mode,
-        via: AccessPath,
-        options: String,
-    },
-    /// The same by fsopen(2), fsconfig(2) and fsmount(2), option by option. What the log of the context says is told with
-    /// what the kernel logs, each line behind [`FS_CONTEXT`](crate::FS_CONTEXT).
-    MountOverlayByContext {
-        disk: Disk,
-        mode: Mode,
-        options: String,
-    },
-    /// Gives the directories to user 1000, who mounts an overlay in a user namespace of his own and unmounts it again.
-    /// Outcome: `mounted` or `refused`.
-    MountInUserNamespace {
-        disk: Disk,
-        mode: Mode,
-        options: String,
-    },
-    /// Makes `upper` and `work` anew, and `lower` with a `folder` beside them, as directories that ignore case
-    /// (`FS_CASEFOLD_FL`).
+    /// Creates `upper`, `work` and `lower` again as case-insensitive directories
+    /// (`FS_CASEFOLD_FL`), with a directory `folder` in `lower`.
+    #[serde(rename = "fold-case")]
     FoldCase {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    UnmountOverlay {
+    /// Done if the upper filesystem is mounted read-write; fails with `EROFS` otherwise.
+    UpperWritable {
+        /// Disk of the upper filesystem.
         disk: Disk,
+    },
+    /// Drops clean pages, dentries and inodes, so that the next access reads the disk.
+    DropCaches,
+    /// Writes back and drops the page cache of the block device (`BLKFLSBUF`).
+    FlushBuffers {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+    },
+    /// Stops periodic writeback, so that only explicit requests write to the disk.
+    PauseWriteback,
+    /// Starts counting requests to the disk.
+    #[serde(rename = "count-io")]
+    CountIo {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+    },
+    /// Reads the number of requests since `CountIo`. Outcome: `counted`.
+    #[serde(rename = "counted-io")]
+    CountedIo {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+    },
+    // Overlays.
+    /// Mounts an overlay with mount(2). Outcome: `mounted` or `refused`.
+    MountOverlay {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// Which overlay of the disk.
         layers: LayerSet,
+        /// Whether to mount with `volatile`.
+        mode: Mode,
+        /// Path by which upperdir and workdir are given.
+        via: AccessPath,
+        /// Further options of the mount, separated by commas. Later options override earlier ones;
+        /// `ro` and `rw` are mount flags as for mount(8).
+        options: String,
+    },
+    /// Mounts an overlay with fsopen(2), fsconfig(2) for each option, and fsmount(2). The report
+    /// also contains the log of the filesystem context, each line with the prefix
+    /// [`FS_CONTEXT`](crate::FS_CONTEXT). Outcome: `mounted` or `refused`.
+    MountOverlayByContext {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// Whether to mount with `volatile`.
+        mode: Mode,
+        /// Further options of the mount, separated by commas. Later options override earlier ones;
+        /// `ro` and `rw` are mount flags as for mount(8).
+        options: String,
+    },
+    /// Makes user 1000 the owner of upper and work. That user mounts an overlay in a new user
+    /// namespace and unmounts it again. Outcome: `mounted` or `refused`.
+    MountInUserNamespace {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// Whether to mount with `volatile`.
+        mode: Mode,
+        /// Further options of the mount, separated by commas. Later options override earlier ones;
+        /// `ro` and `rw` are mount flags as for mount(8).
+        options: String,
+    },
+    /// Unmounts an overlay.
+    UnmountOverlay {
+        /// Disk of the upper filesystem.
+        disk: Disk,
+        /// Which overlay of the disk.
+        layers: LayerSet,
+        /// Whether to detach it (`MNT_DETACH`).
         lazy: bool,
     },
     /// `mount -o remount` of the overlay. Outcome: `mounted` or `refused`.
     RemountOverlay {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Options as for `mount -o`, separated by commas.
         options: String,
     },
-    /// Mounts the overlay volatile and unmounts it, so many times; fails at the first that is not mounted.
+    /// Mounts the overlay volatile and unmounts it, repeatedly. Outcome: `differs` at the first
+    /// mount that is refused, read-only or not volatile.
+    #[serde(rename = "cycle")]
     Cycle {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Number of mounts.
+        #[serde(rename = "times")]
         times: u32,
     },
-    /// Mounts the overlay volatile in so many threads at once, each at a mount point of its own, and unmounts what was
-    /// mounted. Outcome: `raced`; failed with errno 0 if one was mounted and no two were in the middle of it at the same time.
+    /// Mounts the overlay volatile in several threads at once, each at a mount point of its own,
+    /// and unmounts it again. Outcome: `raced`. Fails if some were mounted but no two mounts
+    /// overlapped in time.
+    #[serde(rename = "race")]
     Race {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Number of threads.
         mounts: u32,
     },
-    /// Mounts the overlay volatile again and again, each time with one allocation later that fails and with something left
-    /// behind in `work/work`, until none is left that could; unmounts what was mounted. Outcome: `starved`; differs if one
-    /// was mounted read-write over what was left behind. `first`: without a marker each time, and then once more with all the
-    /// memory it wants, and it is that mount whose outcome is told.
+    /// Mounts the overlay volatile repeatedly. In mount number n the n-th memory allocation fails,
+    /// and `work/work` contains a leftover file. Ends when a mount makes fewer allocations.
+    /// Outcome: `starved`; `differs` if a mount succeeded read-write although the leftover
+    /// remained.
+    #[serde(rename = "starve")]
     Starve {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Whether each of these mounts is a first mount, without a marker. It is then followed by
+        /// a mount without failing allocations, which is the one that the outcome counts.
+        #[serde(rename = "first")]
         first: bool,
     },
-    /// Writes `bytes` bytes drawn from `seed` to a file, over what is there, no sync.
+    /// Creates the lower layers `/lowers/1`, `/lowers/2` and so on.
+    MakeLowers {
+        /// Number of layers.
+        count: u32,
+    },
+    /// Unloads the overlay module and loads it again.
+    ReloadOverlay,
+    // Files.
+    /// Writes bytes of a seed to a file, over existing content and without a sync. Creates the file
+    /// and its directory.
     Write {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Which overlay of the disk.
         layers: LayerSet,
+        /// Directory that contains the file.
+        #[serde(rename = "place")]
         place: FileLocation,
+        /// Path below that directory.
         file: String,
+        /// Number of bytes.
         bytes: u64,
+        /// Seed of the [`Prng`](crate::Prng) that produces the bytes.
         seed: u64,
     },
-    /// The same past the page cache (`O_DIRECT`), to a file of the mounted overlay that is there.
+    /// Writes bytes of a seed to an existing file of the overlay with `O_DIRECT`.
     WriteDirect {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the overlay.
         file: String,
+        /// Number of bytes.
         bytes: u64,
+        /// Seed of the [`Prng`](crate::Prng) that produces the bytes.
         seed: u64,
     },
-    /// Reads the file through the overlay and compares it with what `Write` of the same numbers wrote. Outcome:
+    /// Reads a file through the overlay and compares it with the bytes that `Write` wrote. Outcome:
     /// `done` or `differs`.
     Compare {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Which overlay of the disk.
         layers: LayerSet,
+        /// Path in the overlay.
         file: String,
+        /// Number of bytes.
         bytes: u64,
+        /// Seed of the [`Prng`](crate::Prng) that produces the bytes.
         seed: u64,
     },
-    /// Reads a file of the upperdir past the page cache (`O_DIRECT`), after what is dirty was written back, and compares it
-    /// like `Compare`: differs where the disk has lost what was written.
+    /// Reads a file of the upper directory with `O_DIRECT`, which writes dirty pages back first,
+    /// and compares it as `Compare` does. Outcome: `differs` if data on the disk was lost.
     CompareOnDisk {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the upper directory.
         file: String,
+        /// Number of bytes.
         bytes: u64,
+        /// Seed of the [`Prng`](crate::Prng) that produces the bytes.
         seed: u64,
     },
-    /// Starts a thread that writes and syncs one file of the mounted overlay after the other, until the machine ends; done
-    /// when it is in the middle of it.
+    /// Starts a thread that writes and syncs files of the overlay until the machine stops. Done
+    /// when the thread has written the first files.
     KeepWriting {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
     /// Opens a file and keeps it open.
+    #[serde(rename = "hold-file")]
     HoldFile {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Directory that contains the file.
+        #[serde(rename = "place")]
         place: FileLocation,
+        /// Path below that directory.
         file: String,
     },
-    /// Closes all that are held.
+    /// Closes all files of `HoldFile`.
+    #[serde(rename = "release-files")]
     ReleaseFiles,
-    /// chmod(2) of a file of the mounted overlay.
+    /// chmod(2) of a file of the overlay.
     SetMode {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the overlay.
         file: String,
+        /// Permission bits.
         mode: u32,
     },
-    /// Done if that is its mode; `differs` otherwise.
+    /// Compares the permission bits of a file of the overlay. Outcome: `done` or `differs`.
     HasMode {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the overlay.
         file: String,
+        /// Expected permission bits.
         mode: u32,
     },
-    /// rename(2) in the mounted overlay.
+    /// rename(2) in the overlay.
     Rename {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Old path in the overlay.
         from: String,
+        /// New path in the overlay.
         to: String,
     },
-    /// Done if a file of the upperdir has `trusted.overlay.<name>`.
+    /// Done if a file of the upper directory has the xattr `trusted.overlay.<name>`; fails with
+    /// `ENODATA` otherwise.
     HasOverlayXattr {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the upper directory.
         file: String,
+        /// Name without prefix.
         name: String,
     },
-    /// Remembers the inode number of a file of the mounted overlay.
+    /// Records the inode number of a file of the overlay.
+    #[serde(rename = "note-inode")]
     NoteInode {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the overlay.
         file: String,
     },
-    /// Done if it is still that; `differs` otherwise.
+    /// Compares the inode number with the recorded one. Outcome: `done` or `differs`.
+    #[serde(rename = "same-inode")]
     SameInode {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the overlay.
         file: String,
     },
-    /// Asks for the file handle of a file of the mounted overlay (name_to_handle_at(2)) and keeps it.
+    /// Records the file handle of a file of the overlay (name_to_handle_at(2)), one per disk.
+    #[serde(rename = "take-handle")]
     TakeHandle {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the overlay.
         file: String,
     },
-    /// Opens what it belongs to (open_by_handle_at(2)).
+    /// Opens the recorded file handle (open_by_handle_at(2)).
+    #[serde(rename = "open-handle")]
     OpenHandle {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// sync(2): writes everything back and reports to nobody, so an error stays unseen.
+    // Sync and writeback.
+    /// sync(2): writes everything back. It reports no error and does not mark one as seen.
     WriteBack,
-    /// Writes one file of the upperdir back (sync_file_range(2)); the journal is not touched, an error stays unseen.
+    /// Writes back the data of one file of the upper directory (sync_file_range(2)), without a
+    /// journal commit. It reports no error and does not mark one as seen.
     WriteBackData {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the upper directory.
         file: String,
     },
-    /// syncfs(2) on a file descriptor opened when the upper filesystem was mounted: sees an error once.
+    /// syncfs(2) on a file descriptor that was opened when the upper filesystem was mounted.
+    /// Reports an error once.
     SyncUpper {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// syncfs(2) on a file descriptor opened just now.
+    /// syncfs(2) on a new file descriptor of the upper filesystem.
+    #[serde(rename = "sync-upper-afresh")]
     SyncUpperAfresh {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// syncfs(2) on the mounted overlay.
+    /// syncfs(2) on a new file descriptor of the overlay.
     SyncOverlay {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Starts a thread that waits so long and then does what `SyncUpperAfresh` does.
+    /// Opens the upper filesystem and starts a thread that sleeps and then calls syncfs(2) on it.
+    #[serde(rename = "sync-upper-later")]
     SyncUpperLater {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Sleep, milliseconds.
         ms: u64,
     },
-    /// Done if that thread has ended by now, failed with EBUSY if it has not.
+    /// Done if the thread of `SyncUpperLater` has ended; fails with `EBUSY` otherwise.
+    #[serde(rename = "has-ended")]
     HasEnded,
-    /// Waits for that thread: its outcome.
+    /// Waits for the thread of `SyncUpperLater`. The outcome is that of the thread.
+    #[serde(rename = "join")]
     Join,
-    /// Drops clean pages, dentries and inodes, so that what is looked at next is read from the disk.
-    DropCaches,
-    /// Writes back and forgets what the page cache knows of the disk (`BLKFLSBUF`).
-    FlushBuffers {
-        disk: Disk,
-    },
-    /// fsync(2) of a file of the upperdir, around the overlay: is told of a flush that failed.
+    /// fsync(2) of a file of the upper directory, without going through the overlay. Reports a
+    /// failed flush.
     FsyncUpperFile {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the upper directory.
         file: String,
     },
-    /// fsync(2) of a file of the mounted overlay.
+    /// fsync(2) of a file of the overlay.
     FsyncOverlayFile {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Path in the overlay.
         file: String,
     },
+    // Faults and tampering.
+    /// Injects a fault into the disk.
+    #[serde(rename = "break")]
     Break {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// The fault.
         fault: Fault,
     },
-    /// Takes back what [`Op::Break`] did.
+    /// Removes the fault that `Break` injected.
+    #[serde(rename = "heal")]
     Heal {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Done when the upper filesystem takes writes, failed with EROFS when it does not.
-    UpperWritable {
+    /// Removes `work/incompat/volatile`. After a sync of the upper filesystem this makes a mount
+    /// safe without the series.
+    RemoveMarker {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Stops periodic writeback, so that only what is asked for reaches the disk.
-    PauseWriteback,
-    /// Starts counting what the disk is asked to do.
-    CountIo {
-        disk: Disk,
-    },
-    /// What it was asked to do since. Outcome: `counted`.
-    CountedIo {
-        disk: Disk,
-    },
-    /// Unloads overlay and loads it again.
-    ReloadOverlay,
+    /// Tampers with the checkpoint xattr of the marker.
+    #[serde(rename = "forge")]
     Forge {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// The modification.
+        #[serde(rename = "forgery")]
         forgery: CheckpointTamper,
     },
-    /// Forges as many checkpoints from the seed, of every kind, and tries to mount the overlay volatile over each. Done if
-    /// every mount was refused with EINVAL, the kernel logged nothing but the reason that fits each, and its memory is
-    /// back to where it was; `differs` otherwise.
+    /// Stores many forged checkpoints of all kinds and mounts the overlay volatile over each. Done
+    /// if every mount was refused with `EINVAL`, the kernel logged exactly the expected reason, and
+    /// the size of its slabs did not grow; otherwise `differs`.
+    #[serde(rename = "forge-many")]
     ForgeMany {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Seed of the forged checkpoints.
         seed: u64,
+        /// Number of forged checkpoints.
+        #[serde(rename = "times")]
         times: u32,
     },
-    /// Puts something else in the place of the marker.
+    /// Replaces the marker by another object.
     ReplaceMarker {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// The object.
+        #[serde(rename = "with")]
         with: MarkerReplacement,
     },
-    /// Makes `work/incompat/<name>`, what a kernel with a feature of that name would leave.
+    /// Creates the directory `work/incompat/<name>`, as a kernel with an unknown incompatible
+    /// feature does.
     MakeIncompat {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Name of the feature.
         name: String,
     },
-    /// Removes what is there, a file or a directory with nothing in it.
+    /// Removes `work/incompat/<name>`, a file or an empty directory.
     RemoveIncompat {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Name of the feature.
         name: String,
     },
-    /// Makes a file three directories below `work/work`, which no overlay leaves there nor knows how to clean.
+    /// Creates a file three directories below `work/work`. Overlayfs creates nothing there and does
+    /// not clean it up.
+    #[serde(rename = "leave-behind")]
     LeaveBehind {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Removes it again.
+    /// Removes the file and directories of `LeaveBehind`.
+    #[serde(rename = "remove-left-behind")]
     RemoveLeftBehind {
+        /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Makes lower layers, `/lowers/1` and on.
-    MakeLowers {
-        count: u32,
-    },
-    /// Remembers the state of the upper filesystem under its disk and scope.
+    // State of the machine.
+    /// Records the state of files of the upper filesystem, one snapshot per disk and scope.
     Snapshot {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Which files.
         scope: SnapshotScope,
     },
-    /// Compares with what `Snapshot` remembered. Outcome: `done` or `differs`.
+    /// Compares the files with the recorded snapshot. Outcome: `done` or `differs`.
+    #[serde(rename = "same-as-snapshot")]
     SameAsSnapshot {
+        /// Disk of the upper filesystem.
         disk: Disk,
+        /// Which files.
         scope: SnapshotScope,
     },
+    /// Sleeps.
     Sleep {
+        /// Milliseconds.
         ms: u64,
     },
-    /// What only a bench asks for.
+    /// An operation of a benchmark.
     Bench(BenchOp),
-    /// Takes down all that was made since the start: mounts, devices, images; loads overlay afresh. Fails unless the machine
-    /// is as it was then.
+    /// Removes all mounts, devices and images that were created since the start, and reloads
+    /// overlay. Fails unless the machine is in its initial state afterwards.
     Reset,
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::reach(Op::Reach { disk: Disk::A, via: AccessPath::Again }, r#"{"reach":{"disk":"a","via":"again"}}"#)]
+    #[case::unreach(Op::Unreach { disk: Disk::A, via: AccessPath::Bind }, r#"{"unreach":{"disk":"a","via":"bind"}}"#)]
+    #[case::attach(Op::Attach { disk: Disk::A, on: DeviceStack::Plain }, r#"{"attach":{"disk":"a","on":"plain"}}"#)]
+    #[case::starve(Op::Starve { disk: Disk::A, first: true }, r#"{"starve":{"disk":"a","first":true}}"#)]
+    #[case::cycle(Op::Cycle { disk: Disk::A, times: 2 }, r#"{"cycle":{"disk":"a","times":2}}"#)]
+    #[case::forge_many(
+        Op::ForgeMany { disk: Disk::A, seed: 1, times: 2 },
+        r#"{"forge-many":{"disk":"a","seed":1,"times":2}}"#
+    )]
+    #[case::hold_file(
+        Op::HoldFile { disk: Disk::B, place: FileLocation::Upper, file: "f".into() },
+        r#"{"hold-file":{"disk":"b","place":"upper","file":"f"}}"#
+    )]
+    #[case::forge(
+        Op::Forge { disk: Disk::A, forgery: CheckpointTamper::Remove },
+        r#"{"forge":{"disk":"a","forgery":"remove"}}"#
+    )]
+    #[case::join(Op::Join, r#""join""#)]
+    #[case::has_ended(Op::HasEnded, r#""has-ended""#)]
+    #[case::release_files(Op::ReleaseFiles, r#""release-files""#)]
+    fn json_names_do_not_change(#[case] op: Op, #[case] json: &str) {
+        assert_eq!(serde_json::to_string(&op).unwrap(), json);
+    }
 }

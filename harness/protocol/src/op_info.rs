@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is known of operations without running them.
+//! Static properties of operations.
 
 use std::time::Duration;
 
-use crate::{AccessPath, LayerSet, Mode, Op};
+use crate::op::Op;
+use crate::types::{AccessPath, LayerSet, Mode};
 
 impl Op {
-    /// How long it sleeps on purpose.
+    /// Time for which the operation sleeps, or the thread that it starts.
     #[must_use]
     pub fn sleeps(&self) -> Duration {
         match self {
@@ -15,7 +16,8 @@ impl Op {
         }
     }
 
-    /// How long it may say nothing: what it sleeps, and what it waits for the kernel's memory to settle.
+    /// Longest time without an event that the operation itself causes: its sleeps, and waits for
+    /// kernel memory to be freed.
     #[must_use]
     pub fn max_silence(&self) -> Duration {
         match self {
@@ -24,7 +26,7 @@ impl Op {
         }
     }
 
-    /// What it breaks on purpose, by name.
+    /// Name of the fault that the operation injects, if it injects one.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         match self {
@@ -35,14 +37,14 @@ impl Op {
         }
     }
 
-    /// Whether it does several things at the same time.
+    /// Whether the operation runs several mounts concurrently.
     #[must_use]
     pub fn is_race(&self) -> bool {
         matches!(self, Op::Race { .. })
     }
 
-    /// Whether what it mounts is to be volatile: of all options that say so the last counts. What is mounted with `-o remount`
-    /// is a volatile overlay, and stays one.
+    /// Whether the operation requests a volatile mount. If several options select volatile or not,
+    /// the last one counts. A remount applies to an overlay that is volatile and remains volatile.
     #[must_use]
     pub fn asks_volatile(&self) -> bool {
         if matches!(self, Op::RemountOverlay { .. }) {
@@ -57,20 +59,21 @@ impl Op {
         if matches!(self, Op::MountOverlay { layers: LayerSet::LowerOnly, .. }) {
             return false;
         }
-        let said = |option: &str| match option.strip_prefix("fsync=") {
+        let requested = |option: &str| match option.strip_prefix("fsync=") {
             Some(mode) => Some(mode == "volatile"),
             None => (option == "volatile").then_some(true),
         };
-        options.split(',').filter_map(said).next_back().unwrap_or(*mode == Mode::Volatile)
+        options.split(',').filter_map(requested).next_back().unwrap_or(*mode == Mode::Volatile)
     }
 
-    /// Whether its mount has a log besides the kernel's.
+    /// Whether the operation has a log of its own, that of a filesystem context, besides the kernel
+    /// log.
     #[must_use]
     pub fn has_own_log(&self) -> bool {
         matches!(self, Op::MountOverlayByContext { .. })
     }
 
-    /// Whether it is about the disk below the upper filesystem, or about what stays there.
+    /// Whether the operation requires an upper filesystem on a block device.
     #[must_use]
     pub fn needs_disk(&self) -> bool {
         matches!(

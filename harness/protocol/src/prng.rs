@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes drawn from a seed: what is written to files and forged into checkpoints, and can be foretold.
+//! Deterministic bytes from a seed: file content and forged checkpoints. Host and guest compute the
+//! same bytes.
 
-/// SplitMix64: every seed gives a stream of its own, and zeros are in none of them.
+/// A SplitMix64 generator. Different seeds give different streams.
 pub struct Prng(u64);
 
 impl Prng {
+    /// Creates the generator of `seed`.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         Prng(seed.wrapping_mul(0xD1B5_4A32_D192_ED03))
     }
 
+    /// Fills `bytes` with the next bytes of the stream. Each started group of eight bytes consumes
+    /// one word.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for word in bytes.chunks_mut(8) {
             word.copy_from_slice(&self.word().to_le_bytes()[..word.len()]);
         }
     }
 
-    /// The next eight of them.
+    /// Returns the next word of the stream.
     pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

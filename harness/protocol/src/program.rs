@@ -1,85 +1,96 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a guest is told before it starts.
+//! The program of a guest, which the harness puts into the initramfs, and the paths of other files
+//! there.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disk, Op};
+use crate::op::Op;
+use crate::types::Disk;
 
-/// Where the guest finds its [`Program`].
+/// Path of the [`Program`] in the initramfs, as JSON.
 pub const PROGRAM_PATH: &str = "/vremount/program.json";
 
-/// What a shell runs instead of what its user types, if it is there.
+/// Path of a script in the initramfs. [`GuestTask::Shell`] reads commands from it, if it exists,
+/// instead of the console.
 pub const SCRIPT_PATH: &str = "/vremount/script";
 
-/// Where the guest finds the kernel that is to take over, and its initramfs.
+/// Path in the initramfs of the kernel that [`Shutdown::Kexec`] starts.
 pub const NEXT_KERNEL_PATH: &str = "/vremount/next/kernel";
+/// Path in the initramfs of the initramfs for that kernel.
 pub const NEXT_INITRAMFS_PATH: &str = "/vremount/next/initramfs";
 
-/// Everything a guest needs to know; it decides nothing itself.
+/// All input of a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
+    /// What the guest runs.
+    #[serde(rename = "work")]
     pub work: GuestTask,
-    /// The overlay module to load, a path in the initramfs.
+    /// Path in the initramfs of the overlay module, which the guest loads first.
     pub module: String,
-    /// What each disk of the program is made of.
+    /// Backing of each disk that the program uses.
     pub disks: BTreeMap<Disk, Backing>,
-    /// What is on them.
+    /// Filesystem on all disks.
     pub fs: Filesystem,
-    /// Device the events are written to.
+    /// Path of the device to which the guest writes events.
     pub channel: String,
+    /// How the guest stops the machine.
     pub shutdown: Shutdown,
 }
 
-/// An upper filesystem, as mount(2) needs to know it.
+/// Arguments of mount(2) for an upper filesystem.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filesystem {
-    /// Its type.
+    /// Filesystem type.
     pub kind: String,
-    /// Options of every mount, `,`-separated.
+    /// Options of every mount, separated by commas.
     pub options: String,
-    /// A btrfs subvolume to mount instead of the whole; made when it is not there yet.
+    /// Name of a btrfs subvolume to mount instead of the top-level one. The guest creates it if it
+    /// does not exist.
     pub subvolume: Option<String>,
 }
 
-/// What to do once the guest is up.
+/// What the guest runs after the module is loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuestTask {
-    /// Work off these operations, one [`crate::StepReport`] each, then stop.
+    /// Executes these operations in order and reports each with a [`crate::StepReport`].
     Steps(Vec<Op>),
-    /// Prepare disk A and its layers, then run a shell on the console, or on [`SCRIPT_PATH`], until it ends.
+    /// Mounts the upper filesystem of disk A, then runs a shell on the console, or on
+    /// [`SCRIPT_PATH`], until it exits.
     Shell,
-    /// Run [`SCRIPT_PATH`] with this program, tell all that it says, and what it leaves behind.
+    /// Runs [`SCRIPT_PATH`] with this interpreter, reports its output and what it leaves behind.
     Script(String),
 }
 
-/// What holds the bytes of a disk. A loop device and a device-mapper device go on top of either.
+/// What stores the data of a disk. See [`crate::DeviceStack`] for the devices on top of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backing {
-    /// A file unpacked from the image's non-zero extents at this path of the initramfs; gone with the machine.
+    /// A disk image in guest memory, unpacked from this file of the initramfs (see
+    /// [`crate::extents`]). It is lost when the machine stops.
     Extents(String),
-    /// A block device of the machine, such as `/dev/vda`; outlives it.
+    /// A block device of the machine, for example `/dev/vda`. It outlives the machine.
     Device(String),
-    /// Nothing: the filesystem is in memory, and has no device.
+    /// No device: the filesystem is in memory.
     Memory,
-    /// A file of the host that a User Mode Linux kernel reaches through hostfs; outlives it, but for what was written
-    /// and not flushed.
+    /// A file of the host, which a User Mode Linux kernel accesses through hostfs. It outlives the
+    /// machine, except for data that was written and not flushed.
     HostFile(String),
 }
 
-/// How this machine is switched off: not every machine listens to every verb.
+/// How the guest stops the machine. Executors differ in what they support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shutdown {
-    /// `RB_AUTOBOOT`; ends a QEMU started with `-no-reboot`, whether or not it has ACPI.
+    /// `RB_AUTOBOOT`. QEMU with `-no-reboot` exits, with or without ACPI.
     Restart,
     /// `RB_POWER_OFF`.
     PowerOff,
-    /// Not at all: another kernel takes it over, with the same command line (`kexec_file_load(2)`, `RB_KEXEC`).
+    /// Starts another kernel with the same command line (`kexec_file_load(2)`, `RB_KEXEC`).
     Kexec,
-    /// Not at all: it spins until it is killed. A machine that slept would go on writing back, and under time travel a lot.
+    /// Spins until the host kills the machine. If the guest slept, the kernel would continue to
+    /// write back, much of it under time travel of User Mode Linux.
     Spin,
 }

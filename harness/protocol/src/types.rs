@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The things that operations are about.
+//! Types that operations, events and programs share.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A disk of the machine: a loop device, a device-mapper device on it, an upper filesystem on that. Mounted at
-/// `/mnt/<disk>`; an overlay on it at `/merged/<disk>`.
+/// A disk of the machine: usually a loop device, a device-mapper device on top, and the upper
+/// filesystem on that. The upper filesystem is mounted at `/mnt/<disk>`, an overlay on it at
+/// `/merged/<disk>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disk {
+    /// The disk that all claims use.
     A,
+    /// A second disk, for claims that need another upper filesystem.
     B,
 }
 
@@ -23,72 +26,89 @@ impl fmt::Display for Disk {
     }
 }
 
-/// Whether an overlay is mounted with `volatile` or without.
+/// Whether an overlay is mounted with `volatile`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
+    /// With `volatile`: overlayfs does not sync, and leaves the marker in the work directory.
     Volatile,
+    /// Without `volatile`.
     Durable,
 }
 
-/// The way upperdir and workdir are reached.
+/// The path by which an overlay mount refers to upperdir and workdir.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AccessPath {
-    /// The filesystem's own mount point, `/mnt/<disk>`.
+    /// The mount point of the upper filesystem, `/mnt/<disk>`.
     Mount,
-    /// A bind mount of it, `/bind/<disk>`.
+    /// A bind mount of the upper filesystem, `/bind/<disk>`.
     Bind,
-    /// The same device mounted once more, `/again/<disk>`.
+    /// A second mount of the same device, `/again/<disk>`.
+    #[serde(rename = "again")]
     Again,
-    /// Its own mount moved (`MS_MOVE`) to `/moved/<disk>`.
+    /// The mount of the upper filesystem after it was moved (`MS_MOVE`) to `/moved/<disk>`.
     Moved,
-    /// A bind mount of it, `/idmapped/<disk>`, on which users 0 and 1000 have changed places.
+    /// An idmapped mount of the upper filesystem, `/idmapped/<disk>`. It swaps users 0 and 1000.
     Idmapped,
 }
 
-/// An overlay of a disk, by the layers it has.
+/// The layers that an overlay of a disk consists of, and its mount point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerSet {
     /// `upper` and `work`, mounted at `/merged/<disk>`.
     First,
-    /// The same upper and work directories, at `/merged/<disk>-second`.
+    /// The same upper and work directories, mounted at `/merged/<disk>-second`.
     Second,
-    /// Others on the same filesystem, `upper-other` and `work-other`, at `/merged/<disk>-other`.
+    /// `upper-other` and `work-other` on the same filesystem, mounted at `/merged/<disk>-other`.
     Other,
-    /// No upper: `upper` is the first of two lower layers, at `/merged/<disk>-lower`.
+    /// No upper: `upper` is the first of two lower layers, mounted at `/merged/<disk>-lower`.
     LowerOnly,
 }
 
-/// Where a file is opened.
+/// The directory in which a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileLocation {
-    /// In the mounted overlay.
+    /// The mount point of the overlay.
     Overlay,
-    /// In the upperdir, around the overlay.
+    /// The upper directory, without going through the overlay.
     Upper,
 }
 
-/// What is below the device-mapper device that an upper filesystem is on.
+/// The block devices below the device-mapper device of an upper filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceStack {
-    /// A loop device over an image.
+    /// A loop device over the backing.
+    #[serde(rename = "plain")]
     Plain,
-    /// A thin volume whose origin is that loop device: what is written comes out of a pool that another can use up.
+    /// A thin volume (dm-thin) whose external origin is a loop device over the backing. Writes
+    /// allocate from a pool that another volume can exhaust.
     Thin,
-    /// The image itself, which is a device: nothing between that has a page cache of its own.
+    /// The backing, which is a block device. No loop device adds a page cache of its own.
+    #[serde(rename = "device")]
     Device,
 }
 
-/// How much of an upper filesystem a snapshot holds.
+/// The files of an upper filesystem that a snapshot contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SnapshotScope {
     /// Every file, directory and xattr of the filesystem.
     Tree,
-    /// `work/incompat/volatile` itself: its inode and xattrs.
+    /// The marker `work/incompat/volatile` and its `dirty` file: inode attributes and xattrs.
     Marker,
+}
+
+/// Counters of requests to a block device, or the difference of two readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Io {
+    /// Completed write requests.
+    pub writes: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Completed flush requests.
+    pub flushes: u64,
 }

@@ -300,7 +300,7 @@ mod tests {
 {"step":"sync(2)","act":{"guest":"write-back"},"kind":"evidence","expected":"done","outcome":"done","us":7,"log":["one","two"]}
 {"step":"cut the machine's power","act":{"host":"power-cut"},"kind":"host","expected":null,"outcome":null,"us":null,"log":[]}
 {"step":"sync(2)","act":{"guest":"write-back"},"kind":"claim","expected":"fails EIO","outcome":{"failed":{"errno":5,"what":"sync"}},"us":7,"log":[]}
-{"step":"unload and load overlay","act":{"guest":"reload-overlay"},"kind":"claim","expected":"done","outcome":null,"us":null,"log":[]}
+{"step":"unload and load the overlay module","act":{"guest":"reload-overlay"},"kind":"claim","expected":"done","outcome":null,"us":null,"log":[]}
 {"verdict":"cannot-tell","because":"it hung"}
 "#
         );
@@ -326,7 +326,7 @@ sync(2)
 cut the machine's power
 sync(2) => fails EIO
     sync: EIO (7 us)
-unload and load overlay => done
+unload and load the overlay module => done
     not reached
 
 cannot tell

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Mounts that succeed: with the series because it is safe, and those that always did.
+//! Mounts that succeed: reuse, which the series adds, and mounts that succeed without the series.
 
 use libc::{EINVAL, ENOENT};
 use vremount_kernel::base::Feature;
@@ -8,93 +8,95 @@ use vremount_protocol::Mode::{Durable, Volatile};
 use vremount_protocol::{AccessPath, Disk, FileLocation, LayerSet, Op, SnapshotScope};
 
 use crate::Claim;
+use crate::builder::{ClaimBuilder, FIRST_SEED, mount_layers, mount_overlay, unmount_layers, write_file};
 use crate::citations::{ALLOWS_VOLATILE, BY_HAND, CHECKPOINT, HAD_ERRORS, NO_SYNCFS, RESTART, SUBSET, UNDERLYING};
 use crate::refusal_reason::Reason;
-use crate::step::{ClaimBuilder, Expectation, FIRST_SEED, overlay, overlay_on, unmount, write};
+use crate::step::Expectation;
 
 pub fn claims() -> Vec<Claim> {
-    [reuse(), always()].into_iter().flatten().collect()
+    [reuse(), unchanged()].into_iter().flatten().collect()
 }
 
-const MUCH: &str = "data/much";
-/// What fits on the smallest of the images.
-const MUCH_BYTES: u64 = 8 << 20;
+const LARGE_FILE: &str = "data/large-file";
+/// Fits on the smallest disk image.
+const LARGE_BYTES: u64 = 8 << 20;
 
-fn much() -> Op {
+fn write_large_file() -> Op {
     Op::Write {
         disk: Disk::A,
         layers: LayerSet::First,
         place: FileLocation::Overlay,
-        file: MUCH.to_string(),
-        bytes: MUCH_BYTES,
+        file: LARGE_FILE.to_string(),
+        bytes: LARGE_BYTES,
         seed: FIRST_SEED,
     }
 }
 
-/// New with the series.
+/// Mounts that succeed from level 3 on.
 fn reuse() -> Vec<Claim> {
-    let marker = || Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Marker };
+    let snapshot_marker = || Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Marker };
     vec![
         Claim::new(
             "reuse",
-            "A volatile upper is mounted volatile again, and all data is there",
+            "An upper that was mounted volatile can be mounted volatile again, with its data intact",
             ALLOWS_VOLATILE,
             3,
-            ClaimBuilder::on_upper().volatile_session().assert_mounts(Volatile).assert_data_intact(),
+            ClaimBuilder::with_upper().setup_volatile_upper().assert_mounts(Volatile).assert_data_intact(),
         ),
         Claim::new(
             "reuse-beside-a-durable-mount",
-            "Of two durable mounts of one upper the first has the lock; when it has gone nothing keeps others from reuse",
+            "Reuse succeeds beside a durable mount of the same upper that does not hold the in-use lock",
             SUBSET,
             3,
-            // To share directories is undefined already, and so is what files come to.
-            ClaimBuilder::on_upper()
+            // Overlays that share directories are undefined, so the claim makes no statement about
+            // files.
+            ClaimBuilder::with_upper()
                 .setup_mount(Durable)
-                .precondition(overlay_on(LayerSet::Second, Durable), Expectation::Mounted)
+                .require(mount_layers(LayerSet::Second, Durable), Expectation::Mounted)
                 .unmount()
                 .setup_mount(Volatile)
                 .unmount()
                 .assert_mounts(Volatile)
-                .run(unmount(LayerSet::Second)),
+                .run(unmount_layers(LayerSet::Second)),
         ),
         Claim::new(
             "reuse-without-sync",
-            "Nothing is written or flushed between unmount and reuse",
+            "Unmount and reuse of a volatile overlay issue no write and no flush to the disk",
             NO_SYNCFS,
             3,
-            // Neither the kernel's writeback nor the journal's commit may come in between.
-            ClaimBuilder::on_upper()
+            // Background writeback and journal commits would count as I/O.
+            ClaimBuilder::with_upper()
                 .run(Op::PauseWriteback)
                 .setup_mount(Volatile)
-                .write()
+                .write_data()
                 .run(Op::CountIo { disk: Disk::A })
                 .unmount()
                 .assert_mounts(Volatile)
-                .assertion(Op::CountedIo { disk: Disk::A }, Expectation::NoIo)
+                .assert(Op::CountedIo { disk: Disk::A }, Expectation::NoIo)
                 .assert_data_intact()
-                // The counter works: a sync is seen.
+                // Evidence that the counter works: it counts a sync.
                 .run(Op::CountIo { disk: Disk::A })
                 .run(Op::SyncUpper { disk: Disk::A })
-                .precondition(Op::CountedIo { disk: Disk::A }, Expectation::SomeIo),
+                .require(Op::CountedIo { disk: Disk::A }, Expectation::SomeIo),
         )
         .excluding(&[Fs::Ext2], Feature::Ext2SyncsDirectories),
         Claim::new(
             "reuse-with-much-to-write",
-            "Megabytes that were never written back are there after reuse",
+            "8 MiB of data that is still dirty at unmount is intact after reuse",
             NO_SYNCFS,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .run(Op::PauseWriteback)
                 .setup_mount(Volatile)
-                .run(much())
+                .run(write_large_file())
                 .unmount()
                 .assert_mounts(Volatile)
-                .assertion(
+                .assert(
                     Op::Compare {
                         disk: Disk::A,
                         layers: LayerSet::First,
-                        file: MUCH.to_string(),
-                        bytes: MUCH_BYTES,
+                        file: LARGE_FILE.to_string(),
+                        bytes: LARGE_BYTES,
                         seed: FIRST_SEED,
                     },
                     Expectation::Done,
@@ -102,66 +104,66 @@ fn reuse() -> Vec<Claim> {
         ),
         Claim::new(
             "reuse-100-times",
-            "A volatile upper is mounted a hundred times in a row",
+            "A volatile upper can be reused 100 times in a row, with its data intact",
             RESTART,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
-                .assertion(Op::Cycle { disk: Disk::A, times: 100 }, Expectation::Done)
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                .assert(Op::Cycle { disk: Disk::A, times: 100 }, Expectation::Done)
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
         Claim::new(
             "reuse-keeps-the-checkpoint",
-            "Reuse does not write the checkpoint again",
+            "Reuse does not modify the marker or its checkpoint",
             CHECKPOINT,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
-                .run(marker())
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                .run(snapshot_marker())
                 .assert_mounts(Volatile)
                 .unmount()
-                .assertion(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
+                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
         ),
         Claim::new(
             "reuse-after-refused-durable",
-            "A durable mount that was refused does not keep the upper from being reused",
+            "A volatile upper can be reused after a durable mount of it was refused",
             "prevents volatile -> non-volatile",
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .assert_refused(Durable, EINVAL, Reason::NotVolatile)
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
         Claim::new(
             "reuse-after-error-elsewhere",
-            "A writeback error on another filesystem does not matter",
+            "A writeback error on another filesystem does not prevent reuse",
             HAD_ERRORS,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .attach(Disk::B)
-                .precondition(overlay(Disk::B, Volatile, AccessPath::Mount), Expectation::Mounted)
-                .run(write(Disk::B, 1))
+                .require(mount_overlay(Disk::B, Volatile, AccessPath::Mount), Expectation::Mounted)
+                .run(write_file(Disk::B, 1))
                 .run(Op::SyncUpper { disk: Disk::B })
-                .break_data(Disk::B)
-                .run(write(Disk::B, 2))
-                .precondition(Op::SyncUpper { disk: Disk::B }, Expectation::Fails(libc::EIO))
+                .inject_data_fault(Disk::B)
+                .run(write_file(Disk::B, 2))
+                .require(Op::SyncUpper { disk: Disk::B }, Expectation::Fails(libc::EIO))
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
         Claim::new(
             "reuse-through-bind-mount",
-            "An upper that is reached through a bind mount is the same upper",
+            "An upper can be reused through a bind mount of its filesystem and through the original mount",
             UNDERLYING,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .run(Op::Reach { disk: Disk::A, via: AccessPath::Bind })
-                .precondition(overlay(Disk::A, Volatile, AccessPath::Bind), Expectation::Mounted)
-                .write()
+                .require(mount_overlay(Disk::A, Volatile, AccessPath::Bind), Expectation::Mounted)
+                .write_data()
                 .unmount()
-                .assertion(overlay(Disk::A, Volatile, AccessPath::Bind), Expectation::Mounted)
+                .assert(mount_overlay(Disk::A, Volatile, AccessPath::Bind), Expectation::Mounted)
                 .assert_data_intact()
                 .unmount()
                 .run(Op::Unreach { disk: Disk::A, via: AccessPath::Bind })
@@ -171,42 +173,42 @@ fn reuse() -> Vec<Claim> {
     ]
 }
 
-/// True before the series, and still.
-fn always() -> Vec<Claim> {
+/// Mounts that succeed at every level.
+fn unchanged() -> Vec<Claim> {
     vec![
         Claim::new(
             "durable-then-volatile",
-            "A durable upper can be mounted volatile",
+            "An upper that was mounted durable can be mounted volatile, with its data intact",
             "non-volatile -> volatile",
             0,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Durable)
-                .write()
+                .write_data()
                 .unmount()
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
         Claim::new(
             "durable-then-durable",
-            "A durable upper can be mounted durable, and never has a marker",
+            "An upper that was mounted durable can be mounted durable again, and has no marker",
             "non-volatile -> non-volatile",
             0,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Durable)
-                .write()
+                .write_data()
                 .unmount()
                 .assert_mounts(Durable)
                 .assert_data_intact()
                 .unmount()
-                .assertion(Op::RemoveMarker { disk: Disk::A }, Expectation::Fails(ENOENT)),
+                .assert(Op::RemoveMarker { disk: Disk::A }, Expectation::Fails(ENOENT)),
         ),
         Claim::new(
             "fresh-upper",
-            "Safe today: a fresh upper in place of the volatile one",
+            "Upper and work directories created anew after a volatile mount can be mounted volatile or durable",
             "Throw away the entire upperdir between mounts",
             0,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(Op::FreshUpper { disk: Disk::A })
                 .assert_mounts(Volatile)
                 .unmount()
@@ -215,16 +217,16 @@ fn always() -> Vec<Claim> {
         ),
         Claim::new(
             "syncfs-and-remove-marker",
-            "Safe today: syncfs of the upper filesystem, then removing the marker",
+            "After syncfs of the upper filesystem and removal of the marker, the upper can be mounted durable",
             BY_HAND,
             0,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .write()
+                .write_data()
                 .unmount()
                 .run(Op::CountIo { disk: Disk::A })
                 .run(Op::SyncUpper { disk: Disk::A })
-                .precondition(Op::CountedIo { disk: Disk::A }, Expectation::SomeIo)
+                .require(Op::CountedIo { disk: Disk::A }, Expectation::SomeIo)
                 .run(Op::RemoveMarker { disk: Disk::A })
                 .assert_mounts(Durable)
                 .assert_data_intact()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Other faults, what becomes of the upper filesystem, and what patch 4 cannot see.
+//! Other disk faults, upper filesystems that stop after an error, and errors that `s_wb_err` does
+//! not record.
 
 use libc::{EINVAL, EIO, EROFS};
 use vremount_kernel::base::Feature;
@@ -8,20 +9,21 @@ use vremount_protocol::Mode::Volatile;
 use vremount_protocol::{AccessPath, DeviceStack, Disk, Fault, FileLocation, LayerSet, Op};
 
 use crate::Claim;
+use crate::builder::{BYTES, ClaimBuilder, FILE, SECOND_SEED, SYNC, mount_overlay};
 use crate::citations::{ERRSEQ, HAD_ERRORS, REMOUNTED, SUBSET};
 use crate::refusal_reason::Reason;
-use crate::step::{BYTES, ClaimBuilder, Expectation, FILE, SECOND_SEED, SYNC, overlay};
+use crate::step::Expectation;
 use crate::topics::writeback::EXPIRED_MS;
 
 pub fn claims() -> Vec<Claim> {
-    [windows(), full(), unseen(), shut_down()].into_iter().flatten().collect()
+    [temporary_faults(), full_disks(), unrecorded_errors(), stopped_filesystems()].into_iter().flatten().collect()
 }
 
-fn direct() -> Op {
+fn write_direct() -> Op {
     Op::WriteDirect { disk: Disk::A, file: FILE.to_string(), bytes: BYTES, seed: SECOND_SEED }
 }
 
-/// Around the overlay.
+/// Write to the upper directory, not through the overlay.
 fn write_to_upper() -> Op {
     Op::Write {
         disk: Disk::A,
@@ -33,29 +35,36 @@ fn write_to_upper() -> Op {
     }
 }
 
+/// Succeeds if the upper filesystem is mounted read-write, fails with EROFS if it is read-only.
+const CHECK_READ_WRITE: Op = Op::UpperWritable { disk: Disk::A };
+/// The mount fails because the checkpoint cannot be read.
 const UNREADABLE: Expectation = Expectation::Refused { errno: EIO, reason: Reason::CheckpointUnreadable };
-/// Ways of ext4 to take no more writes after an error, other than to become read-only.
-const STOPS_OTHERWISE: &[Feature] = &[Feature::QuietReadOnly, Feature::ErrorsShutDown];
+/// Bases on which ext4 does not become read-only after an error, but blocks writes or shuts down.
+const EXT4_NOT_READ_ONLY: &[Feature] = &[Feature::QuietReadOnly, Feature::ErrorsShutDown];
 const BTRFS: &[Fs] = &[Fs::Btrfs, Fs::BtrfsSubvolume];
-const GO_ON_WHEN_FULL: &[Fs] = &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs];
-const NO_JOURNAL: &str = "has no journal that must be written to go on";
+/// Filesystems that stay writable if the disk is full.
+const WRITABLE_WHEN_FULL: &[Fs] = &[Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs];
+const READ_ONLY_WHEN_FULL: &str =
+    "the filesystem cannot write its journal or trees to a full disk, and becomes read-only";
+const EXT4_ONLY: &str = "the claim is about the journal of ext4";
 
-fn windows() -> Vec<Claim> {
+/// Faults that end before the mount.
+fn temporary_faults() -> Vec<Claim> {
     vec![
         Claim::new(
             "writes-fail-for-a-moment",
-            "Writes that fail for a second, in which nothing was written back, do not matter",
+            "Reuse succeeds if writes to the disk fail for a second in which no data is written back",
             HAD_ERRORS,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .write()
+                .write_data()
                 .run(SYNC)
-                .break_with(Fault::Writes)
-                // Evidence that they do, which is not kept.
-                .precondition(direct(), Expectation::Fails(EIO))
+                .inject(Fault::Writes)
+                // Evidence that writes fail. An O_DIRECT error is not recorded.
+                .require(write_direct(), Expectation::Fails(EIO))
                 .run(Op::Sleep { ms: 1000 })
-                .upper_still_writable()
+                .clear_fault_and_require_read_write()
                 .unmount()
                 .run(SYNC)
                 .assert_mounts(Volatile)
@@ -64,43 +73,43 @@ fn windows() -> Vec<Claim> {
         .excluding(BTRFS, Feature::DirectErrors),
         Claim::new(
             "writes-fail-for-long",
-            "Refused when writes failed for as long as it takes the kernel's own writeback to come by",
+            "Reuse is refused as `writeback-error` if writes to the disk fail until background writeback runs",
             HAD_ERRORS,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_after_unmount()
-                .break_with(Fault::Writes)
+            ClaimBuilder::with_upper()
+                .setup_dirty_after_unmount()
+                .inject(Fault::Writes)
                 .run(Op::Sleep { ms: EXPIRED_MS })
-                .upper_still_writable()
-                .second_write_lost()
-                .precondition(SYNC, Expectation::Fails(EIO))
+                .clear_fault_and_require_read_write()
+                .require_second_write_lost()
+                .require(SYNC, Expectation::Fails(EIO))
                 .assert_refused_for_writeback_error(),
         )
         .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs],
-            "writes to its log by itself meanwhile, and may shut down over that",
+            "the filesystem writes its log in the background and may shut down when that fails",
         ),
         Claim::new(
             "errors-before-and-after",
-            "An error that was seen before the first mount does not matter, the same error after it does",
+            "An error after the first volatile mount refuses reuse, even if the same error was reported before it",
             ERRSEQ,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
-                .fail_reported_to(SYNC)
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
+                .require_error_reported_by(SYNC)
                 .unmount()
                 .run(Op::FreshUpper { disk: Disk::A })
-                .dirty_on_broken_disk()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_reported_to(SYNC)
+                .require_error_reported_by(SYNC)
                 .assert_refused_for_writeback_error(),
         ),
     ]
 }
 
-/// New files take new blocks, which a disk without space cannot give.
-fn full() -> Vec<Claim> {
-    let full = |script: ClaimBuilder, fault| {
+/// Disks without space. A new file needs new blocks, which such a disk cannot provide.
+fn full_disks() -> Vec<Claim> {
+    let write_to_full_disk = |builder: ClaimBuilder, fault| {
         let more = Op::Write {
             disk: Disk::A,
             layers: LayerSet::First,
@@ -109,272 +118,282 @@ fn full() -> Vec<Claim> {
             bytes: 4 * BYTES,
             seed: SECOND_SEED,
         };
-        let filled = script.setup_mount(Volatile).write().run(SYNC).break_with(fault).run(more);
-        // Filesystems differ in what they make of it.
-        filled.precondition(SYNC, Expectation::FailsToWriteBack).heal().unmount()
+        let filled = builder.setup_mount(Volatile).write_data().run(SYNC).inject(fault).run(more);
+        // Filesystems report EIO or ENOSPC.
+        filled.require(SYNC, Expectation::FailsToWriteBack).clear_fault().unmount()
     };
-    let writable = || Op::UpperWritable { disk: Disk::A };
-    // What is written more makes it notice.
-    let noticed = |by| {
-        full(ClaimBuilder::on_upper(), Fault::NoSpace)
-            .precondition(SYNC, Expectation::Whatever)
-            .precondition(write_to_upper(), by)
+    // Another write makes the filesystem detect the error.
+    let detect_error = |by| {
+        write_to_full_disk(ClaimBuilder::with_upper(), Fault::NoSpace)
+            .require(SYNC, Expectation::Whatever)
+            .require(write_to_upper(), by)
     };
-    let read_only = |by| noticed(by).precondition(writable(), Expectation::Fails(EROFS));
-    let thin = || ClaimBuilder(Vec::new()).attach_on(Disk::A, DeviceStack::Thin, "");
+    let read_only = |by| detect_error(by).require(CHECK_READ_WRITE, Expectation::Fails(EROFS));
+    let thin = || ClaimBuilder::new().attach_on(Disk::A, DeviceStack::Thin, "");
     vec![
         Claim::new(
             "no-space-below",
-            "Refused after writeback found no space below the disk, for its image is on a filesystem that is full",
+            "Reuse is refused as `writeback-error` after writeback failed because the disk image could not grow",
             HAD_ERRORS,
             4,
-            full(ClaimBuilder::on_upper(), Fault::NoSpace).run(writable()).assert_refused_for_writeback_error(),
+            write_to_full_disk(ClaimBuilder::with_upper(), Fault::NoSpace)
+                .run(CHECK_READ_WRITE)
+                .assert_refused_for_writeback_error(),
         )
-        .on_filesystems(GO_ON_WHEN_FULL, "cannot write its journal either, and is read-only then"),
+        .on_filesystems(WRITABLE_WHEN_FULL, READ_ONLY_WHEN_FULL),
         Claim::new(
             "no-space-below-a-journal",
-            "An upper that found no space for its journal is read-only, and refused for that",
+            "If ext4 becomes read-only because it cannot write its journal to a full disk, reuse is refused",
             HAD_ERRORS,
             0,
             read_only(Expectation::Fails(EROFS)).assert_refused(Volatile, EINVAL, Reason::UpperReadOnly),
         )
-        .on_filesystems(&[Fs::Ext4], NO_JOURNAL)
-        .conflicting_with(STOPS_OTHERWISE),
+        .on_filesystems(&[Fs::Ext4], EXT4_ONLY)
+        .conflicting_with(EXT4_NOT_READ_ONLY),
         Claim::new(
             "no-space-below-a-quiet-journal",
-            "Refused after an upper found no space for its journal, and takes no more writes without being read-only",
+            "If a full disk makes ext4 refuse writes without going read-only, reuse is refused as `writeback-error`",
             HAD_ERRORS,
             4,
-            noticed(Expectation::Fails(EROFS)).run(writable()).assert_refused_for_writeback_error(),
+            detect_error(Expectation::Fails(EROFS)).run(CHECK_READ_WRITE).assert_refused_for_writeback_error(),
         )
-        .on_filesystems(&[Fs::Ext4], NO_JOURNAL)
+        .on_filesystems(&[Fs::Ext4], EXT4_ONLY)
         .requiring(&[Feature::QuietReadOnly]),
         Claim::new(
             "no-space-below-a-journal-that-shuts-down",
-            "An upper that shut itself down, for want of space for its journal, is not mounted on",
+            "If ext4 shuts down because it cannot write its journal to a full disk, reuse fails with EIO",
             HAD_ERRORS,
             3,
-            noticed(Expectation::Fails(EROFS)).assertion(overlay(Disk::A, Volatile, AccessPath::Mount), UNREADABLE),
+            detect_error(Expectation::Fails(EROFS))
+                .assert(mount_overlay(Disk::A, Volatile, AccessPath::Mount), UNREADABLE),
         )
-        .on_filesystems(&[Fs::Ext4], NO_JOURNAL)
+        .on_filesystems(&[Fs::Ext4], EXT4_ONLY)
         .requiring(&[Feature::ErrorsShutDown]),
         Claim::new(
             "no-space-below-btrfs",
-            "A btrfs that found no space for its trees is read-only, and refused for that",
+            "If btrfs becomes read-only because it cannot write its trees to a full disk, reuse is refused",
             HAD_ERRORS,
             0,
-            // Some of them cannot even be read any more, so that nobody can tell whether the mount changed anything.
-            read_only(Expectation::Whatever).assertion(
-                overlay(Disk::A, Volatile, AccessPath::Mount),
+            // Some trees cannot be read any more, so that a snapshot fails.
+            read_only(Expectation::Whatever).assert(
+                mount_overlay(Disk::A, Volatile, AccessPath::Mount),
                 Expectation::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
             ),
         )
-        .on_filesystems(BTRFS, "has no trees that must be written to go on"),
+        .on_filesystems(BTRFS, "the claim is about btrfs"),
         Claim::new(
             "pool-full",
-            "Refused after writeback found no space in the pool of a thin volume",
+            "Reuse is refused as `writeback-error` after writeback failed because a thin pool was full",
             HAD_ERRORS,
             4,
-            full(thin(), Fault::PoolFull).run(writable()).assert_refused_for_writeback_error(),
+            write_to_full_disk(thin(), Fault::PoolFull).run(CHECK_READ_WRITE).assert_refused_for_writeback_error(),
         )
-        .on_filesystems(GO_ON_WHEN_FULL, "cannot write its journal either, and is read-only then"),
+        .on_filesystems(WRITABLE_WHEN_FULL, READ_ONLY_WHEN_FULL),
     ]
 }
 
-fn unseen() -> Vec<Claim> {
-    let direct_failed = || {
-        ClaimBuilder::on_upper()
+/// Errors that `s_wb_err` records on some filesystems or bases only.
+fn unrecorded_errors() -> Vec<Claim> {
+    let fail_direct_write = || {
+        ClaimBuilder::with_upper()
             .setup_mount(Volatile)
-            .write()
+            .write_data()
             .run(SYNC)
-            .break_data(Disk::A)
-            .precondition(direct(), Expectation::Fails(EIO))
-            .upper_still_writable()
+            .inject_data_fault(Disk::A)
+            .require(write_direct(), Expectation::Fails(EIO))
+            .clear_fault_and_require_read_write()
     };
     vec![
         Claim::new(
             "direct-write-error-is-not-seen",
-            "A known limit: an error of an O_DIRECT write is told its writer alone, and the upper is reused",
+            "Known limit: a failed O_DIRECT write is reported only to its caller, and reuse succeeds",
             SUBSET,
             3,
-            direct_failed().unmount().assert_mounts(Volatile).assert_data_intact(),
+            fail_direct_write().unmount().assert_mounts(Volatile).assert_data_intact(),
         )
         .excluding(BTRFS, Feature::DirectErrors),
         Claim::new(
             "direct-write-error",
-            "Refused after an O_DIRECT write failed, where that is recorded for the superblock",
+            "Reuse is refused as `writeback-error` if a failed O_DIRECT write is recorded in the superblock",
             HAD_ERRORS,
             4,
-            direct_failed().precondition(SYNC, Expectation::Fails(EIO)).unmount().assert_refused_for_writeback_error(),
+            fail_direct_write().require(SYNC, Expectation::Fails(EIO)).unmount().assert_refused_for_writeback_error(),
         )
         .requiring(&[Feature::DirectErrors])
-        .on_filesystems(BTRFS, "tells an error of an O_DIRECT write to its writer alone"),
+        .on_filesystems(BTRFS, "the filesystem reports an O_DIRECT error only to the caller"),
         Claim::new(
             "flush-error-is-not-seen",
-            "A known limit: a failed flush does not reach s_wb_err, and the upper is reused",
+            "Known limit: a failed flush is not recorded in `s_wb_err`, and reuse succeeds",
             SUBSET,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .write()
+                .write_data()
                 .unmount()
-                // With the journal committed, the next sync is a bare flush.
+                // This commits the journal, so that the next fsync is only a flush.
                 .run(SYNC)
-                .break_with(Fault::Flush)
-                .fail_reported_to(Op::FsyncUpperFile { disk: Disk::A, file: FILE.into() })
+                .inject(Fault::Flush)
+                .require_error_reported_by(Op::FsyncUpperFile { disk: Disk::A, file: FILE.into() })
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
-        .on_filesystems(&[Fs::Ext4, Fs::Ext2, Fs::F2fs], "fsync of a file with nothing to write does not flush"),
+        .on_filesystems(
+            &[Fs::Ext4, Fs::Ext2, Fs::F2fs],
+            "fsync of a file without dirty data sends no flush on this filesystem",
+        ),
         metadata(
             "metadata-error",
-            "Refused after metadata of the upper filesystem could not be written",
+            "Reuse is refused as `writeback-error` after an inode of the upper filesystem could not be written",
             4,
-            |script| script.assert_refused_for_writeback_error(),
+            |builder| builder.assert_refused_for_writeback_error(),
         )
         .requiring(&[Feature::BufferErrors]),
         metadata(
             "metadata-error-is-not-seen",
-            "A known limit: that an inode could not be written does not reach s_wb_err, and the upper is reused",
+            "Known limit: a failed write of an inode is not recorded in `s_wb_err`, and reuse succeeds",
             3,
-            |script| {
-                // What the disk has of the inode is what it was.
+            |builder| {
+                // Evidence: the inode on the disk is the old one.
                 let mode = Op::HasMode { disk: Disk::A, file: FILE.to_string(), mode: LOST_MODE };
-                script
+                builder
                     .run(Op::DropCaches)
                     .assert_mounts(Volatile)
                     .assert_data_intact()
-                    .precondition(mode, Expectation::Differs)
+                    .require(mode, Expectation::Differs)
             },
         )
         .conflicting_with(&[Feature::BufferErrors]),
         Claim::new(
             "read-error-is-not-seen",
-            "An error of a read is no writeback error: the mount fails while it lasts, and is accepted after it",
+            "A read error is not a writeback error: reuse fails with EIO while reads fail, and succeeds afterwards",
             SUBSET,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .sync_and_drop_caches()
-                .break_with(Fault::Reads)
-                .precondition(
+                .inject(Fault::Reads)
+                .require(
                     Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() },
                     Expectation::Fails(EIO),
                 )
-                .assertion(
-                    overlay(Disk::A, Volatile, AccessPath::Mount),
+                .assert(
+                    mount_overlay(Disk::A, Volatile, AccessPath::Mount),
                     Expectation::Refused { errno: EIO, reason: Reason::Unreadable },
                 )
-                .upper_still_writable()
+                .clear_fault_and_require_read_write()
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
         .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::F2fs],
-            "keeps its metadata in memory while it is mounted",
+            "the filesystem keeps its metadata in memory while it is mounted",
         ),
     ]
 }
 
+/// The file mode that is not written to the disk.
 const LOST_MODE: u32 = 0o600;
 
-/// Nothing is left to be written but an inode.
-fn metadata(name: &'static str, title: &'static str, since: u8, then: impl Fn(ClaimBuilder) -> ClaimBuilder) -> Claim {
-    let script = ClaimBuilder::on_upper()
+/// A write of an inode fails, and nothing else is dirty.
+fn metadata(
+    name: &'static str,
+    title: &'static str,
+    min_level: u8,
+    then: impl Fn(ClaimBuilder) -> ClaimBuilder,
+) -> Claim {
+    let builder = ClaimBuilder::with_upper()
         .setup_mount(Volatile)
-        .write()
+        .write_data()
         .run(SYNC)
-        .break_with(Fault::Writes)
+        .inject(Fault::Writes)
         .run(Op::SetMode { disk: Disk::A, file: FILE.to_string(), mode: LOST_MODE })
-        .precondition(Op::FlushBuffers { disk: Disk::A }, Expectation::IoErrors)
-        .upper_still_writable()
-        // Who asks is told, where there is something to tell.
-        .precondition(SYNC, Expectation::Whatever)
+        .require(Op::FlushBuffers { disk: Disk::A }, Expectation::IoErrors)
+        .clear_fault_and_require_read_write()
+        // This reports the error on bases that record it.
+        .require(SYNC, Expectation::Whatever)
         .unmount();
-    Claim::new(name, title, SUBSET, since, then(script)).on_filesystems(
+    Claim::new(name, title, SUBSET, min_level, then(builder)).on_filesystems(
         &[Fs::Ext4NoJournal, Fs::Ext2],
-        "has a journal or a log for its metadata, and may go read-only over that",
+        "the filesystem stops or becomes read-only when it cannot write metadata",
     )
 }
 
-fn shut_down() -> Vec<Claim> {
-    let shut = |name, on, want| {
-        let script = ClaimBuilder::on_upper()
-            .volatile_session()
+/// Upper filesystems that were shut down or stopped after an error.
+fn stopped_filesystems() -> Vec<Claim> {
+    let shut_down = |name, on, expected| {
+        let builder = ClaimBuilder::with_upper()
+            .setup_volatile_upper()
             .run(SYNC)
             .run(Op::ShutDownUpper { disk: Disk::A })
-            .assertion(overlay(Disk::A, Volatile, AccessPath::Mount), want)
+            .assert(mount_overlay(Disk::A, Volatile, AccessPath::Mount), expected)
             .unmount_upper()
             .mount_upper()
             .assert_refused(Volatile, EINVAL, Reason::UpperRemounted);
-        let title = "A filesystem that was shut down is not mounted on, and refused once it is mounted again";
-        Claim::new(name, title, REMOUNTED, 3, script)
-            .on_filesystems(on, "cannot be shut down, or fails in another way then")
+        let title =
+            "Reuse fails with EIO while the upper filesystem is shut down, and as `upper-remounted` once mounted again";
+        Claim::new(name, title, REMOUNTED, 3, builder)
+            .on_filesystems(on, "the filesystem cannot be shut down, or another claim covers its shutdown")
     };
     vec![
-        shut(
-            "upper-shut-down",
-            &[Fs::Ext4, Fs::Ext4NoJournal],
-            UNREADABLE,
-        ),
-        shut("upper-shut-down-xfs", &[Fs::Xfs], Expectation::Refused { errno: EIO, reason: Reason::Unreadable }),
-        // It can still be read, and the first thing that overlayfs writes fails.
-        shut("upper-shut-down-f2fs", &[Fs::F2fs], Expectation::RefusedUnsaid(EIO)),
+        shut_down("upper-shut-down", &[Fs::Ext4, Fs::Ext4NoJournal], UNREADABLE),
+        shut_down("upper-shut-down-xfs", &[Fs::Xfs], Expectation::Refused { errno: EIO, reason: Reason::Unreadable }),
+        // f2fs can still be read. The first write of overlayfs fails.
+        shut_down("upper-shut-down-f2fs", &[Fs::F2fs], Expectation::RefusedUnsaid(EIO)),
         stopped(
             "upper-went-read-only",
-            "An upper that went read-only over an error is refused for that, and once it is mounted again for that",
-            |script| script.precondition(Op::UpperWritable { disk: Disk::A }, Expectation::Fails(EROFS)),
+            "Reuse is refused while an error keeps ext4 read-only, and as `upper-remounted` once mounted again",
+            |builder| builder.require(CHECK_READ_WRITE, Expectation::Fails(EROFS)),
             Expectation::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
         )
-        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "does not go read-only over a failed read")
-        .conflicting_with(STOPS_OTHERWISE),
+        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "the filesystem does not become read-only after a failed read")
+        .conflicting_with(EXT4_NOT_READ_ONLY),
         stopped(
             "upper-went-quietly-read-only",
-            "An upper that takes no more writes after an error is refused for it, and once it is mounted again for that",
-            |script| script.run(Op::UpperWritable { disk: Disk::A }).precondition(write_to_upper(), Expectation::Fails(EROFS)),
+            "Reuse fails with EIO while an error blocks ext4 writes, and as `upper-remounted` once mounted again",
+            |builder| builder.run(CHECK_READ_WRITE).require(write_to_upper(), Expectation::Fails(EROFS)),
             Expectation::Refused { errno: EIO, reason: Reason::UnseenError },
         )
-        .on_filesystems(&[Fs::Ext4], "does not stop over a failed read, or has no journal that knows of it")
+        .on_filesystems(&[Fs::Ext4], "the filesystem continues after a failed read")
         .requiring(&[Feature::QuietReadOnly, Feature::BufferErrors]),
         stopped(
             "upper-in-an-emergency",
-            "An upper that takes no more writes after an error of no superblock is not mounted on, and refused afterwards",
-            |script| script.run(Op::UpperWritable { disk: Disk::A }).precondition(write_to_upper(), Expectation::Fails(EROFS)),
+            "Reuse fails with EROFS while ext4 is in emergency state, and as `upper-remounted` once mounted again",
+            |builder| builder.run(CHECK_READ_WRITE).require(write_to_upper(), Expectation::Fails(EROFS)),
             Expectation::RefusedUnsaid(EROFS),
         )
-        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "does not stop over a failed read")
+        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "the filesystem continues after a failed read")
         .requiring(&[Feature::QuietReadOnly])
         .conflicting_with(&[Feature::BufferErrors]),
         stopped(
             "upper-shut-itself-down",
-            "An upper that shut itself down over an error is not mounted on, and refused once it is mounted again",
-            |script| script.run(Op::UpperWritable { disk: Disk::A }).precondition(write_to_upper(), Expectation::Fails(EIO)),
+            "Reuse fails with EIO while an error keeps ext4 shut down, and as `upper-remounted` once mounted again",
+            |builder| builder.run(CHECK_READ_WRITE).require(write_to_upper(), Expectation::Fails(EIO)),
             UNREADABLE,
         )
-        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "does not shut itself down over a failed read")
+        .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "the filesystem does not shut down after a failed read")
         .requiring(&[Feature::ErrorsShutDown]),
     ]
 }
 
-/// Its metadata cannot be read, for a moment.
+/// All I/O of the disk fails for a moment, and a failed read makes the filesystem stop.
 fn stopped(
     name: &'static str,
     title: &'static str,
     evidence: impl Fn(ClaimBuilder) -> ClaimBuilder,
-    want: Expectation,
+    expected: Expectation,
 ) -> Claim {
     let hold = Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() };
-    let script = ClaimBuilder(Vec::new())
+    let builder = ClaimBuilder::new()
         .attach_on(Disk::A, DeviceStack::Plain, "errors=remount-ro")
-        .volatile_session()
+        .setup_volatile_upper()
         .sync_and_drop_caches()
-        .break_with(Fault::Everything)
-        .precondition(hold, Expectation::Fails(EIO))
-        .heal();
-    let script = evidence(script)
-        .assertion(overlay(Disk::A, Volatile, AccessPath::Mount), want)
+        .inject(Fault::Everything)
+        .require(hold, Expectation::Fails(EIO))
+        .clear_fault();
+    let builder = evidence(builder)
+        .assert(mount_overlay(Disk::A, Volatile, AccessPath::Mount), expected)
         .unmount_upper()
         .mount_upper()
         .assert_refused(Volatile, EINVAL, Reason::UpperRemounted);
-    Claim::new(name, title, REMOUNTED, 3, script)
+    Claim::new(name, title, REMOUNTED, 3, builder)
 }

@@ -1,40 +1,54 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reuse with the other options of overlayfs.
+//! Reuse with other options of overlayfs: index, nfs_export, metacopy, redirect_dir, xino, many
+//! layers.
 
 use libc::{EBUSY, ENOENT};
 use vremount_machine::image::Fs;
 use vremount_protocol::Mode::Volatile;
-use vremount_protocol::{AccessPath, Disk, FileLocation, LayerSet, Mode, Op};
+use vremount_protocol::{Disk, FileLocation, LayerSet, Op};
 
 use crate::Claim;
+use crate::builder::{BYTES, ClaimBuilder, FILE, FIRST_SEED, mount_layers_with, mount_overlay_with};
 use crate::citations::{ALLOWS_VOLATILE, OURS_IN_USE};
 use crate::refusal_reason::Reason;
-use crate::step::{BYTES, ClaimBuilder, Expectation, FILE, FIRST_SEED, overlay_with};
+use crate::step::Expectation;
 
-/// A file of the lower layer, and its other name.
+/// A file of the lower layer and a hard link to it.
 const LOWER_FILE: &str = "data/lower-file";
 const LOWER_LINK: &str = "data/lower-link";
-/// What copies up to the index begins with such a name.
+/// A temporary file in the index directory. overlayfs gives them names that begin with `#`.
 const LEFTOVER: &str = "../work/index/#1";
-/// None that a file has by itself.
+/// A file mode that no file has by default.
 const MODE: u32 = 0o751;
-/// As many as fit in the options of a mount.
+/// The number of lower layers besides `/lower`.
 const LOWERS: u32 = 100;
 
-/// Volatile with options, then work, then the same again.
-fn reused(
+/// Mounts the overlay volatile with options, writes data, runs `modify`, unmounts the overlay,
+/// asserts that the same mount succeeds again with intact data, and runs `check`.
+fn reuse_on(
+    upper: ClaimBuilder,
     options: &str,
-    work: impl FnOnce(ClaimBuilder) -> ClaimBuilder,
+    modify: impl FnOnce(ClaimBuilder) -> ClaimBuilder,
     check: impl FnOnce(ClaimBuilder) -> ClaimBuilder,
 ) -> ClaimBuilder {
-    let script = ClaimBuilder::on_upper().precondition(overlay_with(Volatile, options), Expectation::Mounted).write();
-    check(work(script).unmount().assertion(overlay_with(Volatile, options), Expectation::Mounted).assert_data_intact())
+    let mount = || mount_overlay_with(Volatile, options);
+    let mounted = upper.require(mount(), Expectation::Mounted).write_data();
+    check(modify(mounted).unmount().assert(mount(), Expectation::Mounted).assert_data_intact())
+}
+
+/// The same on a new upper filesystem.
+fn reuse_with(
+    options: &str,
+    modify: impl FnOnce(ClaimBuilder) -> ClaimBuilder,
+    check: impl FnOnce(ClaimBuilder) -> ClaimBuilder,
+) -> ClaimBuilder {
+    reuse_on(ClaimBuilder::with_upper(), options, modify, check)
 }
 
 pub fn claims() -> Vec<Claim> {
-    let feature = |name, title, script| Claim::new(name, title, ALLOWS_VOLATILE, 3, script);
-    let copy_up = |script: ClaimBuilder| {
-        script.run(Op::Write {
+    let feature = |name, title, builder| Claim::new(name, title, ALLOWS_VOLATILE, 3, builder);
+    let copy_up = |builder: ClaimBuilder| {
+        builder.run(Op::Write {
             disk: Disk::A,
             layers: LayerSet::First,
             place: FileLocation::Overlay,
@@ -43,20 +57,21 @@ pub fn claims() -> Vec<Claim> {
             seed: FIRST_SEED,
         })
     };
-    let linked = |script: ClaimBuilder| {
+    let compare_link = |builder: ClaimBuilder| {
         let file = LOWER_LINK.to_string();
         let op = Op::Compare { disk: Disk::A, layers: LayerSet::First, file, bytes: BYTES, seed: FIRST_SEED };
-        script.assertion(op, Expectation::Done)
+        builder.assert(op, Expectation::Done)
     };
-    let handle = |script: ClaimBuilder| script.run(Op::TakeHandle { disk: Disk::A, file: LOWER_FILE.to_string() });
-    let opened = |script: ClaimBuilder| script.assertion(Op::OpenHandle { disk: Disk::A }, Expectation::Done);
+    let take_handle =
+        |builder: ClaimBuilder| builder.run(Op::TakeHandle { disk: Disk::A, file: LOWER_FILE.to_string() });
+    let open_handle = |builder: ClaimBuilder| builder.assert(Op::OpenHandle { disk: Disk::A }, Expectation::Done);
     let set_mode = |file: &str| Op::SetMode { disk: Disk::A, file: file.to_string(), mode: MODE };
     let has_mode = |file: &str| Op::HasMode { disk: Disk::A, file: file.to_string(), mode: MODE };
     let has_xattr =
         |file: &str, name: &str| Op::HasOverlayXattr { disk: Disk::A, file: file.to_string(), name: name.to_string() };
-    let note = |file: &str| Op::NoteInode { disk: Disk::A, file: file.to_string() };
-    let same = |file: &str| Op::SameInode { disk: Disk::A, file: file.to_string() };
-    let leftover = || Op::Write {
+    let record_inode = |file: &str| Op::NoteInode { disk: Disk::A, file: file.to_string() };
+    let has_same_inode = |file: &str| Op::SameInode { disk: Disk::A, file: file.to_string() };
+    let create_leftover = || Op::Write {
         disk: Disk::A,
         layers: LayerSet::First,
         place: FileLocation::Upper,
@@ -67,83 +82,87 @@ pub fn claims() -> Vec<Claim> {
     let find_leftover = || Op::FsyncUpperFile { disk: Disk::A, file: LEFTOVER.to_string() };
     let lowers: Vec<String> = (1..=LOWERS).map(|number| format!("/lowers/{number}")).collect();
     let lowers = format!("lowerdir=/lower:{}", lowers.join(":"));
-    let second = Op::MountOverlay {
-        disk: Disk::A,
-        layers: LayerSet::Second,
-        mode: Mode::Volatile,
-        via: AccessPath::Mount,
-        options: "index=on".to_string(),
-    };
+    let second = mount_layers_with(LayerSet::Second, Volatile, "index=on");
     vec![
         feature(
             "reuse-with-index",
-            "With index=on, hard links of the lower layer stay links after reuse",
-            reused("index=on", copy_up, linked),
+            "With `index=on`, a hard link to a copied-up lower file still reads the new data after reuse",
+            reuse_with("index=on", copy_up, compare_link),
         ),
         feature(
             "reuse-with-nfs-export",
-            "With nfs_export=on, a file handle from before the reuse is good after it",
-            reused("index=on,nfs_export=on", |script| handle(copy_up(script)), opened),
+            "With `nfs_export=on`, a file handle obtained before reuse can be opened after it",
+            reuse_with("index=on,nfs_export=on", |builder| take_handle(copy_up(builder)), open_handle),
         ),
         feature(
             "reuse-with-metacopy",
-            "With metacopy=on, a file whose metadata alone was copied up has both after reuse",
-            reused(
+            "With `metacopy=on`, the changed mode of a metadata-only copy-up is preserved after reuse",
+            reuse_with(
                 "metacopy=on,redirect_dir=on",
-                |script| script.run(set_mode(LOWER_FILE)).run(has_xattr(LOWER_FILE, "metacopy")),
-                |script| script.assertion(has_mode(LOWER_FILE), Expectation::Done),
+                |builder| builder.run(set_mode(LOWER_FILE)).run(has_xattr(LOWER_FILE, "metacopy")),
+                |builder| builder.assert(has_mode(LOWER_FILE), Expectation::Done),
             ),
         ),
         feature(
             "reuse-with-redirect-dir",
-            "With redirect_dir=on, a directory of the lower layer that was renamed is whole after reuse",
-            reused(
+            "With `redirect_dir=on`, a renamed lower directory still contains its files after reuse",
+            reuse_with(
                 "redirect_dir=on",
-                |script| {
+                |builder| {
                     let rename = Op::Rename { disk: Disk::A, from: "folder".to_string(), to: "renamed".to_string() };
-                    script.run(rename).run(has_xattr("renamed", "redirect")).run(set_mode("renamed/lower-file"))
+                    builder.run(rename).run(has_xattr("renamed", "redirect")).run(set_mode("renamed/lower-file"))
                 },
-                |script| script.assertion(has_mode("renamed/lower-file"), Expectation::Done),
+                |builder| builder.assert(has_mode("renamed/lower-file"), Expectation::Done),
             ),
         )
         .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs],
-            "has no rename that leaves a whiteout behind",
+            "the filesystem does not support RENAME_WHITEOUT",
         ),
         feature(
             "reuse-with-xino",
-            "With xino=on, files have the inode numbers after reuse that they had before",
-            reused(
+            "With `xino=on`, files have the same inode numbers before and after reuse",
+            reuse_with(
                 "xino=on",
-                |script| script.run(note(LOWER_FILE)).run(note(FILE)),
-                |script| script.assertion(same(LOWER_FILE), Expectation::Done).assertion(same(FILE), Expectation::Done),
+                |builder| builder.run(record_inode(LOWER_FILE)).run(record_inode(FILE)),
+                |builder| {
+                    builder
+                        .assert(has_same_inode(LOWER_FILE), Expectation::Done)
+                        .assert(has_same_inode(FILE), Expectation::Done)
+                },
             ),
         ),
         feature(
             "reuse-with-a-leftover-in-the-index",
-            "With index=on, what a copy-up that was interrupted left in the index is removed on reuse",
-            reused(
+            "With `index=on`, reuse removes a temporary file that an interrupted copy-up left in the index",
+            reuse_with(
                 "index=on",
-                |script| script.run(leftover()),
-                |script| script.assertion(find_leftover(), Expectation::Fails(ENOENT)),
+                |builder| builder.run(create_leftover()),
+                |builder| builder.assert(find_leftover(), Expectation::Fails(ENOENT)),
             ),
         ),
-        feature("reuse-with-many-layers", "Reuse over a hundred and one lower layers", {
-            let ClaimBuilder(steps) = reused(&lowers, copy_up, |script| script);
-            ClaimBuilder([ClaimBuilder(Vec::new()).run(Op::MakeLowers { count: LOWERS }).0, steps].concat())
-        }),
+        feature(
+            "reuse-with-many-layers",
+            "A volatile upper over 101 lower layers can be reused",
+            reuse_on(
+                ClaimBuilder::new().run(Op::MakeLowers { count: LOWERS }).attach(Disk::A),
+                &lowers,
+                copy_up,
+                |builder| builder,
+            ),
+        ),
         Claim::new(
             "second-mount-with-index",
-            "With index=on a second mount fails with EBUSY, as it always did",
+            "With `index=on`, a second mount of the same upper is refused with EBUSY",
             OURS_IN_USE,
             0,
-            ClaimBuilder::on_upper()
-                .precondition(overlay_with(Volatile, "index=on"), Expectation::Mounted)
+            ClaimBuilder::with_upper()
+                .require(mount_overlay_with(Volatile, "index=on"), Expectation::Mounted)
                 .assert_op_refused(second, EBUSY, Reason::Busy),
         )
         .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs],
-            "has no xattrs, and so no index",
+            "the filesystem has no xattrs, which `index=on` needs",
         ),
     ]
 }

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What may happen to mounts between one volatile mount and the next, and what does not count.
+//! Events between two volatile mounts: remount, freeze, move, lazy unmount, read-only mounts, other
+//! overlays.
 
 use libc::EINVAL;
 use vremount_protocol::Mode::{Durable, Volatile};
 use vremount_protocol::{AccessPath, DeviceStack, Disk, FileLocation, LayerSet, Op, SnapshotScope};
 
 use crate::Claim;
+use crate::builder::{
+    ClaimBuilder, FILE, FIRST_SEED, SYNC, compare_file, mount_layers, mount_layers_with, mount_overlay,
+    mount_overlay_with, unmount_layers, write_file_in,
+};
 use crate::citations::{
-    ALLOWS_VOLATILE, HAD_ERRORS, INSTANCE, OURS_IN_USE, REMOUNTED, RESTART, SAME_FILESYSTEM, UNDERLYING,
+    ALLOWS_VOLATILE, HAD_ERRORS, INSTANCE, NOT_DURABLE, OURS_IN_USE, REMOUNTED, RESTART, SAME_FILESYSTEM, UNDERLYING,
 };
 use crate::refusal_reason::Reason;
-use crate::step::{
-    ClaimBuilder, Expectation, FILE, FIRST_SEED, SYNC, compare, overlay, overlay_of, overlay_on, overlay_with, unmount,
-    write_on,
-};
+use crate::step::Expectation;
 
 pub fn claims() -> Vec<Claim> {
     [upper(), overlays()].into_iter().flatten().collect()
@@ -21,16 +23,16 @@ pub fn claims() -> Vec<Claim> {
 
 fn upper() -> Vec<Claim> {
     let remount = |options: &str| Op::RemountUpper { disk: Disk::A, options: options.to_string() };
-    let detach = || Op::UnmountUpper { disk: Disk::A, lazy: true };
-    let hold = || Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() };
+    let unmount_lazily = || Op::UnmountUpper { disk: Disk::A, lazy: true };
+    let hold_file = || Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() };
     vec![
         Claim::new(
             "upper-read-only-for-a-while",
-            "An upper filesystem that was read-only for a while is still the same mount of it",
+            "Reuse is refused while the upper filesystem is read-only, and succeeds when it is read-write again",
             UNDERLYING,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(remount("ro"))
                 .assert_refused(Volatile, EINVAL, Reason::UpperReadOnly)
                 .run(remount("rw"))
@@ -39,11 +41,11 @@ fn upper() -> Vec<Claim> {
         ),
         Claim::new(
             "upper-frozen-for-a-while",
-            "An upper filesystem that was frozen and thawed is still the same mount of it",
+            "Reuse succeeds after the upper filesystem was frozen and thawed",
             UNDERLYING,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(Op::FreezeUpper { disk: Disk::A })
                 .run(Op::ThawUpper { disk: Disk::A })
                 .assert_mounts(Volatile)
@@ -51,52 +53,52 @@ fn upper() -> Vec<Claim> {
         ),
         Claim::new(
             "upper-mounted-at-two-places",
-            "A device that is mounted twice stays the same upper when the first mount goes",
+            "If the upper filesystem is mounted twice, unmounting one of the mounts does not prevent reuse",
             REMOUNTED,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .run(Op::Reach { disk: Disk::A, via: AccessPath::Again })
-                .volatile_session()
+                .setup_volatile_upper()
                 .unmount_upper()
-                .assertion(overlay(Disk::A, Volatile, AccessPath::Again), Expectation::Mounted)
+                .assert(mount_overlay(Disk::A, Volatile, AccessPath::Again), Expectation::Mounted)
                 .assert_data_intact(),
         ),
         Claim::new(
             "upper-copied",
-            "A copy of the whole filesystem of a volatile upper, byte for byte, is another filesystem",
+            "On a block-by-block copy of the upper filesystem, reuse is refused as `upper-remounted`",
             INSTANCE,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .run(Op::Attach { disk: Disk::B, on: DeviceStack::Plain })
-                .volatile_session()
+                .setup_volatile_upper()
                 .run(SYNC)
                 .unmount_upper()
                 .run(Op::CopyDisk { from: Disk::A, to: Disk::B })
                 .run(Op::MountUpper { disk: Disk::B, options: String::new() })
-                .assertion(
-                    overlay(Disk::B, Volatile, AccessPath::Mount),
+                .assert(
+                    mount_overlay(Disk::B, Volatile, AccessPath::Mount),
                     Expectation::Refused { errno: EINVAL, reason: Reason::UpperRemounted },
                 ),
         ),
         Claim::new(
             "upper-and-work-on-two-mounts",
-            "Upper and work directory must be reached through the same mount, as they always had to be",
+            "Upper and work directories reached through two mounts of one filesystem are refused with EINVAL",
             UNDERLYING,
             0,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(Op::Reach { disk: Disk::A, via: AccessPath::Bind })
-                .assert_op_refused(overlay_with(Volatile, "workdir=/bind/a/work"), EINVAL, Reason::TwoMounts),
+                .assert_op_refused(mount_overlay_with(Volatile, "workdir=/bind/a/work"), EINVAL, Reason::TwoMounts),
         ),
         Claim::new(
             "upper-moved",
-            "A mount that was moved is the same upper",
+            "Reuse succeeds after the mount of the upper filesystem was moved, and after it was moved back",
             REMOUNTED,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(Op::Reach { disk: Disk::A, via: AccessPath::Moved })
-                .assertion(overlay(Disk::A, Volatile, AccessPath::Moved), Expectation::Mounted)
+                .assert(mount_overlay(Disk::A, Volatile, AccessPath::Moved), Expectation::Mounted)
                 .assert_data_intact()
                 .unmount()
                 .run(Op::Unreach { disk: Disk::A, via: AccessPath::Moved })
@@ -105,26 +107,26 @@ fn upper() -> Vec<Claim> {
         ),
         Claim::new(
             "upper-unmounted-lazily-in-use",
-            "An upper that was unmounted lazily and is still used was never unmounted",
+            "Reuse succeeds if a lazily unmounted upper filesystem was still in use when it was mounted again",
             REMOUNTED,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
-                .run(hold())
-                .run(detach())
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                .run(hold_file())
+                .run(unmount_lazily())
                 .mount_upper()
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
         Claim::new(
             "upper-unmounted-lazily",
-            "Refused when the last user of an upper that was unmounted lazily has gone",
+            "Reuse is refused as `upper-remounted` if a lazily unmounted upper filesystem lost its last user",
             REMOUNTED,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
-                .run(hold())
-                .run(detach())
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                .run(hold_file())
+                .run(unmount_lazily())
                 .run(Op::ReleaseFiles)
                 .mount_upper()
                 .assert_refused(Volatile, EINVAL, Reason::UpperRemounted),
@@ -133,35 +135,35 @@ fn upper() -> Vec<Claim> {
 }
 
 fn overlays() -> Vec<Claim> {
-    let read_only = |mode| overlay_with(mode, "ro");
+    let read_only = |mode| mount_overlay_with(mode, "ro");
     let remount = |options: &str| Op::RemountOverlay { disk: Disk::A, options: options.to_string() };
     vec![
         Claim::new(
             "overlay-remounted",
-            "mount -o remount of a volatile overlay changes neither marker nor checkpoint",
+            "`mount -o remount` of a volatile overlay changes neither its marker nor its checkpoint",
             RESTART,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .write()
+                .write_data()
                 .run(Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Marker })
-                .precondition(remount("ro"), Expectation::MountedReadOnly)
-                .assertion(remount("rw"), Expectation::Mounted)
-                .assertion(remount("rw,volatile"), Expectation::Mounted)
-                .assertion(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done)
+                .require(remount("ro"), Expectation::MountedReadOnly)
+                .assert(remount("rw"), Expectation::Mounted)
+                .assert(remount("rw,volatile"), Expectation::Mounted)
+                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done)
                 .unmount()
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
         Claim::new(
             "volatile-then-read-only",
-            "A volatile upper is mounted read-only if it is mounted volatile, and refused if not",
-            "But, for now, prevents volatile -> non-volatile",
+            "A read-only mount of a volatile upper needs `volatile`, and is refused as `not-volatile` without it",
+            NOT_DURABLE,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .assert_op_refused(read_only(Durable), EINVAL, Reason::NotVolatile)
-                .assertion(read_only(Volatile), Expectation::MountedReadOnly)
+                .assert(read_only(Volatile), Expectation::MountedReadOnly)
                 .assert_data_intact()
                 .unmount()
                 .assert_mounts(Volatile)
@@ -169,35 +171,34 @@ fn overlays() -> Vec<Claim> {
         ),
         Claim::new(
             "read-only-then-volatile",
-            "An upper that was first mounted volatile and read-only is mounted volatile again",
+            "An upper whose first volatile mount was read-only can be reused read-write and read-only",
             ALLOWS_VOLATILE,
             3,
-            ClaimBuilder::on_upper()
-                .precondition(read_only(Volatile), Expectation::MountedReadOnly)
+            ClaimBuilder::with_upper()
+                .require(read_only(Volatile), Expectation::MountedReadOnly)
                 .unmount()
                 .assert_mounts(Volatile)
-                .write()
+                .write_data()
                 .unmount()
-                .assertion(read_only(Volatile), Expectation::MountedReadOnly)
+                .assert(read_only(Volatile), Expectation::MountedReadOnly)
                 .assert_data_intact(),
         ),
         Claim::new(
             "every-transition",
-            "Durable, volatile and read-only mounts follow each other, but for durable after volatile; without the marker \
-             that too",
+            "Of all transitions between durable, volatile and read-only mounts, only volatile to durable is refused",
             ALLOWS_VOLATILE,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Durable)
-                .write()
+                .write_data()
                 .unmount()
-                .assertion(read_only(Durable), Expectation::MountedReadOnly)
+                .assert(read_only(Durable), Expectation::MountedReadOnly)
                 .unmount()
                 .assert_mounts(Durable)
                 .unmount()
                 .assert_mounts(Volatile)
                 .unmount()
-                .assertion(read_only(Volatile), Expectation::MountedReadOnly)
+                .assert(read_only(Volatile), Expectation::MountedReadOnly)
                 .unmount()
                 .assert_mounts(Volatile)
                 .unmount()
@@ -208,7 +209,7 @@ fn overlays() -> Vec<Claim> {
                 .unmount()
                 .run(SYNC)
                 .run(Op::RemoveMarker { disk: Disk::A })
-                .assertion(read_only(Durable), Expectation::MountedReadOnly)
+                .assert(read_only(Durable), Expectation::MountedReadOnly)
                 .unmount()
                 .assert_mounts(Durable)
                 .unmount()
@@ -217,12 +218,12 @@ fn overlays() -> Vec<Claim> {
         ),
         Claim::new(
             "overlay-unmounted-lazily",
-            "Refused while a lazily unmounted overlay is still used, accepted when its last user has gone",
+            "Reuse is refused as `in-use` while a lazily unmounted overlay has users, and succeeds afterwards",
             OURS_IN_USE,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .write()
+                .write_data()
                 .run(Op::HoldFile { disk: Disk::A, place: FileLocation::Overlay, file: FILE.to_string() })
                 .run(Op::UnmountOverlay { disk: Disk::A, layers: LayerSet::First, lazy: true })
                 .assert_refused(Volatile, EINVAL, Reason::InUse)
@@ -232,59 +233,59 @@ fn overlays() -> Vec<Claim> {
         ),
         Claim::new(
             "overlay-as-upper",
-            "An overlay is no upper: what happens to its data is known to the filesystem below alone",
+            "An upper directory that is on another overlay is refused with EINVAL",
             UNDERLYING,
             0,
-            ClaimBuilder::on_upper().setup_mount(Volatile).write().assert_op_refused(
-                overlay_of(LayerSet::Other, Volatile, "upperdir=/merged/a/data,workdir=/merged/a/folder"),
+            ClaimBuilder::with_upper().setup_mount(Volatile).write_data().assert_op_refused(
+                mount_layers_with(LayerSet::Other, Volatile, "upperdir=/merged/a/data,workdir=/merged/a/folder"),
                 EINVAL,
                 Reason::NotAnUpper,
             ),
         ),
         Claim::new(
             "volatile-without-upper",
-            "A volatile upper that is the lower layer of an overlay without an upper is only read, volatile or not",
+            "An overlay without upperdir can mount a volatile upper as a lower layer, and does not change it",
             RESTART,
             0,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Tree })
-                .assertion(overlay_on(LayerSet::LowerOnly, Volatile), Expectation::MountedReadOnly)
-                .assertion(compare(LayerSet::LowerOnly, FIRST_SEED), Expectation::Done)
-                .run(unmount(LayerSet::LowerOnly))
-                .assertion(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done),
+                .assert(mount_layers(LayerSet::LowerOnly, Volatile), Expectation::MountedReadOnly)
+                .assert(compare_file(LayerSet::LowerOnly, FIRST_SEED), Expectation::Done)
+                .run(unmount_layers(LayerSet::LowerOnly))
+                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done),
         ),
         Claim::new(
             "overlays-side-by-side",
-            "Of several overlays on one filesystem each is reused by itself, whatever the others do",
+            "Two volatile overlays on the same filesystem can be reused independently of each other",
             SAME_FILESYSTEM,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .write()
-                .precondition(overlay_on(LayerSet::Other, Volatile), Expectation::Mounted)
-                .run(write_on(LayerSet::Other, FIRST_SEED))
-                .run(unmount(LayerSet::Other))
+                .write_data()
+                .require(mount_layers(LayerSet::Other, Volatile), Expectation::Mounted)
+                .run(write_file_in(LayerSet::Other, FIRST_SEED))
+                .run(unmount_layers(LayerSet::Other))
                 .assert_data_intact()
                 .unmount()
-                .assertion(overlay_on(LayerSet::Other, Volatile), Expectation::Mounted)
+                .assert(mount_layers(LayerSet::Other, Volatile), Expectation::Mounted)
                 .assert_mounts(Volatile)
                 .assert_data_intact()
-                .assertion(compare(LayerSet::Other, FIRST_SEED), Expectation::Done),
+                .assert(compare_file(LayerSet::Other, FIRST_SEED), Expectation::Done),
         ),
         Claim::new(
             "error-refuses-all-overlays",
-            "A writeback error of one overlay refuses all that are on the same filesystem",
+            "A writeback error refuses reuse of every volatile upper on the same filesystem",
             HAD_ERRORS,
             4,
-            ClaimBuilder::on_upper()
-                .precondition(overlay_on(LayerSet::Other, Volatile), Expectation::Mounted)
-                .run(unmount(LayerSet::Other))
-                .dirty_on_broken_disk()
-                .fail_reported_to(SYNC)
+            ClaimBuilder::with_upper()
+                .require(mount_layers(LayerSet::Other, Volatile), Expectation::Mounted)
+                .run(unmount_layers(LayerSet::Other))
+                .setup_dirty_on_broken_disk()
+                .require_error_reported_by(SYNC)
                 .unmount()
                 .assert_refused_for_writeback_error()
-                .assert_op_refused(overlay_on(LayerSet::Other, Volatile), EINVAL, Reason::WritebackError),
+                .assert_op_refused(mount_layers(LayerSet::Other, Volatile), EINVAL, Reason::WritebackError),
         ),
     ]
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The claims, by topic.
+//! The claims, one module for each topic. [`crate::all`] combines them.
 
 pub(crate) mod accepted;
 pub(crate) mod faults;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Mounts at the same time, and errors in the middle of a mount.
+//! Simultaneous mounts, and writeback errors during a mount.
 
 use libc::EIO;
 use vremount_machine::image::Fs;
@@ -7,80 +7,93 @@ use vremount_protocol::Mode::Volatile;
 use vremount_protocol::{AccessPath, Disk, Fault, FileLocation, LayerSet, Op};
 
 use crate::Claim;
+use crate::builder::{BYTES, ClaimBuilder, FILE, SECOND_SEED, SYNC, mount_overlay, unmount_layers};
 use crate::citations::{ERRSEQ, OURS_IN_USE};
 use crate::refusal_reason::Reason;
-use crate::step::{BYTES, ClaimBuilder, Expectation, FILE, SECOND_SEED, SYNC, overlay, unmount};
+use crate::step::Expectation;
 
-/// A read takes so long while an error is to happen between two of them.
+/// Delay of each read, in milliseconds, in claims where an error happens between two reads.
 const READ_MS: u32 = 1000;
-/// The same while mounts race.
+/// Delay of each read, in milliseconds, while mounts race.
 const RACE_READ_MS: u32 = 50;
-/// As many reads as a mount makes with empty caches, and one more.
+/// One more than the number of reads of a mount with empty caches.
 const READS: u64 = 9;
+/// Filesystems on which a mount with empty caches reads from the disk.
 const READS_IN_MOUNTS: &[Fs] = &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::F2fs];
-const NO_READS: &str = "keeps in memory what a mount reads: the tree of so small a filesystem is one node";
+const NO_READS: &str = "the filesystem keeps in memory what a mount reads, so that no disk read can be delayed";
 
 pub fn claims() -> Vec<Claim> {
     let race = |mounts| Op::Race { disk: Disk::A, mounts };
     let one_wins = |mounts: u32| Expectation::OneWins { others: mounts - 1, reason: Reason::InUse };
-    // What a mount has to read makes it sleep, and lets in the others.
-    let slow = |script: ClaimBuilder| {
-        script.sync_and_drop_caches().break_with(Fault::SlowReads { ms: RACE_READ_MS }).run(Op::DropCaches)
+    // A mount sleeps during a delayed read, so that other mounts run.
+    let delay_reads = |builder: ClaimBuilder| {
+        builder.sync_and_drop_caches().inject(Fault::SlowReads { ms: RACE_READ_MS }).run(Op::DropCaches)
     };
-    let raced = |name, title, mounts| {
-        let script = slow(ClaimBuilder::on_upper().volatile_session()).assertion(race(mounts), one_wins(mounts)).heal();
-        Claim::new(name, title, OURS_IN_USE, 3, script.assert_mounts(Volatile).assert_data_intact())
+    let race_claim = |name, title, mounts| {
+        let builder = delay_reads(ClaimBuilder::with_upper().setup_volatile_upper())
+            .assert(race(mounts), one_wins(mounts))
+            .clear_fault();
+        Claim::new(name, title, OURS_IN_USE, 3, builder.assert_mounts(Volatile).assert_data_intact())
             .on_filesystems(READS_IN_MOUNTS, NO_READS)
     };
     vec![
-        raced("two-mounts-race", "Of two mounts at the same time at most one wins, and the upper can be reused after it", 2),
-        raced("sixteen-mounts-race", "Of sixteen mounts at the same time at most one wins, and the upper can be reused after it", 16),
+        race_claim(
+            "two-mounts-race",
+            "If 2 reuse mounts race, at most one succeeds, the others are refused as `in-use`; later reuse succeeds",
+            2,
+        ),
+        race_claim(
+            "sixteen-mounts-race",
+            "If 16 reuse mounts race, at most one succeeds, the others are refused as `in-use`; later reuse succeeds",
+            16,
+        ),
         Claim::new(
             "error-while-mounts-race",
-            "An error while mounts race is found by the next mount at the latest",
+            "After a writeback error while 4 reuse mounts race, the next mount is refused as `writeback-error`",
             ERRSEQ,
             4,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .sync_and_drop_caches()
-                .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
-                .run(lost())
-                // What the first lets go of, xfs frees with the second: a mount that reads nothing races with no error.
+                .inject(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
+                .run(write_lost_data())
+                // xfs frees inodes only when caches are dropped a second time, and a mount must
+                // read to overlap the error.
                 .run(Op::DropCaches)
                 .run(Op::DropCaches)
                 .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) / 2 })
-                .assertion(race(4), Expectation::AtMostOneWins)
+                .assert(race(4), Expectation::AtMostOneWins)
                 .run(Op::HasEnded)
-                .precondition(Op::Join, Expectation::Fails(EIO))
-                .precondition(SYNC, Expectation::Fails(EIO))
-                .upper_still_writable()
+                .require(Op::Join, Expectation::Fails(EIO))
+                .require(SYNC, Expectation::Fails(EIO))
+                .clear_fault_and_require_read_write()
                 .assert_refused_for_writeback_error(),
         )
         .on_filesystems(READS_IN_MOUNTS, NO_READS),
         Claim::new(
             "error-during-reuse",
-            "An error at any time during a reuse refuses it, or the one after it",
+            "A writeback error at any time during reuse refuses that mount or, at the latest, the next one",
             ERRSEQ,
             4,
-            (0..READS).fold(ClaimBuilder::on_upper(), error_during),
+            (0..READS).fold(ClaimBuilder::with_upper(), error_during),
         )
         .on_filesystems(READS_IN_MOUNTS, NO_READS),
         Claim::new(
             "error-during-first-mount",
-            "An error during the first volatile mount, before there is a checkpoint, refuses every reuse",
+            "A writeback error during the first volatile mount refuses reuse as `writeback-error`",
             ERRSEQ,
             4,
-            error_during_first(ClaimBuilder::on_upper()),
+            error_during_first(ClaimBuilder::with_upper()),
         )
         .on_filesystems(
             &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs],
-            "has all in memory, or reads so much on the way to the upper that the error may come before the mount counts",
+            "the error cannot be timed: a mount reads nothing, or too much before it takes its errseq sample",
         ),
     ]
 }
 
-/// What is written to the upper and does not reach the disk.
-fn lost() -> Op {
+/// Write to a file of the upper whose blocks fail.
+fn write_lost_data() -> Op {
     Op::Write {
         disk: Disk::A,
         layers: LayerSet::First,
@@ -91,43 +104,44 @@ fn lost() -> Op {
     }
 }
 
-/// Reuse of a fresh upper, from the disk, with an error after so many of its reads.
-fn error_during(script: ClaimBuilder, reads: u64) -> ClaimBuilder {
-    // Every mount makes a read; some make no more, and the last errors come after them.
-    let in_the_middle = if reads == 0 { Expectation::Done } else { Expectation::Whatever };
-    script
+/// Reuse of a fresh upper with empty caches and a writeback error after `reads` reads of the mount.
+fn error_during(builder: ClaimBuilder, reads: u64) -> ClaimBuilder {
+    // Only the first read is certain. Later errors may come after the end of the mount.
+    let error_before_end = if reads == 0 { Expectation::Done } else { Expectation::Whatever };
+    builder
         .run(Op::FreshUpper { disk: Disk::A })
-        .volatile_session()
+        .setup_volatile_upper()
         .sync_and_drop_caches()
-        .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
-        .run(lost())
+        .inject(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
+        .run(write_lost_data())
         .run(Op::DropCaches)
         .run(Op::SyncUpperLater { disk: Disk::A, ms: reads * u64::from(READ_MS) + 500 })
-        .assertion(overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::MountedOrError)
-        .precondition(Op::HasEnded, in_the_middle)
-        .precondition(Op::Join, Expectation::Fails(EIO))
-        .precondition(SYNC, Expectation::Fails(EIO))
-        .upper_still_writable()
-        .precondition(unmount(LayerSet::First), Expectation::Whatever)
+        .assert(mount_overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::MountedOrError)
+        .require(Op::HasEnded, error_before_end)
+        .require(Op::Join, Expectation::Fails(EIO))
+        .require(SYNC, Expectation::Fails(EIO))
+        .clear_fault_and_require_read_write()
+        .require(unmount_layers(LayerSet::First), Expectation::Whatever)
         .assert_refused_for_writeback_error()
 }
 
-/// The same for the first mount of an upper that has files. What is dirty keeps the way to it in memory: the mount's reads
-/// are those of its work directory, and the error comes after the first of them.
-fn error_during_first(script: ClaimBuilder) -> ClaimBuilder {
-    script
+/// A first volatile mount of an upper that has files, with a writeback error after its first read.
+/// The dirty file keeps the path to the upper in memory, so that the mount reads only its work
+/// directory.
+fn error_during_first(builder: ClaimBuilder) -> ClaimBuilder {
+    builder
         .run(Op::FreshUpper { disk: Disk::A })
-        .run(lost())
+        .run(write_lost_data())
         .sync_and_drop_caches()
-        .break_with(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
-        .run(lost())
+        .inject(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
+        .run(write_lost_data())
         .run(Op::DropCaches)
         .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) * 3 / 2 })
-        .precondition(overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::Mounted)
-        .precondition(Op::HasEnded, Expectation::Done)
-        .precondition(Op::Join, Expectation::Fails(EIO))
-        .precondition(SYNC, Expectation::Fails(EIO))
-        .upper_still_writable()
+        .require(mount_overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::Mounted)
+        .require(Op::HasEnded, Expectation::Done)
+        .require(Op::Join, Expectation::Fails(EIO))
+        .require(SYNC, Expectation::Fails(EIO))
+        .clear_fault_and_require_read_write()
         .unmount()
         .assert_refused_for_writeback_error()
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reuse that is refused because the upper is not what it was, each for its own reason.
+//! Mounts that are refused: not volatile, in use, upper filesystem unmounted, module reloaded,
+//! other boot.
 
 use libc::{EINVAL, ENOENT};
 use vremount_kernel::base::Feature;
@@ -8,56 +9,59 @@ use vremount_protocol::Mode::{Durable, Volatile};
 use vremount_protocol::{AccessPath, CheckpointTamper, Disk, LayerSet, Op, SnapshotScope};
 
 use crate::Claim;
-use crate::citations::{BOOT_ID, CHECKPOINT, OURS_IN_USE, REMOUNTED};
+use crate::builder::{
+    BORROWED_WORK, ClaimBuilder, SYNC, mount_layers, mount_layers_with, mount_overlay, unmount_layers,
+};
+use crate::citations::{BOOT_ID, CHECKPOINT, NOT_DURABLE, OURS_IN_USE, REMOUNTED};
 use crate::refusal_reason::Reason;
-use crate::step::{BORROWED_WORK, ClaimBuilder, Expectation, HostStep, SYNC, overlay, overlay_of, overlay_on, unmount};
+use crate::step::{Expectation, HostStep};
 
 pub fn claims() -> Vec<Claim> {
-    let marker = || Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Marker };
+    let snapshot_marker = || Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Marker };
     vec![
         Claim::new(
             "volatile-then-durable",
-            "A volatile upper cannot be mounted durable",
-            "But, for now, prevents volatile -> non-volatile",
+            "A durable mount of a volatile upper is refused as `not-volatile`",
+            NOT_DURABLE,
             3,
-            ClaimBuilder::on_upper().volatile_session().assert_refused(Durable, EINVAL, Reason::NotVolatile),
+            ClaimBuilder::with_upper().setup_volatile_upper().assert_refused(Durable, EINVAL, Reason::NotVolatile),
         )
-        // Even where there is no checkpoint.
+        // This also holds without xattrs, where no checkpoint exists.
         .on_filesystems(&Fs::ALL, ""),
         Claim::new(
             "second-mount-while-in-use",
-            "A volatile upper cannot be mounted twice at the same time",
+            "A second volatile mount of a mounted volatile upper is refused as `in-use` and changes nothing",
             OURS_IN_USE,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .write()
+                .write_data()
                 .assert_data_intact()
                 .run(Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Tree })
-                .assertion(
-                    overlay_on(LayerSet::Second, Volatile),
+                .assert(
+                    mount_layers(LayerSet::Second, Volatile),
                     Expectation::Refused { errno: EINVAL, reason: Reason::InUse },
                 )
-                .assertion(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done)
+                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done)
                 .assert_data_intact()
                 .unmount()
-                // Nor does it keep the upper from being reused.
-                .assertion(Op::Cycle { disk: Disk::A, times: 1 }, Expectation::Done),
+                // The refused mount does not prevent reuse.
+                .assert(Op::Cycle { disk: Disk::A, times: 1 }, Expectation::Done),
         ),
         Claim::new(
             "second-mount-of-what-is-not-reused",
-            "That it is in use is told before what is wrong with its checkpoint, but after that it is volatile",
+            "An upper in use is refused as `in-use` before its checkpoint is read and after `volatile` is checked",
             OURS_IN_USE,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .forge(CheckpointTamper::Remove)
-                .assertion(
-                    overlay_on(LayerSet::Second, Volatile),
+                .tamper(CheckpointTamper::Remove)
+                .assert(
+                    mount_layers(LayerSet::Second, Volatile),
                     Expectation::Refused { errno: EINVAL, reason: Reason::InUse },
                 )
-                .assertion(
-                    overlay_on(LayerSet::Second, Durable),
+                .assert(
+                    mount_layers(LayerSet::Second, Durable),
                     Expectation::Refused { errno: EINVAL, reason: Reason::NotVolatile },
                 )
                 .unmount()
@@ -65,55 +69,56 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "second-mount-of-a-work-directory",
-            "A work directory that is mounted with another upper is in use too",
+            "Reuse is refused as `in-use` while another upper is mounted with the same work directory",
             OURS_IN_USE,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
-                // With another upper: undefined, but a checkpoint does not identify the upper.
-                .assertion(overlay_of(LayerSet::Other, Volatile, BORROWED_WORK), Expectation::Mounted)
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                // This combination is undefined. It mounts because a checkpoint does not identify
+                // the upper.
+                .assert(mount_layers_with(LayerSet::Other, Volatile, BORROWED_WORK), Expectation::Mounted)
                 .assert_refused(Volatile, EINVAL, Reason::InUse)
-                .run(unmount(LayerSet::Other))
+                .run(unmount_layers(LayerSet::Other))
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
         Claim::new(
             "first-mount-beside-another",
-            "What another overlay used during the first volatile mount has no checkpoint, and is never reused",
+            "If the upper is in use, a first volatile mount stores no checkpoint, which prevents reuse",
             OURS_IN_USE,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Durable)
-                .precondition(overlay_on(LayerSet::Second, Volatile), Expectation::Mounted)
-                .run(unmount(LayerSet::Second))
+                .require(mount_layers(LayerSet::Second, Volatile), Expectation::Mounted)
+                .run(unmount_layers(LayerSet::Second))
                 .unmount()
                 .assert_refused(Volatile, EINVAL, Reason::NoCheckpoint),
         ),
         Claim::new(
             "first-mount-of-a-work-directory-in-use",
-            "What another upper used the work directory of during the first volatile mount has no checkpoint either",
+            "If the work directory is in use, a first volatile mount stores no checkpoint, which prevents reuse",
             OURS_IN_USE,
             3,
-            ClaimBuilder::on_upper()
-                .precondition(overlay_of(LayerSet::Other, Durable, BORROWED_WORK), Expectation::Mounted)
+            ClaimBuilder::with_upper()
+                .require(mount_layers_with(LayerSet::Other, Durable, BORROWED_WORK), Expectation::Mounted)
                 .setup_mount(Volatile)
                 .unmount()
-                .run(unmount(LayerSet::Other))
+                .run(unmount_layers(LayerSet::Other))
                 .assert_refused(Volatile, EINVAL, Reason::NoCheckpoint),
         ),
         Claim::new(
             "upper-remounted",
-            "Refused after the upper filesystem was unmounted and mounted again",
+            "Reuse is refused as `upper-remounted` after the upper filesystem was unmounted and mounted again",
             REMOUNTED,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(SYNC)
                 .unmount_upper()
                 .mount_upper()
                 .assert_refused(Volatile, EINVAL, Reason::UpperRemounted)
-                .remove_marker_and_remount()
-                // Once more, for no number comes again.
+                .remove_marker_and_assert_mount()
+                // Instance ids are not reused, so a second unmount is detected too.
                 .unmount()
                 .unmount_upper()
                 .mount_upper()
@@ -121,98 +126,101 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "overlay-reloaded",
-            "Refused after the overlay module was unloaded and loaded again",
+            "Reuse is refused as `other-boot` after the overlay module was unloaded and loaded again",
             BOOT_ID,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(Op::ReloadOverlay)
                 .assert_refused(Volatile, EINVAL, Reason::OtherBoot)
-                .remove_marker_and_remount(),
+                .remove_marker_and_assert_mount(),
         ),
         Claim::new(
             "machine-rebooted",
-            "Refused after a clean reboot, though superblocks are numbered from 1 again",
+            "Reuse is refused as `other-boot` after a clean reboot",
             BOOT_ID,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(SYNC)
                 .unmount_upper()
-                .host_action(HostStep::Reboot)
+                // Instance ids start at 1 again, so that only the boot id differs.
+                .host(HostStep::Reboot)
                 .attach(Disk::A)
                 .assert_refused(Volatile, EINVAL, Reason::OtherBoot)
-                .remove_marker_and_remount(),
+                .remove_marker_and_assert_mount(),
         ),
         Claim::new(
             "kernel-kexeced",
-            "Refused after another kernel took the machine over without a reboot",
+            "Reuse is refused as `other-boot` after kexec of another kernel",
             BOOT_ID,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .unmount_upper()
-                .host_action(HostStep::Kexec)
+                .host(HostStep::Kexec)
                 .attach(Disk::A)
                 .assert_refused(Volatile, EINVAL, Reason::OtherBoot),
         ),
         Claim::new(
             "power-cut",
-            "Refused after the machine lost power while the overlay was mounted",
+            "Reuse is refused as `other-boot` after a power cut while the overlay was mounted",
             BOOT_ID,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
-                .write()
-                // Whatever else is lost, the marker has reached the disk.
+                .write_data()
+                // This writes the marker to the disk. Later writes may be lost.
                 .run(Op::SyncUpper { disk: Disk::A })
-                .write_again()
-                .host_action(HostStep::PowerCut)
+                .overwrite_data()
+                .host(HostStep::PowerCut)
                 .attach(Disk::A)
                 .assert_refused(Volatile, EINVAL, Reason::OtherBoot),
         ),
         Claim::new(
             "power-cut-while-writing",
-            "Refused after the machine lost power in the middle of writes and syncs, whatever of them has reached the disk",
+            "After a power cut during writes, volatile mounts are refused as `other-boot`, durable ones as \
+             `not-volatile`",
             BOOT_ID,
             3,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
                 .run(Op::SyncUpper { disk: Disk::A })
                 .run(Op::KeepWriting { disk: Disk::A })
-                .host_action(HostStep::PowerCut)
+                .host(HostStep::PowerCut)
                 .attach(Disk::A)
-                // Without a journal (ext2) there may be names of files that never got to the disk: not all can be looked at.
-                .run(marker())
-                .assertion(
-                    overlay(Disk::A, Volatile, AccessPath::Mount),
+                // On ext2 a directory may name files that are not on the disk, so a snapshot of the
+                // tree fails.
+                .run(snapshot_marker())
+                .assert(
+                    mount_overlay(Disk::A, Volatile, AccessPath::Mount),
                     Expectation::Refused { errno: EINVAL, reason: Reason::OtherBoot },
                 )
-                .assertion(
-                    overlay(Disk::A, Durable, AccessPath::Mount),
+                .assert(
+                    mount_overlay(Disk::A, Durable, AccessPath::Mount),
                     Expectation::Refused { errno: EINVAL, reason: Reason::NotVolatile },
                 )
-                .assertion(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
+                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
         ),
         Claim::new(
             "marker-lost-to-a-power-cut",
-            "A marker that the power cut took refuses nothing: an older state is mounted",
+            "If a power cut loses the unsynced marker, a volatile mount succeeds with the last synced data",
             CHECKPOINT,
             0,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .setup_mount(Durable)
-                .write()
+                .write_data()
                 .unmount()
                 .run(SYNC)
                 .setup_mount(Volatile)
-                .write_again()
-                .host_action(HostStep::PowerCut)
+                .overwrite_data()
+                .host(HostStep::PowerCut)
                 .attach(Disk::A)
-                .precondition(Op::RemoveMarker { disk: Disk::A }, Expectation::Fails(ENOENT))
+                .require(Op::RemoveMarker { disk: Disk::A }, Expectation::Fails(ENOENT))
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
-        // What names a file is on the disk then, and the file is not.
+        // There the directory on the disk may name a marker that is not on the disk.
         .excluding(&[Fs::Ext2], Feature::Ext2SyncsDirectories),
     ]
 }

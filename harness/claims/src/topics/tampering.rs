@@ -1,257 +1,323 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Checkpoints and markers that are not what the kernel wrote, and what else a work directory may hold.
+//! Changed checkpoints and markers, and other entries of a work directory.
 
 use libc::{EINVAL, EIO};
 use vremount_machine::image::Fs;
 use vremount_protocol::Mode::{Durable, Volatile};
 use vremount_protocol::{
-    AccessPath, CheckpointTamper, Disk, Fault, Field, FileLocation, LayerSet, MarkerReplacement, Op, XattrLocation,
+    AccessPath, CheckpointTamper, Disk, Fault, Field, FileLocation, LayerSet, MarkerReplacement, Op, SnapshotScope,
+    XattrLocation,
 };
 
 use crate::Claim;
+use crate::builder::{ClaimBuilder, mount_layers, mount_overlay, unmount_layers};
 use crate::citations::{BOOT_ID, CHECKPOINT, ERRSEQ, INSTANCE, OURS_INCOMPAT, OURS_LIMIT};
 use crate::refusal_reason::Reason;
-use crate::step::{ClaimBuilder, Expectation, overlay, overlay_on, unmount};
+use crate::step::Expectation;
 
 pub fn claims() -> Vec<Claim> {
-    [forgeries(), elsewhere(), impostors(), unreadable(), incompat()].into_iter().flatten().collect()
+    [changed(), misplaced(), replaced(), unreadable(), incompat()].into_iter().flatten().collect()
 }
 
-fn forged(
+/// Changes the checkpoint of a volatile upper and asserts that reuse is refused for this reason.
+fn refused_after(
     name: &'static str,
     title: &'static str,
     sentence: &'static str,
-    forgery: CheckpointTamper,
+    change: CheckpointTamper,
     reason: Reason,
 ) -> Claim {
-    let script = ClaimBuilder::on_upper().volatile_session().forge(forgery).assert_refused(Volatile, EINVAL, reason);
-    // Level 3 has no sample to forge.
-    let since = if forgery == CheckpointTamper::Next(Field::Errseq) { 4 } else { 3 };
-    Claim::new(name, title, sentence, since, script)
+    let builder =
+        ClaimBuilder::with_upper().setup_volatile_upper().tamper(change).assert_refused(Volatile, EINVAL, reason);
+    // At level 3 the checkpoint contains no errseq.
+    let min_level = if change == CheckpointTamper::Next(Field::Errseq) { 4 } else { 3 };
+    Claim::new(name, title, sentence, min_level, builder)
 }
 
-fn forgeries() -> Vec<Claim> {
-    let bad = |name, title, forgery| forged(name, title, CHECKPOINT, forgery, Reason::BadCheckpoint);
+/// Checkpoints with changed contents.
+fn changed() -> Vec<Claim> {
+    let bad = |name, title, change| refused_after(name, title, CHECKPOINT, change, Reason::BadCheckpoint);
     vec![
-        forged(
+        refused_after(
             "no-checkpoint",
-            "A marker without a checkpoint is refused, such as an older kernel leaves",
+            "A marker without a checkpoint, as an older kernel leaves it, is refused as `no-checkpoint`",
             CHECKPOINT,
             CheckpointTamper::Remove,
             Reason::NoCheckpoint,
         ),
-        bad("empty-checkpoint", "A checkpoint of no bytes is refused", CheckpointTamper::Length(0)),
-        bad("short-checkpoint", "A checkpoint that is cut off is refused", CheckpointTamper::Length(20)),
-        bad("checkpoint-one-byte-short", "A checkpoint that lacks a byte is refused", CheckpointTamper::Length(27)),
-        bad("checkpoint-one-byte-long", "A checkpoint with a byte behind it is refused", CheckpointTamper::Length(29)),
-        bad("long-checkpoint", "A checkpoint with more behind it is refused", CheckpointTamper::Length(64)),
-        bad("huge-checkpoint", "A checkpoint of two thousand bytes is refused", CheckpointTamper::Length(2000)),
-        bad("random-checkpoint", "A checkpoint of random bytes is refused", CheckpointTamper::Random { seed: 5 }),
-        bad("zero-checkpoint", "A checkpoint of zeros is refused", CheckpointTamper::All(0)),
-        bad("ones-checkpoint", "A checkpoint of ones is refused", CheckpointTamper::All(0xff)),
+        bad("empty-checkpoint", "A checkpoint of 0 bytes is refused as `bad-checkpoint`", CheckpointTamper::Length(0)),
+        bad(
+            "short-checkpoint",
+            "A checkpoint of 20 bytes is refused as `bad-checkpoint`",
+            CheckpointTamper::Length(20),
+        ),
+        bad(
+            "checkpoint-one-byte-short",
+            "A checkpoint that is one byte too short is refused as `bad-checkpoint`",
+            CheckpointTamper::Length(27),
+        ),
+        bad(
+            "checkpoint-one-byte-long",
+            "A checkpoint that is one byte too long is refused as `bad-checkpoint`",
+            CheckpointTamper::Length(29),
+        ),
+        bad("long-checkpoint", "A checkpoint of 64 bytes is refused as `bad-checkpoint`", CheckpointTamper::Length(64)),
+        bad(
+            "huge-checkpoint",
+            "A checkpoint of 2000 bytes is refused as `bad-checkpoint`",
+            CheckpointTamper::Length(2000),
+        ),
+        bad(
+            "random-checkpoint",
+            "A checkpoint of random bytes is refused as `bad-checkpoint`",
+            CheckpointTamper::Random { seed: 5 },
+        ),
+        bad(
+            "zero-checkpoint",
+            "A checkpoint with all bytes zero is refused as `bad-checkpoint`",
+            CheckpointTamper::All(0),
+        ),
+        bad(
+            "ones-checkpoint",
+            "A checkpoint with all bytes 0xff is refused as `bad-checkpoint`",
+            CheckpointTamper::All(0xff),
+        ),
         Claim::new(
             "checkpoint-without-instance",
-            "A checkpoint with instance id 0, which no superblock has, is refused",
+            "A checkpoint with instance id 0, which no superblock has, is refused as `bad-checkpoint`",
             CHECKPOINT,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
-                // All but the boot id is cut off, and becomes zeros.
-                .forge(CheckpointTamper::Length(16))
-                .forge(CheckpointTamper::Length(28))
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                // This keeps the boot id and sets the rest to zero.
+                .tamper(CheckpointTamper::Length(16))
+                .tamper(CheckpointTamper::Length(28))
                 .assert_refused(Volatile, EINVAL, Reason::BadCheckpoint),
         ),
-        forged(
+        refused_after(
             "changed-boot-id",
-            "A checkpoint with another boot id is refused",
+            "A checkpoint with a different boot id is refused as `other-boot`",
             BOOT_ID,
             CheckpointTamper::Next(Field::BootId),
             Reason::OtherBoot,
         ),
-        forged(
+        refused_after(
             "changed-instance-id",
-            "A checkpoint with the next instance id is refused",
+            "A checkpoint with a different instance id is refused as `upper-remounted`",
             INSTANCE,
             CheckpointTamper::Next(Field::InstanceId),
             Reason::UpperRemounted,
         ),
-        forged(
+        refused_after(
             "changed-errseq",
-            "A checkpoint with another sample is refused, though there was no error",
+            "A checkpoint with a different errseq is refused as `writeback-error`, even without an error",
             ERRSEQ,
             CheckpointTamper::Next(Field::Errseq),
             Reason::WritebackError,
         ),
         Claim::new(
             "ten-thousand-forgeries",
-            "Ten thousand forged checkpoints are refused, each with its reason and nothing else, and leave no memory behind",
+            "10,000 tampered checkpoints are each refused for the reason that fits, and no kernel memory leaks",
             CHECKPOINT,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
-                .assertion(Op::ForgeMany { disk: Disk::A, seed: 20_201_127, times: 10_000 }, Expectation::Done)
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                .assert(Op::ForgeMany { disk: Disk::A, seed: 20_201_127, times: 10_000 }, Expectation::Done)
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
-        // What is compared does not depend on the filesystem, and ext4 keeps xattrs in the inode and in blocks.
-        .on_filesystems(&[Fs::Ext4, Fs::Tmpfs], "compares bytes, on whatever filesystem; ext4 and tmpfs stand for all"),
+        // ext4 stores xattrs both in the inode and in blocks.
+        .on_filesystems(
+            &[Fs::Ext4, Fs::Tmpfs],
+            "the check does not depend on the filesystem; ext4 and tmpfs are tested",
+        ),
     ]
 }
 
-fn elsewhere() -> Vec<Claim> {
+/// Checkpoints at the wrong place, of another upper, or missing.
+fn misplaced() -> Vec<Claim> {
     vec![
-        forged(
+        refused_after(
             "checkpoint-on-the-dirty-file",
-            "A checkpoint on the dirty file is none",
+            "A checkpoint on the file `dirty` instead of on the marker is refused as `no-checkpoint`",
             CHECKPOINT,
             CheckpointTamper::MoveTo(XattrLocation::Dirty),
             Reason::NoCheckpoint,
         ),
-        forged(
+        refused_after(
             "checkpoint-on-incompat",
-            "A checkpoint on work/incompat is none",
+            "A checkpoint on `work/incompat` instead of on the marker is refused as `no-checkpoint`",
             CHECKPOINT,
             CheckpointTamper::MoveTo(XattrLocation::Incompat),
             Reason::NoCheckpoint,
         ),
         Claim::new(
             "checkpoint-of-another-filesystem",
-            "The checkpoint of an upper on another filesystem is refused",
+            "A checkpoint copied from an upper on another filesystem is refused as `upper-remounted`",
             INSTANCE,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .attach(Disk::B)
-                .precondition(overlay(Disk::B, Volatile, AccessPath::Mount), Expectation::Mounted)
-                .forge(CheckpointTamper::Of(Disk::B, LayerSet::First))
+                .require(mount_overlay(Disk::B, Volatile, AccessPath::Mount), Expectation::Mounted)
+                .tamper(CheckpointTamper::Of(Disk::B, LayerSet::First))
                 .assert_refused(Volatile, EINVAL, Reason::UpperRemounted),
         ),
         Claim::new(
             "checkpoint-of-another-upper",
-            "A known limit: the checkpoint of another upper on the same filesystem is as good as its own",
+            "Known limit: a checkpoint copied from another upper on the same filesystem is accepted",
             OURS_LIMIT,
             3,
-            ClaimBuilder::on_upper()
-                .precondition(overlay_on(LayerSet::Other, Volatile), Expectation::Mounted)
-                .run(unmount(LayerSet::Other))
-                .volatile_session()
-                .forge(CheckpointTamper::Remove)
+            ClaimBuilder::with_upper()
+                .require(mount_layers(LayerSet::Other, Volatile), Expectation::Mounted)
+                .run(unmount_layers(LayerSet::Other))
+                .setup_volatile_upper()
+                .tamper(CheckpointTamper::Remove)
                 .assert_refused(Volatile, EINVAL, Reason::NoCheckpoint)
-                .forge(CheckpointTamper::Of(Disk::A, LayerSet::Other))
+                .tamper(CheckpointTamper::Of(Disk::A, LayerSet::Other))
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
         Claim::new(
             "no-xattrs",
-            "An upper without xattrs is mounted volatile once, and then refused",
+            "On a filesystem without xattrs, a first volatile mount succeeds and reuse is refused as `no-checkpoint`",
             CHECKPOINT,
             3,
-            ClaimBuilder::on_upper().volatile_session().assert_refused(Volatile, EINVAL, Reason::NoCheckpoint),
+            ClaimBuilder::with_upper().setup_volatile_upper().assert_refused(Volatile, EINVAL, Reason::NoCheckpoint),
         )
-        .on_filesystems(&[Fs::Ramfs], "has xattrs"),
+        .on_filesystems(&[Fs::Ramfs], "the filesystem has xattrs"),
     ]
 }
 
-fn impostors() -> Vec<Claim> {
-    let impostor = |name, title, with| {
-        let script = ClaimBuilder::on_upper().volatile_session().replace_marker(with).assert_refused(
+/// Other files in place of the marker.
+fn replaced() -> Vec<Claim> {
+    let refused_with = |name, title, with| {
+        let builder = ClaimBuilder::with_upper().setup_volatile_upper().replace_marker(with).assert_refused(
             Volatile,
             EINVAL,
             Reason::BadCheckpoint,
         );
-        Claim::new(name, title, CHECKPOINT, 3, script)
+        Claim::new(name, title, CHECKPOINT, 3, builder)
     };
     vec![
-        impostor("marker-is-a-file", "A file with the checkpoint is no marker", MarkerReplacement::File),
-        impostor("marker-is-a-symlink", "A symbolic link to the marker is no marker", MarkerReplacement::Symlink),
-        impostor("marker-is-a-fifo", "A fifo with the checkpoint is no marker", MarkerReplacement::Fifo),
-        impostor("marker-is-a-device", "A whiteout with the checkpoint is no marker", MarkerReplacement::Device),
+        refused_with(
+            "marker-is-a-file",
+            "A regular file with the checkpoint in place of the marker is refused as `bad-checkpoint`",
+            MarkerReplacement::File,
+        ),
+        refused_with(
+            "marker-is-a-symlink",
+            "A symbolic link to the marker in place of the marker is refused as `bad-checkpoint`",
+            MarkerReplacement::Symlink,
+        ),
+        refused_with(
+            "marker-is-a-fifo",
+            "A FIFO with the checkpoint in place of the marker is refused as `bad-checkpoint`",
+            MarkerReplacement::Fifo,
+        ),
+        refused_with(
+            "marker-is-a-device",
+            "A whiteout with the checkpoint in place of the marker is refused as `bad-checkpoint`",
+            MarkerReplacement::Device,
+        ),
         Claim::new(
             "marker-in-upper-case",
-            "A marker in upper case is a feature that nobody knows",
+            "A marker whose name is in upper case is refused as an unknown feature",
             OURS_INCOMPAT,
             0,
-            ClaimBuilder::on_upper().volatile_session().replace_marker(MarkerReplacement::UpperCase).assert_refused(
-                Volatile,
-                EINVAL,
-                Reason::Incompat,
-            ),
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                .replace_marker(MarkerReplacement::UpperCase)
+                .assert_refused(Volatile, EINVAL, Reason::Incompat),
         ),
     ]
 }
 
+const SENSITIVE_TO_MEMORY: &str = "the filesystem stops or becomes read-only when some of its own allocations fail";
+
+/// Mounts during which a read or an allocation fails.
 fn unreadable() -> Vec<Claim> {
     vec![
         Claim::new(
             "checkpoint-cannot-be-read",
-            "A checkpoint that cannot be read fails the mount with that error, and says nothing about the upper",
+            "If the checkpoint cannot be read, the mount fails with EIO; reuse succeeds once it can be read",
             CHECKPOINT,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .assert_mounts(Volatile)
                 .unmount()
                 .sync_and_drop_caches()
-                .break_with(Fault::Checkpoint)
-                // It is read before it would be changed.
-                .precondition(Op::Forge { disk: Disk::A, forgery: CheckpointTamper::Next(Field::InstanceId) }, Expectation::Fails(EIO))
-                .assertion(
-                    overlay(Disk::A, Volatile, AccessPath::Mount),
+                .inject(Fault::Checkpoint)
+                // Evidence: the guest reads the checkpoint before it changes it.
+                .require(
+                    Op::Forge { disk: Disk::A, forgery: CheckpointTamper::Next(Field::InstanceId) },
+                    Expectation::Fails(EIO),
+                )
+                .assert(
+                    mount_overlay(Disk::A, Volatile, AccessPath::Mount),
                     Expectation::Refused { errno: EIO, reason: Reason::CheckpointUnreadable },
                 )
-                .upper_still_writable()
+                .clear_fault_and_require_read_write()
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
-        .on_filesystems(&[Fs::Ext4NoJournal], "keeps its xattrs in inodes, or does not tell in which block they are"),
+        .on_filesystems(
+            &[Fs::Ext4NoJournal],
+            "the filesystem stores xattrs in inodes, or does not report the block that holds them",
+        ),
         Claim::new(
             "mount-without-memory",
-            "Whichever allocation of a reuse mount fails, it is over a clean work directory or none, and the marker stays",
+            "If an allocation fails during reuse, no mount is read-write over an uncleaned `work`; the marker is kept",
             CHECKPOINT,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
-                .run(Op::Snapshot { disk: Disk::A, scope: vremount_protocol::SnapshotScope::Marker })
-                .assertion(Op::Starve { disk: Disk::A, first: false }, Expectation::RefusedUntilFed)
-                .assertion(Op::SameAsSnapshot { disk: Disk::A, scope: vremount_protocol::SnapshotScope::Marker }, Expectation::Done)
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
+                .run(Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Marker })
+                .assert(Op::Starve { disk: Disk::A, first: false }, Expectation::RefusedUntilFed)
+                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done)
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
-        .on_filesystems(&[Fs::Ext2, Fs::Tmpfs], "gives up or goes read-only over some allocations of its own"),
+        .on_filesystems(&[Fs::Ext2, Fs::Tmpfs], SENSITIVE_TO_MEMORY),
         Claim::new(
             "first-mount-without-memory",
-            "Whichever allocation of a first volatile mount fails, the next is accepted, or refused for want of a checkpoint",
+            "If an allocation fails in a first volatile mount, the next mount succeeds or is refused as \
+             `no-checkpoint`",
             CHECKPOINT,
             3,
-            ClaimBuilder::on_upper()
-                .assertion(Op::Starve { disk: Disk::A, first: true }, Expectation::AcceptedOrUnchecked)
+            ClaimBuilder::with_upper()
+                .assert(Op::Starve { disk: Disk::A, first: true }, Expectation::AcceptedOrUnchecked)
                 .assert_mounts(Volatile),
         )
-        .on_filesystems(&[Fs::Ext2, Fs::Tmpfs], "gives up or goes read-only over some allocations of its own"),
+        .on_filesystems(&[Fs::Ext2, Fs::Tmpfs], SENSITIVE_TO_MEMORY),
     ]
 }
 
+/// Other contents of `work` and `work/incompat`.
 fn incompat() -> Vec<Claim> {
     let feature = || Op::MakeIncompat { disk: Disk::A, name: "feature".to_string() };
-    let beside = |script: ClaimBuilder, name: &str| {
-        script
+    let refuse_beside_marker = |builder: ClaimBuilder, name: &str| {
+        builder
             .run(Op::MakeIncompat { disk: Disk::A, name: name.to_string() })
             .assert_refused(Volatile, EINVAL, Reason::Incompat)
             .assert_refused(Durable, EINVAL, Reason::Incompat)
             .run(Op::RemoveIncompat { disk: Disk::A, name: name.to_string() })
     };
-    // Before the marker and behind it, in whatever order they are read; almost of its name, and almost `.` and `..`.
+    // Names that sort before and after the marker, that resemble its name, and that are as short as
+    // `.` and `..`.
     let names = ["a-feature", "zz-feature", "volatile2", "volatil", "volatilf", "x", "xx"];
-    let beside_features = names.into_iter().fold(ClaimBuilder::on_upper().volatile_session(), beside);
-    // What begins with a dot a kernel without the series cleans away: it comes last.
+    let beside_features =
+        names.into_iter().fold(ClaimBuilder::with_upper().setup_volatile_upper(), refuse_beside_marker);
+    // A kernel without the series removes names that begin with a dot, so that name comes last.
     let beside_features = beside_features.assert_mounts(Volatile).assert_data_intact().unmount();
     vec![
         Claim::new(
             "no-feature",
-            "A work/incompat with nothing in it stands in nobody's way",
+            "An empty `work/incompat` prevents neither a durable nor a volatile mount",
             OURS_INCOMPAT,
             0,
-            ClaimBuilder::on_upper()
+            ClaimBuilder::with_upper()
                 .run(Op::MakeIncompat { disk: Disk::A, name: String::new() })
                 .assert_mounts(Durable)
                 .unmount()
@@ -260,11 +326,11 @@ fn incompat() -> Vec<Claim> {
         ),
         Claim::new(
             "incompat-is-a-file",
-            "A file in the place of work/incompat is no feature, and is cleaned away like anything in work/",
+            "A regular file in place of `work/incompat` is removed, and the upper can be mounted and reused",
             OURS_INCOMPAT,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .replace_marker(MarkerReplacement::IncompatFile)
                 .assert_mounts(Volatile)
                 .unmount()
@@ -273,33 +339,32 @@ fn incompat() -> Vec<Claim> {
         ),
         Claim::new(
             "other-feature",
-            "A feature in work/incompat that this kernel does not know is refused, volatile or not",
+            "An unknown feature in `work/incompat` refuses volatile and durable mounts",
             OURS_INCOMPAT,
             0,
-            ClaimBuilder::on_upper().run(feature()).assert_refused(Volatile, EINVAL, Reason::Incompat).assert_refused(
-                Durable,
-                EINVAL,
-                Reason::Incompat,
-            ),
+            ClaimBuilder::with_upper()
+                .run(feature())
+                .assert_refused(Volatile, EINVAL, Reason::Incompat)
+                .assert_refused(Durable, EINVAL, Reason::Incompat),
         ),
         Claim::new(
             "other-feature-beside-the-marker",
-            "A feature that this kernel does not know is refused beside a valid marker too, and the marker stays valid",
+            "An unknown feature beside a valid marker refuses every mount; reuse succeeds after its removal",
             OURS_INCOMPAT,
             3,
-            beside(beside_features, ".x").assert_mounts(Volatile).assert_data_intact(),
+            refuse_beside_marker(beside_features, ".x").assert_mounts(Volatile).assert_data_intact(),
         ),
         Claim::new(
             "dirty-file-is-made-again",
-            "A dirty file that is gone does not matter and is made again, for kernels that only know it",
+            "If the file `dirty` is missing, reuse succeeds and creates it again for older kernels",
             OURS_INCOMPAT,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(Op::RemoveIncompat { disk: Disk::A, name: "volatile/dirty".to_string() })
                 .assert_mounts(Volatile)
                 .assert_data_intact()
-                .assertion(
+                .assert(
                     Op::HoldFile {
                         disk: Disk::A,
                         place: FileLocation::Upper,
@@ -310,13 +375,13 @@ fn incompat() -> Vec<Claim> {
         ),
         Claim::new(
             "work-cannot-be-cleaned",
-            "Over a work directory that cannot be cleaned a reuse is read-only, as any mount always was",
+            "If an entry of `work` cannot be removed, reuse is read-only; it is read-write once the entry is gone",
             OURS_INCOMPAT,
             3,
-            ClaimBuilder::on_upper()
-                .volatile_session()
+            ClaimBuilder::with_upper()
+                .setup_volatile_upper()
                 .run(Op::LeaveBehind { disk: Disk::A })
-                .assertion(overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::MountedReadOnly)
+                .assert(mount_overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::MountedReadOnly)
                 .assert_data_intact()
                 .unmount()
                 .run(Op::RemoveLeftBehind { disk: Disk::A })

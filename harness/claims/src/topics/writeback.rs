@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reuse that is refused because the upper filesystem could not write data back. Patch 4 alone makes these hold.
+//! Writeback errors of the upper filesystem: reuse is refused from level 4 on.
 
 use libc::{EINVAL, EIO};
 use vremount_kernel::base::Feature;
@@ -7,93 +7,96 @@ use vremount_protocol::Mode::{Durable, Volatile};
 use vremount_protocol::{Disk, Fault, LayerSet, Op};
 
 use crate::Claim;
+use crate::builder::{ClaimBuilder, FILE, SECOND_SEED, SYNC, compare_file};
 use crate::citations::{BY_HAND, ERRSEQ, HAD_ERRORS, UNDERLYING};
 use crate::refusal_reason::Reason;
-use crate::step::{ClaimBuilder, Expectation, FILE, SECOND_SEED, SYNC, compare};
+use crate::step::Expectation;
 
-/// Dirty data is written back when it is 30 s old, by a thread that looks every 5 s.
+/// Longer than it takes the kernel to write dirty data back: it does so at an age of 30 s and
+/// checks every 5 s.
 pub const EXPIRED_MS: u64 = 40_000;
 
-/// Not once, as syncfs(2) does on other filesystems: again and again.
-fn told_by_sync(script: ClaimBuilder) -> ClaimBuilder {
+/// Asserts that repeated syncfs(2) and fsync(2) calls all fail. Other filesystems report an error
+/// only once.
+fn assert_every_sync_fails(builder: ClaimBuilder) -> ClaimBuilder {
     let sync = || Op::SyncOverlay { disk: Disk::A };
     let fsync = Op::FsyncOverlayFile { disk: Disk::A, file: FILE.to_string() };
-    [sync(), sync(), fsync, sync()].into_iter().fold(script, |script, op| script.assertion(op, Expectation::Fails(EIO)))
+    [sync(), sync(), fsync, sync()].into_iter().fold(builder, |builder, op| builder.assert(op, Expectation::Fails(EIO)))
 }
 
 pub fn claims() -> Vec<Claim> {
     vec![
         Claim::new(
             "error-while-mounted",
-            "Refused after a writeback error while the overlay was mounted",
+            "Reuse is refused as `writeback-error` after a writeback error while the overlay was mounted",
             HAD_ERRORS,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
-                .fail_reported_to(SYNC)
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
+                .require_error_reported_by(SYNC)
                 .unmount()
                 .assert_refused_for_writeback_error(),
         ),
         Claim::new(
             "error-after-unmount",
-            "Refused after a writeback error between unmount and reuse",
+            "Reuse is refused as `writeback-error` after a writeback error between unmount and reuse",
             HAD_ERRORS,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_reported_to(SYNC)
+                .require_error_reported_by(SYNC)
                 .assert_refused_for_writeback_error(),
         ),
         Claim::new(
             "error-unseen",
-            "Refused with EIO while nobody has seen the error, for good afterwards",
+            "Reuse is refused with EIO while a writeback error is unseen, and as `writeback-error` once reported",
             ERRSEQ,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_unreported()
+                .require_unseen_error()
                 .assert_refused(Volatile, EIO, Reason::UnseenError)
-                .precondition(SYNC, Expectation::Fails(EIO))
+                .require(SYNC, Expectation::Fails(EIO))
                 .assert_refused_for_writeback_error(),
         ),
         Claim::new(
             "error-in-the-background",
-            "Refused after the kernel's own writeback failed, half a minute after the last write",
+            "Reuse is refused after background writeback failed: with EIO while unseen, then as `writeback-error`",
             HAD_ERRORS,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
                 .run(Op::Sleep { ms: EXPIRED_MS })
-                .upper_still_writable()
-                .second_write_lost()
+                .clear_fault_and_require_read_write()
+                .require_second_write_lost()
                 .assert_refused(Volatile, EIO, Reason::UnseenError)
-                .precondition(SYNC, Expectation::Fails(EIO))
+                .require(SYNC, Expectation::Fails(EIO))
                 .assert_refused_for_writeback_error(),
         ),
         Claim::new(
             "error-seen-by-another",
-            "Refused after the error was reported to somebody else",
+            "Reuse is refused as `writeback-error` if syncfs on another file descriptor reported the error",
             ERRSEQ,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
-                .fail_unreported()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
+                .require_unseen_error()
                 .unmount()
-                .fail_reported_to(Op::SyncUpperAfresh { disk: Disk::A })
+                .require_error_reported_by(Op::SyncUpperAfresh { disk: Disk::A })
                 .assert_refused_for_writeback_error(),
         ),
         Claim::new(
             "error-is-permanent",
-            "Refused again and again, however often the upper filesystem is synced without error",
+            "Reuse stays refused as `writeback-error` although later syncs of the upper filesystem succeed",
             ERRSEQ,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_reported_to(SYNC)
+                .require_error_reported_by(SYNC)
                 .assert_refused_for_writeback_error()
                 .run(SYNC)
                 .assert_refused_for_writeback_error()
@@ -103,13 +106,13 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "error-overridden",
-            "Who removes the marker after a refusal starts anew: the upper is fresh, with a sample of after the error",
+            "If the marker is removed after a `writeback-error` refusal, the upper can be mounted and reused",
             ERRSEQ,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_reported_to(SYNC)
+                .require_error_reported_by(SYNC)
                 .assert_refused_for_writeback_error()
                 .run(Op::RemoveMarker { disk: Disk::A })
                 .assert_mounts(Volatile)
@@ -118,28 +121,28 @@ pub fn claims() -> Vec<Claim> {
         ),
         Claim::new(
             "error-everywhere",
-            "Refused after the whole disk failed for a moment",
+            "Reuse is refused as `writeback-error` after all I/O of the disk failed for a moment",
             HAD_ERRORS,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_after_unmount()
-                .break_with(Fault::Everything)
-                .fail_unreported()
-                .precondition(SYNC, Expectation::Fails(EIO))
+            ClaimBuilder::with_upper()
+                .setup_dirty_after_unmount()
+                .inject(Fault::Everything)
+                .require_unseen_error()
+                .require(SYNC, Expectation::Fails(EIO))
                 .assert_refused_for_writeback_error(),
         ),
         Claim::new(
             "error-before-first-mount",
-            "A first volatile mount is refused with EIO over an unseen error, and works once it was seen",
+            "An unseen error refuses a first volatile mount with EIO; once it is reported, mount and reuse succeed",
             ERRSEQ,
             4,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_unreported()
+                .require_unseen_error()
                 .run(Op::FreshUpper { disk: Disk::A })
                 .assert_refused(Volatile, EIO, Reason::UnseenError)
-                .precondition(SYNC, Expectation::Fails(EIO))
+                .require(SYNC, Expectation::Fails(EIO))
                 .assert_mounts(Volatile)
                 .unmount()
                 .assert_mounts(Volatile),
@@ -147,70 +150,72 @@ pub fn claims() -> Vec<Claim> {
         .holding_since(Feature::SyncErrors, 3),
         Claim::new(
             "error-before-durable-mount",
-            "A durable mount of fresh directories asks for no error, seen or not, and reports none, as it always did",
+            "A durable mount of fresh directories ignores an unseen writeback error and does not report it",
             UNDERLYING,
             0,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_unreported()
+                .require_unseen_error()
                 .run(Op::FreshUpper { disk: Disk::A })
                 .assert_mounts(Durable)
                 .unmount()
-                .assertion(SYNC, Expectation::Fails(EIO)),
+                .assert(SYNC, Expectation::Fails(EIO)),
         ),
         Claim::new(
             "syncfs-that-succeeds-is-not-enough",
-            "Syncfs of the upper filesystem succeeds once somebody else was told of the error: without the marker, lost data is mounted",
+            "A syncfs after the error was reported succeeds; without the marker, an upper with lost data is mounted",
             BY_HAND,
             0,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_reported_to(SYNC)
-                .assertion(Op::SyncUpperAfresh { disk: Disk::A }, Expectation::Done)
+                .require_error_reported_by(SYNC)
+                .assert(Op::SyncUpperAfresh { disk: Disk::A }, Expectation::Done)
                 .run(Op::RemoveMarker { disk: Disk::A })
                 .run(Op::DropCaches)
                 .assert_mounts(Volatile)
-                .assertion(compare(LayerSet::First, SECOND_SEED), Expectation::Differs),
+                .assert(compare_file(LayerSet::First, SECOND_SEED), Expectation::Differs),
         ),
         Claim::new(
             "error-told-before-a-reload",
-            "After a reload of the module an error that somebody was told of is told to who had the upper open all the time, and to no other",
+            "After a module reload, syncfs repeats a reported error only on descriptors opened before the error",
             BY_HAND,
             3,
-            ClaimBuilder::on_upper()
-                .dirty_on_broken_disk()
+            ClaimBuilder::with_upper()
+                .setup_dirty_on_broken_disk()
                 .unmount()
-                .fail_reported_to(Op::SyncUpperAfresh { disk: Disk::A })
+                .require_error_reported_by(Op::SyncUpperAfresh { disk: Disk::A })
                 .run(Op::ReloadOverlay)
                 .assert_refused(Volatile, EINVAL, Reason::OtherBoot)
-                .assertion(Op::SyncUpperAfresh { disk: Disk::A }, Expectation::Done)
-                .assertion(SYNC, Expectation::Fails(EIO)),
+                .assert(Op::SyncUpperAfresh { disk: Disk::A }, Expectation::Done)
+                .assert(SYNC, Expectation::Fails(EIO)),
         ),
         Claim::new(
             "error-is-told-by-sync",
-            "Every sync of a volatile overlay fails once there was an error, whoever else was told of it",
+            "After a writeback error, every syncfs and fsync on a volatile overlay fails, even if it was reported",
             HAD_ERRORS,
             0,
-            told_by_sync(ClaimBuilder::on_upper().dirty_on_broken_disk().fail_reported_to(SYNC)),
+            assert_every_sync_fails(
+                ClaimBuilder::with_upper().setup_dirty_on_broken_disk().require_error_reported_by(SYNC),
+            ),
         )
         .requiring(&[Feature::SyncErrors]),
         Claim::new(
             "error-is-told-by-sync-after-reuse",
-            "Every sync of an overlay that was reused fails once there was an error, and it is not reused again",
+            "After an error, every syncfs and fsync on a reused overlay fails, and it cannot be reused again",
             HAD_ERRORS,
             4,
-            told_by_sync(
-                ClaimBuilder::on_upper()
+            assert_every_sync_fails(
+                ClaimBuilder::with_upper()
                     .setup_mount(Volatile)
-                    .write()
+                    .write_data()
                     .run(SYNC)
                     .unmount()
                     .assert_mounts(Volatile)
-                    .break_data(Disk::A)
-                    .write_again()
-                    .fail_reported_to(SYNC),
+                    .inject_data_fault(Disk::A)
+                    .overwrite_data()
+                    .require_error_reported_by(SYNC),
             )
             .unmount()
             .assert_refused_for_writeback_error(),

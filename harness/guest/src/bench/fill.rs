@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is in an upper: many small files, and dirty pages.
+//! Content of an upper: many small files, and dirty pages.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,34 +8,35 @@ use std::path::Path;
 use crate::error::{Failure, context};
 
 const FILE_BYTES: usize = 512;
-/// No folder has more files.
-const IN_A_FOLDER: u32 = 1000;
+/// Number of files per directory.
+const FILES_PER_DIR: u32 = 1000;
 const CHUNK: usize = 1 << 20;
 
-/// Makes so many small files.
-pub fn fill(upper: &Path, files: u32) -> Result<(), Failure> {
+/// Creates small files.
+pub fn create_files(upper: &Path, files: u32) -> Result<(), Failure> {
     let content = [b'x'; FILE_BYTES];
     for number in 0..files {
-        let folder = upper.join(format!("files/{}", number / IN_A_FOLDER));
-        if number % IN_A_FOLDER == 0 {
-            context("create", &folder, fs::create_dir_all(&folder))?;
+        let dir = upper.join(format!("files/{}", number / FILES_PER_DIR));
+        if number % FILES_PER_DIR == 0 {
+            context("create", &dir, fs::create_dir_all(&dir))?;
         }
-        let path = folder.join(number.to_string());
+        let path = dir.join(number.to_string());
         context("write", &path, fs::write(&path, content))?;
     }
     Ok(())
 }
 
-/// Writes over what is there; what is written does not matter, so that most of the time is the kernel's.
-pub fn dirty(path: &Path, bytes: u64) -> Result<(), Failure> {
+/// Overwrites a file without a sync. The content is constant, because generating it would take
+/// longer than writing it.
+pub fn write_dirty(path: &Path, bytes: u64) -> Result<(), Failure> {
     let opened = File::options().write(true).create(true).truncate(false).open(path);
     let mut file = context("open", path, opened)?;
     let chunk = vec![b'y'; CHUNK];
-    let mut left = bytes;
-    while left > 0 {
-        let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+    let mut remaining = bytes;
+    while remaining > 0 {
+        let length = usize::try_from(remaining).unwrap_or(CHUNK).min(CHUNK);
         context("write", path, file.write_all(&chunk[..length]))?;
-        left -= length as u64;
+        remaining -= length as u64;
     }
     Ok(())
 }
@@ -45,20 +46,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn makes_as_many_files_as_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        fill(folder.path(), IN_A_FOLDER + 2).unwrap();
-        let count = |name: &str| fs::read_dir(folder.path().join("files").join(name)).unwrap().count();
+    fn requested_number_of_files_is_created() {
+        let dir = tempfile::tempdir().unwrap();
+        create_files(dir.path(), FILES_PER_DIR + 2).unwrap();
+        let count = |name: &str| fs::read_dir(dir.path().join("files").join(name)).unwrap().count();
         assert_eq!([count("0"), count("1")], [1000, 2]);
     }
 
     #[test]
-    fn makes_as_many_bytes_dirty_and_no_file_longer_the_second_time() {
-        let path = tempfile::tempdir().unwrap().keep().join("file");
+    fn second_write_overwrites_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
         for _ in 0..2 {
-            dirty(&path, CHUNK as u64 + 3).unwrap();
+            write_dirty(&path, CHUNK as u64 + 3).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().len(), CHUNK as u64 + 3);
         }
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 }
