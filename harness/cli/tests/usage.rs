@@ -47,7 +47,7 @@ use rstest::rstest;
 #[case::reproduce_two(&["reproduce", "reuse", "upper-moved"], "a script is for one claim on one filesystem")]
 #[case::reproduce_claim(&["reproduce", "resue"], "failed to find claim \"resue\": `vremount reproduce --list` lists all")]
 #[case::reproduce_unfit(&["reproduce", "power-cut"], "the machine starts anew in the middle of it")]
-#[case::reproduce_elsewhere(&["reproduce", "power-cut", "--fs", "tmpfs"], "the claim does not apply to tmpfs, which is in memory")]
+#[case::reproduce_elsewhere(&["reproduce", "power-cut", "--fs", "tmpfs"], "the claim is skipped on tmpfs: the filesystem is in memory")]
 #[case::reproduce_xfstests(&["reproduce", "pool-full", "--fs", "ext2", "--xfstests"], "a scratch device is too large for")]
 #[case::cache(&["cache", "burn"], "unrecognized subcommand 'burn'")]
 fn bad_usage_exits_with_2(#[case] args: &[&str], #[case] expected: &str) {
@@ -161,7 +161,7 @@ fn what_would_be_proved_is_listed_with_what_is_skipped() {
     let words = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
     let line = |start: &str| words(listed.lines().find(|line| words(line).join(" ").starts_with(start)).unwrap());
     assert_eq!(line("error-unseen ext4"), ["error-unseen", "ext4", "writeback", "data", "4"]);
-    assert_eq!(line("error-unseen tmpfs")[5..8], ["skipped:", "is", "in"]);
+    assert_eq!(line("error-unseen tmpfs")[5..8], ["skipped:", "the", "filesystem"]);
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn print(options: &Options) -> Result<Exit, Error> {
         ))
     };
     if let Some(why) = claim.skip_reason_on(*fs) {
-        return Err(no_script(&format!("the claim does not apply to {}, which {why}", fs.name())));
+        return Err(no_script(&format!("the claim is skipped on {}: {why}", fs.name())));
     }
     if options.xfstests {
         let Test { text, golden } = test(&claim)
