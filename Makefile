@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Each target installs what is missing, builds what it needs, and repeats nothing that is cached. `make help` lists all targets.
+# Each target installs what is missing, builds what it needs, and repeats nothing that is cached.
+# `make help` lists all targets.
 
 # Kernel base: a name from ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL.
 BASE ?= $(shell sed -n 's/^default = "\([^"]*\)".*/\1/p' ci/bases.toml)
@@ -30,6 +31,9 @@ MDBOOK ?= 0.5.4
 # More options of the command, as words of a shell: ARGS="--claim reuse".
 ARGS ?=
 
+# What help prints.
+VARIABLES = BASE TREE BASES LEVEL EXECUTOR GOOD BAD RELEASES CLAIM FS CASES PREFIX DESTDIR ARGS
+
 # One word of a shell command line, whatever characters it has.
 quote = '$(subst ','\'',$(1))'
 
@@ -39,21 +43,19 @@ KERNEL = $(SOURCE) --level $(call quote,$(LEVEL))
 # Options of commands whose default executor is User Mode Linux.
 UML_EXECUTOR = --executor $(call quote,$(EXECUTOR:auto=uml))
 # Fails if TREE is set: the target needs a series from patches/.
-REFUSE_TREE = $(if $(TREE),echo 'error: $@ tests the series of a BASE; TREE has a series of its own: unset TREE' >&2; exit 2,:)
+TREE_IS_SET = error: $@ tests the series of a BASE, and a TREE has its own series; unset TREE
+REFUSE_TREE = $(if $(TREE),echo $(call quote,$(TREE_IS_SET)) >&2; exit 2,:)
 
 .DEFAULT_GOAL := help
-.PHONY: help verify check test matrix test-debug kernel claims reproduce shell bisect explore mutants coverage check-series \
-	bench bench-harness lint doc fuzz mutants-harness deps book install clean
+.PHONY: help verify check test matrix test-debug check-series kernel claims shell reproduce bisect \
+	explore mutants coverage mutants-harness fuzz bench bench-harness lint doc book install deps clean
 
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s:\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 	@printf '\nVariables and their values:\n'
-	@printf '  %s\n' BASE=$(call quote,$(BASE)) TREE=$(call quote,$(TREE)) BASES=$(call quote,$(BASES)) LEVEL=$(call quote,$(LEVEL)) \
-		EXECUTOR=$(call quote,$(EXECUTOR)) GOOD=$(call quote,$(GOOD)) BAD=$(call quote,$(BAD)) \
-		RELEASES=$(call quote,$(RELEASES)) CLAIM=$(call quote,$(CLAIM)) FS=$(call quote,$(FS)) CASES=$(call quote,$(CASES)) \
-		PREFIX=$(call quote,$(PREFIX)) ARGS=$(call quote,$(ARGS))
+	@printf '  %s\n' $(foreach name,$(VARIABLES),$(name)=$(call quote,$($(name))))
 	@printf '\ndocs/reference/commands.md describes them.\n'
 
 ##@ Test the patches
@@ -113,10 +115,12 @@ mutants: deps ## try faulty versions of the series, each of which a claim must d
 
 coverage: deps ## show which lines and branches of the series the claims execute
 	@$(REFUSE_TREE)
-	@$(CARGO_RUN) coverage --base $(call quote,$(BASE)) $(UML_EXECUTOR) -o $(call quote,target/coverage-$(BASE).html) $(ARGS)
+	@$(CARGO_RUN) coverage --base $(call quote,$(BASE)) $(UML_EXECUTOR) \
+		-o $(call quote,target/coverage-$(BASE).html) $(ARGS)
 
 mutants-harness: deps ## try faulty versions of the harness, each of which a unit test must detect
-	@command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants --version $(call quote,$(CARGO_MUTANTS))
+	@command -v cargo-mutants >/dev/null || \
+		cargo install --locked cargo-mutants --version $(call quote,$(CARGO_MUTANTS))
 	@cargo mutants --output target $(ARGS)
 
 fuzz: ## feed random input to the parsers, about ten minutes

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Options that several commands have. Each is declared here once; a command flattens the structs that it needs.
+//! Options that several commands have. Each is declared here once; a command flattens the structs
+//! that it needs.
 
 use std::path::PathBuf;
 
@@ -29,8 +30,8 @@ pub mod heading {
 #[derive(Args)]
 #[command(next_help_heading = heading::KERNEL)]
 pub struct KernelArgs {
-    /// Kernel base: a name from ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL[#SHA256] [default: `default` of
-    /// ci/bases.toml]
+    /// Kernel base: a name from ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL[#SHA256]
+    /// [default: `default` of ci/bases.toml]
     #[arg(long, value_name = "BASE", conflicts_with = "tree")]
     pub base: Option<Spec>,
     /// Git work tree of a kernel, built as it is, with uncommitted changes; it is only read
@@ -76,7 +77,8 @@ impl KernelArgs {
 
 /// Joins arguments to a command line that a POSIX shell splits into the same arguments.
 pub fn quote_command_line(args: &[String]) -> String {
-    // An argument of a process cannot contain the NUL character, which is the only one that cannot be quoted.
+    // An argument of a process cannot contain the NUL character, which is the only one that cannot
+    // be quoted.
     shlex::Quoter::new().allow_nul(true).join(args.iter().map(String::as_str)).unwrap_or_else(|_| args.join(" "))
 }
 
@@ -114,7 +116,8 @@ pub struct BaseNamesArg {
     pub bases: Vec<String>,
 }
 
-/// Options that select claims and filesystems. Several options of one kind select more, options of different kinds select less.
+/// Options that select claims and filesystems. Several options of one kind select more, options of
+/// different kinds select less.
 #[derive(Args)]
 #[command(next_help_heading = heading::SELECTION)]
 pub struct FilterArgs {
@@ -124,7 +127,8 @@ pub struct FilterArgs {
     /// Select the claims of this topic; can be repeated [default: all topics]
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// Select the claims that inject this fault; can be repeated [default: all claims, with and without faults]
+    /// Select the claims that inject this fault; can be repeated [default: all claims, with and
+    /// without faults]
     #[arg(long = "fault", value_name = "NAME")]
     faults: Vec<String>,
     #[command(flatten)]
@@ -165,7 +169,8 @@ pub fn fs_help(rules: &str) -> String {
     format!("Upper filesystem: {}{rules}", names.join(", "))
 }
 
-/// `--executor`. Without the option it is User Mode Linux if `UML_IS_DEFAULT`, else the automatic choice.
+/// `--executor`. Without the option it is User Mode Linux if `UML_IS_DEFAULT`, else the automatic
+/// choice.
 #[derive(Args)]
 #[command(next_help_heading = heading::EXECUTION)]
 pub struct ExecutorArg<const UML_IS_DEFAULT: bool> {
@@ -178,7 +183,8 @@ pub struct ExecutorArg<const UML_IS_DEFAULT: bool> {
 #[derive(Args)]
 #[command(next_help_heading = heading::EXECUTION)]
 pub struct JobsArg {
-    /// Maximum number of machines that run at the same time; fewer run if memory is short [default: number of processors]
+    /// Maximum number of machines that run at the same time; fewer run if memory is short [default:
+    /// number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 }

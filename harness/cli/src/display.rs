@@ -17,8 +17,8 @@ fn bars() -> &'static MultiProgress {
     BARS.get_or_init(MultiProgress::new)
 }
 
-/// Shows the progress events of this process on standard error: one bar for each running task on a terminal, one line for each task
-/// elsewhere.
+/// Shows the progress events of this process on standard error: one bar for each running task on a
+/// terminal, one line for each task elsewhere.
 pub fn show_progress() {
     progress::set_listener(Display::new(bars().clone(), stderr().is_terminal()));
 }
@@ -28,14 +28,16 @@ pub fn print_line(line: &str) {
     bars().suspend(|| println!("{line}"));
 }
 
-/// Prints a line to standard error, above the bars. Prints nothing if standard error is not a terminal.
+/// Prints a line to standard error, above the bars. Prints nothing if standard error is not a
+/// terminal.
 pub fn print_status(text: &str) {
     if stderr().is_terminal() {
         bars().suspend(|| eprintln!("{text}"));
     }
 }
 
-/// Whether text on standard output is coloured: if it is a terminal and `NO_COLOR` is unset or empty (<https://no-color.org>).
+/// Whether text on standard output is coloured: if it is a terminal and `NO_COLOR` is unset or
+/// empty (<https://no-color.org>).
 #[expect(dead_code, reason = "the reports are plain text until harness/report has a style")]
 pub fn use_colour() -> bool {
     is_coloured(stdout().is_terminal(), env::var_os("NO_COLOR").as_deref())

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The command `vremount`: arguments, progress display, messages and exit codes. The other crates do the work.
+//! The command `vremount`: arguments, progress display, messages and exit codes. The other crates
+//! do the work.
 //!
-//! In: the command line ([`command`] defines it). Out: text on standard output, progress and messages on standard error, reports
-//! in files, an exit code ([`run`]).
+//! In: the command line ([`command`] defines it). Out: text on standard output, progress and
+//! messages on standard error, reports in files, an exit code ([`run`]).
 //!
 //! Invariants: only this crate parses arguments and prints; the libraries report progress as events
-//! ([`vremount_util::progress`]) that `display` shows. Every error ends in [`Exit`], which knows all exit codes.
+//! ([`vremount_util::progress`]) that `display` shows. Every error ends in [`Exit`], which knows
+//! all exit codes.
 
 #![warn(missing_docs)]
 
@@ -21,14 +23,15 @@ use vremount_claims::exit::Exit;
 
 use crate::commands::{Cli, step};
 
-/// The definition of the command line, from which help texts, man pages and shell completions are made.
+/// The definition of the command line, from which help texts, man pages and shell completions are
+/// made.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Runs the command of this process and returns how it ended. Errors are printed. A wrong command line ends the process with
-/// exit code 2.
+/// Runs the command of this process and returns how it ended. Errors are printed. A wrong command
+/// line ends the process with exit code 2.
 #[must_use]
 pub fn run() -> Exit {
     restore_sigpipe();
@@ -42,10 +45,11 @@ pub fn run() -> Exit {
     })
 }
 
-/// Lets SIGPIPE end the process, as it does other programs: `vremount claims | head` then prints no error. Rust ignores the signal by
-/// default.
+/// Lets SIGPIPE end the process, as it does other programs: `vremount claims | head` then prints no
+/// error. Rust ignores the signal by default.
 fn restore_sigpipe() {
-    // SAFETY: the default action replaces no handler that other code relies on, and no other thread runs yet.
+    // SAFETY: the default action replaces no handler that other code relies on, and no other thread
+    // runs yet.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }
 

@@ -52,8 +52,8 @@ impl RunSetup {
     /// Opens the workspace and finds the base; `None` is the default base.
     ///
     /// # Errors
-    /// If the workspace cannot be opened, `ci/bases.toml` has no base of that name, the source cannot be obtained, or no series
-    /// applies to it.
+    /// If the workspace cannot be opened, `ci/bases.toml` has no base of that name, the source
+    /// cannot be obtained, or no series applies to it.
     pub fn open(spec: Option<&Spec>) -> Result<Self, Error> {
         RunSetup::open_in(LockedWorkspace::open()?, spec)
     }
@@ -94,7 +94,8 @@ impl RunSetup {
     /// Starts or resumes a run of `cases`, with a testbed and a log.
     ///
     /// # Errors
-    /// See [`RunSetup::testbed`]; also if the run to resume does not exist or differs from this one.
+    /// See [`RunSetup::testbed`]; also if the run to resume does not exist or differs from this
+    /// one.
     pub fn session<'a>(
         &self,
         run_spec: &RunSpec<'_>,

@@ -25,13 +25,15 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the bases of ci/bases.toml: name, series, source, and whether the source is frozen (stays available)
+    /// List the bases of ci/bases.toml: name, series, source, and whether the source is frozen
+    /// (stays available)
     List,
     /// Pin a base to the newest available version of its source
     ///
-    /// For a Debian source package, this is the newest version of the same suite that has the same first two numbers; a base that is
-    /// named after its version is renamed. For a git commit, the id of its tree is recorded, so that a cached kernel needs no download.
-    /// ci/bases.toml changes only if every claim that the matrix checks holds on the new version.
+    /// For a Debian source package, this is the newest version of the same suite that has the same
+    /// first two numbers; a base that is named after its version is renamed. For a git commit, the
+    /// id of its tree is recorded, so that a cached kernel needs no download. ci/bases.toml changes
+    /// only if every claim that the matrix checks holds on the new version.
     #[command(after_long_help = exit_codes(&[
         (0, "the base is pinned, or there is no newer version"),
         (1, "a claim is broken; ci/bases.toml is unchanged"),
@@ -116,7 +118,8 @@ fn find_newer(workspace: &Workspace, old: &Base) -> Result<Option<Base>, Error> 
         }
         Source::Tarball(tarball) => {
             return Err(Error::Usage(format!(
-                "failed to find a newer version of {}: its source is the single tarball {}; name a newer one in ci/bases.toml",
+                "failed to find a newer version of {}: its source is the single tarball {}; name a newer one in \
+                 ci/bases.toml",
                 old.name, tarball.tarball
             )));
         }

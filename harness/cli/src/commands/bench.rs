@@ -21,10 +21,12 @@ use crate::run_setup::RunSetup;
 
 /// Measure what a stop and start of a container costs, with and without reuse
 ///
-/// Compares reuse; syncfs(2) and removal of the marker; rebuilding the upper; a durable mount; and mounts that check nothing. All run in
-/// turn, in one guest and one run under QEMU. Also measures how each grows, how much another container on the same filesystem is
-/// slowed down, and how long the check takes in the kernel. The kernel has the configuration fragment `bench` unless --config names
-/// another. The disk of the machine is limited to 200 MB/s, except for the first 20 MB of a burst.
+/// Compares reuse; syncfs(2) and removal of the marker; rebuilding the upper; a durable mount; and
+/// mounts that check nothing. All run in turn, in one guest and one run under QEMU. Also measures
+/// how each grows, how much another container on the same filesystem is slowed down, and how long
+/// the check takes in the kernel. The kernel has the configuration fragment `bench` unless --config
+/// names another. The disk of the machine is limited to 200 MB/s, except for the first 20 MB of a
+/// burst.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "every goal is met"),
@@ -36,16 +38,17 @@ pub struct Options {
     #[command(flatten)]
     kernel: KernelArgs,
     #[arg(long, value_name = "NAME", help_heading = heading::SELECTION, help = fs_help(
-        " (only those on a disk); the first is measured in full, the others are compared with it; can be repeated [default: all on a \
-         disk; with --quick ext4]"
+        " (only those on a disk); the first is measured in full, the others are compared with it; can be \
+         repeated [default: all on a disk; with --quick ext4]"
     ))]
     fs: Vec<Fs>,
     /// Measure nothing and read FILE, which an earlier run wrote with --json
     #[arg(long, value_name = "FILE", help_heading = heading::SELECTION,
         conflicts_with_all = ["base", "tree", "level", "config", "rounds", "quick", "fs", "json"])]
     from: Option<PathBuf>,
-    /// Number of measurements of each alternative; ten times as many of reuse where its time must not grow. With --quick no more
-    /// than this number, and a tenth, but at least 3, of what waits for the disk
+    /// Number of measurements of each alternative; ten times as many of reuse where its time must
+    /// not grow. With --quick no more than this number, and a tenth, but at least 3, of what waits
+    /// for the disk
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..),
         help_heading = heading::EXECUTION)]
     rounds: u16,
@@ -61,7 +64,8 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     if let Some(directory) = &options.docs {
-        // A directory that cannot be written is reported before the measurements, which take an hour.
+        // A directory that cannot be written is reported before the measurements, which take an
+        // hour.
         AtomicFile::new(&directory.join(cost_page::PAGE)).map(drop)?;
     }
     let record = match &options.from {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `vremount bench-harness --build`: the time of each stage of a kernel build, compared with make alone.
+//! `vremount bench-harness --build`: the time of each stage of a kernel build, compared with make
+//! alone.
 
 use std::fmt;
 use std::os::unix::fs::symlink;
@@ -15,7 +16,8 @@ use vremount_util::io_error;
 
 use crate::error::Error;
 
-/// The stages from a configured tree to a kernel in the cache: make, and what the harness does before and after it.
+/// The stages from a configured tree to a kernel in the cache: make, and what the harness does
+/// before and after it.
 const STAGES_AROUND_MAKE: [&str; 3] = [build::KEY, build::MAKE, build::KEEP];
 
 /// Limit of [`BuildTimes::overhead_percent`].
@@ -28,9 +30,11 @@ pub struct BuildTimes {
     stages: Vec<StageTimes>,
     /// Time of make alone, for image and modules of the same tree and configuration, in seconds.
     bare_make_s: f64,
-    /// Time of the harness before and after make, relative to make in the same build. Other load on the host affects it least.
+    /// Time of the harness before and after make, relative to make in the same build. Other load on
+    /// the host affects it least.
     own_percent: f64,
-    /// Additional time of the harness from a configured tree to a kernel in the cache, relative to make alone.
+    /// Additional time of the harness from a configured tree to a kernel in the cache, relative to
+    /// make alone.
     overhead_percent: f64,
     /// The same with the overlay modules of all levels. make alone builds one of them.
     with_levels_percent: f64,
@@ -45,8 +49,8 @@ struct StageTimes {
 }
 
 impl BuildTimes {
-    /// Builds the kernel twice in a temporary cache, and once by make alone. Downloads are shared with the cache of `workspace`, and
-    /// the kernel is added to it.
+    /// Builds the kernel twice in a temporary cache, and once by make alone. Downloads are shared
+    /// with the cache of `workspace`, and the kernel is added to it.
     ///
     /// # Errors
     /// If the kernel cannot be built.
@@ -156,7 +160,8 @@ mod tests {
             (build::OVERLAY, 40),
         ]);
         let times = BuildTimes::new(Arch::Um, &cold, &stages(&[(build::KEY, 1)]), Duration::from_secs(204));
-        // 204 s of key, make and keep, compared with 200 s of make in this build and with 204 s of make alone.
+        // 204 s of key, make and keep, compared with 200 s of make in this build and with 204 s of
+        // make alone.
         assert!((times.own_percent - 2.0).abs() < 1e-9, "{}", times.own_percent);
         assert!(times.overhead_percent.abs() < 1e-9, "{}", times.overhead_percent);
         // The overlay modules add 40 s.

@@ -34,8 +34,8 @@ const VERDICTS: usize = 300;
 
 /// Measure the speed of the harness itself, on every executor
 ///
-/// Times one claim, from starting the machine until the guest is ready and until the verdict, with the executors in turn. Then times
-/// 300 verdicts with as many machines as processors.
+/// Times one claim, from starting the machine until the guest is ready and until the verdict, with
+/// the executors in turn. Then times 300 verdicts with as many machines as processors.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "measured"),
@@ -46,7 +46,8 @@ const VERDICTS: usize = 300;
 pub struct Options {
     #[command(flatten)]
     kernel: KernelArgs,
-    /// Also build the kernel for ARCH in a separate cache, cold and warm, and by make alone, and time each stage
+    /// Also build the kernel for ARCH in a separate cache, cold and warm, and by make alone, and
+    /// time each stage
     #[arg(long, value_name = "ARCH", value_parser = args::arch(), help_heading = heading::KERNEL)]
     build: Option<Arch>,
     /// Executor that runs the machines [default: uml and qemu, in turn]

@@ -22,9 +22,10 @@ use crate::run_setup::LockedWorkspace;
 
 /// Find the first commit or release on which a claim is broken
 ///
-/// Both ends are tested first. Each kernel gets the series that applies to it; a tree that contains the series is tested as it is. A
-/// kernel that does not build or boot, hangs, or crashes before the first step that the claim is about, is skipped. `git bisect` runs
-/// in a separate repository: checkout, index, refs and bisections of the tree are not changed. Each step is logged at once.
+/// Both ends are tested first. Each kernel gets the series that applies to it; a tree that contains
+/// the series is tested as it is. A kernel that does not build or boot, hangs, or crashes before
+/// the first step that the claim is about, is skipped. `git bisect` runs in a separate repository:
+/// checkout, index, refs and bisections of the tree are not changed. Each step is logged at once.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "found"),
@@ -41,15 +42,15 @@ pub struct Options {
     /// Commit that is bad
     #[arg(long, value_name = "COMMIT", required_unless_present = "releases", help_heading = heading::KERNEL)]
     bad: Option<String>,
-    /// Two released versions: the older one is good, the newer one is bad. Tests the versions between them that ci/bases.toml pins,
-    /// then others that the Debian mirror has
+    /// Two released versions: the older one is good, the newer one is bad. Tests the versions
+    /// between them that ci/bases.toml pins, then others that the Debian mirror has
     #[arg(long, value_name = "GOOD..BAD", conflicts_with_all = ["tree", "good", "bad"],
         help_heading = heading::KERNEL)]
     releases: Option<VersionRange>,
     #[command(flatten)]
     checks: BisectArgs,
-    /// Call a kernel bad if the outcome, errno or reason of a claim differs from the good end, even if the claim holds [default: a
-    /// kernel is bad if a claim is broken]
+    /// Call a kernel bad if the outcome, errno or reason of a claim differs from the good end, even
+    /// if the claim holds [default: a kernel is bad if a claim is broken]
     #[arg(long, help_heading = heading::EXECUTION)]
     reason_changed: bool,
     /// Continue the last bisection of this tree, which was interrupted; needs the same options
@@ -111,7 +112,8 @@ impl Options {
     }
 }
 
-/// Prints the result of a bisection, and how the transcripts of the last good and the first bad kernel differ.
+/// Prints the result of a bisection, and how the transcripts of the last good and the first bad
+/// kernel differ.
 pub fn print_result(bisection: &Bisection) -> Exit {
     println!("{}\n", bisection.found());
     match bisection.differences() {

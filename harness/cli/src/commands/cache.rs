@@ -85,7 +85,8 @@ fn clean(cache: &Path, all: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Bytes that a file or a directory with its content occupies on disk. Files that cannot be read count as 0.
+/// Bytes that a file or a directory with its content occupies on disk. Files that cannot be read
+/// count as 0.
 fn disk_usage(path: &Path) -> u64 {
     let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
     let content = || {

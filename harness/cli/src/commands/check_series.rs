@@ -16,10 +16,11 @@ use crate::run_setup::LockedWorkspace;
 
 /// Check the patches with the tools of kernel reviewers
 ///
-/// For each patch of each base: `git am`, checkpatch.pl --strict, sparse and W=1 with overlayfs as a module and built in, kernel-doc
-/// and rst. A warning that the kernel without the patch has too is ignored. For each base: the documentation patch applies alone, the
-/// line counts of the cover letter are right, the mutants apply, `has` in ci/bases.toml agrees with the source, and a User Mode Linux
-/// kernel with the whole series and overlayfs built in can be built.
+/// For each patch of each base: `git am`, checkpatch.pl --strict, sparse and W=1 with overlayfs as
+/// a module and built in, kernel-doc and rst. A warning that the kernel without the patch has too
+/// is ignored. For each base: the documentation patch applies alone, the line counts of the cover
+/// letter are right, the mutants apply, `has` in ci/bases.toml agrees with the source, and a User
+/// Mode Linux kernel with the whole series and overlayfs built in can be built.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "every check is clean"),
@@ -59,7 +60,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     })
 }
 
-/// Checks one base and prints the findings. An error counts as undecided, so that the other bases are checked.
+/// Checks one base and prints the findings. An error counts as undecided, so that the other bases
+/// are checked.
 fn check_base(workspace: &Workspace, base: &Base, summary: &mut Summary) {
     println!("Linux {}, series {}", base.name, base.series);
     let findings = match check(workspace, base) {

@@ -11,8 +11,9 @@ use crate::error::Error;
 
 /// List the claims
 ///
-/// Prints for each claim its name and title, the sentence of the cover letter that it tests, the level from which it holds, and its
-/// steps. The expected outcome of a precondition is in brackets; that of an assertion follows `=>`.
+/// Prints for each claim its name and title, the sentence of the cover letter that it tests, the
+/// level from which it holds, and its steps. The expected outcome of a precondition is in brackets;
+/// that of an assertion follows `=>`.
 #[derive(Args)]
 pub struct Options {
     /// Print names only, one per line

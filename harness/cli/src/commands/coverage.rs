@@ -19,9 +19,10 @@ use crate::run_setup::RunSetup;
 
 /// Show which lines and branches of the series the claims execute
 ///
-/// Checks the claims on a kernel that counts with gcov how often each line and branch of overlayfs is executed. Prints the lines and
-/// branches that the series adds and no claim executes. A line or branch that cannot be executed is listed, with the reason, in
-/// patches/unexecuted.toml; an entry that matches an executed line is an error.
+/// Checks the claims on a kernel that counts with gcov how often each line and branch of overlayfs
+/// is executed. Prints the lines and branches that the series adds and no claim executes. A line or
+/// branch that cannot be executed is listed, with the reason, in patches/unexecuted.toml; an entry
+/// that matches an executed line is an error.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "everything is executed or listed with a reason"),

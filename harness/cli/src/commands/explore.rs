@@ -25,10 +25,11 @@ use crate::run_setup::RunSetup;
 
 /// Compare the kernel with the model, over generated sequences of operations
 ///
-/// Runs all short sequences over a small set of operations first, then random ones over a large set: uppers and overlays at the same
-/// time, faults, tampered checkpoints, unmounts, reloads and reboots. The model predicts the outcome of each operation (docs/model.md).
-/// A sequence on which kernel and model differ is shortened, printed, and kept as a transcript that --replay takes. After eight
-/// differences the command stops.
+/// Runs all short sequences over a small set of operations first, then random ones over a large
+/// set: uppers and overlays at the same time, faults, tampered checkpoints, unmounts, reloads and
+/// reboots. The model predicts the outcome of each operation (docs/model.md). A sequence on which
+/// kernel and model differ is shortened, printed, and kept as a transcript that --replay takes.
+/// After eight differences the command stops.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "kernel and model agree on every sequence"),

@@ -11,9 +11,10 @@ use crate::run_setup::RunSetup;
 
 /// Obtain, patch and build a kernel
 ///
-/// Builds one kernel for QEMU and one for User Mode Linux. Level 0 builds the unmodified kernel. Every other level builds the
-/// kernel with all patches, and one overlay module for each of the levels 1 to 4. Kernels and modules in the cache are not built
-/// again. Prints image, module and build id; target/kernel/ has links to them.
+/// Builds one kernel for QEMU and one for User Mode Linux. Level 0 builds the unmodified kernel.
+/// Every other level builds the kernel with all patches, and one overlay module for each of the
+/// levels 1 to 4. Kernels and modules in the cache are not built again. Prints image, module and
+/// build id; target/kernel/ has links to them.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]

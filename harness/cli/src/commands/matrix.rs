@@ -24,9 +24,10 @@ use crate::run_setup::LockedWorkspace;
 
 /// Check the claims on many kernels
 ///
-/// ci/matrix.toml defines what is checked: every claim on every filesystem under User Mode Linux, and the core of the claims under
-/// QEMU. Prints one table with a column for each base and executor. A base that cannot be fetched, built or booted is listed below the
-/// table and does not stop the others.
+/// ci/matrix.toml defines what is checked: every claim on every filesystem under User Mode Linux,
+/// and the core of the claims under QEMU. Prints one table with a column for each base and
+/// executor. A base that cannot be fetched, built or booted is listed below the table and does not
+/// stop the others.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "every claim holds or is skipped"),
@@ -37,7 +38,8 @@ use crate::run_setup::LockedWorkspace;
 pub struct Options {
     #[command(flatten)]
     bases: BaseNamesArg,
-    /// Use only bases whose source stays available: those from a suite that is frozen in ci/matrix.toml
+    /// Use only bases whose source stays available: those from a suite that is frozen in
+    /// ci/matrix.toml
     #[arg(long, help_heading = heading::KERNEL)]
     frozen: bool,
     /// List the jobs as JSON, for a CI service that runs each of them, and run none
@@ -62,13 +64,16 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let jobs = matrix::plan_jobs(&bases, &entries);
     if jobs.is_empty() {
         return Err(Error::Usage(
-            "failed to find anything to check: no selected base is frozen, or ci/matrix.toml has no entry for the executor; \
-            see ci/bases.toml and ci/matrix.toml"
+            "failed to find anything to check: no selected base is frozen, or ci/matrix.toml has no entry for the \
+             executor; see ci/bases.toml and ci/matrix.toml"
                 .to_string(),
         ));
     }
     if options.list {
-        let entry = |job: &Job<'_>| json!({"base": job.base.name, "executor": job.entry.executor.name(), "arch": job.arch().name()});
+        let entry = |job: &Job<'_>| {
+            let (base, executor) = (&job.base.name, job.entry.executor.name());
+            json!({"base": base, "executor": executor, "arch": job.arch().name()})
+        };
         println!("{}", json!({"include": jobs.iter().map(entry).collect::<Vec<_>>()}));
         return Ok(Exit::Success);
     }

@@ -28,8 +28,9 @@ use crate::error::Error;
 
 /// Test when overlayfs may reuse a volatile upper
 ///
-/// Builds a kernel with the patches that let overlayfs mount a volatile upper again, boots it in virtual machines, makes disks fail
-/// under it, and checks claim by claim that reuse is accepted or refused for the right reason.
+/// Builds a kernel with the patches that let overlayfs mount a volatile upper again, boots it in
+/// virtual machines, makes disks fail under it, and checks claim by claim that reuse is accepted or
+/// refused for the right reason.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, after_long_help = exit_codes(&[
     (0, "every claim holds"),

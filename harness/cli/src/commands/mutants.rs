@@ -17,9 +17,10 @@ use crate::run_setup::RunSetup;
 
 /// Try faulty versions of the series, each of which a claim must detect
 ///
-/// A mutant is a diff on top of the series. Its overlay module is built, and the claims are checked on ext4; a broken claim detects the
-/// mutant. If none is broken, sequences of operations are explored, and the claims are checked on all other filesystems. A mutant that
-/// no test can distinguish from the correct series states the reason in its file, and must not be detected.
+/// A mutant is a diff on top of the series. Its overlay module is built, and the claims are checked
+/// on ext4; a broken claim detects the mutant. If none is broken, sequences of operations are
+/// explored, and the claims are checked on all other filesystems. A mutant that no test can
+/// distinguish from the correct series states the reason in its file, and must not be detected.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "every mutant is detected, or its file states why it cannot be"),

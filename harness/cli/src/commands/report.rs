@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `vremount report`, and the options for report files that `vremount verify` and `vremount matrix` have too.
+//! `vremount report`, and the options for report files that `vremount verify` and `vremount matrix`
+//! have too.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -23,7 +24,8 @@ use crate::error::Error;
 
 /// Summarize a run, coverage, bisection or benchmark, complete or interrupted
 ///
-/// Prints the results and writes the report files that are asked for. The exit code is the one of the command that left the results.
+/// Prints the results and writes the report files that are asked for. The exit code is the one of
+/// the command that left the results.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_long_help = exit_codes(&[
     (0, "as the command that left the results"),
@@ -32,8 +34,8 @@ use crate::error::Error;
     (125, "cannot tell: a case is undecided or missing, or the results cannot be read"),
 ]))]
 pub struct Options {
-    /// Directory below target/runs/ of a run, coverage, bisection or benchmark, a directory of several of them, or a file that
-    /// `vremount bench --json` wrote
+    /// Directory below target/runs/ of a run, coverage, bisection or benchmark, a directory of
+    /// several of them, or a file that `vremount bench --json` wrote
     #[arg(value_name = "PATH", required = true)]
     run: Option<PathBuf>,
     #[command(flatten)]
@@ -46,7 +48,8 @@ pub struct Options {
 enum Command {
     /// Join the results of several runs, coverages, bisections and benchmarks
     ///
-    /// Prints one table with a column for each base and executor. The shards of a run become one column.
+    /// Prints one table with a column for each base and executor. The shards of a run become one
+    /// column.
     #[command(after_long_help = exit_codes(&[
         (0, "every claim holds, and nothing is missing"),
         (1, "a claim is broken"),
@@ -57,7 +60,8 @@ enum Command {
         /// Results to join, each as `vremount report` takes it
         #[arg(value_name = "PATH", required = true)]
         runs: Vec<PathBuf>,
-        /// File with the output of `vremount matrix --list`; a run that is listed there and missing here is reported
+        /// File with the output of `vremount matrix --list`; a run that is listed there and missing
+        /// here is reported
         #[arg(long, value_name = "FILE", help_heading = heading::SELECTION)]
         expect: Option<PathBuf>,
         #[command(flatten)]
@@ -95,7 +99,8 @@ pub struct OutputArgs {
 /// Makes a report from results.
 type Format<R> = fn(&R) -> Result<String, Error>;
 
-/// Report files that are open for writing. An existing file is replaced only when its report is complete.
+/// Report files that are open for writing. An existing file is replaced only when its report is
+/// complete.
 pub struct OpenFiles<R> {
     files: Vec<(AtomicFile, Format<R>)>,
     page: Option<PathBuf>,
@@ -221,10 +226,12 @@ fn read_expected(path: &Path) -> Result<Vec<Expected>, Error> {
     Ok(jobs.include)
 }
 
-/// Refuses a file that is not JSON, so that a wrong path is distinguished from damaged results. All result files begin with an object.
+/// Refuses a file that is not JSON, so that a wrong path is distinguished from damaged results. All
+/// result files begin with an object.
 ///
 /// # Errors
-/// If `path`, or a result file in the directory `path`, begins with something else, or cannot be read.
+/// If `path`, or a result file in the directory `path`, begins with something else, or cannot be
+/// read.
 fn require_results(path: &Path) -> Result<(), Error> {
     let in_directory = [results::FILE, bisect::FILE, coverage::FILE, bench::FILE].map(|name| path.join(name));
     let files = [path.to_path_buf()].into_iter().chain(in_directory).filter(|file| file.is_file());
@@ -235,8 +242,8 @@ fn require_results(path: &Path) -> Result<(), Error> {
             .map_err(io_error("read", &file))?;
         if start.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
             return Err(Error::Usage(format!(
-                "failed to report on {}: it has no results of vremount; name a directory below target/runs/, or a file that \
-                 `vremount bench --json` wrote",
+                "failed to report on {}: it has no results of vremount; name a directory below target/runs/, or a \
+                 file that `vremount bench --json` wrote",
                 file.display()
             )));
         }

@@ -24,12 +24,13 @@ use crate::run_setup::{RunSetup, Selection};
 
 /// Print a claim as a shell script that does not need vremount
 ///
-/// The POSIX script performs the steps of the claim with mount, losetup, dmsetup, mkfs and tools for xattrs. Run it as root on any
-/// machine, or in `vremount shell`. It prints what it expects and what it observes, removes everything that it created, and exits with
-/// 0 if every step had the expected outcome, 1 if the claim is broken, and 125 if it cannot tell.
+/// The POSIX script performs the steps of the claim with mount, losetup, dmsetup, mkfs and tools
+/// for xattrs. Run it as root on any machine, or in `vremount shell`. It prints what it expects and
+/// what it observes, removes everything that it created, and exits with 0 if every step had the
+/// expected outcome, 1 if the claim is broken, and 125 if it cannot tell.
 ///
-/// With --check, scripts run in machines, and their results are compared with the verdicts on their claims. The options in Kernel and
-/// Execution are for --check.
+/// With --check, scripts run in machines, and their results are compared with the verdicts on their
+/// claims. The options in Kernel and Execution are for --check.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "the script is printed; with --check, every script agrees with its claim"),
@@ -43,8 +44,8 @@ pub struct Options {
     claims: Vec<String>,
     #[command(flatten)]
     kernel: KernelArgs,
-    #[arg(long = "fs", value_name = "NAME", default_value = Fs::Ext4.name(), help = fs_help("; can be repeated with --check"),
-        help_heading = heading::SELECTION)]
+    #[arg(long = "fs", value_name = "NAME", default_value = Fs::Ext4.name(),
+        help = fs_help("; can be repeated with --check"), help_heading = heading::SELECTION)]
     filesystems: Vec<Fs>,
     /// List all claims, and why some cannot become a script
     #[arg(long, conflicts_with = "check", help_heading = heading::SELECTION)]
@@ -54,12 +55,14 @@ pub struct Options {
     check: bool,
     #[command(flatten)]
     executor: ExecutorArg<false>,
-    /// Shell that runs the scripts: /bin/sh is busybox with its own tools, /usr/bin/dash uses the tools of the host
+    /// Shell that runs the scripts: /bin/sh is busybox with its own tools, /usr/bin/dash uses the
+    /// tools of the host
     #[arg(long, value_name = "PATH", default_value = "/usr/bin/dash", help_heading = heading::EXECUTION)]
     shell: String,
     #[command(flatten)]
     jobs: JobsArg,
-    /// Print a test for the overlay group of xfstests instead, then a line of dashes and the content of its .out file
+    /// Print a test for the overlay group of xfstests instead, then a line of dashes and the
+    /// content of its .out file
     #[arg(long, conflicts_with_all = ["list", "check"], help_heading = heading::OUTPUT)]
     xfstests: bool,
 }
@@ -92,15 +95,19 @@ fn print(options: &Options) -> Result<Exit, Error> {
     let no_script = |why: &str| {
         let fs = fs.name();
         Error::Usage(format!(
-            "failed to convert {name} on {fs} to a script: {why}; `vremount reproduce --list` lists the claims that can be converted"
+            "failed to convert {name} on {fs} to a script: {why}; `vremount reproduce --list` lists the claims that \
+             can be converted"
         ))
     };
     if let Some(why) = claim.skip_reason_on(*fs) {
         return Err(no_script(&format!("the claim is skipped on {}: {why}", fs.name())));
     }
     if options.xfstests {
-        let Test { text, golden } = test(&claim)
-            .map_err(|why| Error::Usage(format!("failed to convert {name} to a test for xfstests: {why}")))?;
+        let Test { text, golden } = test(&claim).map_err(|why| {
+            Error::Usage(format!(
+                "failed to convert {name} to a test for xfstests: {why}; print it as a script, without --xfstests"
+            ))
+        })?;
         print!("{text}{}\n{golden}", "-".repeat(72));
         return Ok(Exit::Success);
     }
@@ -142,7 +149,8 @@ fn check(options: &Options) -> Result<Exit, Error> {
     })
 }
 
-/// Scripts of the selected cases that apply to the filesystem and the architecture. Prints the cases that cannot become a script.
+/// Scripts of the selected cases that apply to the filesystem and the architecture. Prints the
+/// cases that cannot become a script.
 fn generate_scripts<'a>(selection: &'a Selection, testbed: &TestBed) -> Vec<(Case<'a>, String)> {
     let arch = testbed.executor.arch();
     let mut scripts = Vec::new();

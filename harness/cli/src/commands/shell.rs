@@ -20,8 +20,8 @@ use crate::run_setup::RunSetup;
 
 /// Open a shell in a machine
 ///
-/// Boots the kernel. An upper filesystem is mounted at /mnt/a. `exit` stops the machine, and everything in it is lost. If standard
-/// input is not a terminal, the shell runs it as a script.
+/// Boots the kernel. An upper filesystem is mounted at /mnt/a. `exit` stops the machine, and
+/// everything in it is lost. If standard input is not a terminal, the shell runs it as a script.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "the machine has stopped"),

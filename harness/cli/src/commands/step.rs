@@ -24,8 +24,9 @@ const SUPERVISED: &str = "VREMOUNT_STEP";
 
 /// One step of `git bisect run`
 ///
-/// For `git bisect run vremount step --tree . --claim NAME --fs NAME`. Builds the work tree as it is, with the series that applies, and
-/// checks the claims. Kernels of one tree share a build directory: what two of them have in common is built once.
+/// For `git bisect run vremount step --tree . --claim NAME --fs NAME`. Builds the work tree as it
+/// is, with the series that applies, and checks the claims. Kernels of one tree share a build
+/// directory: what two of them have in common is built once.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "good: every claim holds"),
@@ -63,8 +64,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     Ok(exit)
 }
 
-/// Runs `vremount step` in a child process and maps every unexpected end of the child to [`Exit::CannotTell`]. `git bisect run`
-/// takes all other exit codes below 128 for a bad commit, including the 2 of a wrong command line and the 101 of a panic.
+/// Runs `vremount step` in a child process and maps every unexpected end of the child to
+/// [`Exit::CannotTell`]. `git bisect run` takes all other exit codes below 128 for a bad commit,
+/// including the 2 of a wrong command line and the 101 of a panic.
 ///
 /// Returns none in that child, and for every other command.
 #[must_use]

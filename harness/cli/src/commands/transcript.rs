@@ -16,7 +16,8 @@ const HINT: &str = "name a transcript, target/runs/RUN/CLAIM-FS.jsonl";
 
 /// Print a transcript in readable form
 ///
-/// Prints each step of the case with its expected outcome, its observed outcome, and what the kernel logged during the step.
+/// Prints each step of the case with its expected outcome, its observed outcome, and what the
+/// kernel logged during the step.
 #[derive(Args)]
 pub struct Options {
     /// Transcript of a case: target/runs/RUN/CLAIM-FS.jsonl

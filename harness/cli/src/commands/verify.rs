@@ -23,9 +23,10 @@ use crate::run_setup::RunSetup;
 
 /// Build and boot a kernel and check the claims
 ///
-/// A case is one claim on one filesystem. Each case runs in a machine; its result, transcript and console log go to a directory
-/// below target/runs/. At the end a table of all verdicts is printed. With one filesystem, each case is a line with outcome, errno,
-/// reason and time instead. Kernels are cached: no kernel is built twice.
+/// A case is one claim on one filesystem. Each case runs in a machine; its result, transcript and
+/// console log go to a directory below target/runs/. At the end a table of all verdicts is printed.
+/// With one filesystem, each case is a line with outcome, errno, reason and time instead. Kernels
+/// are cached: no kernel is built twice.
 #[derive(Args)]
 #[command(after_long_help = exit_codes(&[
     (0, "every claim holds or is skipped"),
@@ -38,12 +39,12 @@ pub struct Options {
     kernel: KernelArgs,
     #[command(flatten)]
     filters: FilterArgs,
-    /// Run part K of N only; a case belongs to a part by the hash of its claim and filesystem; `vremount report merge` joins
-    /// the parts
+    /// Run part K of N only; a case belongs to a part by the hash of its claim and filesystem;
+    /// `vremount report merge` joins the parts
     #[arg(long, value_name = "K/N", help_heading = heading::SELECTION)]
     shard: Option<Shard>,
-    /// List the selected cases and run none: claim, filesystem, tag, faults, level from which the claim holds, and why a case
-    /// is skipped
+    /// List the selected cases and run none: claim, filesystem, tag, faults, level from which the
+    /// claim holds, and why a case is skipped
     #[arg(long, help_heading = heading::SELECTION,
         conflicts_with_all = ["resume", "output", "json", "junit", "ktap", "kcidb"])]
     list: bool,
@@ -51,13 +52,16 @@ pub struct Options {
     executor: ExecutorArg<false>,
     #[command(flatten)]
     jobs: JobsArg,
-    /// Continue the last run of this kernel, which was interrupted: run the missing cases only; needs the same options
+    /// Continue the last run of this kernel, which was interrupted: run the missing cases only;
+    /// needs the same options
     #[arg(long, help_heading = heading::EXECUTION)]
     resume: bool,
-    /// Give every claim a machine of its own; without this, claims share machines where booting is slow
+    /// Give every claim a machine of its own; without this, claims share machines where booting is
+    /// slow
     #[arg(long, help_heading = heading::EXECUTION)]
     fresh: bool,
-    /// Test the harness: run each case twice and compare transcripts and console logs byte for byte (User Mode Linux only)
+    /// Test the harness: run each case twice and compare transcripts and console logs byte for byte
+    /// (User Mode Linux only)
     #[arg(long, help_heading = heading::EXECUTION)]
     twice: bool,
     /// Test the harness: inject no faults; every claim about a fault must end as `cannot tell`
@@ -107,8 +111,8 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     Ok(tally.exit())
 }
 
-/// Returns a function that prints the results of cases and advances a bar of `total` cases. It prints every case if `print_all`,
-/// else those that are broken or undecided.
+/// Returns a function that prints the results of cases and advances a bar of `total` cases. It
+/// prints every case if `print_all`, else those that are broken or undecided.
 pub(super) fn case_printer(total: usize, jobs: usize, print_all: bool) -> impl FnMut(&CaseResult) {
     let bar = progress::count("checking", total);
     let (mut complete, mut broken) = (0, 0);
@@ -126,6 +130,7 @@ pub(super) fn case_printer(total: usize, jobs: usize, print_all: bool) -> impl F
 
 fn not_deterministic(executor: &str) -> Error {
     Error::Usage(format!(
-        "failed to compare two runs under {executor}: they differ, because its clock is that of the host; use --executor uml"
+        "failed to compare two runs under {executor}: they differ, because its clock is that of the host; use \
+         --executor uml"
     ))
 }
