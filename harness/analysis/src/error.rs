@@ -1,56 +1,70 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why an analysis could not be made.
+//! Errors of the analyses.
 
 use std::path::PathBuf;
 
-/// Why there is no answer.
+/// Why an analysis failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user asked for something that does not exist.
+    /// The command line names something that does not exist or is not what it should be. The
+    /// message is complete.
     #[error("{0}")]
     Usage(String),
-    /// Claims could not be run.
+    /// A kernel could not be obtained, built or booted, or cases could not be run.
     #[error(transparent)]
     Run(#[from] vremount_runner::Error),
-    /// The unchanged series does not hold, so that a failure of a mutant shows nothing.
+    /// A claim is broken or undecided on the unchanged series. Failures on mutants would show
+    /// nothing.
     #[error(
-        "failed to tell mutants from series {series}: it is not as claimed itself, {why}; `vremount verify` must hold first"
+        "failed to test the mutants of series {series}: its claims do not hold without a mutant: {why}; \
+         make `vremount verify` succeed first"
     )]
-    NoControl {
-        /// The series.
+    UnmodifiedSeries {
+        /// Folder name of the series.
         series: String,
-        /// What it fails.
+        /// The first claim that does not hold, with filesystem and reason.
         why: String,
     },
-    /// The source of a kernel is unknown.
+    /// The mark of a revision could not be decided.
     #[error("failed to bisect: {0}")]
-    NotBisected(String),
-    /// An object file of the series has no coverage data.
+    Undecided(String),
+    /// The object file of a source file of the series has no coverage data.
     #[error(
-        "failed to tell what of {file} was executed: its object counts nothing; have a fix for it in ci/bases.toml, \
-         `coverage` of {base}"
+        "failed to measure the coverage of {file}: its object file has no coverage data; \
+         add a fix for it to `coverage` of base {base} in ci/bases.toml"
     )]
-    FileNotCounted {
-        /// The source file.
+    NoCoverageData {
+        /// The source file, relative to the kernel tree.
         file: String,
-        /// The base.
+        /// Name of the base.
         base: String,
     },
     /// A benchmark could not be measured.
-    #[error("failed to measure on {fs}: {why}; its console log is with the others of the run, in target/runs")]
+    #[error("failed to measure on {fs}: {why}; see the console log in the run directory below target/runs")]
     Bench {
-        /// The filesystem.
+        /// Name of the upper filesystem.
         fs: &'static str,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// The log of a bisection cannot be used.
-    #[error("failed to understand {path}: {why}; run bisect again", path = path.display())]
-    Bisection {
-        /// The log.
+    /// A file that the user named is not the log of a bisection.
+    #[error(
+        "failed to read {path} as the log of a bisection: {why}; run `vremount bisect` again, without --resume",
+        path = path.display()
+    )]
+    InvalidLog {
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
+    },
+    /// A result could not be written as JSON.
+    #[error("failed to write {what} as JSON: {source}")]
+    Serialize {
+        /// The result.
+        what: &'static str,
+        /// The cause.
+        source: serde_json::Error,
     },
 }
 
@@ -72,17 +86,17 @@ vremount_util::error_from!(
 );
 
 impl Error {
-    /// Whether the kernel is the cause, and not this machine: another kernel may work.
+    /// Whether the kernel under test is the cause, and not this host. Another kernel may work.
     #[must_use]
     pub fn is_of_the_kernel(&self) -> bool {
         matches!(self, Error::Run(error) if error.is_of_the_kernel())
     }
 
-    /// Whether the command line is the cause.
+    /// Whether the command line, or a file that it names, is the cause. The exit code is then 2.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Error::Usage(_) => true,
+            Error::Usage(_) | Error::InvalidLog { .. } => true,
             Error::Run(error) => error.is_usage(),
             _ => false,
         }

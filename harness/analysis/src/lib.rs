@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Drivers over the runner that answer other questions than one run does.
+//! Analyses that run many kernels or many cases.
 //!
-//! - [`bisect`]: from which commit or release on a claim is broken
-//! - [`explore`]: whether kernel and model agree on generated sequences of operations
-//! - [`mutants`]: whether wrong versions of the series are noticed
-//! - [`coverage`]: which lines and branches of the series the claims execute
-//! - [`lint_series`]: what reviewers' tools report of the series
-//! - [`reproduce`]: claims as shell scripts
-//! - [`bench`]: what reuse costs and saves
+//! - [`bisect`]: finds the first commit or release on which a claim is broken
+//! - [`explore`]: compares a kernel with the model on generated sequences of operations
+//! - [`mutants`]: checks that the claims detect faulty versions of the series
+//! - [`coverage`]: measures which lines and branches of the series the claims execute
+//! - [`lint_series`]: runs the tools of kernel reviewers on the series
+//! - [`reproduce`]: prints claims as shell scripts
+//! - [`bench`]: measures the cost and the benefit of reuse
 //!
-//! In: a kernel specification and options. Out: a record or log that [the report crate](../vremount_report/index.html) shows.
+//! Input: a kernel specification and options. Output: a record or a log, which [the report
+//! crate](../vremount_report/index.html) shows.
 //!
-//! Invariants: each driver runs kernels and claims by the runner alone; what is interrupted keeps its log.
+//! Invariants: kernels and cases are run by the runner only. An interrupted bisection keeps its log
+//! and can be resumed. Modules do not import each other in a circle: `mutants` uses `explore`,
+//! `explore` uses `reproduce`, and `lint_series` uses `mutants`.
+
+#![warn(missing_docs)]
 
 pub mod bench;
 pub mod bisect;
+pub mod command_line;
 pub mod coverage;
 mod error;
 pub mod explore;

@@ -146,7 +146,7 @@ fn assert_found(repository: &Repository, output: &Output) {
     let said = told(output);
     assert_eq!(output.status.code(), Some(0));
     let id = repository.git(&["rev-parse", &format!("main-{CULPRIT}")]);
-    assert!(said.contains(&format!("the first bad one is {id}\n  {SUBJECT}\n  reuse on ext4: ")));
+    assert!(said.contains(&format!("first bad revision: {id}\n  {SUBJECT}\n  reuse on ext4: ")));
     let before = repository.git(&["log", "-1", "--format=%H %s", &format!("main-{}", CULPRIT - 1)]);
     let title = |line: &str| format!("{}{}", &line[..12], &line[40..]);
     assert!(said.contains(&format!("--- {}\n+++ {} {SUBJECT}\n", title(&before), &id[..12])));
@@ -154,7 +154,7 @@ fn assert_found(repository: &Repository, output: &Output) {
     assert!(said.contains("\n+    refused"), "the bad one is not refused");
     // What it came to is told later too.
     let report = vremount(["report"]).arg(log(repository).parent().unwrap()).output().unwrap();
-    assert!(told(&report).contains(&format!("the first bad one is {id}\n")));
+    assert!(told(&report).contains(&format!("first bad revision: {id}\n")));
     assert_eq!(report.status.code(), Some(0));
 }
 
@@ -181,7 +181,7 @@ fn a_tree_that_carries_the_series_is_bisected_as_it_is() {
     let id = linux.git(&["rev-parse", &format!("carried-{CARRIED_CULPRIT}")]);
     assert!(
         said.contains(&format!(
-            "the first bad one is {id}\n  fs: Count mounts that go by the id of their superblock\n"
+            "first bad revision: {id}\n  fs: Count mounts that go by the id of their superblock\n"
         ))
     );
     assert!(said.contains("\n+    | overlayfs: volatile reuse refused: upper-remounted: "), "{said}");
@@ -199,9 +199,9 @@ fn a_tree_that_carries_the_series_is_bisected_as_it_is() {
     "(drivers/gpu/drm/drm_file.c: Remark 40) ",
     "was given as good and is bad: reuse on ext4: "
 )]
-#[case::not_built("main-24", "main", 125, "nothing can be told of", "linux/nanny.h")]
-#[case::not_booted("main-36", "main", 125, "nothing can be told of", "failed to run a User Mode Linux kernel here")]
-#[case::panics_at_mount("main-30", "main", 125, "nothing can be told of", "before it got to what is claimed")]
+#[case::not_built("main-24", "main", 125, "cannot be decided: ", "linux/nanny.h")]
+#[case::not_booted("main-36", "main", 125, "cannot be decided: ", "failed to run a User Mode Linux kernel here")]
+#[case::panics_at_mount("main-30", "main", 125, "cannot be decided: ", "before the first assertion of the claim")]
 fn an_end_that_is_of_no_use_is_told(
     #[case] good: &str,
     #[case] bad: &str,
@@ -237,7 +237,7 @@ fn what_was_interrupted_is_resumed() {
     drop(torn);
     let other = bisect(&linux, &pristine, "main-40", &["--resume"]).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
-    assert!(stderr(&other).contains("is another, its \"bad\" differs"), "{}", stderr(&other));
+    assert!(stderr(&other).contains("is of another bisection: \"bad\" differs"), "{}", stderr(&other));
     let resumed = bisect(&linux, &pristine, "main", &["--resume"]).output().unwrap();
     assert_found(&linux, &resumed);
     assert_eq!(stdout(&resumed).matches(", from the log\n").count(), before.len());
@@ -319,7 +319,7 @@ fn child_of(parent: u32) -> Option<i32> {
 
 #[rstest]
 #[case::no_ends(&["--tree", "."], "--good <COMMIT>")]
-#[case::no_range(&["--releases", "5.10.13"], "it is GOOD..BAD")]
+#[case::no_range(&["--releases", "5.10.13"], "expected GOOD..BAD")]
 #[case::two_kinds(&["--releases", "5.10.13..6.1.176", "--tree", "."], "cannot be used with")]
 fn bad_usage_exits_with_2(#[case] args: &[&str], #[case] expected: &str) {
     let output = vremount(["bisect"]).args(args).output().unwrap();

@@ -107,7 +107,7 @@ fn what_is_no_mutant_is_said_to_be_none() {
     fails_with("there is no .patch");
     let file = folder.path().join("a.patch");
     fs::write(&file, "Words.\n").unwrap();
-    fails_with("it holds no diff");
+    fails_with("it contains no git diff");
     fs::write(&file, HARMLESS).unwrap();
     fails_with("what is wrong with it");
     let unknown = vremount(["mutants", "no-such-mutant"]).output().unwrap();

@@ -160,8 +160,8 @@ fn what_is_gone_is_said() {
 }
 
 #[rstest]
-#[case::found(true, 0, "the first bad one is v3")]
-#[case::interrupted(false, 125, "it was interrupted before")]
+#[case::found(true, 0, "first bad revision: v3")]
+#[case::interrupted(false, 125, "the bisection was interrupted")]
 fn a_bisection_is_told(#[case] ended: bool, #[case] exit: i32, #[case] expected: &str) {
     let Reported { html, output, .. } = report(&[], |below| vec![fabricated::bisection(below, ended)]);
     assert_eq!(output.status.code(), Some(exit));

@@ -129,7 +129,7 @@ fn script_of(name: &str, fs: Fs) -> String {
 fn a_script_that_is_ended_leaves_nothing_behind(#[case] end: &str, #[case] code: i32) {
     let script = script_of("error-while-mounts-race", Fs::Ext4);
     // A frozen filesystem, a broken disk, another process.
-    let places = ["given 'thaw", "given 'remove the fault", "claim 'mount overlay"];
+    let places = ["precondition 'thaw", "precondition 'remove the fault", "assertion 'mount overlay"];
     let ended = places.map(|place| {
         assert!(script.contains(place));
         run(&script.replacen(place, &format!("{end}\n{place}"), 1), "sh")
@@ -156,9 +156,9 @@ fn a_script_that_cannot_tell_says_why() {
         .concat(),
     );
     for why in [
-        "cannot tell: step 9 did not lead to what must come before the claim",
-        "cannot tell: only root can do this",
-        "cannot tell: sync(1) is missing, or has no coreutils",
+        "cannot tell: step 9, which prepares the claim, has another outcome than expected",
+        "cannot tell: this script must be run as root",
+        "cannot tell: sync(1) is missing, or its --help does not mention coreutils",
         "cannot tell: these tools are missing, with their Debian packages: dmsetup (dmsetup)",
     ] {
         assert!(said.contains(why), "{why}");
@@ -224,7 +224,7 @@ fn a_claim_is_printed_as_a_test_of_xfstests() {
         "\n_cleanup()\n{\n\tcd /\n",
         "\n_require_scratch_nocheck\n_require_attrs trusted\n_require_dm_target error\n",
         "\ttry $MOUNT_PROG -t overlay ",
-        "\nclaim 'mount overlay on a, volatile'\noverlay a first mnt \"volatile\"\nexpect_refused EINVAL writeback-error\n",
+        "\nassertion 'mount overlay on a, volatile'\nmount_overlay a first mnt \"volatile\"\nexpect_refused EINVAL writeback-error\n",
         "\nstatus=0\nexit",
     ] {
         assert!(text.contains(expected), "{expected:?} is missing in\n{text}");

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A bisection for a terminal.
+//! Formats a bisection for a terminal.
 
 use std::fmt;
 
 use vremount_claims::exit::Exit;
 
-use crate::bisect::{Bisection, LoggedResult, Mark, Revision, Rule, Step, transcript_diff};
+use crate::bisect::log::{Bisection, LoggedResult, Step};
+use crate::bisect::policy::{Mark, Rule};
+use crate::bisect::range::Revision;
+use crate::bisect::transcript_diff;
 use crate::error::Error;
 
-/// A step as a line: mark, id, title, why.
+/// Formats a step as one line: mark, abbreviated id, title, and the first line of the reason.
 #[must_use]
 pub fn line(step: &Step) -> String {
     let why = step.why.lines().next().unwrap_or_default();
     format!("{:<4} {:<12} {}: {why}", step.mark, short(&step.point.id), step.point.title)
 }
 
-/// Digits of an id that people see; versions have fewer.
+/// The first 12 characters of an id. A shorter id, such as a version, stays as it is.
 #[must_use]
 pub fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
@@ -32,26 +35,28 @@ impl fmt::Display for Mark {
 }
 
 impl Bisection {
-    /// What came of it.
+    /// The result for a terminal: the first bad revision with title and reason, the candidates, or
+    /// that it was interrupted.
     #[must_use]
     pub fn found(&self) -> String {
         match &self.end {
             Some(LoggedResult::Found { bad, .. }) => {
                 let (title, why) = self.step(bad).map_or(("", ""), |step| (&step.point.title, &step.why));
-                format!("the first bad one is {bad}\n  {title}\n  {why}")
+                format!("first bad revision: {bad}\n  {title}\n  {why}")
             }
-            Some(LoggedResult::Among(points)) => {
-                let points: String = points.iter().map(|Revision { id, title }| format!("\n  {id} {title}")).collect();
-                format!("nothing can be told between them: the first bad one is among these{points}")
+            Some(LoggedResult::Undecided(revisions)) => {
+                let list: String = revisions.iter().map(|Revision { id, title }| format!("\n  {id} {title}")).collect();
+                format!("only skipped revisions are left; the first bad revision is one of these:{list}")
             }
-            None => "it was interrupted before the first bad one was found; bisect --resume goes on".to_string(),
+            None => "the bisection was interrupted; run the same command again with --resume".to_string(),
         }
     }
 
-    /// How the last good one and the first bad one differ, transcript by transcript; nothing if that was not found.
+    /// A diff of the transcripts on the last good and on the first bad revision for each case that
+    /// differs. Empty if the first bad revision was not found.
     ///
     /// # Errors
-    /// If a transcript is gone, or is none.
+    /// If a transcript cannot be read, or is not one.
     pub fn differences(&self) -> Result<Vec<String>, Error> {
         let Some(LoggedResult::Found { good, bad }) = &self.end else { return Ok(Vec::new()) };
         let (Some(good), Some(bad)) = (self.step(good), self.step(bad)) else { return Ok(Vec::new()) };
@@ -61,13 +66,11 @@ impl Bisection {
             _ => Rule::Broken,
         };
         let title = |Revision { id, title }: &Revision| format!("{} {title}", short(id));
-        let both = transcript_diff::difference(good, bad, rule);
-        let diff =
-            |(before, after)| transcript_diff::parallel_map((before, &title(&good.point)), (after, &title(&bad.point)));
-        both.into_iter().map(diff).collect()
+        let diff = |(before, after)| transcript_diff::diff((before, &title(&good.point)), (after, &title(&bad.point)));
+        transcript_diff::differing_cases(good, bad, rule).into_iter().map(diff).collect()
     }
 
-    /// What it means for the command as a whole.
+    /// [`Exit::Success`] if the first bad revision was found, else [`Exit::CannotTell`].
     #[must_use]
     pub fn exit(&self) -> Exit {
         if matches!(self.end, Some(LoggedResult::Found { .. })) { Exit::Success } else { Exit::CannotTell }

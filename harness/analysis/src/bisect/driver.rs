@@ -1,73 +1,71 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! From two ends to the first that is bad, whatever there is in between. What the log knows is not examined again, so that to
-//! resume is to start over.
+//! The loop of a bisection: tests both ends, then the revisions that the range chooses. A revision
+//! that is in the log is not tested again, so resuming is the same as starting.
 
 use std::time::{Duration, Instant};
 
 use vremount_kernel::base::Base;
 use vremount_runner::results::Record;
 
+use crate::bisect::log::{BisectResult, Log, Step};
 use crate::bisect::policy::{Mark, Rule, judge};
-use crate::bisect::{BisectRange, Log, NextStep, Revision, Step};
+use crate::bisect::range::{BisectRange, NextStep, Revision};
 use crate::error::Error;
 
-/// What there is to see while it goes on.
+/// Progress of a bisection.
 pub enum BisectEvent<'a> {
-    /// One is about to be examined; so long one took so far, and so many more will be needed, if that can be told.
+    /// A test begins.
     Starts {
+        /// The revision that is tested.
         point: &'a Revision,
+        /// Mean duration of the tests so far, without the first one; none before the second test.
         mean: Option<Duration>,
+        /// Estimated number of tests left; none if it is unknown.
         left: Option<usize>,
     },
+    /// A test has ended.
     Done(&'a Step),
-    /// An earlier run examined it.
+    /// The log already has a result for this revision.
     Known(&'a Step),
 }
 
-/// How it ended.
-#[derive(Debug)]
-pub enum BisectResult {
-    /// The first that is bad, and the last before it that is known to be good.
-    Found { good: Box<Step>, bad: Box<Step> },
-    /// It is one of these.
-    Among(Vec<Revision>),
-}
-
-/// Runs of a kernel over the same cases.
+/// The results of each run of a kernel over the same cases.
 type RepeatedRuns = Vec<Vec<Record>>;
 
-/// Looks for the first that is bad.
+/// Searches the range for the first bad revision. With `reason_changed`, a case is bad if it
+/// differs from the first good end, else if its claim is broken.
 ///
 /// # Errors
-/// If an end is not what it was said to be, or something is wrong that other kernels would not make better.
+/// [`Error::Usage`] if an end has the wrong mark, [`Error::Undecided`] if an end is skipped, and
+/// any error of `test_kernel` or of the log that is not the fault of the kernel under test.
 pub fn run(
     range: &mut dyn BisectRange,
     log: &mut Log,
     reason_changed: bool,
-    examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
-    news: &mut dyn FnMut(BisectEvent<'_>),
+    test_kernel: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+    on_event: &mut dyn FnMut(BisectEvent<'_>),
 ) -> Result<BisectResult, Error> {
-    let mut driver = Driver { log, reference: reason_changed.then(Vec::new), examine, news };
-    for (place, good) in range.good().to_vec().iter().enumerate() {
-        let step = driver.step(range, good, None)?;
-        is_as_given(&step, Mark::Good)?;
-        if place == 0 {
+    let mut driver = Driver { log, reference: reason_changed.then(Vec::new), test_kernel, on_event };
+    for (index, good) in range.good().to_vec().iter().enumerate() {
+        let step = driver.test(range, good, None)?;
+        check_end(&step, Mark::Good)?;
+        if index == 0 {
             driver.reference = reason_changed.then(|| step.records.clone());
         }
     }
     let bad = range.bad().clone();
-    is_as_given(&driver.step(range, &bad, None)?, Mark::Bad)?;
+    check_end(&driver.test(range, &bad, None)?, Mark::Bad)?;
     loop {
         match range.next()? {
-            NextStep::Examine(point, left) => {
-                let step = driver.step(range, &point, left)?;
-                range.mark(&point, step.mark)?;
+            NextStep::Test(revision, left) => {
+                let step = driver.test(range, &revision, left)?;
+                range.mark(&revision, step.mark)?;
             }
-            NextStep::Among(points) => return Ok(BisectResult::Among(points)),
-            NextStep::Found(point) => {
-                let known = driver.log.so_far().step(&point.id).cloned();
-                let bad = known.map_or_else(|| driver.step(range, &point, None), Ok)?;
-                let good = driver.last_good(range, &point)?;
+            NextStep::Undecided(revisions) => return Ok(BisectResult::Undecided(revisions)),
+            NextStep::Found(revision) => {
+                let known = driver.log.so_far().step(&revision.id).cloned();
+                let bad = known.map_or_else(|| driver.test(range, &revision, None), Ok)?;
+                let good = driver.last_good(range, &revision)?;
                 return Ok(BisectResult::Found { good: Box::new(good), bad: Box::new(bad) });
             }
         }
@@ -76,27 +74,29 @@ pub fn run(
 
 struct Driver<'a> {
     log: &'a mut Log,
-    /// What the good end did, where bad is to do something else; empty while that one is examined.
+    /// With `reason_changed`, the results on the first good end; empty while that end is tested.
+    /// Else none.
     reference: Option<Vec<Record>>,
-    examine: &'a mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
-    news: &'a mut dyn FnMut(BisectEvent<'_>),
+    test_kernel: &'a mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+    on_event: &'a mut dyn FnMut(BisectEvent<'_>),
 }
 
 impl Driver<'_> {
-    fn step(&mut self, range: &dyn BisectRange, point: &Revision, left: Option<usize>) -> Result<Step, Error> {
-        if let Some(step) = self.log.so_far().step(&point.id) {
-            (self.news)(BisectEvent::Known(step));
+    /// Tests a revision and appends the step to the log, or takes the step from the log.
+    fn test(&mut self, range: &dyn BisectRange, revision: &Revision, left: Option<usize>) -> Result<Step, Error> {
+        if let Some(step) = self.log.so_far().step(&revision.id) {
+            (self.on_event)(BisectEvent::Known(step));
             return Ok(step.clone());
         }
-        let mean = self.mean();
-        (self.news)(BisectEvent::Starts { point, mean, left });
+        let mean = self.mean_duration();
+        (self.on_event)(BisectEvent::Starts { point: revision, mean, left });
         let started = Instant::now();
         let mut kernel = String::new();
-        let examined = range.base(point).and_then(|(base, words)| {
-            kernel = words;
-            (self.examine)(&base)
+        let runs = range.base(revision).and_then(|(base, description)| {
+            kernel = description;
+            (self.test_kernel)(&base)
         });
-        let (mark, why, records) = match examined {
+        let (mark, why, records) = match runs {
             Ok(mut runs) => {
                 let (mark, why) = self.judge(&runs);
                 (mark, why, runs.pop().unwrap_or_default())
@@ -105,54 +105,54 @@ impl Driver<'_> {
             Err(error) => return Err(error),
         };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let step = Step { point: point.clone(), mark, why, kernel, ms, records };
+        let step = Step { point: revision.clone(), mark, why, kernel, ms, records };
         self.log.add(step.clone())?;
-        (self.news)(BisectEvent::Done(&step));
+        (self.on_event)(BisectEvent::Done(&step));
         Ok(step)
     }
 
     fn judge(&self, runs: &RepeatedRuns) -> (Mark, String) {
         match &self.reference {
             None => judge(runs, Rule::Broken),
-            Some(none) if none.is_empty() => judge(runs, Rule::Differs(runs.first().map_or(&[], Vec::as_slice))),
+            Some(empty) if empty.is_empty() => judge(runs, Rule::Differs(runs.first().map_or(&[], Vec::as_slice))),
             Some(reference) => judge(runs, Rule::Differs(reference)),
         }
     }
 
-    /// Of all that were examined; the first builds everything and says nothing about the others.
-    fn mean(&self) -> Option<Duration> {
+    /// Mean duration of the steps so far. The first step is left out: it builds everything.
+    fn mean_duration(&self) -> Option<Duration> {
         let times: Vec<u64> = self.log.so_far().steps.iter().skip(1).map(|step| step.ms).collect();
         let count = u64::try_from(times.len()).ok().filter(|count| *count > 0)?;
         Some(Duration::from_millis(times.iter().sum::<u64>() / count))
     }
 
-    /// The one right before, if that is known; else the one that was found to be good last, which is the closest.
+    /// The good revision directly before the first bad one, if it was tested; else the one that was
+    /// found good last, which is the closest.
     fn last_good(&self, range: &dyn BisectRange, bad: &Revision) -> Result<Step, Error> {
         let before = range.before(bad)?;
         let good = || self.log.so_far().steps.iter().filter(|step| step.mark == Mark::Good);
-        let right_before = good().find(|step| before.contains(&step.point.id));
-        let found = right_before.or_else(|| good().next_back()).cloned();
-        found.ok_or_else(|| Error::NotBisected(format!("nothing before {} is known to be good", bad.id)))
+        let directly_before = good().find(|step| before.contains(&step.point.id));
+        let found = directly_before.or_else(|| good().next_back()).cloned();
+        let none = || format!("no revision before {} was found good; name an older one with --good", bad.id);
+        found.ok_or_else(|| Error::Undecided(none()))
     }
 }
 
-fn is_as_given(step: &Step, given: Mark) -> Result<(), Error> {
+/// Checks that an end has the mark that the user gave it.
+fn check_end(step: &Step, given: Mark) -> Result<(), Error> {
     let Step { point: Revision { id, title }, mark, why, .. } = step;
-    let (word, way_out) = match given {
-        Mark::Bad => ("bad", "a newer one with --bad, or another claim with --claim"),
-        Mark::Good | Mark::Skip => ("good", "an older one with --good, or another claim with --claim"),
+    let hint = match given {
+        Mark::Bad => "a newer one with --bad, or another claim with --claim",
+        Mark::Good | Mark::Skip => "an older one with --good, or another claim with --claim",
     };
     match mark {
         mark if *mark == given => Ok(()),
-        Mark::Skip => {
-            let what = format!("nothing can be told of {id} ({title}), given as {word}: {why}; name another");
-            Err(Error::NotBisected(what))
-        }
-        Mark::Good | Mark::Bad => {
-            let is = if *mark == Mark::Good { "good" } else { "bad" };
-            let what = format!("{id} ({title}) was given as {word} and is {is}: {why}; name {way_out}");
-            Err(Error::Usage(format!("failed to bisect: {what}")))
-        }
+        Mark::Skip => Err(Error::Undecided(format!(
+            "{id} ({title}), given as {given}, cannot be decided: {why}; name another one"
+        ))),
+        Mark::Good | Mark::Bad => Err(Error::Usage(format!(
+            "failed to bisect: {id} ({title}) was given as {given} and is {mark}: {why}; name {hint}"
+        ))),
     }
 }
 
@@ -167,21 +167,21 @@ mod tests {
     use super::super::log::tests::header;
     use super::*;
 
-    /// Numbers, of which each but the first comes right after the one before.
+    /// Revisions 0 to 16, each the parent of the next one.
     struct Numbers {
         good: [Revision; 1],
         bad: Revision,
         between: (usize, usize),
-        asked: Vec<usize>,
+        marked: Vec<usize>,
     }
 
-    fn point(number: usize) -> Revision {
+    fn revision(number: usize) -> Revision {
         Revision { id: number.to_string(), title: format!("number {number}") }
     }
 
     impl Numbers {
         fn new() -> Self {
-            Numbers { good: [point(0)], bad: point(16), between: (0, 16), asked: Vec::new() }
+            Numbers { good: [revision(0)], bad: revision(16), between: (0, 16), marked: Vec::new() }
         }
     }
 
@@ -197,15 +197,15 @@ mod tests {
         fn next(&mut self) -> Result<NextStep, Error> {
             let (low, high) = self.between;
             Ok(if high - low == 1 {
-                NextStep::Found(point(high))
+                NextStep::Found(revision(high))
             } else {
-                NextStep::Examine(point((low + high) / 2), Some(1))
+                NextStep::Test(revision((low + high) / 2), Some(1))
             })
         }
 
-        fn mark(&mut self, point: &Revision, mark: Mark) -> Result<(), Error> {
-            let number = point.id.parse().unwrap();
-            self.asked.push(number);
+        fn mark(&mut self, revision: &Revision, mark: Mark) -> Result<(), Error> {
+            let number = revision.id.parse().unwrap();
+            self.marked.push(number);
             match mark {
                 Mark::Good => self.between.0 = number,
                 _ => self.between.1 = number,
@@ -213,34 +213,34 @@ mod tests {
             Ok(())
         }
 
-        fn before(&self, point: &Revision) -> Result<Vec<String>, Error> {
-            Ok(vec![(point.id.parse::<usize>().unwrap() - 1).to_string()])
+        fn before(&self, revision: &Revision) -> Result<Vec<String>, Error> {
+            Ok(vec![(revision.id.parse::<usize>().unwrap() - 1).to_string()])
         }
 
-        fn base(&self, point: &Revision) -> Result<(Base, String), Error> {
+        fn base(&self, revision: &Revision) -> Result<(Base, String), Error> {
             let root = vremount_kernel::testing::checkout();
             let base = Base::find(&root, None).unwrap();
-            Ok((Base { name: point.id.clone(), ..base }, "as it is".to_string()))
+            Ok((Base { name: revision.id.clone(), ..base }, "unchanged".to_string()))
         }
     }
 
-    fn of(verdict: Verdict) -> RepeatedRuns {
-        let judgement = VerdictDetail { verdict, expected: None, observed: None, because: Some("so it is".into()) };
+    fn one_run(verdict: Verdict) -> RepeatedRuns {
+        let judgement = VerdictDetail { verdict, expected: None, observed: None, because: Some("reason".into()) };
         vec![vec![record("c", Fs::Ext4, judgement)]]
     }
 
-    /// The kernel with that number, where all from `first_bad` on are broken.
-    fn examined(base: &Base, first_bad: usize) -> RepeatedRuns {
-        of(if base.name.parse::<usize>().unwrap() < first_bad { Verdict::Holds } else { Verdict::Broken })
+    /// Results of a kernel if all numbers from `first_bad` on are broken.
+    fn results(base: &Base, first_bad: usize) -> RepeatedRuns {
+        one_run(if base.name.parse::<usize>().unwrap() < first_bad { Verdict::Holds } else { Verdict::Broken })
     }
 
     fn drive(
         log: &mut Log,
-        examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
+        test_kernel: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>,
     ) -> (Result<BisectResult, Error>, Vec<usize>) {
         let mut numbers = Numbers::new();
-        let ending = run(&mut numbers, log, false, examine, &mut |_| ());
-        (ending, numbers.asked)
+        let result = run(&mut numbers, log, false, test_kernel, &mut |_| ());
+        (result, numbers.marked)
     }
 
     fn log(folder: &tempfile::TempDir) -> Log {
@@ -248,74 +248,74 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bad_is_found_with_the_last_good() {
+    fn first_bad_and_last_good_are_found() {
         for first_bad in 1..=16 {
             let folder = tempfile::tempdir().unwrap();
-            let (ending, _) = drive(&mut log(&folder), &mut |base| Ok(examined(base, first_bad)));
-            let Ok(BisectResult::Found { good, bad }) = ending else { panic!("{first_bad}: {ending:?}") };
-            assert_eq!((good.point, bad.point), (point(first_bad - 1), point(first_bad)));
+            let (result, _) = drive(&mut log(&folder), &mut |base| Ok(results(base, first_bad)));
+            let Ok(BisectResult::Found { good, bad }) = result else { panic!("{first_bad}: {result:?}") };
+            assert_eq!((good.point, bad.point), (revision(first_bad - 1), revision(first_bad)));
         }
     }
 
-    /// Whatever was on its way when it was interrupted is examined again, and nothing else is.
     #[test]
-    fn what_is_known_is_not_examined_again() {
+    fn resumed_bisection_tests_only_what_is_not_in_the_log() {
         for interrupted_at in 0..6 {
             let folder = tempfile::tempdir().unwrap();
-            let mut examined_first = Vec::new();
-            let (ending, _) = drive(&mut log(&folder), &mut |base| {
-                if examined_first.len() == interrupted_at {
+            let mut tested_first = Vec::new();
+            let (result, _) = drive(&mut log(&folder), &mut |base| {
+                if tested_first.len() == interrupted_at {
                     return Err(Error::Usage("interrupted".into()));
                 }
-                examined_first.push(base.name.clone());
-                Ok(examined(base, 5))
+                tested_first.push(base.name.clone());
+                Ok(results(base, 5))
             });
-            assert!(matches!(ending, Err(Error::Usage(_))));
+            assert!(matches!(result, Err(Error::Usage(_))));
             let mut resumed = Log::resume(&folder.path().join("log"), &header()).unwrap();
-            let mut examined_then = Vec::new();
-            let (ending, asked) = drive(&mut resumed, &mut |base| {
-                examined_then.push(base.name.clone());
-                Ok(examined(base, 5))
+            let mut tested_then = Vec::new();
+            let (result, marked) = drive(&mut resumed, &mut |base| {
+                tested_then.push(base.name.clone());
+                Ok(results(base, 5))
             });
-            assert!(matches!(ending, Ok(BisectResult::Found { bad, .. }) if bad.point == point(5)));
-            assert_eq!(examined_first.len() + examined_then.len(), 6);
-            assert!(examined_first.iter().all(|id| !examined_then.contains(id)));
-            assert_eq!(asked, [8, 4, 6, 5]);
+            assert!(matches!(result, Ok(BisectResult::Found { bad, .. }) if bad.point == revision(5)));
+            assert_eq!(tested_first.len() + tested_then.len(), 6);
+            assert!(tested_first.iter().all(|id| !tested_then.contains(id)));
+            assert_eq!(marked, [8, 4, 6, 5]);
         }
     }
 
     #[test]
-    fn ends_that_are_not_what_they_should_be_are_told() {
+    fn end_with_the_wrong_mark_is_bad_usage() {
         let folder = tempfile::tempdir().unwrap();
-        let why = |examine: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>| {
-            drive(&mut log(&folder), examine).0.unwrap_err()
+        let why = |test_kernel: &mut dyn FnMut(&Base) -> Result<RepeatedRuns, Error>| {
+            drive(&mut log(&folder), test_kernel).0.unwrap_err()
         };
-        let error = why(&mut |base| Ok(examined(base, 0)));
+        let error = why(&mut |base| Ok(results(base, 0)));
         let expected =
-            "failed to bisect: 0 (number 0) was given as good and is bad: c on ext4: so it is; name an older one";
+            "failed to bisect: 0 (number 0) was given as good and is bad: c on ext4: reason; name an older one";
         assert!(error.to_string().starts_with(expected), "{error}");
         assert!(error.is_usage());
-        let error = why(&mut |base| Ok(examined(base, 17)));
+        let error = why(&mut |base| Ok(results(base, 17)));
         assert!(error.to_string().contains("16 (number 16) was given as bad and is good"), "{error}");
-        let error = why(&mut |_| Ok(of(Verdict::CannotTell)));
-        assert!(error.to_string().contains("nothing can be told of 0 (number 0), given as good"), "{error}");
+        let error = why(&mut |_| Ok(one_run(Verdict::CannotTell)));
+        assert!(error.to_string().contains("0 (number 0), given as good, cannot be decided: "), "{error}");
         assert!(!error.is_usage());
     }
 
-    /// A kernel that does not build is skipped; with a disk that is full nothing would build.
+    /// A kernel that does not build is skipped. On a full disk no kernel builds, so the bisection
+    /// stops.
     #[test]
-    fn what_is_wrong_with_the_kernel_is_skipped_and_what_is_wrong_with_us_ends_it() {
+    fn kernel_fault_is_skipped_and_host_fault_stops_the_bisection() {
         let not_built = |first: &str| {
             Error::from(build::Error::Build { what: "Linux".into(), first: first.into(), log: "/log".into() })
         };
         for (first, is_skipped) in [("fs/a.c:1:2: error: x", true), ("a.o: No space left on device", false)] {
             let folder = tempfile::tempdir().unwrap();
-            let (ending, asked) = drive(&mut log(&folder), &mut |base| match base.name.as_str() {
+            let (result, marked) = drive(&mut log(&folder), &mut |base| match base.name.as_str() {
                 "8" => Err(not_built(first)),
-                _ => Ok(examined(base, 2)),
+                _ => Ok(results(base, 2)),
             });
-            assert_eq!(ending.is_ok(), is_skipped);
-            assert_eq!(asked.contains(&8), is_skipped);
+            assert_eq!(result.is_ok(), is_skipped);
+            assert_eq!(marked.contains(&8), is_skipped);
         }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A kernel and what is claimed of it, to what came of it.
+//! Builds a kernel and tests the selected cases on it.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,43 +18,50 @@ use vremount_util::{hash, progress};
 use crate::bisect::policy::disagreement;
 use crate::error::Error;
 
-/// What is proved of each kernel, and how.
+/// Which cases are tested on each kernel of a bisection, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BisectOptions {
+    /// Selects the cases.
     #[serde(flatten)]
     pub filters: Filters,
-    /// What machines run on
+    /// What runs the machines.
     pub executor: ExecutorChoice,
-    /// A further configuration fragment, from vm-images/config/, such as `debug`
+    /// Name of a further configuration fragment in `vm-images/config/`, such as `debug`.
     pub config: Option<String>,
-    /// Prove everything that many times; a kernel that does not always do the same is skipped, with a warning
+    /// Number of runs of every case. A kernel whose runs disagree is skipped, with a warning.
     pub repeat: u16,
 }
 
 impl BisectOptions {
-    /// What makes no sense on any base is said before the work.
+    /// Checks the filters before any kernel is built.
     ///
     /// # Errors
-    /// If a filter names what is not there.
+    /// If a filter names an unknown claim, tag, fault or filesystem.
     pub fn check(&self, workspace: &Workspace) -> Result<(), Error> {
         Ok(self.filters.claims(&Base::find(&workspace.root, None)?).map(drop)?)
     }
 }
 
+/// Tests kernels, all with the same options.
 pub struct KernelTester<'a> {
+    /// The checkout and the cache.
     pub workspace: &'a Workspace,
+    /// The cases, and how they are run.
     pub how: &'a BisectOptions,
-    /// Where its runs stay, below the place of all others.
+    /// Name of the run directory below `target/runs/`.
     pub place: &'a str,
-    /// Machines side by side.
+    /// Number of machines that run at the same time, as far as memory allows; none for one per
+    /// processor.
     pub jobs: Option<u16>,
 }
 
 impl KernelTester<'_> {
-    /// Builds the kernel with all of the series and proves what is asked for, as often as is asked for. `show` sees each proof.
+    /// Builds the kernel with the whole series and runs the cases `repeat` times. `show` is called
+    /// with each result. Returns the results of each run.
     ///
     /// # Errors
-    /// If it cannot be built or does not boot, or what is asked for is not there.
+    /// If the kernel does not build or boot, the executor is not available, or a filter matches
+    /// nothing.
     pub fn test(&self, base: &Base, mut show: impl FnMut(&CaseResult)) -> Result<Vec<Vec<Record>>, Error> {
         let BisectOptions { filters, executor, config, repeat } = self.how;
         let (claims, filesystems) = (filters.claims(base)?, filters.filesystems());
@@ -66,23 +73,24 @@ impl KernelTester<'_> {
         let (fragment, shared_build) = (config.as_deref(), shared_build.as_deref());
         let kernel = KernelSpec { base, level: Level::FULL, fragment, shared_build, mutant: None };
         let run_spec = RunSpec { aside: Some(self.place), ..RunSpec::new(kernel, &filesystems, *executor) };
-        let how = results::RunOptions { faults: true, twice: false, fresh: false };
+        let options = results::RunOptions { faults: true, twice: false, fresh: false };
         let mut runs = Vec::new();
         for _ in 0..*repeat {
-            let mut session = Session::start(self.workspace, &run_spec, how, &cases)?;
+            let mut session = Session::start(self.workspace, &run_spec, options, &cases)?;
             let jobs = jobs(self.jobs, session.testbed.kernel.memory_mib());
             session.run(jobs, &mut show)?;
             let results = session.log.results();
             runs.push(results.cases().filter_map(|(_, record)| record.cloned()).collect());
         }
         if let Some(why) = disagreement(&runs) {
-            progress::warning(format!("{why}"));
+            progress::warning(why);
         }
         Ok(runs)
     }
 }
 
-/// Name of the place where kernels of a history are built and their runs kept.
+/// Name of the build directory and of the run directory for the kernels of a git work tree. It is
+/// one path component, and differs for different trees.
 #[must_use]
 pub fn shared_build_name(tree: &str) -> String {
     let name = tree.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
@@ -95,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_workspace_has_a_name_that_is_one_folder() {
+    fn shared_build_name_is_one_path_component() {
         let name = shared_build_name("/home/me/my linux/");
         assert!(name.starts_with("bisect-mylinux-"), "{name}");
         assert_ne!(name, shared_build_name("/home/you/my linux/"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The log of a bisection: what it is of, a line for each kernel that was examined, on the disk before the next is, and in the
-//! end what came of it.
+//! The log of a bisection: a header, one line for each tested kernel, and the result. Each line is
+//! synced to disk before the next kernel is tested.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,64 +11,105 @@ use vremount_runner::results::Record;
 use vremount_util::append_log::AppendLog;
 use vremount_util::{append_log, io_error};
 
-use crate::bisect::{BisectOptions, BisectResult, Mark, Revision};
+use crate::bisect::kernel_tester::BisectOptions;
+use crate::bisect::policy::Mark;
+use crate::bisect::range::Revision;
 use crate::error::Error;
 
-/// What a bisection is of. Two of the same are one that was interrupted.
+/// First line of the log: the range and the options. Only a log with an equal header can be
+/// resumed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// The work tree with the history, or the package with the releases.
+    /// Top directory of the git work tree, or name of the source package.
+    #[serde(rename = "of")]
     pub of: String,
+    /// Ids of the good ends.
     pub good: Vec<String>,
+    /// Id of the bad end.
     pub bad: String,
-    /// Bad is what differs from the good end, not only what is broken.
+    /// Whether a case is bad if it differs from the first good end, and not only if its claim is
+    /// broken.
     pub reason_changed: bool,
+    /// How each kernel is tested.
     #[serde(flatten)]
     pub how: BisectOptions,
 }
 
-/// A kernel that was examined.
+/// A tested kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
+    /// The commit or release.
     #[serde(flatten)]
     pub point: Revision,
+    /// Its mark.
     pub mark: Mark,
+    /// Why it has this mark.
     pub why: String,
-    /// Which kernel that was, and what was done to it.
+    /// Source and series of the kernel; empty if they could not be found.
     pub kernel: String,
+    /// Duration of the step, with the build, in milliseconds.
+    #[serde(rename = "ms")]
     pub ms: u64,
-    /// Of the last run.
+    /// Results of the last run; empty if the kernel did not run.
     pub records: Vec<Record>,
 }
 
-/// What came of it.
+/// Result of a bisection.
+#[derive(Debug)]
+pub enum BisectResult {
+    /// The first bad revision was found.
+    Found {
+        /// The closest revision before it that is known to be good.
+        good: Box<Step>,
+        /// The first bad revision.
+        bad: Box<Step>,
+    },
+    /// The first bad revision is one of these. All but the last one were skipped.
+    Undecided(Vec<Revision>),
+}
+
+/// Last line of the log: a [`BisectResult`] with ids in place of steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoggedResult {
-    Found { good: String, bad: String },
-    Among(Vec<Revision>),
+    /// The first bad revision was found.
+    Found {
+        /// Id of the closest revision before it that is known to be good.
+        good: String,
+        /// Id of the first bad revision.
+        bad: String,
+    },
+    /// The first bad revision is one of these. All but the last one were skipped.
+    #[serde(rename = "among")]
+    Undecided(Vec<Revision>),
 }
 
-/// What a bisection left behind, whether it has ended or not.
+/// Content of a log, complete or interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bisection {
+    /// Range and options.
     pub header: Header,
+    /// The tested kernels, in the order of the tests.
     pub steps: Vec<Step>,
+    /// The result; none if the bisection was interrupted.
+    #[serde(rename = "end")]
     pub end: Option<LoggedResult>,
 }
 
-/// Its name in the folder of the bisection.
+/// Name of the log in the run directory of a bisection.
 pub const FILE: &str = "bisect.jsonl";
 
-/// A log that is written.
+/// A log that is open for appending.
 pub struct Log {
     lines: AppendLog,
     bisection: Bisection,
 }
 
 impl Log {
+    /// Creates a log with this header.
+    ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn create(path: &Path, header: &Header) -> Result<Self, Error> {
         let mut lines = AppendLog::create(path)?;
         lines.append(header)?;
@@ -76,29 +117,33 @@ impl Log {
         Ok(Log { lines, bisection: Bisection::new(header.clone()) })
     }
 
-    /// Goes on with a bisection that was interrupted.
+    /// Opens the log of an interrupted bisection. An incomplete last line is cut off.
     ///
     /// # Errors
-    /// If there is none, or it is another.
+    /// [`Error::Usage`] if there is no log, it is not one, or its header differs; an I/O error if
+    /// it cannot be read.
     pub fn resume(path: &Path, header: &Header) -> Result<Self, Error> {
-        let no = |why: String| Error::Usage(format!("failed to resume: {why}; run it without --resume"));
+        let refused = |why: String| Error::Usage(format!("failed to resume: {why}; run it without --resume"));
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                return Err(no(format!("there is no log {}", path.display())));
+                return Err(refused(format!("there is no log {}", path.display())));
             }
             Err(cause) => return Err(io_error("read", path)(cause).into()),
         };
-        let whole = append_log::complete_len(&text);
-        let bisection = Bisection::parse(&text[..whole]).map_err(|why| no(format!("{}: {why}", path.display())))?;
-        if let Some(what) = append_log::first_difference(header, &bisection.header) {
-            return Err(no(format!("the bisection in {} is another, its {what:?} differs", path.display())));
+        let length = append_log::complete_len(&text);
+        let bisection =
+            Bisection::parse(&text[..length]).map_err(|why| refused(format!("{}: {why}", path.display())))?;
+        if let Some(key) = append_log::first_difference(header, &bisection.header) {
+            return Err(refused(format!("{} is of another bisection: {key:?} differs", path.display())));
         }
-        Ok(Log { lines: AppendLog::resume(path, whole)?, bisection })
+        Ok(Log { lines: AppendLog::resume(path, length)?, bisection })
     }
 
+    /// Appends a step and syncs the log.
+    ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn add(&mut self, step: Step) -> Result<(), Error> {
         self.lines.append(&step)?;
         self.lines.sync()?;
@@ -106,16 +151,17 @@ impl Log {
         Ok(())
     }
 
+    /// Appends the result and syncs the log. Does nothing if the log already ends with this result.
+    ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn end(&mut self, ending: &BisectResult) -> Result<(), Error> {
-        let end = match ending {
+    /// If the file cannot be written.
+    pub fn end(&mut self, result: &BisectResult) -> Result<(), Error> {
+        let end = match result {
             BisectResult::Found { good, bad } => {
                 LoggedResult::Found { good: good.point.id.clone(), bad: bad.point.id.clone() }
             }
-            BisectResult::Among(points) => LoggedResult::Among(points.clone()),
+            BisectResult::Undecided(revisions) => LoggedResult::Undecided(revisions.clone()),
         };
-        // One that had ended, and was resumed, ends the same way.
         if self.bisection.end.as_ref() != Some(&end) {
             self.lines.append(&end)?;
             self.lines.sync()?;
@@ -124,7 +170,7 @@ impl Log {
         Ok(())
     }
 
-    /// All of it so far.
+    /// The content of the log so far.
     #[must_use]
     pub fn so_far(&self) -> &Bisection {
         &self.bisection
@@ -136,15 +182,17 @@ impl Bisection {
         Bisection { header, steps: Vec::new(), end: None }
     }
 
-    /// What is in the folder of a bisection; transcripts are where they are now.
+    /// Reads the log of a run directory. The paths of transcripts are adapted if the directory was
+    /// moved.
     ///
     /// # Errors
-    /// If there is none, or its log is not one.
+    /// [`Error::InvalidLog`] if the file is not the log of a bisection; an I/O error if it cannot
+    /// be read.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let text = fs::read(&path).map_err(io_error("read", &path))?;
-        let not_understood = |why: String| Error::Bisection { path: path.clone(), why };
-        let mut bisection = Bisection::parse(&text[..append_log::complete_len(&text)]).map_err(not_understood)?;
+        let invalid = |why: String| Error::InvalidLog { path: path.clone(), why };
+        let mut bisection = Bisection::parse(&text[..append_log::complete_len(&text)]).map_err(invalid)?;
         let folder = folder.canonicalize().map_err(io_error("find", folder))?;
         bisection.steps.iter_mut().flat_map(|step| &mut step.records).for_each(|record| {
             let run = record.log.parent().and_then(Path::file_name).unwrap_or_default();
@@ -153,23 +201,23 @@ impl Bisection {
         Ok(bisection)
     }
 
-    /// A step that was examined.
+    /// The step of the revision with this id; none if it was not tested.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.point.id == id)
     }
 
-    /// AppendLog that are whole.
+    /// Parses complete lines.
     fn parse(text: &[u8]) -> Result<Self, String> {
         let mut lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
-        let Some((_, first)) = lines.next() else { return Err("it had not started".to_string()) };
-        let not_understood = |line: usize, why| format!("line {} is none that a bisection writes: {why}", line + 1);
-        let header = serde_json::from_slice(first).map_err(|why| not_understood(0, why))?;
+        let Some((_, first)) = lines.next() else { return Err("it is empty".to_string()) };
+        let invalid = |index: usize, why| format!("line {} is not from the log of a bisection: {why}", index + 1);
+        let header = serde_json::from_slice(first).map_err(|why| invalid(0, why))?;
         let mut bisection = Bisection::new(header);
-        for (place, line) in lines {
+        for (index, line) in lines {
             match serde_json::from_slice(line) {
                 Ok(end) => bisection.end = Some(end),
-                Err(_) => bisection.steps.push(serde_json::from_slice(line).map_err(|why| not_understood(place, why))?),
+                Err(_) => bisection.steps.push(serde_json::from_slice(line).map_err(|why| invalid(index, why))?),
             }
         }
         Ok(bisection)
@@ -194,7 +242,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_torn_line_is_as_if_it_were_not() {
+    fn incomplete_last_line_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut log = Log::create(&path, &header()).unwrap();
@@ -211,38 +259,52 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn another_bisection_is_not_gone_on_with() {
+    fn log_of_another_bisection_is_not_resumed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let why = |header: &Header| match Log::resume(&path, header) {
             Err(Error::Usage(why)) => why,
-            _ => panic!("it went on"),
+            _ => panic!("the log was resumed"),
         };
         assert!(why(&header()).contains("there is no log"));
         Log::create(&path, &header()).unwrap();
-        assert!(why(&Header { bad: "y".into(), ..header() }).contains("its \"bad\" differs"));
+        assert!(why(&Header { bad: "y".into(), ..header() }).contains("\"bad\" differs"));
         let how = BisectOptions { repeat: 2, ..header().how };
-        assert!(why(&Header { how, ..header() }).contains("its \"repeat\" differs"));
+        assert!(why(&Header { how, ..header() }).contains("\"repeat\" differs"));
         fs::write(&path, "{").unwrap();
-        assert!(why(&header()).contains("it had not started"));
+        assert!(why(&header()).contains("it is empty"));
         fs::write(&path, "{}\n").unwrap();
-        assert!(why(&header()).contains("line 1 is none that a bisection writes"));
+        assert!(why(&header()).contains("line 1 is not from the log of a bisection"));
     }
 
     #[test]
-    fn what_came_of_it_is_told_later_and_once() {
+    fn result_is_logged_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         let mut log = Log::create(&path, &header()).unwrap();
         log.add(step("a", Mark::Good)).unwrap();
         assert_eq!(Bisection::read(folder.path()).unwrap().end, None);
-        let ending = BisectResult::Found { good: Box::new(step("a", Mark::Good)), bad: Box::new(step("b", Mark::Bad)) };
+        let result = BisectResult::Found { good: Box::new(step("a", Mark::Good)), bad: Box::new(step("b", Mark::Bad)) };
         log.add(step("b", Mark::Bad)).unwrap();
-        log.end(&ending).unwrap();
-        Log::resume(&path, &header()).unwrap().end(&ending).unwrap();
+        log.end(&result).unwrap();
+        Log::resume(&path, &header()).unwrap().end(&result).unwrap();
         let bisection = Bisection::read(folder.path()).unwrap();
         assert_eq!(bisection.end, Some(LoggedResult::Found { good: "a".into(), bad: "b".into() }));
         assert_eq!((bisection.header, bisection.steps.len()), (header(), 2));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
+    }
+
+    #[test]
+    fn json_keys_are_stable() {
+        let header = serde_json::to_value(header()).unwrap();
+        assert!(
+            ["of", "good", "bad", "reason_changed", "claims", "executor", "repeat"]
+                .iter()
+                .all(|key| header.get(key).is_some())
+        );
+        let step = serde_json::to_value(step("b", Mark::Good)).unwrap();
+        assert!(["id", "title", "mark", "why", "kernel", "ms", "records"].iter().all(|key| step.get(key).is_some()));
+        let result = serde_json::to_value(LoggedResult::Undecided(Vec::new())).unwrap();
+        assert_eq!(result, serde_json::json!({"among": []}));
     }
 }

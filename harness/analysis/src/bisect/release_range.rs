@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Released kernels that can be had as Debian source packages: those that ci/bases.toml pins, and whatever else the mirror has
-//! of their suites. The pinned ones come first: they are known to build, and often have been built already; what lies between
-//! two of them is fetched when it comes to that.
+//! Released kernels, as Debian source packages: the ones that `ci/bases.toml` pins, and the others
+//! that the mirror has in their suites. Pinned releases are tested first: they are known to build,
+//! and are often in the cache. Other releases are fetched when they are tested.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -11,13 +11,16 @@ use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{resolve, source};
 use vremount_util::progress;
 
-use crate::bisect::{BisectRange, Mark, NextStep, Revision};
+use crate::bisect::policy::Mark;
+use crate::bisect::range::{BisectRange, NextStep, Revision};
 use crate::error::Error;
 
-/// From a version that is good to one that is bad, as `--releases` takes them.
+/// Value of `--releases`: `GOOD..BAD`, two upstream versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRange {
+    /// The good end, the older version.
     pub good: String,
+    /// The bad end, the newer version.
     pub bad: String,
 }
 
@@ -29,20 +32,21 @@ impl FromStr for VersionRange {
             Some((good, bad)) if !good.is_empty() && !bad.is_empty() => {
                 Ok(VersionRange { good: good.to_string(), bad: bad.to_string() })
             }
-            _ => Err("it is GOOD..BAD, two versions such as 5.10.13..6.1.176".to_string()),
+            _ => Err("expected GOOD..BAD, two versions such as 5.10.13..6.1.176".to_string()),
         }
     }
 }
 
 #[derive(Debug, Clone)]
 struct Release {
-    /// Upstream's.
+    /// The upstream version.
     version: String,
     package: Package,
-    /// Name of the base that pins it.
+    /// Name of the base that pins it; none if it is only on the mirror.
     base: Option<String>,
 }
 
+/// The releases between a good and a bad version.
 pub struct ReleaseRange<'a> {
     workspace: &'a Workspace,
     releases: Vec<Release>,
@@ -52,37 +56,38 @@ pub struct ReleaseRange<'a> {
 }
 
 impl<'a> ReleaseRange<'a> {
-    /// All between two versions, both included. A suite that cannot be asked now is left out, with a note.
+    /// The releases between two versions, both included. If the mirror cannot list a suite, only
+    /// its pinned releases are used, with a note.
     ///
     /// # Errors
-    /// If one of the versions cannot be had.
+    /// [`Error::Usage`] if a version is unknown, or the good version is not older than the bad one.
     pub fn new(workspace: &'a Workspace, versions: &VersionRange) -> Result<Self, Error> {
-        let all = in_order(pinned(workspace)?, |package| match source::versions(workspace, package) {
+        let all = sorted_releases(pinned(workspace)?, |package| match source::versions(workspace, package) {
             Ok(versions) => versions,
             Err(error) => {
-                progress::note(format!("only what is pinned of {}: {error}", package.suite));
+                progress::note(format!("failed to list {}, only its pinned releases are used: {error}", package.suite));
                 Vec::new()
             }
         });
-        let place = |version: &str| {
-            let there_is = || all.iter().map(|release| release.version.as_str()).collect::<Vec<_>>().join(", ");
-            let missing = || Error::Usage(format!("failed to find release {version}: there is {}", there_is()));
-            all.iter().position(|release| release.version == version).ok_or_else(missing)
+        let index_of = |version: &str| {
+            let known = || all.iter().map(|release| release.version.as_str()).collect::<Vec<_>>().join(", ");
+            let unknown = || Error::Usage(format!("failed to find release {version}; name one of {}", known()));
+            all.iter().position(|release| release.version == version).ok_or_else(unknown)
         };
-        let (first, last) = (place(&versions.good)?, place(&versions.bad)?);
+        let (first, last) = (index_of(&versions.good)?, index_of(&versions.bad)?);
         if first >= last {
-            let what = "the version that is good comes first, and is the older one";
-            return Err(Error::Usage(format!("failed to bisect {}..{}: {what}", versions.good, versions.bad)));
+            let next = "give the good version first; it must be the older one";
+            return Err(Error::Usage(format!("failed to bisect {}..{}; {next}", versions.good, versions.bad)));
         }
         let releases = all[first..=last].to_vec();
         let mut marks = vec![None; releases.len()];
         marks[0] = Some(Mark::Good);
         marks[last - first] = Some(Mark::Bad);
-        let (good, bad) = (point(&releases[0]), point(&releases[last - first]));
+        let (good, bad) = (revision(&releases[0]), revision(&releases[last - first]));
         Ok(ReleaseRange { workspace, releases, good: [good], bad, marks })
     }
 
-    fn place(&self, version: &str) -> Option<usize> {
+    fn index_of(&self, version: &str) -> Option<usize> {
         self.releases.iter().position(|release| release.version == version)
     }
 }
@@ -98,59 +103,60 @@ impl BisectRange for ReleaseRange<'_> {
 
     fn next(&mut self) -> Result<NextStep, Error> {
         let is_pinned: Vec<bool> = self.releases.iter().map(|release| release.base.is_some()).collect();
-        let points = |places: Vec<usize>| places.into_iter().map(|place| point(&self.releases[place]));
+        let at = |index: usize| revision(&self.releases[index]);
         Ok(match choose(&is_pinned, &self.marks) {
-            NextRelease::Examine(place, left) => NextStep::Examine(point(&self.releases[place]), Some(left)),
-            NextRelease::Found(place) => NextStep::Found(point(&self.releases[place])),
-            NextRelease::Among(places) => NextStep::Among(points(places).collect()),
+            NextRelease::Test(index, left) => NextStep::Test(at(index), Some(left)),
+            NextRelease::Found(index) => NextStep::Found(at(index)),
+            NextRelease::Undecided(indexes) => NextStep::Undecided(indexes.into_iter().map(at).collect()),
         })
     }
 
-    fn mark(&mut self, point: &Revision, mark: Mark) -> Result<(), Error> {
-        if let Some(place) = self.place(&point.id) {
-            self.marks[place] = Some(mark);
+    fn mark(&mut self, revision: &Revision, mark: Mark) -> Result<(), Error> {
+        if let Some(index) = self.index_of(&revision.id) {
+            self.marks[index] = Some(mark);
         }
         Ok(())
     }
 
-    fn before(&self, point: &Revision) -> Result<Vec<String>, Error> {
-        let place = self.place(&point.id).and_then(|place| place.checked_sub(1));
-        Ok(place.map(|place| self.releases[place].version.clone()).into_iter().collect())
+    fn before(&self, revision: &Revision) -> Result<Vec<String>, Error> {
+        let index = self.index_of(&revision.id).and_then(|index| index.checked_sub(1));
+        Ok(index.map(|index| self.releases[index].version.clone()).into_iter().collect())
     }
 
-    fn base(&self, point: &Revision) -> Result<(Base, String), Error> {
-        match self.place(&point.id).map(|place| &self.releases[place]) {
+    fn base(&self, revision: &Revision) -> Result<(Base, String), Error> {
+        match self.index_of(&revision.id).map(|index| &self.releases[index]) {
             Some(Release { base: Some(name), .. }) => {
                 let base = Base::find(&self.workspace.root, Some(name))?;
-                let words = format!("base {name} of ci/bases.toml, series {}", base.series);
-                Ok((base, words))
+                let description = format!("base {name} of ci/bases.toml, series {}", base.series);
+                Ok((base, description))
             }
             Some(Release { package, .. }) => {
                 Ok(resolve::package(self.workspace, source::pin(self.workspace, package)?)?)
             }
-            None => Err(Error::Usage(format!("failed to find release {}", point.id))),
+            None => Err(Error::Usage(format!("failed to find release {}", revision.id))),
         }
     }
 }
 
-fn point(release: &Release) -> Revision {
+fn revision(release: &Release) -> Revision {
     let Package { package, version, suite, .. } = &release.package;
     Revision { id: release.version.clone(), title: format!("{package} {version} of {suite}") }
 }
 
-/// The releases that ci/bases.toml pins.
+/// The releases that `ci/bases.toml` pins.
 fn pinned(workspace: &Workspace) -> Result<Vec<Release>, Error> {
     let release = |base: Base| match base.source {
         Source::Package(package) => {
-            Some(Release { version: upstream(&package.version).to_string(), package, base: Some(base.name) })
+            Some(Release { version: upstream_version(&package.version).to_string(), package, base: Some(base.name) })
         }
         _ => None,
     };
     Ok(Base::all(&workspace.root)?.into_iter().filter_map(release).collect())
 }
 
-/// With what else their suites have, each version of upstream's once, the oldest first.
-fn in_order(pinned: Vec<Release>, mut versions_of: impl FnMut(&Package) -> Vec<String>) -> Vec<Release> {
+/// The pinned releases and the others of their suites, each upstream version once, the oldest
+/// first.
+fn sorted_releases(pinned: Vec<Release>, mut versions_of: impl FnMut(&Package) -> Vec<String>) -> Vec<Release> {
     let mut by_version = BTreeMap::new();
     let mut suites = BTreeMap::new();
     for release in pinned {
@@ -159,41 +165,44 @@ fn in_order(pinned: Vec<Release>, mut versions_of: impl FnMut(&Package) -> Vec<S
     }
     for package in suites.values() {
         for version in versions_of(package) {
-            let upstream = upstream(&version).to_string();
+            let upstream = upstream_version(&version).to_string();
             let package = Package { version, file: String::new(), sha256: String::new(), ..package.clone() };
             by_version.entry(upstream.clone()).or_insert(Release { version: upstream, package, base: None });
         }
     }
     let mut releases: Vec<_> = by_version.into_values().collect();
-    // Of 7.3~rc7 and 7.3 the candidate comes first.
+    // The release candidate 7.3~rc7 comes before 7.3.
     releases.sort_by_key(|release| (numbers(&release.version), !release.version.contains('~')));
     releases
 }
 
-/// Without Debian's own revision.
-fn upstream(version: &str) -> &str {
+/// A Debian version without the Debian revision.
+fn upstream_version(version: &str) -> &str {
     version.rsplit_once('-').map_or(version, |(upstream, _)| upstream)
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum NextRelease {
-    Examine(usize, usize),
+    /// Index of the release to test, and the estimated number of tests left.
+    Test(usize, usize),
+    /// Index of the first bad release.
     Found(usize),
-    Among(Vec<usize>),
+    /// Indexes of the releases of which one is the first bad one.
+    Undecided(Vec<usize>),
 }
 
-/// Coarse to fine: the middle of the pinned ones between the last good and the first bad, and when none is left there, the
-/// middle of all.
+/// Chooses the middle of the untested pinned releases between the last good and the first bad
+/// release; if there are none, the middle of all untested ones.
 fn choose(is_pinned: &[bool], marks: &[Option<Mark>]) -> NextRelease {
     let high = marks.iter().position(|mark| *mark == Some(Mark::Bad)).unwrap_or(marks.len());
     let low = marks[..high].iter().rposition(|mark| *mark == Some(Mark::Good)).unwrap_or(0);
-    let between: Vec<usize> = (low + 1..high).filter(|place| marks[*place].is_none()).collect();
-    let coarse: Vec<usize> = between.iter().copied().filter(|place| is_pinned[*place]).collect();
-    let places = if coarse.is_empty() { &between } else { &coarse };
-    match places.get(places.len() / 2) {
-        Some(place) => NextRelease::Examine(*place, between.len().ilog2() as usize + 1),
+    let between: Vec<usize> = (low + 1..high).filter(|index| marks[*index].is_none()).collect();
+    let pinned: Vec<usize> = between.iter().copied().filter(|index| is_pinned[*index]).collect();
+    let candidates = if pinned.is_empty() { &between } else { &pinned };
+    match candidates.get(candidates.len() / 2) {
+        Some(index) => NextRelease::Test(*index, between.len().ilog2() as usize + 1),
         None if high - low == 1 => NextRelease::Found(high),
-        None => NextRelease::Among((low + 1..=high).collect()),
+        None => NextRelease::Undecided((low + 1..=high).collect()),
     }
 }
 
@@ -208,15 +217,19 @@ mod tests {
     const SKIP: Option<Mark> = Some(Mark::Skip);
 
     #[rstest]
-    #[case::pinned_first("x...x..x", &[GOOD, None, None, None, None, None, None, BAD], NextRelease::Examine(4, 3))]
-    #[case::then_all("x...x..x", &[GOOD, None, None, None, BAD, None, None, BAD], NextRelease::Examine(2, 2))]
+    #[case::pinned_first("x...x..x", &[GOOD, None, None, None, None, None, None, BAD], NextRelease::Test(4, 3))]
+    #[case::others_when_no_pinned_is_left("x...x..x", &[GOOD, None, None, None, BAD, None, None, BAD], NextRelease::Test(2, 2))]
     #[case::found("x.x", &[GOOD, GOOD, BAD], NextRelease::Found(2))]
-    #[case::neighbours("xx", &[GOOD, BAD], NextRelease::Found(1))]
-    #[case::round_a_gap("x....x", &[GOOD, None, None, SKIP, None, BAD], NextRelease::Examine(2, 2))]
-    #[case::pinned_is_skipped("x.x.x", &[GOOD, None, SKIP, None, BAD], NextRelease::Examine(3, 2))]
-    #[case::only_skipped("x..x", &[GOOD, SKIP, SKIP, BAD], NextRelease::Among(vec![1, 2, 3]))]
-    #[case::one_skipped("x..x", &[GOOD, SKIP, BAD, BAD], NextRelease::Among(vec![1, 2]))]
-    fn coarse_comes_before_fine(#[case] pinned: &str, #[case] marks: &[Option<Mark>], #[case] expected: NextRelease) {
+    #[case::adjacent_ends("xx", &[GOOD, BAD], NextRelease::Found(1))]
+    #[case::around_a_skipped_one("x....x", &[GOOD, None, None, SKIP, None, BAD], NextRelease::Test(2, 2))]
+    #[case::skipped_pinned_one("x.x.x", &[GOOD, None, SKIP, None, BAD], NextRelease::Test(3, 2))]
+    #[case::only_skipped("x..x", &[GOOD, SKIP, SKIP, BAD], NextRelease::Undecided(vec![1, 2, 3]))]
+    #[case::one_skipped("x..x", &[GOOD, SKIP, BAD, BAD], NextRelease::Undecided(vec![1, 2]))]
+    fn pinned_releases_are_tested_first(
+        #[case] pinned: &str,
+        #[case] marks: &[Option<Mark>],
+        #[case] expected: NextRelease,
+    ) {
         let is_pinned: Vec<bool> = pinned.chars().map(|char| char == 'x').collect();
         assert_eq!(choose(&is_pinned, marks), expected);
     }
@@ -225,13 +238,13 @@ mod tests {
     fn every_first_bad_release_is_found() {
         for count in 2..20 {
             for first_bad in 1..count {
-                let is_pinned: Vec<bool> = (0..count).map(|place| place % 5 == 0).collect();
+                let is_pinned: Vec<bool> = (0..count).map(|index| index % 5 == 0).collect();
                 let mut marks = vec![None; count];
                 (marks[0], marks[count - 1]) = (GOOD, BAD);
                 let found = loop {
                     match choose(&is_pinned, &marks) {
-                        NextRelease::Examine(place, _) => marks[place] = if place < first_bad { GOOD } else { BAD },
-                        ending => break ending,
+                        NextRelease::Test(index, _) => marks[index] = if index < first_bad { GOOD } else { BAD },
+                        result => break result,
                     }
                 };
                 assert_eq!(found, NextRelease::Found(first_bad));
@@ -246,19 +259,19 @@ mod tests {
     }
 
     #[test]
-    fn suites_are_asked_once_and_versions_are_in_order() {
-        let mut asked = Vec::new();
+    fn each_suite_is_listed_once_and_versions_are_sorted() {
+        let mut listed = Vec::new();
         let pinned =
             vec![release("6.1.176", "bookworm"), release("5.10.13", "bullseye"), release("5.10.223", "bullseye")];
-        let releases = in_order(pinned, |package| {
-            asked.push(package.suite.clone());
+        let releases = sorted_releases(pinned, |package| {
+            listed.push(package.suite.clone());
             let versions: &[&str] = match package.suite.as_str() {
                 "bullseye" => &["5.10.223-1", "5.10.46-4", "5.10.46-5", "5.10.13-1"],
                 _ => &["6.1.176-1", "7.3-1~exp1", "7.3~rc7-1~exp1", "6.1.8-1"],
             };
             versions.iter().map(ToString::to_string).collect()
         });
-        assert_eq!(asked, ["bookworm", "bullseye"]);
+        assert_eq!(listed, ["bookworm", "bullseye"]);
         let versions: Vec<_> = releases.iter().map(|release| release.version.as_str()).collect();
         assert_eq!(versions, ["5.10.13", "5.10.46", "5.10.223", "6.1.8", "6.1.176", "7.3~rc7", "7.3"]);
         let pinned: Vec<_> = releases.iter().filter_map(|release| release.base.as_deref()).collect();
@@ -271,7 +284,7 @@ mod tests {
     #[case("5.10.13", None)]
     #[case("..7.3.4", None)]
     #[case("5.10.13..", None)]
-    fn releases_are_a_range(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {
+    fn version_range_is_parsed(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {
         let expected = expected.map(|(good, bad)| VersionRange { good: good.to_string(), bad: bad.to_string() });
         assert_eq!(text.parse().ok(), expected);
     }

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What need not be executed, with the reason.
+//! Lines and branches of the series that no claim can execute, with reasons.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vremount_util::toml_config;
 
-/// Below the root of the checkout.
+/// The file with all exemptions, relative to the root of the checkout.
 pub const FILE: &str = "patches/unexecuted.toml";
 
-/// Why a line, or some of its branches, is not executed by any claim.
+/// Why no claim executes a line, or some of its branches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CoverageExemption {
-    /// The series that has it; none if that is so in all of them.
+    /// The series that contains the line; none if the exemption is for all series.
     pub series: Option<String>,
-    /// The function that has it.
+    /// The function that contains the line.
     pub function: String,
-    /// Its text, without the blanks around it.
+    /// Text of the line, without surrounding white space.
     pub line: String,
-    /// How many of its branches are not taken; none if the line is not executed at all.
+    /// Number of branches that are not taken; none if the line itself is not executed.
     pub branches: Option<usize>,
+    /// The reason.
     pub because: String,
 }
 
@@ -32,21 +33,23 @@ struct Table {
 }
 
 impl CoverageExemption {
-    /// All of them, whatever series they are about.
+    /// All exemptions of a checkout, for all series.
     ///
     /// # Errors
-    /// If the file is not what it should be.
+    /// If the file cannot be read, is not TOML, or has an unknown key.
     pub fn all(root: &Path) -> Result<Vec<CoverageExemption>, toml_config::Error> {
         Ok(toml_config::read::<Table>(root, FILE)?.unexecuted)
     }
 
+    /// Whether the exemption is for this series.
     #[must_use]
-    pub fn is_of(&self, series: &str) -> bool {
-        self.series.as_ref().is_none_or(|of| of == series)
+    pub fn is_for_series(&self, series: &str) -> bool {
+        self.series.as_ref().is_none_or(|own| own == series)
     }
 
+    /// Whether the exemption is for a line with this text in this function.
     #[must_use]
-    pub fn is_about(&self, function: &str, text: &str) -> bool {
+    pub fn is_for_line(&self, function: &str, text: &str) -> bool {
         self.function == function && self.line == text.trim()
     }
 }
@@ -59,20 +62,19 @@ mod tests {
 
     use super::*;
 
-    /// One that no series has any more argues about nothing.
     #[test]
-    fn every_argument_is_about_a_line_of_a_series() {
+    fn every_exemption_is_for_a_line_of_a_series() {
         let root = vremount_kernel::testing::checkout();
         let folders = fs::read_dir(root.join("patches")).unwrap().map(|entry| entry.unwrap().path());
         let folders: Vec<_> = folders.filter(|folder| folder.is_dir()).collect();
-        for argument in CoverageExemption::all(&root).unwrap() {
+        for exemption in CoverageExemption::all(&root).unwrap() {
             let name = |folder: &Path| folder.file_name().unwrap().to_string_lossy().into_owned();
-            let of = folders.iter().filter(|folder| argument.is_of(&name(folder)));
-            let patches: Vec<_> = of.flat_map(|folder| series::patches(folder).unwrap()).collect();
+            let own = folders.iter().filter(|folder| exemption.is_for_series(&name(folder)));
+            let patches: Vec<_> = own.flat_map(|folder| series::patches(folder).unwrap()).collect();
             let text: String = patches.iter().map(|patch| fs::read_to_string(patch).unwrap()).collect();
             let mut added = text.lines().filter_map(|line| line.strip_prefix('+')).map(str::trim);
-            assert!(added.any(|line| line == argument.line), "{}", argument.line);
-            assert!(!argument.because.is_empty(), "{}", argument.line);
+            assert!(added.any(|line| line == exemption.line), "{}", exemption.line);
+            assert!(!exemption.because.is_empty(), "{}", exemption.line);
         }
     }
 }

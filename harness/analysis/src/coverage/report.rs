@@ -1,74 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What was executed, for people.
+//! The coverage of a series as text.
 
 use std::fmt::Write as _;
 
-use serde::{Deserialize, Serialize};
 use vremount_claims::exit::Exit;
 
-use crate::coverage::{Coverage, CoverageExemption, Line, LineStatus};
+use crate::coverage::exemption::{CoverageExemption, FILE as EXEMPTIONS_FILE};
+use crate::coverage::line::LineStatus;
+use crate::coverage::record::Coverage;
+use crate::coverage::totals::Totals;
 
-/// Of the lines of a patch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Totals {
-    pub lines: Sum,
-    pub branches: Sum,
-    /// Lines without code.
-    pub no_code: usize,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sum {
-    pub all: usize,
-    pub executed: usize,
-    pub argued: usize,
-}
-
-impl Totals {
-    #[must_use]
-    pub fn of(lines: &[Line]) -> Self {
-        let mut sums = Totals::default();
-        for line in lines {
-            if line.ruling == LineStatus::NoCode {
-                sums.no_code += 1;
-                continue;
-            }
-            let argued = line.ruling == LineStatus::Argued;
-            sums.lines.count(line.executed, argued);
-            line.branches.iter().for_each(|taken| sums.branches.count(*taken, argued));
-        }
-        sums
-    }
-}
-
-impl Sum {
-    fn count(&mut self, times: u64, argued: bool) {
-        self.all += 1;
-        self.executed += usize::from(times > 0);
-        self.argued += usize::from(times == 0 && argued);
-    }
-
-    /// `7 of 9, 1 argued`
-    #[must_use]
-    pub fn words(&self) -> String {
-        let argued = if self.argued > 0 { format!(", {} argued", self.argued) } else { String::new() };
-        if self.all == 0 { "-".to_string() } else { format!("{} of {}{argued}", self.executed, self.all) }
-    }
-}
-
-impl Line {
-    /// What of it was not executed, and where that is.
-    fn words(&self) -> String {
-        let Line { file, number, function, text, .. } = self;
-        let what = match self.left() {
-            Some(count) => format!("{count} of {} branches of `{}`", self.branches.len(), text.trim()),
-            None => format!("`{}`", text.trim()),
-        };
-        format!("{file}:{number}: {function}: {what}")
-    }
-}
-
-/// Sums for each patch, then what was not executed.
+/// A table of the totals of each patch, then each line that is not completely executed, then each
+/// wrong exemption.
 #[must_use]
 pub fn text(coverage: &Coverage) -> String {
     let mut text = String::new();
@@ -86,24 +29,23 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
         writeln!(text, "{} {:<72} {lines:<22} {branches:<22} {no_code}", patch.level, patch.subject)?;
     }
     let lines = || coverage.patches.iter().flat_map(|patch| &patch.lines);
-    let of = |ruling: LineStatus| lines().filter(move |line| line.ruling == ruling);
-    for line in of(LineStatus::Argued) {
-        write!(text, "\nargued: {}\n    {}", line.words(), line.because.as_deref().unwrap_or_default())?;
+    let with_status = |status: LineStatus| lines().filter(move |line| line.ruling == status);
+    for line in with_status(LineStatus::Argued) {
+        write!(text, "\nexempt: {line}\n    {}", line.because.as_deref().unwrap_or_default())?;
     }
-    for line in of(LineStatus::Unexecuted) {
-        write!(text, "\nNOT EXECUTED: {}", line.words())?;
+    for line in with_status(LineStatus::Unexecuted) {
+        write!(text, "\nNOT EXECUTED: {line}")?;
     }
     for CoverageExemption { function, line, .. } in &coverage.in_vain {
-        write!(
-            text,
-            "\nARGUED IN VAIN: {function}: `{line}`: that is not what is left of one line; correct {}",
-            super::ARGUMENTS
-        )?;
+        let next =
+            format!("it must match one line and state exactly what is not executed; correct it in {EXEMPTIONS_FILE}");
+        write!(text, "\nWRONG EXEMPTION: {function}: `{line}`: {next}")?;
     }
     writeln!(text)
 }
 
-/// Of claims that did not all hold there is no telling what they would have executed.
+/// The exit code of the verdicts unless every claim holds. Then [`Exit::Broken`] if an exemption is
+/// wrong or a line is not completely executed, else [`Exit::Success`].
 #[must_use]
 pub fn exit(coverage: &Coverage) -> Exit {
     let mut lines = coverage.patches.iter().flat_map(|patch| &patch.lines);
@@ -121,7 +63,8 @@ mod tests {
     use vremount_runner::results::Tally;
 
     use super::*;
-    use crate::coverage::Patch;
+    use crate::coverage::line::Line;
+    use crate::coverage::record::{Patch, SCHEMA};
 
     fn line(executed: u64, branches: &[u64], ruling: LineStatus) -> Line {
         Line {
@@ -132,13 +75,13 @@ mod tests {
             executed,
             branches: branches.to_vec(),
             ruling,
-            because: (ruling == LineStatus::Argued).then(|| "Nobody calls it.".to_string()),
+            because: (ruling == LineStatus::Argued).then(|| "It is not called.".to_string()),
         }
     }
 
     fn coverage(lines: Vec<Line>, in_vain: Vec<CoverageExemption>) -> Coverage {
         Coverage {
-            schema: super::super::SCHEMA,
+            schema: SCHEMA,
             base: "toy".to_string(),
             series: "s".to_string(),
             executor: "uml".to_string(),
@@ -148,56 +91,57 @@ mod tests {
         }
     }
 
-    fn argument() -> CoverageExemption {
+    fn exemption() -> CoverageExemption {
         CoverageExemption {
             series: None,
             function: "f".to_string(),
             line: "x;".to_string(),
             branches: None,
-            because: "so".to_string(),
+            because: "reason".to_string(),
         }
     }
 
     #[test]
-    fn what_is_left_is_told_with_its_reason_or_without() {
+    fn text_lists_totals_exempt_and_unexecuted_lines() {
         let lines = vec![
             line(5, &[2, 3], LineStatus::Executed),
             line(0, &[0, 0], LineStatus::Argued),
             line(5, &[5, 0], LineStatus::Unexecuted),
             line(0, &[], LineStatus::NoCode),
         ];
-        let text = text(&coverage(lines, vec![argument()]));
-        let told: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let text = text(&coverage(lines, vec![exemption()]));
+        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
-            told,
+            lines,
             [
                 "Linux toy, series s: 1 hold, 0 broken, 0 cannot tell, 0 skipped",
                 "",
                 "lines branches without code",
-                "4 Subject 2 of 3, 1 argued 3 of 6, 2 argued 1",
+                "4 Subject 2 of 3, 1 exempt 3 of 6, 2 exempt 1",
                 "",
-                "argued: fs/a.c:7: f: `if (err)`",
-                "Nobody calls it.",
+                "exempt: fs/a.c:7: f: `if (err)`",
+                "It is not called.",
                 "NOT EXECUTED: fs/a.c:7: f: 1 of 2 branches of `if (err)`",
-                "ARGUED IN VAIN: f: `x;`: that is not what is left of one line; correct patches/unexecuted.toml",
+                "WRONG EXEMPTION: f: `x;`: it must match one line and state exactly what is not executed; correct it in \
+                 patches/unexecuted.toml",
             ]
         );
     }
 
     #[rstest]
-    #[case::all(vec![line(5, &[2, 3], LineStatus::Executed)], Vec::new(), Exit::Success)]
-    #[case::argued(vec![line(0, &[], LineStatus::Argued)], Vec::new(), Exit::Success)]
-    #[case::not_all(vec![line(0, &[], LineStatus::Unexecuted)], Vec::new(), Exit::Broken)]
-    #[case::without_code(vec![line(5, &[], LineStatus::Executed), line(0, &[], LineStatus::NoCode)], Vec::new(), Exit::Success)]
-    #[case::in_vain(vec![line(5, &[], LineStatus::Executed)], vec![argument()], Exit::Broken)]
-    fn what_is_left_without_a_reason_is_an_error(
+    #[case::all_executed(vec![line(5, &[2, 3], LineStatus::Executed)], Vec::new(), Exit::Success)]
+    #[case::exempt(vec![line(0, &[], LineStatus::Argued)], Vec::new(), Exit::Success)]
+    #[case::unexecuted(vec![line(0, &[], LineStatus::Unexecuted)], Vec::new(), Exit::Broken)]
+    #[case::no_code(vec![line(5, &[], LineStatus::Executed), line(0, &[], LineStatus::NoCode)], Vec::new(), Exit::Success)]
+    #[case::wrong_exemption(vec![line(5, &[], LineStatus::Executed)], vec![exemption()], Exit::Broken)]
+    fn exit_is_broken_if_something_is_unexecuted_without_a_reason(
         #[case] lines: Vec<Line>,
         #[case] in_vain: Vec<CoverageExemption>,
         #[case] expected: Exit,
     ) {
         let coverage = coverage(lines, in_vain);
         assert_eq!(exit(&coverage), expected);
-        let lost = Tally { cannot_tell: 1, ..coverage.tally };
-        assert_eq!(exit(&Coverage { tally: lost, ..coverage }), Exit::CannotTell);
+        let undecided = Tally { cannot_tell: 1, ..coverage.tally };
+        assert_eq!(exit(&Coverage { tally: undecided, ..coverage }), Exit::CannotTell);
     }
 }

@@ -1,222 +1,133 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Sequences that share a machine. One that does not agree is worked off again by itself, and if it agrees then, with all
-//! that came before it.
+//! Runs sequences that share a machine. A sequence on which kernel and model differ is run again
+//! alone; if they agree then, it is run again after the sequences that came before it.
 
+use std::fs;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vremount_claims::verdict::{Verdict, VerdictDetail};
+use vremount_claims::verdict::Verdict;
 use vremount_claims::{Action, Step};
-use vremount_machine::MachineOutput;
-use vremount_protocol::{Op, StepReport};
+use vremount_protocol::Op;
+use vremount_runner::batch;
 use vremount_runner::batch::BatchResult;
 use vremount_runner::case_runner::CaseRunner;
-use vremount_runner::transcript::Title;
-use vremount_runner::validate::reports;
-use vremount_runner::{batch, transcript};
 
-use crate::explore::{ExplorePlan, FailureArtifacts, SequenceResult, foretell};
-use crate::reproduce;
+use crate::explore::generator::ExplorePlan;
+use crate::explore::prediction::foretell;
+use crate::explore::sequence::{SequenceResult, run_alone};
+use crate::explore::shrink::shrink;
 
-/// Differences after which no more are looked for: the kernel is another than the model speaks of.
-const ENOUGH: u64 = 8;
+/// The exploration stops after this many differences. So many mean that the kernel is not the one
+/// that the model describes.
+const MAX_DIFFERENCES: u64 = 8;
 
-/// What an exploration has at hand.
+/// Explores parts of a plan; shared by all threads.
 pub(super) struct BatchExplorer<'a> {
-    pub case_runner: &'a CaseRunner<'a>,
+    pub runner: &'a CaseRunner<'a>,
     pub plan: &'a ExplorePlan,
+    /// Number of differences so far.
     pub differences: AtomicU64,
 }
 
 impl BatchExplorer<'_> {
-    /// Works off sequences of the plan; those in which something happens to the machine have one of their own.
+    /// Runs the sequences with these numbers. A sequence with an action of the host has machines of
+    /// its own.
     pub fn run(&self, numbers: Range<u64>) -> Vec<SequenceResult> {
         let start = numbers.start;
-        let mut found = Vec::new();
-        let mut company = Vec::new();
-        for number in numbers.take_while(|_| !self.has_enough()) {
-            let acts = self.plan.acts(number);
-            match foretell(self.plan.fs, &acts) {
-                Ok(steps) if acts.iter().any(|act| matches!(act, Action::HostAction(_))) => {
-                    found.push(self.look_into(number, steps));
+        let mut results = Vec::new();
+        let mut shared = Vec::new();
+        for number in numbers.take_while(|_| !self.is_finished()) {
+            let actions = self.plan.acts(number);
+            match foretell(self.plan.fs, &actions) {
+                Ok(steps) if actions.iter().any(|action| matches!(action, Action::HostAction(_))) => {
+                    results.push(self.investigate(number, steps));
                 }
-                Ok(steps) => company.push((number, steps)),
-                Err(beyond) => found.push(undecided(number, Vec::new(), &beyond.to_string())),
+                Ok(steps) => shared.push((number, steps)),
+                Err(reason) => results.push(SequenceResult::undecided(number, Vec::new(), &reason.to_string())),
             }
         }
-        if company.is_empty() {
-            return found;
+        if !shared.is_empty() {
+            results.extend(self.run_shared(&format!("explore-{start}-and-more"), shared));
         }
-        let scripts: Vec<Vec<Step>> = company.iter().map(|(_, steps)| steps.clone()).collect();
-        let name = format!("explore-{start}-and-more");
-        let BatchResult { script_results: told, failure: amiss, .. } =
-            batch::run(self.case_runner, &name, self.plan.fs, &scripts);
-        if amiss.is_none() {
-            // What is looked into has consoles of its own.
-            let _ = std::fs::remove_file(self.case_runner.logs.join(format!("{name}.0.console")));
+        results
+    }
+
+    /// Runs sequences on one machine.
+    fn run_shared(&self, name: &str, sequences: Vec<(u64, Vec<Step>)>) -> Vec<SequenceResult> {
+        let scripts: Vec<Vec<Step>> = sequences.iter().map(|(_, steps)| steps.clone()).collect();
+        let BatchResult { script_results, failure, .. } = batch::run(self.runner, name, self.plan.fs, &scripts);
+        if failure.is_none() {
+            // A sequence that is investigated has console logs of its own.
+            let _ = fs::remove_file(self.runner.logs.join(format!("{name}.0.console")));
         }
-        let mut told = told.into_iter();
-        let mut beside = Vec::new();
-        for (place, (number, steps)) in company.into_iter().enumerate().take_while(|_| !self.has_enough()) {
-            beside.push(match told.next() {
-                Some((_, judgement)) if judgement.verdict == Verdict::Holds => agreed(number, steps, judgement),
-                Some((_, judgement)) if judgement.verdict == Verdict::Broken => {
-                    let by_itself = self.look_into(number, steps);
-                    let seen = judgement.because.unwrap_or_default();
-                    self.after_others(by_itself, &scripts[..=place], &seen)
+        let mut script_results = script_results.into_iter();
+        let mut results = Vec::new();
+        for (index, (number, steps)) in sequences.into_iter().enumerate().take_while(|_| !self.is_finished()) {
+            results.push(match script_results.next() {
+                Some((_, judgement)) if judgement.verdict == Verdict::Holds => {
+                    SequenceResult::agreed(number, steps, judgement)
                 }
-                _ => self.look_into(number, steps),
+                Some((_, judgement)) if judgement.verdict == Verdict::Broken => {
+                    let alone = self.investigate(number, steps);
+                    let reason = judgement.because.unwrap_or_default();
+                    self.run_after_others(alone, &scripts[..=index], &reason)
+                }
+                _ => self.investigate(number, steps),
             });
         }
-        if let Some(amiss) = amiss {
-            let doubt = |place: usize, found, why: &str| self.after_others(found, &scripts[..=place], why);
-            amiss.attribute_failure(&mut beside, |found| &found.judgement, doubt);
+        if let Some(failure) = failure {
+            let recheck =
+                |index: usize, result, reason: &str| self.run_after_others(result, &scripts[..=index], reason);
+            failure.attribute_failure(&mut results, |result| &result.judgement, recheck);
         }
-        found.extend(beside);
-        found
+        results
     }
 
-    fn has_enough(&self) -> bool {
-        self.differences.load(Ordering::Relaxed) >= ENOUGH
+    fn is_finished(&self) -> bool {
+        self.differences.load(Ordering::Relaxed) >= MAX_DIFFERENCES
     }
 
-    /// By itself, and smaller if it does not agree.
-    fn look_into(&self, number: u64, steps: Vec<Step>) -> SequenceResult {
-        let found = alone(self.case_runner, self.plan, number, steps);
-        if found.judgement.verdict != Verdict::Broken {
-            return found;
+    /// Runs a sequence alone, and shortens it if kernel and model differ.
+    fn investigate(&self, number: u64, steps: Vec<Step>) -> SequenceResult {
+        let result = run_alone(self.runner, self.plan, number, steps);
+        if result.judgement.verdict != Verdict::Broken {
+            return result;
         }
         self.differences.fetch_add(1, Ordering::Relaxed);
-        self.shrink(found)
+        shrink(self.runner, self.plan, result)
     }
 
-    /// The last of these scripts agrees by itself, and did not after the others: they are what it takes, or some of them.
-    fn after_others(&self, by_itself: SequenceResult, scripts: &[Vec<Step>], seen: &str) -> SequenceResult {
-        if by_itself.judgement.verdict != Verdict::Holds {
-            return by_itself;
+    /// Runs scripts again, one after the other. The last one differed in the batch because of
+    /// `reason`. If it agrees `alone`, the difference needs some of the scripts before it: those
+    /// that it does not need are left out.
+    fn run_after_others(&self, alone: SequenceResult, scripts: &[Vec<Step>], reason: &str) -> SequenceResult {
+        if alone.judgement.verdict != Verdict::Holds {
+            return alone;
         }
-        let number = by_itself.number;
+        let number = alone.number;
         let mut needed: Vec<&[Step]> = scripts.iter().map(Vec::as_slice).collect();
-        let found = self.one_after_the_other(number, &needed);
-        match found.judgement.verdict {
-            Verdict::Holds => return undecided(number, found.steps, &format!("{ONCE}: {seen}")),
+        let result = self.run_in_turn(number, &needed);
+        match result.judgement.verdict {
+            Verdict::Holds => return SequenceResult::not_repeated(number, result.steps, reason),
             Verdict::Broken => self.differences.fetch_add(1, Ordering::Relaxed),
-            _ => return found,
+            _ => return result,
         };
-        for place in (0..scripts.len() - 1).rev() {
-            let fewer = [&needed[..place], &needed[place + 1..]].concat();
-            if self.one_after_the_other(number, &fewer).judgement.verdict == Verdict::Broken {
+        for index in (0..scripts.len() - 1).rev() {
+            let fewer = [&needed[..index], &needed[index + 1..]].concat();
+            if self.run_in_turn(number, &fewer).judgement.verdict == Verdict::Broken {
                 needed = fewer;
             }
         }
-        confirmed(self.one_after_the_other(number, &needed), &found)
+        self.run_in_turn(number, &needed).confirm(&result)
     }
 
-    /// On one machine, and all is taken down after each.
-    fn one_after_the_other(&self, number: u64, scripts: &[&[Step]]) -> SequenceResult {
-        let acts = scripts.iter().flat_map(|steps| steps.iter().map(Step::action).chain([Action::Guest(Op::Reset)]));
-        match foretell(self.plan.fs, &acts.collect::<Vec<_>>()) {
-            Ok(steps) => alone(self.case_runner, self.plan, number, steps),
-            Err(beyond) => undecided(number, Vec::new(), &beyond.to_string()),
+    /// Runs scripts one after the other on one machine, and takes everything down after each.
+    fn run_in_turn(&self, number: u64, scripts: &[&[Step]]) -> SequenceResult {
+        let actions = scripts.iter().flat_map(|steps| steps.iter().map(Step::action).chain([Action::Guest(Op::Reset)]));
+        match foretell(self.plan.fs, &actions.collect::<Vec<_>>()) {
+            Ok(steps) => run_alone(self.runner, self.plan, number, steps),
+            Err(reason) => SequenceResult::undecided(number, Vec::new(), &reason.to_string()),
         }
-    }
-}
-
-/// What is said of what nobody can show again.
-const ONCE: &str = "it differed once, and not again";
-
-/// What was found once more, of something that did not agree before.
-pub(super) fn confirmed(again: SequenceResult, before: &SequenceResult) -> SequenceResult {
-    match again.judgement.verdict {
-        Verdict::Holds => {
-            let because = before.judgement.because.as_deref().unwrap_or_default();
-            undecided(again.number, again.steps, &format!("{ONCE}: {because}"))
-        }
-        _ => again,
-    }
-}
-
-/// On machines of its own. A transcript is kept of what does not agree.
-pub(super) fn alone(case_runner: &CaseRunner<'_>, plan: &ExplorePlan, number: u64, steps: Vec<Step>) -> SequenceResult {
-    named(case_runner, plan, &format!("explore-{number}"), number, steps)
-}
-
-/// The same, under another name: what was found keeps its own.
-pub fn named(
-    case_runner: &CaseRunner<'_>,
-    plan: &ExplorePlan,
-    name: &str,
-    number: u64,
-    steps: Vec<Step>,
-) -> SequenceResult {
-    let fs = plan.fs;
-    let (judgement, runs) = case_runner.run_steps(name, fs, &steps);
-    if judgement.verdict == Verdict::Holds {
-        return agreed(number, steps, judgement);
-    }
-    let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(MachineOutput::per_kernel_events).map(reports).collect();
-    let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
-    let title = Title { claim: name, title: "kernel and model agree", sentence: "", fs };
-    let path = case_runner.logs.join(format!("{name}.jsonl"));
-    match transcript::write(&path, case_runner.kernel, title, &steps, &parts, &judgement) {
-        Ok(()) => {
-            let again = plan.on.as_ref().map(|on| format!("vremount explore {on} --replay {}", path.display()));
-            let kept = Some(keep_script(path, again, title, &steps));
-            SequenceResult { number, steps, judgement, kept }
-        }
-        Err(cause) => {
-            let because = judgement.because.unwrap_or_default();
-            let because = Some(format!("{because} (failed to write {}: {cause})", path.display()));
-            SequenceResult { number, steps, judgement: VerdictDetail { because, ..judgement }, kept: None }
-        }
-    }
-}
-
-/// A script beside the transcript, where a shell can do what was done.
-fn keep_script(transcript: PathBuf, again: Option<String>, title: Title<'_>, steps: &[Step]) -> FailureArtifacts {
-    let path = transcript.with_extension("sh");
-    let written = reproduce::script(title, steps, again.as_deref().unwrap_or("vremount mutants"))
-        .map_err(str::to_string)
-        .and_then(|script| {
-            std::fs::write(&path, script).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
-        });
-    match written {
-        Ok(()) => FailureArtifacts { transcript, again, script: Some(path), no_script: None },
-        Err(why) => FailureArtifacts { transcript, again, script: None, no_script: Some(why) },
-    }
-}
-
-fn agreed(number: u64, steps: Vec<Step>, judgement: VerdictDetail) -> SequenceResult {
-    SequenceResult { number, steps, judgement, kept: None }
-}
-
-fn undecided(number: u64, steps: Vec<Step>, because: &str) -> SequenceResult {
-    SequenceResult { number, steps, judgement: VerdictDetail::cannot_tell(because), kept: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    fn found(verdict: Verdict) -> SequenceResult {
-        let because = Some("this".to_string());
-        let judgement = VerdictDetail { verdict, expected: None, observed: None, because };
-        SequenceResult { number: 7, steps: Vec::new(), judgement, kept: None }
-    }
-
-    #[rstest]
-    #[case::again(Verdict::Broken, Verdict::Broken, "this")]
-    #[case::not_again(Verdict::Holds, Verdict::CannotTell, "it differed once, and not again: this")]
-    #[case::hung(Verdict::CannotTell, Verdict::CannotTell, "this")]
-    fn what_is_seen_once_is_not_told_as_a_difference(
-        #[case] again: Verdict,
-        #[case] expected: Verdict,
-        #[case] because: &str,
-    ) {
-        let told = confirmed(found(again), &found(Verdict::Broken)).judgement;
-        assert_eq!((told.verdict, told.because.as_deref()), (expected, Some(because)));
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which sequences: every short one over the small alphabet, then random longer ones over the large. All of them are such
-//! that the model knows what comes of every step.
+//! Generates sequences of operations: first every short one over the small set, then random longer
+//! ones over the large set. The model covers every step of them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,59 +14,65 @@ use vremount_claims::model::{ModelState, OutOfModel};
 use vremount_kernel::base::Level;
 use vremount_machine::image::Fs;
 
-use crate::explore::foretell;
 use crate::explore::operations::{ActionGroup, LARGE, OPENINGS, SMALL, USED, closing, guest};
+use crate::explore::prediction::foretell;
 
-/// Longest sequences that are all tried: most bugs of filesystems need no more.
+/// Default length up to which all sequences are tried. Most bugs of filesystems need no more
+/// operations.
 pub const EVERY: u32 = 3;
 
-/// Which sequences are explored; the same plan is the same sequences.
+/// Which sequences are explored. Equal parameters give equal sequences.
 pub struct ExplorePlan {
+    /// The upper filesystem.
     pub fs: Fs,
+    /// Number of sequences.
     pub sequences: u64,
-    /// Most steps of a random one, the opening aside.
+    /// Maximum number of action groups of a random sequence, without opening and closing.
     pub steps: usize,
+    /// Seed of the random sequences.
     pub seed: u64,
-    /// How a command line asks for the kernel and what it runs on, for who does it again; none, if it cannot.
+    /// Options of a command line that select the kernel and the executor, quoted for a shell; none
+    /// if no command line can select the kernel.
     pub on: Option<String>,
     every: Vec<Vec<Action>>,
 }
 
 impl ExplorePlan {
-    /// `every`: the longest sequences that are all tried, before any random one.
+    /// A plan that tries all sequences of up to `every` operations before any random one.
     #[must_use]
     pub fn new(fs: Fs, sequences: u64, steps: usize, seed: u64, every: u32) -> Self {
         ExplorePlan { fs, sequences, steps, seed, on: None, every: every_short(fs, every) }
     }
 
-    /// The same, on what a command line asks for so.
+    /// Sets the options that select kernel and executor. They must be quoted for a shell.
     #[must_use]
     pub fn on(self, on: String) -> Self {
         ExplorePlan { on: Some(on), ..self }
     }
 
-    /// Of no sequence: what is done is known.
+    /// A plan without sequences, to repeat a transcript.
     #[must_use]
     pub fn to_replay(fs: Fs) -> Self {
         ExplorePlan::new(fs, 0, 0, 0, 0)
     }
 
-    /// How many of them come before the random ones.
+    /// Number of sequences that come before the random ones.
     #[must_use]
     pub fn every(&self) -> u64 {
         self.sequences.min(self.every.len() as u64)
     }
 
-    /// The acts of the sequence with this number.
+    /// The actions of the sequence with this number.
     #[must_use]
     pub fn acts(&self, number: u64) -> Vec<Action> {
         let short = usize::try_from(number).ok().and_then(|number| self.every.get(number));
         short
             .cloned()
-            .unwrap_or_else(|| self.random(number).map_or_else(Vec::new, |tree| self.acts_of(&tree.current())))
+            .unwrap_or_else(|| self.random(number).map_or_else(Vec::new, |tree| self.to_actions(&tree.current())))
     }
 
-    /// A random sequence, to shrink; none if it is one of the short ones.
+    /// The random sequence with this number, which can be shortened; none if the number is of a
+    /// short sequence.
     pub(super) fn random(&self, number: u64) -> Option<impl ValueTree<Value = Random> + use<>> {
         if number < self.every.len() as u64 {
             return None;
@@ -79,86 +85,88 @@ impl ExplorePlan {
         self.strategy().new_tree(&mut TestRunner::new_with_rng(config, rng)).ok()
     }
 
-    /// The model is the state machine: what it cannot tell is no move.
+    /// The model is the state machine. What it does not cover is not generated.
     fn strategy(&self) -> impl Strategy<Value = Random> + use<> {
         let fs = self.fs;
         let start = move |opening: usize| {
-            let world = after(&ModelState::new(Level::FULL, fs), &OPENINGS[opening]).ok()?;
-            Some(State { opening, world })
+            let model = apply(&ModelState::new(Level::FULL, fs), &OPENINGS[opening]).ok()?;
+            Some(State { opening, model })
         };
         Sequential::new(
             (1..=self.steps).into(),
-            move || (0..OPENINGS.len()).prop_filter_map("the model does not know this opening", start),
-            |state: &State, letter: &ActionGroup| after(&state.world, letter).is_ok(),
-            |_| (0..LARGE.len()).prop_map(|letter| LARGE[letter].clone()),
-            |state, letter| match after(&state.world, letter) {
-                Ok(world) => State { world, ..state },
-                // Not reached: its precondition does not hold.
+            move || (0..OPENINGS.len()).prop_filter_map("the model does not cover this opening", start),
+            |state: &State, group: &ActionGroup| apply(&state.model, group).is_ok(),
+            |_| (0..LARGE.len()).prop_map(|index| LARGE[index].clone()),
+            |state, group| match apply(&state.model, group) {
+                Ok(model) => State { model, ..state },
+                // Not reached: the precondition of the group does not hold.
                 Err(_) => state,
             },
         )
     }
 
-    /// The acts that a random sequence stands for.
-    pub(super) fn acts_of(&self, (start, moves, _): &Random) -> Vec<Action> {
-        closed(self.fs, [OPENINGS[start.opening].clone(), moves.concat()].concat())
+    /// The actions of a random sequence, with opening and closing.
+    pub(super) fn to_actions(&self, (start, groups, _): &Random) -> Vec<Action> {
+        with_closing(self.fs, [OPENINGS[start.opening].clone(), groups.concat()].concat())
     }
 }
 
-/// Initial state, moves, and how many of them were worked off, which shrinking wants to know.
+/// Initial state, action groups, and the number of groups that were run, which proptest needs for
+/// shrinking.
 pub(super) type Random = (State, Vec<ActionGroup>, Option<Arc<AtomicUsize>>);
 
 #[derive(Debug, Clone)]
 pub(super) struct State {
+    /// Index in [`OPENINGS`].
     opening: usize,
-    world: ModelState,
+    model: ModelState,
 }
 
-/// The world after acts.
-fn after(world: &ModelState, acts: &[Action]) -> Result<ModelState, OutOfModel> {
-    let mut world = world.clone();
-    for act in acts {
-        world = match act {
-            Action::Guest(op) => world.op(op)?.0,
-            Action::HostAction(host) => world.host(*host)?,
+/// The state of the model after actions.
+fn apply(model: &ModelState, actions: &[Action]) -> Result<ModelState, OutOfModel> {
+    let mut model = model.clone();
+    for action in actions {
+        model = match action {
+            Action::Guest(op) => model.op(op)?.0,
+            Action::HostAction(host) => model.host(*host)?,
         };
     }
-    Ok(world)
+    Ok(model)
 }
 
-/// Every sequence of up to so many letters that the model can tell, shortest first.
+/// Every sequence of up to `longest` groups of the small set that the model covers, shortest first.
 fn every_short(fs: Fs, longest: u32) -> Vec<Vec<Action>> {
     let opening = &OPENINGS[USED];
-    let Ok(start) = after(&ModelState::new(Level::FULL, fs), opening) else { return Vec::new() };
-    let mut all = if longest > 0 { vec![closed(fs, opening.clone())] } else { Vec::new() };
+    let Ok(start) = apply(&ModelState::new(Level::FULL, fs), opening) else { return Vec::new() };
+    let mut all = if longest > 0 { vec![with_closing(fs, opening.clone())] } else { Vec::new() };
     let mut longer = vec![(opening.clone(), start)];
     for _ in 0..longest {
         let mut next = Vec::new();
-        for (acts, world) in &longer {
-            for letter in SMALL.iter() {
-                if let Ok(world) = after(world, letter) {
-                    next.push(([acts.as_slice(), letter].concat(), world));
+        for (actions, model) in &longer {
+            for group in SMALL.iter() {
+                if let Ok(model) = apply(model, group) {
+                    next.push(([actions.as_slice(), group].concat(), model));
                 }
             }
         }
-        all.extend(next.iter().map(|(acts, _)| closed(fs, acts.clone())));
+        all.extend(next.iter().map(|(actions, _)| with_closing(fs, actions.clone())));
         longer = next;
     }
-    // What ends as the closing begins was there without it.
+    // A sequence that ends with the first operations of the closing is equal to a shorter one.
     let mut known = HashSet::new();
-    all.retain(|acts| known.insert(format!("{acts:?}")));
+    all.retain(|actions| known.insert(format!("{actions:?}")));
     all
 }
 
-/// With as much of the closing as can be told.
-fn closed(fs: Fs, mut acts: Vec<Action>) -> Vec<Action> {
-    for act in guest(closing()) {
-        acts.push(act);
-        if foretell(fs, &acts).is_err() {
-            acts.pop();
+/// Appends the operations of the closing that the model covers.
+fn with_closing(fs: Fs, mut actions: Vec<Action>) -> Vec<Action> {
+    for action in guest(closing()) {
+        actions.push(action);
+        if foretell(fs, &actions).is_err() {
+            actions.pop();
         }
     }
-    acts
+    actions
 }
 
 #[cfg(test)]
@@ -175,25 +183,25 @@ mod tests {
     }
 
     #[test]
-    fn the_same_plan_is_the_same_sequences_and_another_seed_is_not() {
-        let acts = |seed| {
+    fn sequences_depend_on_the_seed_alone() {
+        let actions = |seed| {
             let plan = ExplorePlan::new(Fs::Ext4, 500, 12, seed, 1);
             (0..500).map(|number| plan.acts(number)).collect::<Vec<_>>()
         };
-        assert_eq!(acts(1), acts(1));
-        assert_ne!(acts(1), acts(2));
+        assert_eq!(actions(1), actions(1));
+        assert_ne!(actions(1), actions(2));
     }
 
     #[test]
-    fn short_ones_come_first_and_each_once() {
+    fn short_sequences_come_first_and_are_distinct() {
         let plan = plan(Fs::Ext4);
         let short: Vec<_> = (0..plan.every()).map(|number| plan.acts(number)).collect();
         assert!(plan.every() > SMALL.len() as u64);
-        assert_eq!(short.iter().map(|acts| format!("{acts:?}")).collect::<BTreeSet<_>>().len(), short.len());
+        assert_eq!(short.iter().map(|actions| format!("{actions:?}")).collect::<BTreeSet<_>>().len(), short.len());
         assert!(plan.random(0).is_none() && plan.random(plan.every()).is_some());
     }
 
-    /// Refusals that three letters are enough for.
+    /// Refusals that sequences of three groups reach.
     const SHORT: [Reason; 10] = [
         Reason::NotVolatile,
         Reason::InUse,
@@ -207,7 +215,7 @@ mod tests {
         Reason::Unreadable,
     ];
 
-    /// Refusals that are foretold of these sequences of a plan.
+    /// Refusals that the model predicts for these sequences of a plan.
     fn refusals(plan: &ExplorePlan, numbers: std::ops::Range<u64>) -> BTreeSet<String> {
         let steps = numbers.flat_map(|number| foretell(plan.fs, &plan.acts(number)).unwrap());
         let refused = |step| match step {
@@ -217,39 +225,43 @@ mod tests {
         steps.filter_map(refused).collect()
     }
 
-    /// A model that knows less leaves out more of them: it would show here.
+    /// If the model covers less, fewer sequences are generated, and this count changes.
     #[test]
-    fn short_ones_reach_all_that_is_of_one_machine_and_one_disk() {
+    fn short_sequences_reach_every_refusal_on_one_machine_and_one_disk() {
         let plan = ExplorePlan::new(Fs::Ext4, 10_000, 12, 1, EVERY);
         assert_eq!(plan.every(), 3849);
         assert_eq!(refusals(&plan, 0..plan.every()), BTreeSet::from(SHORT.map(|reason| reason.to_string())));
     }
 
-    /// What is never foretold is never compared.
+    /// An outcome that is never predicted is never compared with a kernel.
     #[test]
     fn every_outcome_of_a_mount_is_reached() {
         let plan = plan(Fs::Ext4);
         let steps: Vec<Step> =
             (0..plan.sequences).flat_map(|number| foretell(plan.fs, &plan.acts(number)).unwrap()).collect();
-        // By random ones alone, one of which needs another mount of the upper.
+        // upper-read-only needs another mount of the upper filesystem, so only random sequences
+        // reach it.
         let all: Vec<_> = SHORT.into_iter().chain([Reason::UpperReadOnly]).map(|reason| reason.to_string()).collect();
         assert_eq!(refusals(&plan, plan.every()..plan.sequences), BTreeSet::from_iter(all));
         for step in [Step::Host(HostStep::Reboot), Step::Host(HostStep::PowerCut)] {
             assert!(steps.contains(&step), "{step}");
         }
-        for want in [
+        for expectation in [
             Expectation::Mounted,
             Expectation::MountedReadOnly,
             Expectation::Differs,
             Expectation::Fails(libc::EIO),
             Expectation::Fails(libc::EAGAIN),
         ] {
-            assert!(steps.iter().any(|step| matches!(step, Step::Assertion(_, w) if *w == want)), "{want}");
+            assert!(
+                steps.iter().any(|step| matches!(step, Step::Assertion(_, e) if *e == expectation)),
+                "{expectation}"
+            );
         }
     }
 
     #[test]
-    fn sequences_are_found_on_every_filesystem() {
+    fn sequences_are_generated_for_every_filesystem() {
         for fs in Fs::ALL {
             let plan = ExplorePlan::new(fs, 40, 12, 1, 1);
             assert!(

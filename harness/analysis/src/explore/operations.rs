@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What sequences are made of.
+//! The operations that sequences consist of.
 
 use std::sync::LazyLock;
 
@@ -8,13 +8,14 @@ use vremount_protocol::{
     AccessPath, CheckpointTamper, DeviceStack, Disk, Fault, Field, FileLocation, LayerSet, Mode, Op, SnapshotScope,
 };
 
-/// What is always done together.
+/// Actions that are always done together; proptest adds and removes them as one.
 pub type ActionGroup = Vec<Action>;
 
-/// A few blocks: errors are about blocks, not about how many.
+/// Size of a written file: a few blocks. More blocks would not change what the kernel reports.
 const BYTES: u64 = 16 * 1024;
 const FEATURE: &str = "feature";
 
+/// Operations of the guest as a group.
 pub fn guest(ops: impl IntoIterator<Item = Op>) -> ActionGroup {
     ops.into_iter().map(Action::Guest).collect()
 }
@@ -31,6 +32,7 @@ fn unmount_upper(disk: Disk) -> Op {
     Op::UnmountUpper { disk, lazy: false }
 }
 
+/// Mounts an overlay on a disk.
 pub fn mount(disk: Disk, layers: LayerSet, mode: Mode) -> Op {
     Op::MountOverlay { disk, layers, mode, via: AccessPath::Mount, options: String::new() }
 }
@@ -43,8 +45,8 @@ fn write(disk: Disk, layers: LayerSet, seed: u64) -> Op {
     Op::Write { disk, layers, place: FileLocation::Overlay, file: FILE.to_string(), bytes: BYTES, seed }
 }
 
-/// Other data in the upper itself, mounted or not.
-fn write_again(disk: Disk) -> Op {
+/// Writes other data directly to the upper directory, whether or not an overlay is mounted.
+fn overwrite_in_upper(disk: Disk) -> Op {
     Op::Write {
         disk,
         layers: LayerSet::First,
@@ -55,6 +57,7 @@ fn write_again(disk: Disk) -> Op {
     }
 }
 
+/// Compares the file of an overlay with the data of a seed.
 pub fn compare(disk: Disk, layers: LayerSet, seed: u64) -> Op {
     Op::Compare { disk, layers, file: FILE.to_string(), bytes: BYTES, seed }
 }
@@ -71,26 +74,27 @@ fn forge(disk: Disk, forgery: CheckpointTamper) -> Op {
     Op::Forge { disk, forgery }
 }
 
-/// Where sequences begin: nothing reaches a disk unless it is asked for.
+/// Beginnings of sequences. Periodic writeback is stopped, so that data reaches a disk only if an
+/// operation writes it back.
 pub static OPENINGS: LazyLock<[ActionGroup; 3]> = LazyLock::new(|| {
     let fresh = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
     let (a, first) = (Disk::A, LayerSet::First);
-    // With a file on the disk, whose blocks can be broken.
+    // A file with blocks on the disk, so that a fault can be injected into them.
     let used = vec![mount(a, first, Mode::Volatile), write(a, first, 1), Op::SyncUpper { disk: a }, unmount(a, first)];
     let two = attach(Disk::B);
     [guest(fresh.clone()), guest([fresh.clone(), used.clone()].concat()), guest([fresh, used, two].concat())]
 });
 
-/// The opening of the sequences that are all tried.
+/// Index of the opening of the short sequences.
 pub const USED: usize = 1;
 
-/// What sequences end with, as far as the model knows what comes of it: everything must have led to this.
+/// End of sequences, as far as the model covers it: a mount, and a comparison of the data.
 pub fn closing() -> [Op; 3] {
     let (disk, layers) = (Disk::A, LayerSet::First);
     [mount(disk, layers, Mode::Volatile), compare(disk, layers, 1), compare(disk, layers, 2)]
 }
 
-/// Few letters, of which every short sequence is tried: one for each thing that reuse depends on.
+/// Small set, of which every short sequence is tried: one operation for each condition of reuse.
 pub static SMALL: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
     let (disk, first) = (Disk::A, LayerSet::First);
     let ops = [
@@ -99,7 +103,7 @@ pub static SMALL: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
         mount(disk, LayerSet::Second, Mode::Volatile),
         mount(disk, LayerSet::Other, Mode::Volatile),
         unmount(disk, first),
-        write_again(disk),
+        overwrite_in_upper(disk),
         Op::SyncUpper { disk },
         Op::WriteBack,
         break_data(disk),
@@ -116,10 +120,11 @@ pub static SMALL: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
     ops.into_iter().map(|op| guest([op])).collect()
 });
 
-/// All letters, each as often as its weight. What tells more comes first: shrinking goes that way.
+/// Large set for random sequences, each group as often as its weight. Groups that matter more come
+/// first, because shrinking moves towards the first ones.
 pub static LARGE: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
     let disks = [Disk::A, Disk::A, Disk::A, Disk::B];
-    let weighted = disks.into_iter().flat_map(of_disk);
+    let weighted = disks.into_iter().flat_map(weighted_ops);
     let failures = disks.into_iter().flat_map(failures);
     let rare = [
         guest([Op::WriteBack]),
@@ -131,11 +136,12 @@ pub static LARGE: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
         restart(HostStep::PowerCut, Op::SyncUpper { disk: Disk::A }),
     ];
     let weights = [9, 6, 3, 1, 1, 1, 1];
-    let rare = rare.into_iter().zip(weights).flat_map(|(letter, weight)| vec![letter; weight]);
+    let rare = rare.into_iter().zip(weights).flat_map(|(group, weight)| vec![group; weight]);
     weighted.flat_map(|(weight, op)| vec![guest([op]); weight]).chain(failures).chain(rare).collect()
 });
 
-/// Data that is lost, with who is told of it: what takes many steps and matters most.
+/// Writeback that fails, by each operation that reports it or does not. A random sequence would
+/// rarely contain all these operations in this order.
 fn failures(disk: Disk) -> Vec<ActionGroup> {
     let file = || FILE.to_string();
     let written_back = [
@@ -146,22 +152,24 @@ fn failures(disk: Disk) -> Vec<ActionGroup> {
         Op::SyncUpperAfresh { disk },
         unmount_upper(disk),
     ];
-    written_back.map(|op| guest([break_data(disk), write_again(disk), op, Op::Heal { disk }])).into()
+    written_back.map(|op| guest([break_data(disk), overwrite_in_upper(disk), op, Op::Heal { disk }])).into()
 }
 
-/// Disk A outlives its machine if what is on it was told before.
-fn restart(how: HostStep, before: Op) -> ActionGroup {
+/// Restarts the machine after `before`, which brings disk A into a known state, and attaches disk A
+/// again.
+fn restart(step: HostStep, before: Op) -> ActionGroup {
     let after = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
-    [guest([before]), vec![Action::HostAction(how)], guest(after)].concat()
+    [guest([before]), vec![Action::HostAction(step)], guest(after)].concat()
 }
 
-fn of_disk(disk: Disk) -> Vec<(usize, Op)> {
+/// Operations on a disk, with their weights.
+fn weighted_ops(disk: Disk) -> Vec<(usize, Op)> {
     let (first, second, other) = (LayerSet::First, LayerSet::Second, LayerSet::Other);
     let feature = || FEATURE.to_string();
     let remount = |options: &str| Op::RemountUpper { disk, options: options.to_string() };
     let through_bind =
         Op::MountOverlay { disk, layers: first, mode: Mode::Volatile, via: AccessPath::Bind, options: String::new() };
-    // On disk B it is another's, and is not foretold.
+    // The borrowed work directory is on disk A. On disk B the model does not cover the mount.
     let options = BORROWED_WORK.to_string();
     let borrowing = Op::MountOverlay { disk, layers: other, mode: Mode::Volatile, via: AccessPath::Mount, options };
     vec![

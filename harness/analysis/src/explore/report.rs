@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an exploration came to, for people and programs.
+//! Results of an exploration, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,54 +11,75 @@ use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
 use vremount_runner::testbed::TestBed;
 
-use crate::explore::{ExplorePlan, FailureArtifacts, SequenceResult};
+use crate::command_line::quote_path;
+use crate::explore::generator::ExplorePlan;
+use crate::explore::sequence::{FailureArtifacts, SequenceResult};
 
-/// What became of all sequences so far.
+/// Counts over the sequences so far.
 #[derive(Debug, Default, Serialize)]
 pub struct Tally {
+    /// Sequences on which kernel and model agree.
     pub agree: u64,
+    /// Sequences on which they differ.
     pub differ: u64,
+    /// Undecided sequences.
     pub cannot_tell: u64,
-    /// Steps of sequences that agree.
+    /// Number of steps of the sequences that agree.
     pub steps: u64,
-    /// How often a mount of those led to what, in words.
+    /// How often each outcome was predicted for a mount, in the sequences that agree.
     pub mounts: BTreeMap<String, u64>,
-    /// What does not agree, smallest first.
+    /// The sequences that differ or are undecided, shortest first.
     pub differences: Vec<Difference>,
 }
 
-/// A sequence that does not agree, or of which nobody can tell.
+/// A sequence on which kernel and model differ, or that is undecided.
 #[derive(Debug, Serialize)]
 pub struct Difference {
+    /// Number of the sequence in its plan.
     pub number: u64,
+    /// [`Verdict::Broken`] if kernel and model differ.
     pub verdict: Verdict,
+    /// The reason of the verdict.
     pub because: String,
-    /// In words.
+    /// Descriptions of the steps.
     pub steps: Vec<String>,
+    /// The files that were kept; none if there are none.
     #[serde(flatten)]
     pub kept: Option<FailureArtifacts>,
 }
 
-/// For programs.
+/// JSON report of an exploration.
 #[derive(Serialize)]
 pub struct Report<'a> {
+    /// Version of this structure, 1. Fields are added without a change of the version.
     pub schema: u32,
+    /// Name of the base.
     pub base: &'a str,
+    /// Folder name of the series.
     pub series: &'a str,
+    /// Number of applied patches.
     pub level: u8,
+    /// Name of the executor.
     pub executor: &'a str,
+    /// Name of the upper filesystem.
     pub fs: &'a str,
+    /// The seed, as a string: it may exceed the integers of JSON readers.
     pub seed: String,
+    /// Number of sequences of the plan.
     pub sequences: u64,
-    /// Of those, all short ones that there are.
+    /// How many of them are the short ones.
     pub every: u64,
+    /// Maximum length of a random sequence.
     pub most_steps: usize,
+    /// Duration in milliseconds.
     pub ms: u64,
+    /// The results.
     #[serde(flatten)]
     pub tally: &'a Tally,
 }
 
 impl<'a> Report<'a> {
+    /// The report of an exploration that took this time.
     #[must_use]
     pub fn new(testbed: &'a TestBed, plan: &ExplorePlan, time: Duration, tally: &'a Tally) -> Self {
         Report {
@@ -79,14 +100,15 @@ impl<'a> Report<'a> {
 }
 
 impl Tally {
+    /// Adds the result of a sequence.
     pub fn add(&mut self, found: &SequenceResult) {
         match found.judgement.verdict {
             Verdict::Holds => {
                 self.agree += 1;
                 self.steps += found.steps.len() as u64;
                 for step in &found.steps {
-                    if let Step::Assertion(vremount_protocol::Op::MountOverlay { .. }, want) = step {
-                        *self.mounts.entry(want.to_string()).or_default() += 1;
+                    if let Step::Assertion(vremount_protocol::Op::MountOverlay { .. }, expectation) = step {
+                        *self.mounts.entry(expectation.to_string()).or_default() += 1;
                     }
                 }
                 return;
@@ -98,7 +120,8 @@ impl Tally {
         self.differences.sort_by_key(|difference| (difference.steps.len(), difference.number));
     }
 
-    /// Kernel and model differ, and that is all there is to say; otherwise nobody can tell, or they agree.
+    /// [`Exit::Broken`] if a sequence differs, [`Exit::CannotTell`] if one is undecided or none was
+    /// run, else [`Exit::Success`].
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -110,6 +133,7 @@ impl Tally {
 }
 
 impl Difference {
+    /// The result of a sequence that does not agree.
     #[must_use]
     pub fn of(found: &SequenceResult) -> Self {
         let SequenceResult { number, steps, judgement, kept } = found;
@@ -129,9 +153,9 @@ impl fmt::Display for Difference {
         writeln!(f, "sequence {}: {word}: {}", self.number, self.because)?;
         self.steps.iter().try_for_each(|step| writeln!(f, "    {step}"))?;
         let Some(FailureArtifacts { again, script, no_script, .. }) = &self.kept else { return Ok(()) };
-        again.iter().try_for_each(|again| writeln!(f, "  again: {again}"))?;
+        again.iter().try_for_each(|again| writeln!(f, "  repeat it: {again}"))?;
         match (script, no_script) {
-            (Some(path), _) => write!(f, "  without vremount, as root: sh {}", path.display()),
+            (Some(path), _) => write!(f, "  repeat it without vremount, as root: sh {}", quote_path(path)),
             (None, Some(why)) => write!(f, "  no script: {why}"),
             (None, None) => Ok(()),
         }
@@ -141,8 +165,8 @@ impl fmt::Display for Difference {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally { agree, differ, cannot_tell, steps, mounts, .. } = self;
-        writeln!(f, "mounts that came out as foretold:")?;
+        writeln!(f, "mounts with the predicted outcome:")?;
         mounts.iter().try_for_each(|(outcome, count)| writeln!(f, "  {count:>8}  {outcome}"))?;
-        write!(f, "\n{agree} sequences of {steps} steps agree, {differ} differ, {cannot_tell} cannot tell")
+        write!(f, "\n{agree} sequences with {steps} steps agree, {differ} differ, {cannot_tell} cannot tell")
     }
 }

@@ -1,54 +1,55 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is left of a sequence that does not agree when all is taken away that does not matter.
+//! Shortens a sequence on which kernel and model differ.
 
 use std::sync::atomic::Ordering;
 
 use proptest::strategy::ValueTree;
 use vremount_claims::Step;
 use vremount_claims::verdict::Verdict;
+use vremount_runner::case_runner::CaseRunner;
 
-use crate::explore::batch::{BatchExplorer, alone, confirmed};
-use crate::explore::{SequenceResult, foretell};
+use crate::explore::generator::ExplorePlan;
+use crate::explore::prediction::foretell;
+use crate::explore::sequence::{SequenceResult, run_alone};
 
-/// Machines that are spent on one sequence at most.
-const TRIES: u32 = 100;
+/// Maximum number of machine runs to shorten one sequence.
+const MAX_RUNS: u32 = 100;
 
-impl BatchExplorer<'_> {
-    /// A smaller sequence that does not agree either, or the same once more: what is told was seen at least twice.
-    pub fn shrink(&self, found: SequenceResult) -> SequenceResult {
-        let smallest = self.smaller(&found);
-        // The last that was tried is not the smallest: its transcript is written again.
-        let again = alone(self.case_runner, self.plan, found.number, smallest.unwrap_or_else(|| found.steps.clone()));
-        if again.judgement.verdict == Verdict::Broken || again.steps == found.steps {
-            return confirmed(again, &found);
-        }
-        confirmed(alone(self.case_runner, self.plan, found.number, found.steps.clone()), &found)
+/// Returns the smallest sequence found on which kernel and model still differ, or the same one. The
+/// result was observed at least twice; if the difference does not occur again, it is undecided.
+pub(super) fn shrink(runner: &CaseRunner<'_>, plan: &ExplorePlan, found: SequenceResult) -> SequenceResult {
+    let smallest = smallest_steps(runner, plan, &found);
+    // The last run was not necessarily of the smallest sequence. Running that again writes its
+    // transcript.
+    let again = run_alone(runner, plan, found.number, smallest.unwrap_or_else(|| found.steps.clone()));
+    if again.judgement.verdict == Verdict::Broken || again.steps == found.steps {
+        return again.confirm(&found);
     }
+    run_alone(runner, plan, found.number, found.steps.clone()).confirm(&found)
+}
 
-    /// None if nothing can be left out. The short ones were tried shortest first and are as small as they get.
-    fn smaller(&self, found: &SequenceResult) -> Option<Vec<Step>> {
-        let mut tree = self.plan.random(found.number)?;
-        let (_, moves, worked_off) = tree.current();
-        if let Some(count) = worked_off {
-            count.store(moves.len(), Ordering::SeqCst);
-        }
-        let mut smallest = None;
-        let mut simpler = tree.simplify();
-        for _ in 0..TRIES {
-            if !simpler {
-                break;
-            }
-            let steps = foretell(self.plan.fs, &self.plan.acts_of(&tree.current())).unwrap_or_default();
-            // What was taken back is what is known.
-            let differs = steps == *smallest.as_ref().unwrap_or(&found.steps) || {
-                let tried = alone(self.case_runner, self.plan, found.number, steps.clone());
-                tried.judgement.verdict == Verdict::Broken
-            };
-            simpler = if differs { tree.simplify() } else { tree.complicate() };
-            if differs {
-                smallest = Some(steps);
-            }
-        }
-        smallest
+/// None if nothing can be left out. Short sequences cannot be shortened: all shorter ones were
+/// tried before them.
+fn smallest_steps(runner: &CaseRunner<'_>, plan: &ExplorePlan, found: &SequenceResult) -> Option<Vec<Step>> {
+    let mut tree = plan.random(found.number)?;
+    let (_, groups, seen) = tree.current();
+    if let Some(count) = seen {
+        count.store(groups.len(), Ordering::SeqCst);
     }
+    let mut smallest = None;
+    let mut has_next = tree.simplify();
+    for _ in 0..MAX_RUNS {
+        if !has_next {
+            break;
+        }
+        let steps = foretell(plan.fs, &plan.to_actions(&tree.current())).unwrap_or_default();
+        // After a step back the sequence is one that is known to differ.
+        let differs = steps == *smallest.as_ref().unwrap_or(&found.steps)
+            || run_alone(runner, plan, found.number, steps.clone()).judgement.verdict == Verdict::Broken;
+        has_next = if differs { tree.simplify() } else { tree.complicate() };
+        if differs {
+            smallest = Some(steps);
+        }
+    }
+    smallest
 }

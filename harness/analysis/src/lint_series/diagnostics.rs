@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What tools have to say, and whether they did their work at all.
+//! Reads the messages of tools, and finds out whether a tool failed.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use vremount_util::command;
 
-use crate::lint_series::Outcome;
+use crate::lint_series::finding::Outcome;
 
-/// How tools in Python tell that they failed.
+/// Output of tools in Python that failed.
 const CRASHES: [&str; 2] = ["Traceback (most recent call last)", "Exiting due to error"];
 
-/// Messages and how often each came, without the lines they came from: those move.
+/// Messages and how often each occurs. Line and column numbers are left out: they differ between
+/// levels.
 pub type Messages = BTreeMap<String, usize>;
 
-/// Lines of a diffstat that a letter has not.
-pub fn unsaid(letter: &str, stat: &str) -> Vec<String> {
-    let said: Vec<_> = letter.lines().map(str::trim).collect();
-    stat.lines().map(str::trim).filter(|line| !said.contains(line)).map(ToString::to_string).collect()
+/// Lines of a diffstat that are not in a cover letter.
+pub fn missing_diffstat_lines(letter: &str, stat: &str) -> Vec<String> {
+    let lines: Vec<_> = letter.lines().map(str::trim).collect();
+    stat.lines().map(str::trim).filter(|line| !lines.contains(line)).map(ToString::to_string).collect()
 }
 
-/// What a tool says that may end badly because it has something to say; one that does and has nothing did not do its work.
+/// Runs a tool and returns its output. The tool may exit with an error if it printed messages.
+///
+/// # Errors
+/// If the tool cannot be started, is killed by a signal, crashes, or exits with an error without
+/// messages.
 pub fn run_linter(command: &mut Command) -> Result<String, command::Error> {
     let (status, output) = command::run_capture(command)?;
     let crashed = status.code().is_none() || CRASHES.iter().any(|words| output.contains(words));
@@ -31,35 +36,38 @@ pub fn run_linter(command: &mut Command) -> Result<String, command::Error> {
     Err(command::Error::Failed { what: "check a tree".to_string(), program, status, output })
 }
 
-/// What checkpatch says, which fails when it has something to say: `path:line: KIND: text`.
+/// Runs checkpatch. It exits with an error if it printed messages, which are `path:line: KIND:
+/// text`.
 pub fn checkpatch(command: &mut Command) -> Outcome {
-    let says = |line: &&str| ["ERROR: ", "WARNING: ", "CHECK: "].iter().any(|kind| line.contains(kind));
+    let is_message = |line: &&str| ["ERROR: ", "WARNING: ", "CHECK: "].iter().any(|kind| line.contains(kind));
     match command::run("check a patch", command) {
         Ok(_) => Outcome::Clean,
         Err(command::Error::Failed { output, status, .. })
-            if status.code().is_some() && output.lines().any(|line| says(&line)) =>
+            if status.code().is_some() && output.lines().any(|line| is_message(&line)) =>
         {
-            Outcome::Found(output.lines().filter(says).map(ToString::to_string).collect())
+            Outcome::Found(output.lines().filter(is_message).map(ToString::to_string).collect())
         }
         Err(error) => Outcome::CannotTell(error.to_string()),
     }
 }
 
-/// Warnings and errors of compilers, sparse, kernel-doc and docutils: `path:line[:column]: kind: text`.
+/// Warnings and errors in the output of compilers, sparse, kernel-doc and docutils:
+/// `path:line[:column]: kind: text`.
 pub fn messages(text: &str) -> Messages {
     let mut messages = Messages::new();
     for line in text.lines() {
         let kinds = [" warning: ", " error: ", "Warning: ", "(INFO/1)", "(WARNING/2)", "(ERROR/3)", "(SEVERE/4)"];
         if kinds.iter().any(|kind| line.contains(kind)) {
-            let steady: Vec<_> = line.split(':').filter(|part| part.parse::<u32>().is_err()).collect();
-            *messages.entry(steady.join(":")).or_default() += 1;
+            let without_numbers: Vec<_> = line.split(':').filter(|part| part.parse::<u32>().is_err()).collect();
+            *messages.entry(without_numbers.join(":")).or_default() += 1;
         }
     }
     messages
 }
 
-pub fn added(below: &Messages, here: &Messages) -> Vec<String> {
-    let more = here.iter().filter(|(message, count)| below.get(*message).is_none_or(|before| before < *count));
+/// The messages that occur more often at a level than at the level below.
+pub fn new_messages(below: &Messages, current: &Messages) -> Vec<String> {
+    let more = current.iter().filter(|(message, count)| below.get(*message).is_none_or(|before| before < *count));
     more.map(|(message, _)| message.clone()).collect()
 }
 
@@ -69,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// To say nothing is to have found nothing only for who does not fail.
+    /// No output means no findings only if the tool succeeds.
     #[rstest]
     #[case::clean("true", true)]
     #[case::warning("echo 'a.c:1: warning: x'; exit 1", true)]
@@ -77,7 +85,7 @@ mod tests {
     #[case::killed("kill -9 $$", false)]
     #[case::warned_and_killed("echo 'a.c:1: warning: x'; kill -9 $$", false)]
     #[case::crashed("echo 'a.rst:1: (WARNING/2) x'; echo 'Exiting due to error.'; exit 1", false)]
-    fn a_tool_that_failed_is_not_content(#[case] script: &str, #[case] expected: bool) {
+    fn failed_tool_is_an_error(#[case] script: &str, #[case] expected: bool) {
         assert_eq!(run_linter(Command::new("sh").args(["-c", script])).is_ok(), expected);
     }
 
@@ -87,7 +95,7 @@ mod tests {
     #[case::failed("exit 2", None)]
     #[case::missing("echo 'perl: not found'; exit 127", None)]
     #[case::warned_and_killed("echo 'a.patch:1: CHECK: x'; kill -9 $$", None)]
-    fn checkpatch_finds_something_or_is_no_use(#[case] script: &str, #[case] expected: Option<usize>) {
+    fn failed_checkpatch_is_undecided(#[case] script: &str, #[case] expected: Option<usize>) {
         let found = match checkpatch(Command::new("sh").args(["-c", script])) {
             Outcome::Clean => Some(0),
             Outcome::Found(lines) => Some(lines.len()),
@@ -97,10 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_counts_every_line() {
+    fn cover_letter_must_contain_every_line_of_the_diffstat() {
         let stat = " fs/a.c | 10 ++++++++--\n 1 file changed, 8 insertions(+), 2 deletions(-)\n";
-        assert!(unsaid(&format!("Words.\n\n{stat}\nbase-commit: x\n"), stat).is_empty());
-        assert_eq!(unsaid(" fs/a.c |  9 +++++++--\n", stat).len(), 2);
+        assert!(missing_diffstat_lines(&format!("Text.\n\n{stat}\nbase-commit: x\n"), stat).is_empty());
+        assert_eq!(missing_diffstat_lines(" fs/a.c |  9 +++++++--\n", stat).len(), 2);
     }
 
     #[rstest]
@@ -113,7 +121,7 @@ mod tests {
     #[case::document("", "a.rst:5: (WARNING/2) Title underline too short.\n", &["a.rst: (WARNING/2) Title underline too short."])]
     #[case::kernel_doc("", "a.h:7: Warning: no description\n", &["a.h: Warning: no description"])]
     #[case::progress("", "  CC      a.o\n", &[])]
-    fn only_what_is_new_counts(#[case] below: &str, #[case] here: &str, #[case] expected: &[&str]) {
-        assert_eq!(added(&messages(below), &messages(here)), expected);
+    fn only_new_messages_count(#[case] below: &str, #[case] current: &str, #[case] expected: &[&str]) {
+        assert_eq!(new_messages(&messages(below), &messages(current)), expected);
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A sparse that a kernel takes: the machine's own, or else the pinned one, built here.
+//! Finds a sparse that a kernel accepts: the one of the host, or else the one that `ci/sparse.toml`
+//! pins, which is built.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,76 +13,78 @@ use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, series, source};
 use vremount_util::{command, io_error, progress, toml_config};
 
-/// The pinned one.
+/// Pins the source of sparse.
 const FILE: &str = "ci/sparse.toml";
 
-/// By which a kernel tells; older ones take any.
-const JUDGE: &str = "scripts/checker-valid.sh";
+/// The script of a kernel that checks a sparse. Older kernels do not have it, and accept any.
+const CHECKER_VALID: &str = "scripts/checker-valid.sh";
 
-/// Of what the series adds to, some.
-const SEEN: [&str; 2] = ["/fs/super.c", "/fs/overlayfs/super.c"];
+/// Source files that the series changes and sparse must check.
+const CHECKED: [&str; 2] = ["/fs/super.c", "/fs/overlayfs/super.c"];
 
-/// For the kernel in this tree.
+/// Finds or builds a sparse for the kernel in `tree`.
 ///
 /// # Errors
-/// Why there is none.
-pub fn fit(workspace: &Workspace, tree: &Path) -> Result<PathBuf, String> {
-    fit_or(workspace, tree, Path::new("sparse"))
+/// Why there is none, as a sentence.
+pub fn find(workspace: &Workspace, tree: &Path) -> Result<PathBuf, String> {
+    find_or_build(workspace, tree, Path::new("sparse"))
 }
 
-fn fit_or(workspace: &Workspace, tree: &Path, own: &Path) -> Result<PathBuf, String> {
-    if takes(tree, own)? {
-        return Ok(own.to_path_buf());
+fn find_or_build(workspace: &Workspace, tree: &Path, host: &Path) -> Result<PathBuf, String> {
+    if is_accepted(tree, host)? {
+        return Ok(host.to_path_buf());
     }
     let pinned: Package = toml_config::read(&workspace.root, FILE).map_err(|error| error.to_string())?;
-    let built = built(workspace, &pinned).map_err(|error| match error {
-        build::Error::Source(source::Error::Gone { .. }) => format!("{error}; of sparse it is {FILE} that pins it"),
+    let built = build_pinned(workspace, &pinned).map_err(|error| match error {
+        build::Error::Source(source::Error::Gone { .. }) => format!("{error}; sparse is pinned in {FILE}"),
         other => other.to_string(),
     })?;
-    if takes(tree, &built)? {
+    if is_accepted(tree, &built)? {
         return Ok(built);
     }
     let version = pinned.version;
-    Err(format!("{JUDGE} turns down this machine's sparse and sparse {version} of {FILE}; pin a newer one there"))
+    Err(format!("{CHECKER_VALID} rejects the sparse of the host and sparse {version} of {FILE}; pin a newer one there"))
 }
 
-/// Whether it is of use for a kernel. The script says 1 if so, and ends with 0 all the same, unless there is no such program; but a
-/// program that says nothing is good enough for it.
-fn takes(tree: &Path, sparse: &Path) -> Result<bool, String> {
-    let judge = tree.join(JUDGE);
-    if !judge.exists() {
-        return finds(sparse);
+/// Whether a kernel accepts this sparse. The script prints 1 if so, and exits with 0 in either
+/// case, unless the program does not exist. It also accepts a program without output, so the
+/// program must find an error, too.
+fn is_accepted(tree: &Path, sparse: &Path) -> Result<bool, String> {
+    let script = tree.join(CHECKER_VALID);
+    if !script.exists() {
+        return finds_errors(sparse);
     }
-    let (status, said) =
-        command::run_capture(Command::new("sh").arg(&judge).arg(sparse)).map_err(|error| error.to_string())?;
-    let said = status.code().map(|_| said).ok_or_else(|| format!("{}: {status}", judge.display()))?;
-    Ok(said.trim() == "1" && finds(sparse)?)
+    let (status, output) =
+        command::run_capture(Command::new("sh").arg(&script).arg(sparse)).map_err(|error| error.to_string())?;
+    let output = status.code().map(|_| output).ok_or_else(|| format!("{}: {status}", script.display()))?;
+    Ok(output.trim() == "1" && finds_errors(sparse)?)
 }
 
-/// Whether it finds a fault.
-fn finds(sparse: &Path) -> Result<bool, String> {
+/// Whether the program runs and reports a syntax error.
+fn finds_errors(sparse: &Path) -> Result<bool, String> {
     let write = || {
-        let mut fault = tempfile::Builder::new().suffix(".c").tempfile()?;
-        fault.write_all(b"int f(void) { return 0 }\n")?;
-        io::Result::Ok(fault)
+        let mut source = tempfile::Builder::new().suffix(".c").tempfile()?;
+        source.write_all(b"int f(void) { return 0 }\n")?;
+        io::Result::Ok(source)
     };
-    let fault = write().map_err(|cause| format!("failed to write what sparse is tried on: {cause}"))?;
-    // One that does not run finds nothing.
-    Ok(command::run_capture(Command::new(sparse).arg(fault.path())).is_ok_and(|(_, said)| said.contains(" error: ")))
+    let source = write().map_err(|cause| format!("failed to write a source file to test sparse: {cause}"))?;
+    let output = command::run_capture(Command::new(sparse).arg(source.path()));
+    Ok(output.is_ok_and(|(_, output)| output.contains(" error: ")))
 }
 
-/// Whether make had sparse look at the sources: it goes on without one that is of no use.
+/// Checks in the log of make that sparse was run on the sources: make continues without a sparse
+/// that it rejects.
 ///
 /// # Errors
-/// If not.
-pub fn looked_at(log: &str) -> Result<(), command::Error> {
-    let looked = |source: &&str| log.lines().any(|line| line.starts_with("  CHECK ") && line.ends_with(*source));
-    match SEEN.iter().find(|source| !looked(source)) {
+/// If sparse was not run on one of them.
+pub fn ensure_used(log: &str) -> Result<(), command::Error> {
+    let is_checked = |source: &&str| log.lines().any(|line| line.starts_with("  CHECK ") && line.ends_with(*source));
+    match CHECKED.iter().find(|source| !is_checked(source)) {
         None => Ok(()),
         Some(source) => {
             let (program, status) = ("make".to_string(), ExitStatus::default());
             Err(command::Error::Failed {
-                what: format!("have sparse look at {source}"),
+                what: format!("run sparse on {source}"),
                 program,
                 status,
                 output: log.to_string(),
@@ -90,29 +93,30 @@ pub fn looked_at(log: &str) -> Result<(), command::Error> {
     }
 }
 
-fn built(workspace: &Workspace, pinned: &Package) -> Result<PathBuf, build::Error> {
+/// Builds the pinned sparse, unless the cache has it.
+fn build_pinned(workspace: &Workspace, pinned: &Package) -> Result<PathBuf, build::Error> {
     let folder = workspace.cache.join("tool");
-    let place = folder.join(format!("sparse-{}", pinned.sha256));
+    let path = folder.join(format!("sparse-{}", pinned.sha256));
     let _lock = workspace.lock("sparse")?;
-    // One of an older system may not run any more.
-    if finds(&place) == Ok(true) {
-        return Ok(place);
+    // A sparse that was built on an older system may not run any more.
+    if finds_errors(&path) == Ok(true) {
+        return Ok(path);
     }
     let pristine = source::obtain(workspace, &Source::Package(pinned.clone()))?;
     let _progress = progress::start(format!("building sparse {}", pinned.version));
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
-    let aside = tempfile::tempdir_in(&folder).map_err(io_error("create a folder in", &folder))?;
-    let tree = aside.path().join("sparse");
+    let build_dir = tempfile::tempdir_in(&folder).map_err(io_error("create a folder in", &folder))?;
+    let tree = build_dir.path().join("sparse");
     series::work_tree(&pristine, &tree)?;
     let mut make = Command::new("make");
-    // Nothing of a make that we were started by.
+    // Without the variables of a make that started this program.
     make.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).arg("-C").arg(&tree).arg("sparse");
     command::run("build sparse", &mut make)?;
     let program = tree.join("sparse");
-    // Whole before it is renamed, also after a loss of power.
+    // Synced before it is renamed, so that the file is complete after a loss of power.
     File::open(&program).and_then(|file| file.sync_all()).map_err(io_error("sync", &program))?;
-    command::rename_into_place(&program, &place).map_err(io_error("rename to", &place))?;
-    Ok(place)
+    command::rename_into_place(&program, &path).map_err(io_error("rename to", &path))?;
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -123,9 +127,9 @@ mod tests {
 
     use super::*;
 
-    /// A tree with such a judge, a machine with that for a sparse, and a project that has built the pinned one: gcc, which finds
-    /// faults as well.
-    fn fit_for(judge: Option<&str>, own: &str) -> Result<String, String> {
+    /// Finds a sparse for a tree with this `checker-valid.sh`, on a host with this sparse, and with
+    /// gcc in the cache in place of the pinned sparse: it reports syntax errors as well.
+    fn find_for(script: Option<&str>, host: &str) -> Result<String, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["tree/scripts", "root/ci", "cache/tool"] {
@@ -134,45 +138,42 @@ mod tests {
         let pin = "package = 'sparse'\nversion = '1-1'\nsuite = 's'\nfile = 'f'\nsha256 = 'abc'\n";
         fs::write(path("root/ci/sparse.toml"), pin).unwrap();
         symlink("/usr/bin/gcc", path("cache/tool/sparse-abc")).unwrap();
-        if let Some(judge) = judge {
-            fs::write(path("tree").join(JUDGE), judge).unwrap();
+        if let Some(script) = script {
+            fs::write(path("tree").join(CHECKER_VALID), script).unwrap();
         }
-        let fit = fit_or(&Workspace { root: path("root"), cache: path("cache") }, &path("tree"), Path::new(own))?;
-        Ok(fit.strip_prefix(folder.path()).unwrap_or(&fit).display().to_string())
+        let workspace = Workspace { root: path("root"), cache: path("cache") };
+        let found = find_or_build(&workspace, &path("tree"), Path::new(host))?;
+        Ok(found.strip_prefix(folder.path()).unwrap_or(&found).display().to_string())
     }
 
     #[rstest]
-    #[case::nobody_judges(None, "gcc", "gcc")]
-    #[case::is_taken(Some("echo 1"), "gcc", "gcc")]
-    #[case::is_too_old(Some("[ \"$1\" = gcc ] && echo 0 || echo 1"), "gcc", "cache/tool/sparse-abc")]
-    #[case::is_not_there(Some("[ \"$1\" = nowhere ] && exit 1; echo 1"), "nowhere", "cache/tool/sparse-abc")]
-    #[case::finds_nothing(Some("echo 1"), "true", "cache/tool/sparse-abc")]
-    #[case::finds_nothing_and_nobody_judges(None, "true", "cache/tool/sparse-abc")]
-    fn the_machines_own_is_used_where_it_is_good(
-        #[case] judge: Option<&str>,
-        #[case] own: &str,
-        #[case] expected: &str,
-    ) {
-        assert_eq!(fit_for(judge, own).as_deref(), Ok(expected));
+    #[case::kernel_without_script(None, "gcc", "gcc")]
+    #[case::accepted(Some("echo 1"), "gcc", "gcc")]
+    #[case::too_old(Some("[ \"$1\" = gcc ] && echo 0 || echo 1"), "gcc", "cache/tool/sparse-abc")]
+    #[case::not_installed(Some("[ \"$1\" = nowhere ] && exit 1; echo 1"), "nowhere", "cache/tool/sparse-abc")]
+    #[case::without_output(Some("echo 1"), "true", "cache/tool/sparse-abc")]
+    #[case::without_output_and_script(None, "true", "cache/tool/sparse-abc")]
+    fn sparse_of_the_host_is_preferred(#[case] script: Option<&str>, #[case] host: &str, #[case] expected: &str) {
+        assert_eq!(find_for(script, host).as_deref(), Ok(expected));
     }
 
     #[rstest]
-    #[case::takes_none("echo 0", "turns down this machine's sparse and sparse 1-1 of ci/sparse.toml")]
-    #[case::is_killed("kill -KILL $$", "signal: 9")]
-    fn none_is_an_error_that_says_why(#[case] judge: &str, #[case] expected: &str) {
-        let why = fit_for(Some(judge), "gcc").unwrap_err();
+    #[case::rejects_all("echo 0", "rejects the sparse of the host and sparse 1-1 of ci/sparse.toml")]
+    #[case::killed("kill -KILL $$", "signal: 9")]
+    fn missing_sparse_is_an_error_with_a_reason(#[case] script: &str, #[case] expected: &str) {
+        let why = find_for(Some(script), "gcc").unwrap_err();
         assert!(why.contains(expected), "{why}");
     }
 
     #[rstest]
     #[case::all("  CHECK   ../source/fs/super.c\n  CHECK   ../source/fs/overlayfs/super.c\n", None)]
-    #[case::but_overlayfs(
+    #[case::not_on_overlayfs(
         "  CHECK   ../fs/super.c\n  CC [M]  ../fs/overlayfs/super.c\n",
         Some("/fs/overlayfs/super.c")
     )]
-    #[case::nothing_of_the_series("warning: C=2 specified\n  CHECK   scripts/mod/empty.c\n", Some("/fs/super.c"))]
-    fn make_may_not_go_on_without(#[case] log: &str, #[case] missed: Option<&str>) {
-        let why = looked_at(log).err().map(|error| error.to_string());
+    #[case::on_no_changed_source("warning: C=2 specified\n  CHECK   scripts/mod/empty.c\n", Some("/fs/super.c"))]
+    fn make_must_run_sparse(#[case] log: &str, #[case] missed: Option<&str>) {
+        let why = ensure_used(log).err().map(|error| error.to_string());
         match missed {
             None => assert_eq!(why, None),
             Some(source) => {

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Few killers that together kill all that is killed: enough to show that each of them is needed.
+//! Chooses a small set of killers that together detect every detected mutant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mutants::MutantResult;
+use crate::mutants::outcome::MutantResult;
 
-/// Greedy: those first that kill most of what is left, of equals the first by name.
-pub fn cover(fates: &[MutantResult]) -> Vec<String> {
-    let mut kills: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
-    for (place, fate) in fates.iter().enumerate() {
-        for killer in &fate.killed_by {
-            kills.entry(&killer.name).or_default().insert(place);
+/// Greedy cover: chooses the killer of the most mutants not yet covered, of equal ones the first by
+/// name, until all are covered. The set is small, but not always the smallest.
+pub fn cover(results: &[MutantResult]) -> Vec<String> {
+    let mut mutants_of: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (index, result) in results.iter().enumerate() {
+        for killer in &result.killed_by {
+            mutants_of.entry(&killer.name).or_default().insert(index);
         }
     }
-    let mut left: BTreeSet<usize> = kills.values().flatten().copied().collect();
+    let mut uncovered: BTreeSet<usize> = mutants_of.values().flatten().copied().collect();
     let mut chosen = Vec::new();
-    while !left.is_empty() {
-        let most = kills.iter().rev().max_by_key(|(_, killed)| killed.intersection(&left).count());
-        let Some((name, killed)) = most else { break };
+    while !uncovered.is_empty() {
+        let best = mutants_of.iter().rev().max_by_key(|(_, mutants)| mutants.intersection(&uncovered).count());
+        let Some((name, mutants)) = best else { break };
         chosen.push((*name).to_string());
-        left.retain(|place| !killed.contains(place));
+        uncovered.retain(|index| !mutants.contains(index));
     }
     chosen
 }
@@ -27,13 +28,14 @@ pub fn cover(fates: &[MutantResult]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutants::outcome::tests::fate;
+    use crate::mutants::outcome::tests::result;
 
     #[test]
-    fn every_mutant_that_is_killed_is_covered_by_few() {
-        let of = |killers: &[&str]| fate("m", killers, None, None, 1);
-        let fates = [of(&["a", "b"]), of(&["b"]), of(&["b", "c"]), of(&["c", "d"]), of(&[])];
-        assert_eq!(cover(&fates), ["b", "c"]);
-        assert!(cover(&[of(&[])]).is_empty());
+    fn every_killed_mutant_is_covered() {
+        let killed_by = |killers: &[&str]| result("m", killers, None, None, 1);
+        let results =
+            [killed_by(&["a", "b"]), killed_by(&["b"]), killed_by(&["b", "c"]), killed_by(&["c", "d"]), killed_by(&[])];
+        assert_eq!(cover(&results), ["b", "c"]);
+        assert!(cover(&[killed_by(&[])]).is_empty());
     }
 }

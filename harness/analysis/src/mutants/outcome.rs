@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What became of a mutant.
+//! Result of testing a mutant.
 
 use serde::Serialize;
 use vremount_claims::verdict::Verdict;
@@ -7,52 +7,67 @@ use vremount_machine::image::Fs;
 use vremount_runner::results::Record;
 
 use crate::explore::SequenceResult;
-use crate::mutants::Mutant;
+use crate::mutants::mutant::Mutant;
 
-/// What can be said of a mutant.
+/// Whether a mutant was detected, and whether it should have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MutantStatus {
+    /// A claim or a sequence detects it.
     Killed,
-    /// Nothing kills it, and it says why that is so.
-    Argued,
-    /// Nothing kills it.
+    /// Nothing detects it, and its file explains why nothing can.
+    #[serde(rename = "argued")]
+    Equivalent,
+    /// Nothing detects it.
     Survived,
-    /// It says that nothing can kill it, and something did.
-    ArguedInVain,
-    /// It was not built, or did not run.
+    /// Its file explains why nothing can detect it, but something does.
+    #[serde(rename = "argued-in-vain")]
+    NotEquivalent,
+    /// It did not build or run, or nothing detects it and a result is undecided.
     CannotTell,
 }
 
-/// What tells a mutant from the right series.
+/// A claim or a sequence that detects a mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Killer {
-    /// A claim, or a sequence of an exploration.
+    /// Name of the claim, or `sequence N` of an exploration.
     pub name: String,
+    /// The upper filesystem.
     pub fs: Fs,
+    /// How the outcome differs from the expected one.
     pub because: String,
 }
 
+/// Result of testing a mutant.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct MutantResult {
+    /// Name of the mutant; empty for the unchanged series.
     pub name: String,
-    pub what: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub argument: Option<String>,
+    /// What is wrong with it.
+    #[serde(rename = "what")]
+    pub description: String,
+    /// Why nothing can detect it, if its file says so.
+    #[serde(rename = "argument", skip_serializing_if = "Option::is_none")]
+    pub equivalence: Option<String>,
+    /// What detects it, each claim once for each filesystem.
     pub killed_by: Vec<Killer>,
-    /// Why it was not built, or of the first claim that nobody can tell.
+    /// Why it did not build, or the reason of the first undecided result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cannot_tell: Option<String>,
-    /// How many proofs hold on it: claims, each on a filesystem.
-    pub hold: usize,
+    /// Number of cases that hold on it.
+    #[serde(rename = "hold")]
+    pub holding_cases: usize,
 }
 
 impl MutantResult {
-    pub fn of(mutant: &Mutant) -> Self {
-        let Mutant { name, what, argument, .. } = mutant.clone();
-        MutantResult { name, what, argument, ..MutantResult::default() }
+    /// The result of a mutant before any test.
+    #[must_use]
+    pub fn new(mutant: &Mutant) -> Self {
+        let Mutant { name, what: description, argument: equivalence, .. } = mutant.clone();
+        MutantResult { name, description, equivalence, ..MutantResult::default() }
     }
 
+    /// Adds the result of a case.
     pub fn add(&mut self, record: &Record) {
         let because = || record.because.clone().unwrap_or_default();
         match record.verdict {
@@ -63,22 +78,23 @@ impl MutantResult {
                 let why = || format!("{} on {}: {}", record.claim, record.fs.name(), because());
                 self.cannot_tell.get_or_insert_with(why);
             }
-            Verdict::Holds => self.hold += 1,
+            Verdict::Holds => self.holding_cases += 1,
             Verdict::Skipped => {}
         }
     }
 
-    /// A claim that was broken, and was not when it was proved again.
-    pub fn add_doubted(&mut self, record: &Record) {
+    /// Adds a broken case that was not broken when it was run again. It does not detect the mutant.
+    pub fn add_unrepeated(&mut self, record: &Record) {
         let because = record.because.as_deref().unwrap_or_default();
-        let why = || format!("{} on {} broke once, and not again: {because}", record.claim, record.fs.name());
+        let why = || format!("{} on {} was broken once, and not again: {because}", record.claim, record.fs.name());
         self.cannot_tell.get_or_insert_with(why);
     }
 
-    pub fn add_sequence(&mut self, found: &SequenceResult) {
-        let because = found.judgement.because.clone().unwrap_or_default();
-        let name = format!("sequence {}", found.number);
-        match found.judgement.verdict {
+    /// Adds the result of an explored sequence on ext4.
+    pub fn add_sequence(&mut self, sequence: &SequenceResult) {
+        let because = sequence.judgement.because.clone().unwrap_or_default();
+        let name = format!("sequence {}", sequence.number);
+        match sequence.judgement.verdict {
             Verdict::Broken => self.killed_by.push(Killer { name, fs: Fs::Ext4, because }),
             Verdict::CannotTell => {
                 self.cannot_tell.get_or_insert_with(|| format!("{name}: {because}"));
@@ -87,7 +103,7 @@ impl MutantResult {
         }
     }
 
-    /// What kills it, each once, on whatever filesystems.
+    /// Names of the claims and sequences that detect it, each once.
     #[must_use]
     pub fn killers(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.killed_by.iter().map(|killer| killer.name.as_str()).collect();
@@ -95,16 +111,17 @@ impl MutantResult {
         names
     }
 
-    /// A mutant that is killed somewhere is killed, whatever cannot be told elsewhere: it may well hang there.
+    /// The status. An undecided result does not matter if something else detects the mutant: it may
+    /// hang elsewhere.
     #[must_use]
-    pub fn ruling(&self) -> MutantStatus {
-        match (self.killed_by.is_empty(), &self.argument, &self.cannot_tell) {
+    pub fn status(&self) -> MutantStatus {
+        match (self.killed_by.is_empty(), &self.equivalence, &self.cannot_tell) {
             (false, None, _) => MutantStatus::Killed,
-            (false, Some(_), _) => MutantStatus::ArguedInVain,
+            (false, Some(_), _) => MutantStatus::NotEquivalent,
             (true, _, Some(_)) => MutantStatus::CannotTell,
-            (true, Some(_), None) if self.hold > 0 => MutantStatus::Argued,
-            (true, None, None) if self.hold > 0 => MutantStatus::Survived,
-            // Nothing was proved of it.
+            (true, Some(_), None) if self.holding_cases > 0 => MutantStatus::Equivalent,
+            (true, None, None) if self.holding_cases > 0 => MutantStatus::Survived,
+            // No case was run.
             (true, _, None) => MutantStatus::CannotTell,
         }
     }
@@ -118,49 +135,58 @@ pub mod tests {
 
     use super::*;
 
-    pub fn fate(
+    pub fn result(
         name: &str,
         killers: &[&str],
-        argument: Option<&str>,
+        equivalence: Option<&str>,
         cannot_tell: Option<&str>,
-        hold: usize,
+        holding_cases: usize,
     ) -> MutantResult {
-        let killer = |name: &&str| Killer { name: (*name).to_string(), fs: Fs::Ext4, because: "so".to_string() };
+        let killer = |name: &&str| Killer { name: (*name).to_string(), fs: Fs::Ext4, because: "reason".to_string() };
         MutantResult {
             name: name.to_string(),
-            what: format!("{name} is wrong."),
-            argument: argument.map(str::to_string),
+            description: format!("{name} is wrong."),
+            equivalence: equivalence.map(str::to_string),
             killed_by: killers.iter().map(killer).collect(),
             cannot_tell: cannot_tell.map(str::to_string),
-            hold,
+            holding_cases,
         }
     }
 
-    /// What breaks once is no killer, and its mutant has not survived.
     #[test]
-    fn who_is_doubted_kills_nobody() {
-        let mut fate = fate("m", &[], None, None, 3);
-        fate.add_doubted(&record("races", Fs::Ext4, VerdictDetail::kernel_complained("so".to_string())));
-        assert_eq!((fate.ruling(), fate.killed_by.len()), (MutantStatus::CannotTell, 0));
-        assert!(fate.cannot_tell.is_some_and(|why| why.starts_with("races on ext4 broke once, and not again")));
+    fn case_that_is_broken_once_does_not_kill() {
+        let mut result = result("m", &[], None, None, 3);
+        result.add_unrepeated(&record("races", Fs::Ext4, VerdictDetail::kernel_complained("reason".to_string())));
+        assert_eq!((result.status(), result.killed_by.len()), (MutantStatus::CannotTell, 0));
+        assert!(result.cannot_tell.is_some_and(|why| why.starts_with("races on ext4 was broken once, and not again")));
     }
 
     #[rstest]
     #[case::killed(&["a"], None, None, 3, MutantStatus::Killed)]
-    #[case::killed_where_it_runs(&["a"], None, Some("it hangs"), 3, MutantStatus::Killed)]
+    #[case::killed_and_undecided_elsewhere(&["a"], None, Some("it hangs"), 3, MutantStatus::Killed)]
     #[case::survived(&[], None, None, 3, MutantStatus::Survived)]
-    #[case::hangs(&[], None, Some("it hangs"), 3, MutantStatus::CannotTell)]
-    #[case::not_built_is_not_argued(&[], Some("same"), Some("no"), 0, MutantStatus::CannotTell)]
-    #[case::argued(&[], Some("same"), None, 3, MutantStatus::Argued)]
-    #[case::argued_in_vain(&["a"], Some("same"), None, 3, MutantStatus::ArguedInVain)]
-    #[case::nothing_was_proved(&[], Some("same"), None, 0, MutantStatus::CannotTell)]
-    fn ruling(
+    #[case::undecided(&[], None, Some("it hangs"), 3, MutantStatus::CannotTell)]
+    #[case::not_built(&[], Some("same"), Some("no"), 0, MutantStatus::CannotTell)]
+    #[case::equivalent(&[], Some("same"), None, 3, MutantStatus::Equivalent)]
+    #[case::not_equivalent(&["a"], Some("same"), None, 3, MutantStatus::NotEquivalent)]
+    #[case::no_case_was_run(&[], Some("same"), None, 0, MutantStatus::CannotTell)]
+    fn status_follows_from_results(
         #[case] killers: &[&str],
-        #[case] argument: Option<&str>,
+        #[case] equivalence: Option<&str>,
         #[case] cannot_tell: Option<&str>,
-        #[case] hold: usize,
+        #[case] holding_cases: usize,
         #[case] expected: MutantStatus,
     ) {
-        assert_eq!(fate("m", killers, argument, cannot_tell, hold).ruling(), expected);
+        assert_eq!(result("m", killers, equivalence, cannot_tell, holding_cases).status(), expected);
+    }
+
+    #[test]
+    fn json_keys_are_stable() {
+        let json = serde_json::to_value(result("m", &["a"], Some("same"), None, 3)).unwrap();
+        for key in ["name", "what", "argument", "killed_by", "hold"] {
+            assert!(json.get(key).is_some(), "{key}");
+        }
+        let status = serde_json::to_value([MutantStatus::Equivalent, MutantStatus::NotEquivalent]).unwrap();
+        assert_eq!(status, serde_json::json!(["argued", "argued-in-vain"]));
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What became of all mutants, for people and programs.
+//! Results of all mutants, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,115 +9,128 @@ use vremount_claims::exit::Exit;
 use vremount_kernel::base::Base;
 
 use crate::mutants::minimal_killers::cover;
-use crate::mutants::{MutantResult, MutantStatus};
+use crate::mutants::outcome::{MutantResult, MutantStatus};
 
-/// Fields are added, never changed; this counts what is.
+/// Version of the JSON report. Fields are added without a change of the version.
 const SCHEMA: u32 = 1;
 
-/// For programs.
+/// JSON report.
 #[derive(Serialize)]
 pub struct Report<'a> {
+    /// Version of this structure.
     pub schema: u32,
+    /// Name of the base.
     pub base: &'a str,
+    /// Folder name of the series.
     pub series: &'a str,
-    /// What machines ran on.
+    /// Title of the executor.
     pub executor: &'a str,
+    /// The mutants, in the order of the tests.
     pub mutants: Vec<Entry<'a>>,
 }
 
+/// A mutant in the JSON report.
 #[derive(Serialize)]
 pub struct Entry<'a> {
-    pub ruling: MutantStatus,
+    /// The status.
+    #[serde(rename = "ruling")]
+    pub status: MutantStatus,
+    /// The result.
     #[serde(flatten)]
-    pub fate: &'a MutantResult,
+    pub result: &'a MutantResult,
 }
 
 impl<'a> Report<'a> {
+    /// The report of results on a base.
     #[must_use]
-    pub fn new(base: &'a Base, executor: &'a str, fates: &'a [MutantResult]) -> Self {
-        let mutants = fates.iter().map(|fate| Entry { ruling: fate.ruling(), fate }).collect();
+    pub fn new(base: &'a Base, executor: &'a str, results: &'a [MutantResult]) -> Self {
+        let mutants = results.iter().map(|result| Entry { status: result.status(), result }).collect();
         Report { schema: SCHEMA, base: &base.name, series: &base.series, executor, mutants }
     }
 }
 
-/// A mutant on one line, with what there is to say of it.
+/// Formats the result of a mutant as one line.
 #[must_use]
-pub fn line(fate: &MutantResult) -> String {
-    let said = match fate.ruling() {
-        MutantStatus::Killed => match (fate.killers().as_slice(), fate.killed_by.as_slice()) {
-            // The kernel's own words may be a stack.
+pub fn line(result: &MutantResult) -> String {
+    let status = match result.status() {
+        MutantStatus::Killed => match (result.killers().as_slice(), result.killed_by.as_slice()) {
+            // The reason may be a stack trace of the kernel.
             ([one], [killer, ..]) => {
                 format!("killed by {one} alone: {}", killer.because.lines().next().unwrap_or_default())
             }
-            (killers, _) => format!("killed by {}: {}", killers.len(), few(killers)),
+            (killers, _) => format!("killed by {}: {}", killers.len(), first_names(killers)),
         },
-        MutantStatus::Argued => format!("argued: {}", fate.argument.as_deref().unwrap_or_default()),
-        MutantStatus::Survived => format!("SURVIVED {} proofs: {}", fate.hold, fate.what),
-        MutantStatus::ArguedInVain => {
-            format!("ARGUED IN VAIN, killed by {}; take the argument out", few(&fate.killers()))
+        MutantStatus::Equivalent => format!("equivalent: {}", result.equivalence.as_deref().unwrap_or_default()),
+        MutantStatus::Survived => format!("SURVIVED {} cases: {}", result.holding_cases, result.description),
+        MutantStatus::NotEquivalent => {
+            let killers = first_names(&result.killers());
+            format!("NOT EQUIVALENT, killed by {killers}; remove the paragraph that says otherwise from its file")
         }
         MutantStatus::CannotTell => {
-            format!("cannot tell: {}", fate.cannot_tell.as_deref().unwrap_or("nothing was proved of it").trim_end())
+            format!("cannot tell: {}", result.cannot_tell.as_deref().unwrap_or("no case was run").trim_end())
         }
     };
-    format!("{:<34} {said}", fate.name)
+    format!("{:<34} {status}", result.name)
 }
 
-fn few(names: &[&str]) -> String {
+fn first_names(names: &[&str]) -> String {
     const SHOWN: usize = 3;
     let more = if names.len() > SHOWN { ", ..." } else { "" };
     format!("{}{more}", names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "))
 }
 
-/// Mutants down, and across a few killers that together kill all that is killed, named below.
+/// A table of mutants and of a few killers that together detect all detected mutants. The names of
+/// the killers are below it.
 #[must_use]
-pub fn table(fates: &[MutantResult]) -> String {
-    let columns = cover(fates);
+pub fn table(results: &[MutantResult]) -> String {
+    let columns = cover(results);
     let mut text = String::new();
-    let head: String = (0..columns.len()).map(|place| format!(" {}", letter(place))).collect();
+    let head: String = (0..columns.len()).map(|index| format!(" {}", letter(index))).collect();
     // Writing to a string does not fail.
     let _ = writeln!(text, "{:<34} all{head}", "");
-    for fate in fates {
-        let killers = fate.killers();
+    for result in results {
+        let killers = result.killers();
         let kills = |name: &String| killers.contains(&name.as_str());
         let cells: String = columns.iter().map(|name| if kills(name) { " x" } else { " ." }).collect();
-        let _ = writeln!(text, "{:<34} {:>3}{cells}", fate.name, killers.len());
+        let _ = writeln!(text, "{:<34} {:>3}{cells}", result.name, killers.len());
     }
     let _ = writeln!(text);
-    for (place, name) in columns.iter().enumerate() {
-        let _ = writeln!(text, "{} {name}", letter(place));
+    for (index, name) in columns.iter().enumerate() {
+        let _ = writeln!(text, "{} {name}", letter(index));
     }
     text
 }
 
-/// `A` to `Z`, then `a` and so on: more columns than a terminal has room for.
-fn letter(place: usize) -> char {
-    ('A'..='Z').chain('a'..='z').nth(place).unwrap_or('?')
+/// Name of a column: `A` to `Z`, then `a` to `z`, then `?`.
+fn letter(index: usize) -> char {
+    ('A'..='Z').chain('a'..='z').nth(index).unwrap_or('?')
 }
 
-/// How many came to what end.
+/// Number of mutants by status, for a summary.
 #[must_use]
-pub fn tally(fates: &[MutantResult]) -> BTreeMap<&'static str, usize> {
+pub fn tally(results: &[MutantResult]) -> BTreeMap<&'static str, usize> {
     let mut tally = BTreeMap::new();
-    for fate in fates {
-        let word = match fate.ruling() {
+    for result in results {
+        let status = match result.status() {
             MutantStatus::Killed => "killed",
-            MutantStatus::Argued => "argued",
-            MutantStatus::Survived | MutantStatus::ArguedInVain => "not as they should",
+            MutantStatus::Equivalent => "equivalent",
+            MutantStatus::Survived => "survived",
+            MutantStatus::NotEquivalent => "not equivalent",
             MutantStatus::CannotTell => "cannot tell",
         };
-        *tally.entry(word).or_default() += 1;
+        *tally.entry(status).or_default() += 1;
     }
     tally
 }
 
-/// A survivor is a claim that is missing; of others there is nothing to say as long as one cannot be told.
+/// [`Exit::Broken`] if a mutant survived or is wrongly said to be equivalent, else
+/// [`Exit::CannotTell`] if one is undecided or there is none, else [`Exit::Success`].
 #[must_use]
-pub fn exit(fates: &[MutantResult]) -> Exit {
-    let some = |rulings: &[MutantStatus]| fates.iter().any(|fate| rulings.contains(&fate.ruling()));
-    if some(&[MutantStatus::Survived, MutantStatus::ArguedInVain]) {
+pub fn exit(results: &[MutantResult]) -> Exit {
+    let has = |statuses: &[MutantStatus]| results.iter().any(|result| statuses.contains(&result.status()));
+    if has(&[MutantStatus::Survived, MutantStatus::NotEquivalent]) {
         Exit::Broken
-    } else if fates.is_empty() || some(&[MutantStatus::CannotTell]) {
+    } else if results.is_empty() || has(&[MutantStatus::CannotTell]) {
         Exit::CannotTell
     } else {
         Exit::Success

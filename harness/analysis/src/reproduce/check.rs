@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Scripts on machines, where they must say the same as the claims they were printed from.
+//! Runs scripts in machines, to compare their results with the verdicts of their claims.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,39 +13,43 @@ use vremount_runner::validate::kernel_failure;
 
 use crate::error::Error;
 
-/// A script starts a process for nearly all that it does, and a guest that only makes system calls does not.
-const PATIENCE: u32 = 4;
+/// Factor for timeouts. A script starts processes where a guest makes system calls, and is slower.
+const TIMEOUT_FACTOR: u32 = 4;
 
-/// Runs scripts on machines of a lab.
+/// Runs scripts in machines of a testbed.
 pub struct Checker<'a> {
     testbed: &'a TestBed,
     initramfs: Initramfs,
-    /// What runs them there.
+    /// Path of the shell in the machine.
     shell: String,
 }
 
-/// What came of a script.
+/// Result of a script.
 pub struct ScriptRun {
+    /// The verdict of its exit code, or [`Verdict::Broken`] if the kernel failed.
     pub verdict: Verdict,
-    /// All that it said.
+    /// Its output.
     pub said: String,
-    /// What it should have taken down.
+    /// Mounts and devices that it did not remove.
     pub left: Vec<String>,
 }
 
 impl<'a> Checker<'a> {
+    /// Prepares machines of this testbed with the tools of scripts.
+    ///
     /// # Errors
-    /// If a tool that scripts use cannot be had.
+    /// If a tool is not installed on the host.
     pub fn new(testbed: &'a TestBed, shell: &str) -> Result<Self, Error> {
         let files = image::shell_files(None)?;
         let initramfs = Initramfs::new(&testbed.guest, &testbed.kernel.module.path, None, files)?;
         Ok(Checker { testbed, initramfs, shell: shell.to_string() })
     }
 
-    /// Runs a script on a machine of its own, which leaves its files under this name: the script, what it said, the console.
+    /// Runs a script in a machine. Keeps `NAME.sh`, its output `NAME.said`, and
+    /// `NAME.script.console` in the run directory. `asleep` is the time that the script sleeps.
     ///
     /// # Errors
-    /// Why it did not come to its end there.
+    /// Why the script did not end with one of its exit codes, or a file could not be written.
     pub fn run(&self, name: &str, script: &str, asleep: std::time::Duration) -> Result<ScriptRun, String> {
         let TestBed { kernel, executor, logs, .. } = self.testbed;
         let program = Program {
@@ -65,40 +69,41 @@ impl<'a> Checker<'a> {
             memory_mib: kernel.memory_mib(),
             processors: 1,
             console_log: &logs.join(format!("{name}.script.console")),
-            limits: executor.limits().scale(PATIENCE).and_silent(asleep),
+            limits: executor.limits().scale(TIMEOUT_FACTOR).and_silent(asleep),
             kernels: 1,
             power_cut: false,
         });
         let _ = fs::remove_file(&initramfs);
-        let keep = |ending: &str, text: &str| {
-            let path = logs.join(format!("{name}.{ending}"));
+        let keep = |extension: &str, text: &str| {
+            let path = logs.join(format!("{name}.{extension}"));
             fs::write(&path, text).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
         };
         keep("sh", script)?;
-        let mut said = String::new();
+        let mut output = String::new();
         let mut exited = None;
         for event in &run.events {
             match event {
-                Event::Said(line) => said += &format!("{line}\n"),
+                Event::Said(line) => output += &format!("{line}\n"),
                 Event::Exited { code, left } => exited = Some((*code, left.clone())),
                 _ => {}
             }
         }
-        keep("said", &said)?;
+        keep("said", &output)?;
         let runs = [run];
         if kernel_failure(&runs).is_some() {
-            return Ok(ScriptRun { verdict: Verdict::Broken, said, left: Vec::new() });
+            return Ok(ScriptRun { verdict: Verdict::Broken, said: output, left: Vec::new() });
         }
         let [run] = runs;
         let Some((code, left)) = exited.filter(|_| run.end == ExitReason::Finished) else {
-            return Err(format!("{}{}\n{said}", run.end, run.last_lines()));
+            return Err(format!("{}{}\n{output}", run.end, run.last_lines()));
         };
         let verdict = match code {
             Some(0) => Verdict::Holds,
             Some(1) => Verdict::Broken,
             Some(125) => Verdict::CannotTell,
-            _ => return Err(format!("it ended with {code:?}, which means nothing\n{said}")),
+            Some(code) => return Err(format!("unexpected exit code {code}\n{output}")),
+            None => return Err(format!("it was killed by a signal\n{output}")),
         };
-        Ok(ScriptRun { verdict, said, left })
+        Ok(ScriptRun { verdict, said: output, left })
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The shell functions that steps are made of. A script gets those that it uses, in the order of the files.
+//! The shell functions of scripts. A script contains the functions that it uses, in the order of
+//! the files.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -14,17 +15,19 @@ const FILES: [&str; 7] = [
     include_str!("library/fault.sh"),
 ];
 
-/// A function with the comment before it.
+/// A function of the library.
 #[derive(Debug)]
 pub struct Function {
+    /// Its name.
     pub name: &'static str,
+    /// Its text, with the comment before it.
     pub text: &'static str,
 }
 
-/// What a test of xfstests has in place of functions of the same name.
+/// Functions of a test of xfstests, in place of those with the same names.
 const XFSTESTS: &str = include_str!("library/xfstests.sh");
 
-/// Blank lines part functions; what has no name at the start of a line is about a whole file.
+/// Splits a file at blank lines. A part without a function is the comment of the file.
 fn functions(file: &'static str) -> impl Iterator<Item = Function> {
     file.split("\n\n").filter_map(|text| {
         let name = text.lines().find_map(|line| line.strip_suffix("() {"))?;
@@ -32,8 +35,10 @@ fn functions(file: &'static str) -> impl Iterator<Item = Function> {
     })
 }
 
-static ALONE: LazyLock<Vec<Function>> = LazyLock::new(|| FILES.into_iter().flat_map(functions).collect());
+/// All functions of a script.
+static SCRIPT: LazyLock<Vec<Function>> = LazyLock::new(|| FILES.into_iter().flat_map(functions).collect());
 
+/// All functions of a test of xfstests.
 static IN_XFSTESTS: LazyLock<Vec<Function>> = LazyLock::new(|| {
     let own: Vec<Function> = functions(XFSTESTS).collect();
     let others = FILES.into_iter().flat_map(functions).filter(|f| own.iter().all(|own| own.name != f.name));
@@ -41,20 +46,20 @@ static IN_XFSTESTS: LazyLock<Vec<Function>> = LazyLock::new(|| {
     own.into_iter().chain(others).collect()
 });
 
-/// The functions that these lines call, and those that they call in turn.
+/// The functions that these lines of a script call, directly or not.
 pub fn used_by(lines: &str) -> Vec<&'static Function> {
-    used(&ALONE, lines)
+    used(&SCRIPT, lines)
 }
 
-/// The same for a test of xfstests.
+/// The functions that these lines of a test of xfstests call, directly or not.
 pub fn used_in_xfstests(lines: &str) -> Vec<&'static Function> {
     used(&IN_XFSTESTS, lines)
 }
 
-/// Of all that a script that is alone can have.
+/// Names of all functions of a script.
 #[cfg(test)]
 pub fn names() -> impl Iterator<Item = &'static str> {
-    ALONE.iter().map(|function| function.name)
+    SCRIPT.iter().map(|function| function.name)
 }
 
 fn used<'a>(functions: &'a [Function], lines: &str) -> Vec<&'a Function> {
@@ -70,13 +75,13 @@ fn used<'a>(functions: &'a [Function], lines: &str) -> Vec<&'a Function> {
     }
 }
 
-/// Words that stand where a command may, functions and tools among them. A shell would know better, but what is taken for
-/// one by mistake does no harm.
+/// Words that may be commands: functions, tools, and arguments that look like them. A word that is
+/// not a command only adds an unused function or tool.
 pub fn commands(text: &str) -> BTreeSet<&str> {
     let lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
     let words = lines.flat_map(|line| line.split([' ', '(', ')', ';', '|', '`']));
-    let plain = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c));
-    words.filter(plain).collect()
+    let is_name = |word: &&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c));
+    words.filter(is_name).collect()
 }
 
 #[cfg(test)]
@@ -84,9 +89,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_called_comes_along() {
-        let names: Vec<_> = used_by("join").iter().map(|function| function.name).collect();
-        assert_eq!(names, ["join"]);
+    fn called_functions_are_included() {
+        let names: Vec<_> = used_by("wait_for_sync").iter().map(|function| function.name).collect();
+        assert_eq!(names, ["wait_for_sync"]);
         let names: Vec<_> = used_by("write_back").iter().map(|function| function.name).collect();
         assert!(
             ["try", "find_errno", "cannot_tell", "write_back"].iter().all(|name| names.contains(name)),
@@ -96,9 +101,9 @@ mod tests {
     }
 
     #[test]
-    fn every_function_has_a_name_of_its_own() {
-        let names: BTreeSet<_> = ALONE.iter().map(|function| function.name).collect();
-        assert_eq!(names.len(), ALONE.len());
-        assert!(ALONE.iter().all(|function| function.text.ends_with("\n}")));
+    fn function_names_are_distinct() {
+        let names: BTreeSet<_> = SCRIPT.iter().map(|function| function.name).collect();
+        assert_eq!(names.len(), SCRIPT.len());
+        assert!(SCRIPT.iter().all(|function| function.text.ends_with("\n}")));
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A claim as a test of the overlay group of xfstests: its functions, its groups, its golden output. The base filesystem is
-//! that of the scratch device, whatever it is.
+//! Prints a claim as a test of the overlay group of xfstests, with its functions, groups and golden
+//! output. The base filesystem is the one of the scratch device.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,18 @@ use vremount_machine::image::Fs;
 use vremount_protocol::{DeviceStack, Disk, Fault, Op};
 
 use crate::reproduce::library::{commands, used_in_xfstests};
-use crate::reproduce::script::{Call, find_reason, finds, in_calls};
-use crate::reproduce::{Unsupported, no_script};
+use crate::reproduce::script::{Call, find_reason, find_tools, no_script, to_calls};
+use crate::reproduce::shell_call::Unsupported;
 
-/// A test, and what it must say.
+/// A test of xfstests.
 pub struct Test {
+    /// The test.
     pub text: String,
+    /// Content of its `.out` file.
     pub golden: String,
 }
 
-/// What xfstests calls the tools of the library.
+/// Tools of the library, and the variables of xfstests for them.
 const PROGRAMS: [(&str, &str); 9] = [
     ("mount", "$MOUNT_PROG"),
     ("umount", "$UMOUNT_PROG"),
@@ -31,27 +33,27 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("awk", "$AWK_PROG"),
 ];
 
-/// Makes a test of a claim, without its number.
+/// Translates a claim. The number of the test is XXX.
 ///
 /// # Errors
-/// If it has a step that a shell cannot do, or that takes more than a scratch device.
+/// If a shell cannot perform a step, or a step needs more than a scratch device.
 pub fn test(claim: &Claim) -> Result<Test, Unsupported> {
     if claim.filesystems.is_some_and(|(on, _)| on.iter().all(|fs| !fs.on_disk())) {
-        return Err("it is about filesystems in memory, and xfstests has a scratch device");
+        return Err("it is about filesystems in memory, and a scratch device is not in memory");
     }
     if let Some(why) = no_script(&claim.steps).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more))
     {
         return Err(why);
     }
-    let steps = in_calls(&claim.steps, Fs::Ext4)?;
-    let calls: Vec<_> = steps.iter().map(Call::in_lines).collect();
-    let roots = format!("begin\n_cleanup\ngiven\nclaim\n{}", calls.join("\n"));
-    let finds = finds(&used_in_xfstests(&roots));
+    let steps = to_calls(&claim.steps, Fs::Ext4)?;
+    let calls: Vec<_> = steps.iter().map(Call::text).collect();
+    let roots = format!("begin\n_cleanup\nprecondition\nassertion\n{}", calls.join("\n"));
+    let find_tools = find_tools(&used_in_xfstests(&roots));
     let (cleanup, functions): (Vec<_>, Vec<_>) =
-        used_in_xfstests(&format!("{roots}{finds}")).into_iter().partition(|function| function.name == "_cleanup");
-    let cleanup: String = cleanup.iter().map(|function| in_style(function.text, &PROGRAMS)).collect();
-    let functions: Vec<_> = functions.iter().map(|function| in_style(function.text, &PROGRAMS)).collect();
-    let functions = [functions.join("\n\n"), in_style(&find_reason(), &[])].join("\n\n");
+        used_in_xfstests(&format!("{roots}{find_tools}")).into_iter().partition(|function| function.name == "_cleanup");
+    let cleanup: String = cleanup.iter().map(|function| to_xfstests_style(function.text, &PROGRAMS)).collect();
+    let functions: Vec<_> = functions.iter().map(|function| to_xfstests_style(function.text, &PROGRAMS)).collect();
+    let functions = [functions.join("\n\n"), to_xfstests_style(&find_reason(), &[])].join("\n\n");
     let about = format!("# {}.\n#\n#\t\"{}\"", claim.title, claim.sentence);
     let groups = groups(claim).join(" ");
     let requires = requires(claim, &commands(&format!("{functions}\n{}", calls.join("\n")))).join("\n");
@@ -59,33 +61,36 @@ pub fn test(claim: &Claim) -> Result<Test, Unsupported> {
         "#! /bin/bash\n# SPDX-License-Identifier: GPL-2.0\n#\n# FS QA Test XXX\n#\n{about}\n#\n. ./common/preamble\n\
          _begin_fstest {groups}\n\n# Override the default cleanup function.\n{cleanup}\n\n# Import common functions.\n\
          . ./common/filter\n. ./common/attr\n\n{requires}\n\nexport LIBMOUNT_FORCE_MOUNT2=always\n\
-         top=$tmp.top number=0 frozen='' later='' interval=''\n\n{functions}\n\nbegin{finds}\n\n{}\n\n# success, all done\nstatus=0\nexit\n",
+         top=$tmp.top number=0 frozen='' later='' interval=''\n\n{functions}\n\nbegin{find_tools}\n\n{}\n\n# success, all done\nstatus=0\nexit\n",
         calls.join("\n\n")
     );
-    let claimed = steps.iter().filter(|step| step.claimed).map(|step| format!("{}: {}\n", step.words, step.expected));
-    Ok(Test { text, golden: format!("QA output created by XXX\n{}", claimed.collect::<String>()) })
+    let asserted = steps.iter().filter(|step| step.is_assertion);
+    let asserted = asserted.map(|step| format!("{}: {}\n", step.description, step.expected));
+    Ok(Test { text, golden: format!("QA output created by XXX\n{}", asserted.collect::<String>()) })
 }
 
+/// Why an operation needs more than a scratch device; none if it does not.
 fn needs_more(op: &Op) -> Option<Unsupported> {
     match op {
-        Op::Attach { disk: Disk::B, .. } => {
-            Some("xfstests has one scratch device for an overlay, and this takes two disks")
-        }
+        Op::Attach { disk: Disk::B, .. } => Some("it needs two disks, and xfstests has one scratch device"),
         Op::Attach { on: DeviceStack::Thin, .. } | Op::Break { fault: Fault::NoSpace | Fault::PoolFull, .. } => {
-            Some("it fills up what is below the filesystem, which a scratch device is too large for")
+            Some("it fills the device below the filesystem, and a scratch device is too large for that")
         }
-        Op::Break { fault: Fault::Flush, .. } => Some("it takes sectors that the filesystem leaves free at its end"),
+        Op::Break { fault: Fault::Flush, .. } => {
+            Some("it needs sectors at the end of the device that the filesystem does not use")
+        }
         Op::Break { fault: Fault::Reads, .. } => {
-            Some("it names every block of the device, and a scratch device is large")
+            Some("it needs a message for every block of the device, and a scratch device is too large for that")
         }
         Op::Break { fault: Fault::Checkpoint, .. } => {
-            Some("it takes a filesystem whose inodes are too small for xattrs")
+            Some("it needs a filesystem with inodes that are too small for xattrs")
         }
-        Op::CountIo { .. } => Some("it counts flushes, which the kernel does for whole disks only"),
+        Op::CountIo { .. } => Some("it counts flushes, and the kernel counts them only for whole disks"),
         _ => None,
     }
 }
 
+/// The groups of the test.
 fn groups(claim: &Claim) -> Vec<&'static str> {
     let faults = claim.faults();
     let mut groups = vec!["auto"];
@@ -101,14 +106,14 @@ fn groups(claim: &Claim) -> Vec<&'static str> {
     groups
 }
 
-/// What must be there, in the order of the others' tests.
+/// The `_require` lines, in the order that other tests have.
 fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
     let mut requires = vec!["_require_scratch_nocheck".to_string(), "_require_attrs trusted".to_string()];
     if let Some((on, _)) = claim.filesystems {
         let names: BTreeSet<_> = on.iter().filter(|fs| fs.on_disk()).map(|fs| fs.filesystem().kind).collect();
         let names: Vec<_> = names.into_iter().collect();
         requires.push(format!(
-            "case $OVL_BASE_FSTYP in\n{}) ;;\n*) _notrun \"base filesystem $OVL_BASE_FSTYP behaves in another way\" ;;\nesac",
+            "case $OVL_BASE_FSTYP in\n{}) ;;\n*) _notrun \"base filesystem $OVL_BASE_FSTYP behaves differently\" ;;\nesac",
             names.join("|")
         ));
     }
@@ -130,7 +135,7 @@ fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
         ("freeze_upper", "_require_freeze"),
         ("shut_down_upper", "_require_xfs_io_command \"shutdown\""),
         ("reload_overlay", "_require_loadable_fs_module \"overlay\""),
-        ("overlay_of_user", "_require_unshare -U"),
+        ("mount_overlay_as_user", "_require_unshare -U"),
     ] {
         if used.contains(function) {
             requires.push(require.to_string());
@@ -139,8 +144,8 @@ fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
     requires
 }
 
-/// A function as xfstests writes them, with its names of programs where they are commands.
-fn in_style(text: &str, programs: &[(&str, &str)]) -> String {
+/// Reformats a function in the style of xfstests: tabs, and variables for programs.
+fn to_xfstests_style(text: &str, programs: &[(&str, &str)]) -> String {
     let line = |line: &str| {
         let code = line.trim_start_matches(' ');
         let tabs = "\t".repeat((line.len() - code.len()) / 4);

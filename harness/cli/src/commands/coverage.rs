@@ -62,8 +62,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     session.run(jobs, case_printer(cases.len(), jobs, false))?;
     let coverage = Coverage::of(&setup.workspace, &kernel, &session)?;
     print!("{}", coverage::text(&coverage));
-    AtomicFile::new(&session.testbed.logs.join(coverage::FILE))?.write(&coverage.json())?;
-    json.map_or(Ok(()), |json| json.write(&coverage.json()))?;
+    let text = coverage.json()?;
+    AtomicFile::new(&session.testbed.logs.join(coverage::FILE))?.write(&text)?;
+    json.map_or(Ok(()), |json| json.write(&text))?;
     let exit = coverage::exit(&coverage);
     if let Some(page) = page {
         page.write(&report::page(&ReportInput { coverages: vec![coverage], ..ReportInput::default() })?)?;

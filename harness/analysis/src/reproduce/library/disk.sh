@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Disks and upper filesystems.
 
-# A disk: an image on a tmpfs of its own, a loop device over that, a device-mapper device over that.
+# Creates a disk: an image on its own tmpfs, a loop device on it, and a device-mapper device on
+# that.
 attach() {
     prepare_image "$1"
     name=vremount-$$-$1
@@ -10,7 +11,8 @@ attach() {
     eval "below_$1=\$loop device_$1=\$device"
 }
 
-# The same with a thin volume in between: what is written comes out of a pool of fixed size.
+# Creates a disk with a thin volume between loop device and device-mapper device. Writes allocate
+# blocks from a small pool.
 attach_thin() {
     prepare_image "$1"
     name=vremount-$$-$1 origin=$loop
@@ -19,7 +21,7 @@ attach_thin() {
     find_loop "$top/images/$1/meta"
     meta=$loop
     find_loop "$top/images/$1/data"
-    # A pool that is full says so at once.
+    # A full pool returns an error immediately.
     create_device "$name-pool" "0 49152 thin-pool $meta $loop 128 0 1 error_if_no_space"
     pool=$device
     must dmsetup message "$name-pool" 0 'create_thin 0'
@@ -30,12 +32,12 @@ attach_thin() {
     eval "below_$1=\$below device_$1=\$device pool_$1=\$pool"
 }
 
-# A filesystem in memory has no disk.
-attach_nothing() {
+# A filesystem in memory needs no disk.
+attach_in_memory() {
     eval "device_$1=none"
 }
 
-# Byte for byte.
+# Copies disk $1 to disk $2, byte by byte.
 copy_disk() {
     eval "from=\$device_$1 to=\$device_$2"
     try dd if="$from" of="$to" bs=64k conv=fsync
@@ -51,22 +53,25 @@ prepare_image() {
     eval "loop_$1=\$loop"
 }
 
-# Another may take the free device between the question and the answer's use: ask again.
+# Attaches a loop device to $1. Another process may take the free device first; then the next one is
+# tried.
 find_loop() {
-    loop=$(losetup -f) || cannot_tell 'there is no loop device'
-    while ! said=$(losetup "$loop" "$1" 2>&1); do
+    loop=$(losetup -f) || cannot_tell 'there is no free loop device'
+    while ! output=$(losetup "$loop" "$1" 2>&1); do
         taken=$loop
-        loop=$(losetup -f) || cannot_tell 'there is no loop device'
-        [ "$loop" != "$taken" ] || cannot_tell "failed to attach $loop: $said"
+        loop=$(losetup -f) || cannot_tell 'there is no free loop device'
+        [ "$loop" != "$taken" ] || cannot_tell "failed to attach $loop: $output"
     done
-    loops="$loop $loops" said=''
+    loops="$loop $loops" output=''
 }
 
-# The node is the kernel's own: nobody need run udev.
+# Creates a device-mapper device with a table. The device node comes from devtmpfs, so that udev is
+# not needed.
 create_device() {
     must dmsetup create "$1" --table "$2"
     devices="$1 $devices"
-    device=/dev/dm-$(dmsetup info -c --noheadings -o minor "$1" 2>/dev/null) || cannot_tell "there is no device $1"
+    device=/dev/dm-$(dmsetup info -c --noheadings -o minor "$1" 2>/dev/null) ||
+        cannot_tell "failed to find the device-mapper device $1"
 }
 
 find_disk() {
@@ -74,11 +79,11 @@ find_disk() {
     read -r sectors <"/sys/block/${loop#/dev/}/size"
 }
 
-# Mounts the upper filesystem, and makes the directories of overlays where they are missing.
+# Mounts the upper filesystem, and creates the directories of overlays if they are missing.
 mount_upper() {
     must mkdir -p "$top/mnt/$1"
     mount_filesystem "$1" "$top/mnt/$1" "${2:-}"
-    [ "$got" = 'done' ] || return 0
+    [ "$outcome" = 'done' ] || return 0
     must mkdir -p "$top/mnt/$1/upper" "$top/mnt/$1/work" "$top/mnt/$1/upper-other" "$top/mnt/$1/work-other"
 }
 
@@ -101,26 +106,26 @@ remount_upper() {
     try mount -t "$upper_type" -o "remount,$2" "$device" "$top/mnt/$1"
 }
 
-reach_by_bind() {
+bind_mount_upper() {
     must mkdir -p "$top/bind/$1"
     try mount --bind "$top/mnt/$1" "$top/bind/$1"
 }
 
-reach_again() {
+mount_upper_again() {
     must mkdir -p "$top/again/$1"
     mount_filesystem "$1" "$top/again/$1"
 }
 
-reach_by_move() {
+move_upper() {
     must mkdir -p "$top/moved/$1"
     try mount --move "$top/mnt/$1" "$top/moved/$1"
 }
 
-unreach() {
+unmount_access_path() {
     try umount "$top/$2/$1"
 }
 
-unreach_by_move() {
+move_upper_back() {
     try mount --move "$top/moved/$1" "$top/mnt/$1"
 }
 
@@ -134,28 +139,28 @@ thaw_upper() {
     frozen=''
 }
 
-# Without a flush of the log.
+# Shuts the upper filesystem down without flushing its journal.
 shut_down_upper() {
     try xfs_io -x -c shutdown "$top/mnt/$1"
-    [ -z "$said" ] || { find_errno "$said"; got="failed $errno"; }
+    [ -z "$output" ] || { find_errno "$output"; outcome="failed $errno"; }
 }
 
-fresh_upper() {
+recreate_upper() {
     must rm -r "$top/mnt/$1/upper" "$top/mnt/$1/work"
     try mkdir "$top/mnt/$1/upper" "$top/mnt/$1/work"
 }
 
-# Layers that ignore case: all of an overlay do, or none.
-fold_case() {
+# Creates empty layers that ignore case. Either all layers of an overlay do, or none.
+recreate_casefolded() {
     must rm -r "$top/mnt/$1/upper" "$top/mnt/$1/work"
     must mkdir "$top/mnt/$1/upper" "$top/mnt/$1/work" "$top/mnt/$1/lower"
     try chattr +F "$top/mnt/$1/upper" "$top/mnt/$1/work" "$top/mnt/$1/lower"
     must mkdir "$top/mnt/$1/lower/folder"
 }
 
-upper_writable() {
-    find_mounted "$top/mnt/$1"
-    case $got in *read-only) got='failed EROFS' ;; *) got='done' ;; esac
+check_upper_writable() {
+    find_mount_mode "$top/mnt/$1"
+    case $outcome in *read-only) outcome='failed EROFS' ;; *) outcome='done' ;; esac
 }
 
 flush_buffers() {
@@ -163,20 +168,20 @@ flush_buffers() {
     try blockdev --flushbufs "$device"
 }
 
-# Of the loop device, where a flush is a request of its own.
-count_io() {
+# Stores the I/O counters of the loop device, which counts flushes separately.
+start_io_counts() {
     eval "loop=\$loop_$1"
     read -r _ _ _ _ writes _ _ _ _ _ _ _ _ _ _ flushes _ <"/sys/block/${loop#/dev/}/stat"
     counted_from="$writes $flushes"
 }
 
-counted_io() {
+read_io_counts() {
     before=$counted_from
-    count_io "$1"
-    got="$((writes - ${before% *})) writes, $((flushes - ${before#* })) flushes"
+    start_io_counts "$1"
+    outcome="$((writes - ${before% *})) writes, $((flushes - ${before#* })) flushes"
 }
 
-# What is mounted in place of the whole filesystem; made where it is not there yet.
+# Creates the subvolume that is mounted in place of the whole filesystem, unless it exists.
 make_subvolume() {
     eval "device=\$device_$1"
     must mkdir -p "$top/mnt/$1"

@@ -1,98 +1,98 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# What steps must lead to.
+# Compares the outcome of a step with the expected one.
 
 expect_done() {
-    check 'done' "$got"
+    check 'done' "$outcome"
 }
 
-expect_whatever() {
-    check_that yes whatever
+expect_anything() {
+    check_that yes anything
 }
 
 expect_differs() {
-    check differs "${got%%:*}"
+    check differs "${outcome%%:*}"
 }
 
-# Volatile or durable.
+# $1: volatile or durable, with ", read-only" if the mount is.
 expect_mounted() {
-    check "mounted $1" "$got"
+    check "mounted $1" "$outcome"
 }
 
-# An errno and the reason that the kernel states for it.
+# $1: the errno; $2: the reason that the kernel logs, or "no reason stated".
 expect_refused() {
-    look_for_reasons
-    check "refused $1, $2" "$got, $stated"
+    find_reasons
+    check "refused $1, $2" "$outcome, $reasons"
 }
 
 expect_failed() {
-    check "failed $1" "$got"
+    check "failed $1" "$outcome"
 }
 
 expect_failed_to_write_back() {
-    case $got in 'failed EIO' | 'failed ENOSPC') held=yes ;; esac
-    check_that "$held" 'failed EIO or ENOSPC'
+    case $outcome in 'failed EIO' | 'failed ENOSPC') matches=yes ;; esac
+    check_that "$matches" 'failed EIO or ENOSPC'
 }
 
-# Whoever was told of them.
+# Either the operation failed, or the kernel logged I/O errors.
 expect_io_errors() {
     read_log
-    case "$got $log" in 'failed EIO'* | 'done '*'I/O error'*) held=yes ;; esac
-    check_that "$held" 'I/O errors'
+    case "$outcome $log" in 'failed EIO'* | 'done '*'I/O error'*) matches=yes ;; esac
+    check_that "$matches" 'I/O errors'
 }
 
-# As the one who is asked finds it.
+# Depends on who reports the error first.
 expect_mounted_or_error() {
-    look_for_reasons
-    case "$got, $stated" in
-    'mounted volatile, '* | 'refused EINVAL, writeback-error' | 'refused EIO, unseen-error') held=yes ;;
+    find_reasons
+    case "$outcome, $reasons" in
+    'mounted volatile, '* | 'refused EINVAL, writeback-error' | 'refused EIO, unseen-error') matches=yes ;;
     esac
-    check_that "$held" 'mounted, or refused for a writeback error'
+    check_that "$matches" 'mounted, or refused for a writeback error'
 }
 
-# So many others are refused, all for this reason.
+# $1: the number of mounts that are refused; $2: their reason.
 expect_one_wins() {
-    look_for_reasons
+    find_reasons
     winners=1 others=0 all=''
-    # Of two that have one lock each, each is in the other's way.
-    case $got in '0 mounted'*) winners=0 ;; esac
+    # No mount succeeds if each of two holds one of the locks that both need.
+    case $outcome in '0 mounted'*) winners=0 ;; esac
     while [ "$others" -lt $(($1 + 1 - winners)) ]; do
         others=$((others + 1)) all="$all $2"
     done
     all=${all# }
-    check "$winners mounted, $others refused EINVAL: $all" "$got: $stated"
+    check "$winners mounted, $others refused EINVAL: $all" "$outcome: $reasons"
 }
 
 expect_at_most_one_wins() {
-    case $got in '0 mounted'* | '1 mounted'*) held=yes ;; esac
-    check_that "$held" 'at most one mounted'
+    case $outcome in '0 mounted'* | '1 mounted'*) matches=yes ;; esac
+    check_that "$matches" 'at most one mounted'
 }
 
 expect_no_io() {
-    check '0 writes, 0 flushes' "$got"
+    check '0 writes, 0 flushes' "$outcome"
 }
 
 expect_some_io() {
-    case $got in '0 writes, 0 flushes') ;; *' writes, '*) held=yes ;; esac
-    check_that "$held" 'writes or flushes'
+    case $outcome in '0 writes, 0 flushes') ;; *' writes, '*) matches=yes ;; esac
+    check_that "$matches" 'writes or flushes'
 }
 
-# What the kernel logged in this step.
+# Sets log to what the kernel logged in this step.
 read_log() {
     log=$(dmesg | awk -v mark="$mark" 'found { print } index($0, mark) { found = 1 } END { exit !found }') ||
-        cannot_tell 'the mark of this step is not in the kernel log'
+        cannot_tell 'the kernel log does not contain the mark of this step; it may be too small'
 }
 
-# All reasons that the kernel states in it, one for each line that states one.
-look_for_reasons() {
+# Sets reasons to all reasons that the kernel logged in this step.
+find_reasons() {
     read_log
-    stated=''
+    reasons=''
     while read -r line; do
         find_reason "$line"
-        [ -z "$reason" ] || { stated="${stated:+$stated }$reason" said="${said:+$said
+        [ -z "$reason" ] || { reasons="${reasons:+$reasons }$reason" output="${output:+$output
 }$line"; }
     done <<LOG
 $log
 LOG
-    : "${stated:=no reason stated}"
+    : "${reasons:=no reason stated}"
 }

@@ -1,24 +1,24 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# What every script has: its beginning, its steps, its end.
+# Setup, steps and cleanup of a script.
 
-# Before the first step: who runs this, on what, and where.
+# Checks user, tools and kernel, and creates the directory of the script. $@: tools as TOOL:PACKAGE.
 begin() {
-    [ "$(id -u)" = 0 ] || cannot_tell 'only root can do this'
+    [ "$(id -u)" = 0 ] || cannot_tell 'this script must be run as root'
     missing=''
     for tool in "$@"; do
         command -v "${tool%:*}" >/dev/null || missing="$missing ${tool%:*} (${tool#*:})"
     done
     [ -z "$missing" ] || cannot_tell "these tools are missing, with their Debian packages:$missing"
-    grep -qw overlay /proc/filesystems || modprobe overlay || cannot_tell 'this kernel has no overlay'
+    grep -qw overlay /proc/filesystems || modprobe overlay || cannot_tell 'this kernel has no overlayfs'
     uname -sr
-    top=$(mktemp -d "${TMPDIR:-/tmp}/vremount.XXXXXX") || cannot_tell 'there is no place for a folder'
-    # As the kernel shows it, without symbolic links.
+    top=$(mktemp -d "${TMPDIR:-/tmp}/vremount.XXXXXX") || cannot_tell 'failed to create a temporary directory'
+    # Without symbolic links, as in /proc/self/mountinfo.
     top=$(cd "$top" && pwd -P)
     trap finish EXIT
     trap 'exit 125' HUP INT PIPE TERM
     must mount -t tmpfs -o mode=755 vremount "$top"
-    # A mount below one that is shared cannot be moved.
+    # A mount below a shared mount cannot be moved.
     must mount --make-private "$top"
     must mkdir -p "$top/lower/data" "$top/lower/folder"
     echo 'from the lower layer' >"$top/lower/data/lower-file"
@@ -26,15 +26,16 @@ begin() {
     echo 'from the lower layer too' >"$top/lower/folder/lower-file"
 }
 
-# Finds a tool that says this of itself. Those of busybox do not: its sync(1) tells nobody of errors.
+# Sets the variable $1 to the path of a tool whose --help mentions $2. This excludes busybox: its
+# sync(1) ignores errors.
 find_tool() {
     for folder in $(echo "$PATH" | tr : ' '); do
         case $("$folder/$1" --help 2>/dev/null) in *"$2"*) eval "$1=\$folder/\$1" && return ;; esac
     done
-    cannot_tell "$1(1) is missing, or has no $2"
+    cannot_tell "$1(1) is missing, or its --help does not mention $2"
 }
 
-# Takes down whatever is there, the last of it first.
+# Removes everything that the script created, in reverse order.
 finish() {
     trap '' HUP INT PIPE TERM
     {
@@ -53,52 +54,53 @@ finish() {
         unmount_all ''
         rmdir "$top"
     } >/dev/null 2>&1
-    [ ! -e "$top" ] || echo "note: failed to remove all that is in $top" >&2
+    [ ! -e "$top" ] || echo "note: failed to remove $top; unmount what is mounted below it, then remove it" >&2
 }
 
-# All mounts of this script, the last one first; with a word, those are kept that hold images. What is still used goes when its
-# users do.
+# Unmounts all mounts of the script, the last one first. With an argument, the mounts that contain
+# images stay. A busy mount is detached, and goes away with its last user.
 unmount_all() {
     [ -n "$top" ] || return 0
     awk -v top="$top" -v keep="$1" '
-        index($5 "/", top "/") == 1 && (keep == "" || $5 != top && index($5, top "/images/") != 1) { at[++count] = $5 }
-        END { while (count) print at[count--] }' /proc/self/mountinfo | while read -r at; do
-        umount "$at" || umount -l "$at"
+        index($5 "/", top "/") == 1 && (keep == "" || $5 != top && index($5, top "/images/") != 1) { paths[++count] = $5 }
+        END { while (count) print paths[count--] }' /proc/self/mountinfo | while read -r path; do
+        umount "$path" || umount -l "$path"
     done
 }
 
-# A step without whose outcome nothing can be said about the claim.
-given() {
+# Begins a step that prepares the claim. With another outcome the script cannot tell.
+precondition() {
     begin_step 125 "$1"
 }
 
-# A step that is the claim: with another outcome it is broken.
-claim() {
+# Begins a step that the claim is about. With another outcome the claim is broken.
+assertion() {
     begin_step 1 "$1"
 }
 
-# What is in the kernel log behind this mark belongs to the step.
+# $1: the exit code if the step has another outcome. The kernel log after the mark belongs to the
+# step.
 begin_step() {
-    number=$((number + 1)) otherwise=$1 got='done' said='' held=''
+    number=$((number + 1)) failure_code=$1 outcome='done' output='' matches=''
     echo "$number. $2"
     mark="vremount-$$: step $number"
-    echo "$mark" >/dev/kmsg || cannot_tell 'nothing can be written to /dev/kmsg'
+    echo "$mark" >/dev/kmsg || cannot_tell 'failed to write to /dev/kmsg'
 }
 
-# Ends the script unless what was observed is what was expected.
+# Compares the expected outcome with the observed one, and ends the script if they differ.
 check() {
     echo "   expected: $1"
     echo "   observed: $2"
-    [ -z "$said" ] || echo "$said" | sed 's/^/   | /'
+    [ -z "$output" ] || echo "$output" | sed 's/^/   | /'
     [ "$1" != "$2" ] || return 0
-    case $got in cannot\ tell*) otherwise=125 ;; esac
-    [ "$otherwise" != 1 ] || { echo "broken: step $number did not lead to what the claim says"; exit 1; }
-    cannot_tell "step $number did not lead to what must come before the claim"
+    case $outcome in cannot\ tell*) failure_code=125 ;; esac
+    [ "$failure_code" != 1 ] || { echo "broken: step $number has another outcome than expected"; exit 1; }
+    cannot_tell "step $number, which prepares the claim, has another outcome than expected"
 }
 
-# As check, where the condition and not the words decides.
+# Like check, but a condition decides, and $2 only describes it.
 check_that() {
-    if [ "$1" = yes ]; then check "$2" "$2"; else check "$2" "$got"; fi
+    if [ "$1" = yes ]; then check "$2" "$2"; else check "$2" "$outcome"; fi
 }
 
 cannot_tell() {
@@ -106,23 +108,23 @@ cannot_tell() {
     exit 125
 }
 
-# Does something; its outcome is that it is done, or the errno that it complains of.
+# Runs a command. Its outcome is done, or failed with the errno of its message.
 try() {
-    if said=$("$@" 2>&1); then
-        got='done' said=''
+    if output=$("$@" 2>&1); then
+        outcome='done' output=''
     else
-        find_errno "$said"
-        got="failed $errno"
+        find_errno "$output"
+        outcome="failed $errno"
     fi
 }
 
-# Does something of which nobody doubts that it can be done.
+# Runs a command that must succeed for the script to continue.
 must() {
-    said=$("$@" 2>&1) || cannot_tell "failed to do: $*: $said"
-    said=''
+    output=$("$@" 2>&1) || cannot_tell "failed to run: $*: $output"
+    output=''
 }
 
-# By name, from the words of a message; mount(8) has its own for some.
+# Sets errno to the name of the errno in a message. mount(8) has its own messages for some.
 find_errno() {
     case $1 in
     *'Input/output error'* | *"can't read superblock"*) errno=EIO ;;
@@ -137,13 +139,14 @@ find_errno() {
     *'Operation not permitted'* | *'permission denied'*) errno=EPERM ;;
     *'Operation not supported'*) errno=EOPNOTSUPP ;;
     *'Stale file handle'*) errno=ESTALE ;;
-    *) cannot_tell "failed to find an errno in: $1" ;;
+    *) cannot_tell "unknown error message: $1" ;;
     esac
 }
 
-# How an overlay is mounted; since 6.12.80 the kernel says volatile in other words.
-find_mounted() {
-    options=,$(awk -v at="$1" '$5 == at { options = $NF } END { print options }' /proc/self/mountinfo),
-    case $options in *,volatile,* | *,fsync=volatile,*) got='mounted volatile' ;; *) got='mounted durable' ;; esac
-    case $options in *,ro,*) got="$got, read-only" ;; esac
+# Sets the outcome from the options of the mount at $1. Since Linux 6.12.80 the option is
+# fsync=volatile.
+find_mount_mode() {
+    options=,$(awk -v path="$1" '$5 == path { options = $NF } END { print options }' /proc/self/mountinfo),
+    case $options in *,volatile,* | *,fsync=volatile,*) outcome='mounted volatile' ;; *) outcome='mounted durable' ;; esac
+    case $options in *,ro,*) outcome="$outcome, read-only" ;; esac
 }

@@ -1,22 +1,23 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# The marker of a volatile mount, its checkpoint, and what else a work directory holds.
+# The marker of a volatile mount, its checkpoint, and other contents of a work directory.
 
 remove_marker() {
     try rm -r "$top/mnt/$1/work/work/incompat/volatile"
 }
 
-# The checkpoint of a marker as hexadecimal digits; none where there is none, or no xattrs.
+# Sets checkpoint to the hexadecimal digits of the checkpoint; none if there is none, or the
+# filesystem has no xattrs.
 find_checkpoint() {
-    if said=$(getfattr --absolute-names -h -e hex -n trusted.overlay.volatile "$1" 2>&1); then
-        checkpoint=$(echo "$said" | sed -n 's/^trusted.overlay.volatile=0x//p')
-        got='done'
+    if output=$(getfattr --absolute-names -h -e hex -n trusted.overlay.volatile "$1" 2>&1); then
+        checkpoint=$(echo "$output" | sed -n 's/^trusted.overlay.volatile=0x//p')
+        outcome='done'
     else
-        find_errno "$said"
+        find_errno "$output"
         checkpoint=none
-        case $errno in ENODATA | EOPNOTSUPP) got='done' ;; *) got="failed $errno" ;; esac
+        case $errno in ENODATA | EOPNOTSUPP) outcome='done' ;; *) outcome="failed $errno" ;; esac
     fi
-    said=''
+    output=''
     marker=$1
 }
 
@@ -42,24 +43,24 @@ copy_checkpoint() {
     set_checkpoint "$2" "${checkpoint%none}"
 }
 
-# Cut off or filled up with zeros to so many bytes.
+# Truncates the checkpoint to $2 bytes, or pads it with zeros.
 resize_checkpoint() {
     find_checkpoint "$1"
-    [ "$got" = 'done' ] || return 0
+    [ "$outcome" = 'done' ] || return 0
     bytes=$(printf "%-$((2 * $2)).$((2 * $2))s" "${checkpoint%none}" | tr ' ' 0)
     set_checkpoint "$1" "$bytes"
 }
 
-# Counts up a field, from one byte to another, the least byte first.
+# Increments a little-endian field of the checkpoint, from byte $2 to before byte $3.
 count_up_checkpoint() {
     find_checkpoint "$1"
-    [ "$got" = 'done' ] || return 0
+    [ "$outcome" = 'done' ] || return 0
     counted=$(echo "${checkpoint%none}" | awk -v from="$2" -v to="$3" '{
         digits = "0123456789abcdef"
-        for (at = 1; at < length($0); at += 2) {
-            byte = 16 * (index(digits, substr($0, at, 1)) - 1) + index(digits, substr($0, at + 1, 1)) - 1
-            place = (at - 1) / 2
-            if (place >= from && place < to && !counted && length($0) >= 2 * to) {
+        for (pos = 1; pos < length($0); pos += 2) {
+            byte = 16 * (index(digits, substr($0, pos, 1)) - 1) + index(digits, substr($0, pos + 1, 1)) - 1
+            offset = (pos - 1) / 2
+            if (offset >= from && offset < to && !counted && length($0) >= 2 * to) {
                 byte = (byte + 1) % 256
                 counted = byte != 0
             }
@@ -69,11 +70,11 @@ count_up_checkpoint() {
     set_checkpoint "$1" "$counted"
 }
 
-# Something else in the place of the marker, with its checkpoint if it has one.
-put_marker_aside() {
+# Moves the marker out of its place, to be replaced by something else with the same checkpoint.
+move_marker_away() {
     find_checkpoint "$top/mnt/$1/work/work/incompat/volatile"
-    [ "$got" = 'done' ] || cannot_tell "failed to read the checkpoint: $got"
-    must mv "$marker" "$top/mnt/$1/work/aside"
+    [ "$outcome" = 'done' ] || cannot_tell "failed to read the checkpoint: $outcome"
+    must mv "$marker" "$top/mnt/$1/work/moved"
 }
 
 restore_checkpoint() {
@@ -81,32 +82,32 @@ restore_checkpoint() {
 }
 
 replace_marker_by_file() {
-    put_marker_aside "$1"
+    move_marker_away "$1"
     : >"$marker"
     must chmod 755 "$marker"
     restore_checkpoint
 }
 
 replace_marker_by_symlink() {
-    put_marker_aside "$1"
-    must ln -s "$top/mnt/$1/work/aside" "$marker"
+    move_marker_away "$1"
+    must ln -s "$top/mnt/$1/work/moved" "$marker"
     restore_checkpoint
 }
 
 replace_marker_by_fifo() {
-    put_marker_aside "$1"
+    move_marker_away "$1"
     must mkfifo "$marker"
     restore_checkpoint
 }
 
-# A whiteout.
+# The device number of a whiteout.
 replace_marker_by_device() {
-    put_marker_aside "$1"
+    move_marker_away "$1"
     must mknod "$marker" c 0 0
     restore_checkpoint
 }
 
-# With the marker in it.
+# Removes the marker together with its directory.
 replace_incompat_by_file() {
     must rm -r "$top/mnt/$1/work/work/incompat"
     : >"$top/mnt/$1/work/work/incompat"
@@ -128,12 +129,12 @@ remove_incompat() {
     fi
 }
 
-# Deeper than an overlay knows how to clean.
-leave_behind() {
+# overlayfs does not remove directories as deep as this when it cleans its work directory.
+create_leftover() {
     must mkdir -p "$top/mnt/$1/work/work/left/behind/here"
-    echo 'left behind' >"$top/mnt/$1/work/work/left/behind/here/file"
+    echo 'leftover' >"$top/mnt/$1/work/work/left/behind/here/file"
 }
 
-remove_left_behind() {
+remove_leftover() {
     try rm -r "$top/mnt/$1/work/work/left"
 }

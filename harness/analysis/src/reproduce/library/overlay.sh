@@ -2,37 +2,40 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Overlays.
 
-# The overlay of a disk: its layers, where its upper filesystem is reached, and options.
-overlay() {
+# Mounts an overlay. $1: disk; $2: layers; $3: directory of the mount of the upper filesystem; $4:
+# options.
+mount_overlay() {
     case $2 in other) layers=-other ;; *) layers='' ;; esac
-    case $2 in first) at=$top/merged/$1 ;; *) at=$top/merged/$1-$2 ;; esac
+    case $2 in first) target=$top/merged/$1 ;; *) target=$top/merged/$1-$2 ;; esac
     from=$top/$3/$1
     case $2 in
     lower) data=lowerdir=$from/upper:$top/lower${4:+,$4} ;;
     *) data=upperdir=$from/upper$layers,workdir=$from/work$layers${4:+,$4} ;;
     esac
-    # Layers must agree as soon as they are named, also those that a further option would replace.
+    # The kernel checks layers against each other as soon as they are given, even if a later option
+    # replaces them.
     case $data in *lowerdir=*) ;; *) data=lowerdir=$top/lower,$data ;; esac
-    [ -d "$at" ] || must mkdir -p "$at"
-    try mount -t overlay -o "$data" overlay "$at"
-    find_overlay "$at" "${4:-}"
+    [ -d "$target" ] || must mkdir -p "$target"
+    try mount -t overlay -o "$data" overlay "$target"
+    find_mount_outcome "$target" "${4:-}"
 }
 
-# What became of the mount of an overlay.
-find_overlay() {
-    case $got in
-    failed*) got="refused ${got#failed }" ;;
+# Sets the outcome of a mount of an overlay at $1 with the options $2.
+find_mount_outcome() {
+    case $outcome in
+    failed*) outcome="refused ${outcome#failed }" ;;
     *)
-        find_mounted "$1"
-        # It goes on without what the upper filesystem has no room for.
-        case $2 in *=on*) find_dropped "$2" ;; esac
+        find_mount_mode "$1"
+        # The kernel drops options that the upper filesystem does not support, and mounts the
+        # overlay without them.
+        case $2 in *=on*) find_dropped_options "$2" ;; esac
         ;;
     esac
 }
 
-find_dropped() {
+find_dropped_options() {
     for option in $(echo "$1" | tr , ' '); do
-        case $option in *=on) case $options in *,"$option",*) ;; *) got="cannot tell: $option was dropped" ;; esac ;; esac
+        case $option in *=on) case $options in *,"$option",*) ;; *) outcome="cannot tell: the kernel dropped $option" ;; esac ;; esac
     done
 }
 
@@ -46,23 +49,24 @@ unmount_overlay_lazily() {
 
 remount_overlay() {
     try mount -t overlay -o "remount,$2" overlay "$top/merged/$1"
-    find_overlay "$top/merged/$1" ''
+    find_mount_outcome "$top/merged/$1" ''
 }
 
-# Mounts the overlay volatile and unmounts it again, so many times.
-cycle() {
+# Mounts the overlay volatile and unmounts it again, $2 times.
+mount_repeatedly() {
     times=0
     while [ "$times" -lt "$2" ]; do
         times=$((times + 1))
-        overlay "$1" first mnt volatile
-        [ "$got" = 'mounted volatile' ] || { got="differs: the one of number $times came out as $got"; return; }
-        must umount "$at"
+        mount_overlay "$1" first mnt volatile
+        [ "$outcome" = 'mounted volatile' ] || { outcome="differs: cycle $times: $outcome"; return; }
+        must umount "$target"
     done
-    got='done'
+    outcome='done'
 }
 
-# Mounts the overlay volatile so many times at once. Who begins before another has ended is in the middle of it with him.
-race() {
+# Mounts the overlay volatile $2 times at once. Two mounts overlap if one begins before the other
+# has ended.
+race_mounts() {
     data=lowerdir=$top/lower,upperdir=$top/mnt/$1/upper,workdir=$top/mnt/$1/work,volatile
     racers='' racer=0
     while [ "$racer" -lt "$2" ]; do
@@ -72,9 +76,9 @@ race() {
     while [ "$racer" -gt 0 ]; do
         racer=$((racer - 1))
         {
-            echo begins >>"$top/race/story"
+            echo begins >>"$top/race/events"
             message=$(mount -t overlay -o "$data" overlay "$top/race/$racer" 2>&1) || echo "$message" >"$top/race/$racer.why"
-            echo ends >>"$top/race/story"
+            echo ends >>"$top/race/events"
         } &
         racers="$racers $!"
     done
@@ -82,8 +86,8 @@ race() {
         wait "$process"
     done
     count_racers "$2"
-    awk 'last == "begins" && $1 == "begins" { at_once = 1 } { last = $1 } END { exit !at_once }' "$top/race/story" ||
-        got='cannot tell: the mounts came one after the other, and so none had to race'
+    awk 'last == "begins" && $1 == "begins" { overlap = 1 } { last = $1 } END { exit !overlap }' "$top/race/events" ||
+        outcome='cannot tell: no two mounts overlapped'
     must rm -r "$top/race"
 }
 
@@ -96,17 +100,17 @@ count_racers() {
             case " $errnos " in *" $errno "*) ;; *) errnos="${errnos:+$errnos }$errno" ;; esac
         else
             mounted=$((mounted + 1))
-            find_mounted "$top/race/$racer"
-            [ "$got" = 'mounted volatile' ] || mounted=many
+            find_mount_mode "$top/race/$racer"
+            [ "$outcome" = 'mounted volatile' ] || mounted=many
             must umount "$top/race/$racer"
         fi
         racer=$((racer + 1))
     done
-    got="$mounted mounted, $refused refused${errnos:+ $errnos}"
+    outcome="$mounted mounted, $refused refused${errnos:+ $errnos}"
 }
 
-# User 1000 mounts the overlay in a user namespace of his own and unmounts it again.
-overlay_of_user() {
+# Mounts the overlay as user 1000 in a user namespace, and unmounts it again.
+mount_overlay_as_user() {
     must chown 1000:1000 "$top/mnt/$1/upper" "$top/mnt/$1/work"
     must mkdir -p "$top/merged/$1-user"
     data=lowerdir=$top/lower,upperdir=$top/mnt/$1/upper,workdir=$top/mnt/$1/work${2:+,$2}
@@ -114,20 +118,20 @@ overlay_of_user() {
     try "$setpriv" --reuid 1000 --regid 1000 --clear-groups unshare --user --map-root-user --mount \
         sh -c 'mount -t overlay -o "$1" overlay "$2" && grep " $2 " /proc/self/mountinfo >&3 && umount "$2"' \
         sh "$data" "$top/merged/$1-user" 3>"$top/user"
-    case $got in
-    failed*) got="refused ${got#failed }" ;;
-    *) case $(cat "$top/user") in *[,=]volatile*) got='mounted volatile' ;; *) got='mounted durable' ;; esac ;;
+    case $outcome in
+    failed*) outcome="refused ${outcome#failed }" ;;
+    *) case $(cat "$top/user") in *[,=]volatile*) outcome='mounted volatile' ;; *) outcome='mounted durable' ;; esac ;;
     esac
 }
 
-# Where it is a module, and nobody else uses it.
+# Needs overlayfs as a module that is not in use.
 reload_overlay() {
     must modprobe -r overlay
-    ! grep -qw overlay /proc/filesystems || cannot_tell 'overlay is built in, or was loaded again at once'
+    ! grep -qw overlay /proc/filesystems || cannot_tell 'overlayfs is built in, or was loaded again immediately'
     must modprobe overlay
 }
 
-make_lowers() {
+make_lower_layers() {
     lower=0
     while [ "$lower" -lt "$1" ]; do
         lower=$((lower + 1))

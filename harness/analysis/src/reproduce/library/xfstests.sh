@@ -1,49 +1,49 @@
 # shellcheck shell=bash disable=SC2034,SC2086,SC2154
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# What a test of xfstests does in another way than a script that is alone.
+# Functions of a test of xfstests, in place of the functions of a script with the same names.
 
-# A step without whose outcome the test says nothing.
-given() {
-    begin_step given "$1"
+# Begins a step that prepares the claim. With another outcome the test is not run.
+precondition() {
+    begin_step precondition "$1"
 }
 
-# A step whose outcome is in the golden output.
-claim() {
-    begin_step claim "$1"
+# Begins a step that the claim is about. Its outcome is in the golden output.
+assertion() {
+    begin_step assertion "$1"
 }
 
-# What is in the kernel log behind this mark belongs to the step.
+# The kernel log after the mark belongs to the step.
 begin_step() {
-    number=$((number + 1)) kind=$1 step=$2 got='done' said='' held=''
+    number=$((number + 1)) kind=$1 step=$2 outcome='done' output='' matches=''
     echo "$step" >> $seqres.full
     mark="$seq: step $number"
     echo "$mark" > /dev/kmsg
 }
 
 check() {
-    echo "expected: $1, observed: $2 $said" >> $seqres.full
-    case "$kind $got" in
-    claim\ cannot\ tell*) cannot_tell "$got" ;;
-    claim*) echo "$step: $2" ;;
+    echo "expected: $1, observed: $2 $output" >> $seqres.full
+    case "$kind $outcome" in
+    assertion\ cannot\ tell*) cannot_tell "$outcome" ;;
+    assertion*) echo "$step: $2" ;;
     esac
     [ "$1" = "$2" ] && return
-    [ $kind = claim ] && exit
+    [ $kind = assertion ] && exit
     cannot_tell "$step: expected $1, observed $2"
 }
 
-# What has to come before the claim did not, so that nothing is known of it.
+# The claim could not be tested.
 cannot_tell() {
     _notrun "$1"
 }
 
-# The base filesystem of the scratch device without its files, and a lower layer.
+# Creates an empty base filesystem on the scratch device, and a lower layer.
 begin() {
     [ -b "$OVL_BASE_SCRATCH_DEV" ] || _notrun "test needs a base filesystem on a block device"
     _scratch_mkfs >> $seqres.full 2>&1
     _scratch_unmount >> $seqres.full 2>&1
     must mkdir -p $top/lower/data $top/lower/folder
     must mount --bind $top $top
-    # A mount below one that is shared cannot be moved.
+    # A mount below a shared mount cannot be moved.
     must mount --make-private $top
     echo "from the lower layer" > $top/lower/data/lower-file
     must ln $top/lower/data/lower-file $top/lower/data/lower-link
@@ -62,7 +62,7 @@ _cleanup() {
     rm -rf $tmp.*
 }
 
-# A device under the base filesystem that can be told to fail.
+# Creates a device-mapper device under the base filesystem, to inject faults.
 attach() {
     below=$OVL_BASE_SCRATCH_DEV
     sectors=$(blockdev --getsz $below)
@@ -78,7 +78,7 @@ flush_buffers() {
     try blockdev --flushbufs $device
 }
 
-# Neither is the filesystem frozen, which would sync it, nor is I/O waited for.
+# The filesystem is not frozen, which would sync it, and pending I/O is not waited for.
 load_table() {
     echo "$2" > $tmp.table
     must dmsetup load volatile-$seq-$1 $tmp.table
@@ -104,7 +104,7 @@ thaw_upper() {
     frozen=
 }
 
-# The test device is an overlay too.
+# The test device is an overlay as well, and is unmounted for the reload.
 reload_overlay() {
     must _test_unmount
     must _patient_rmmod overlay
@@ -112,6 +112,6 @@ reload_overlay() {
     must _test_mount
 }
 
-heal() {
+heal_disk() {
     load_table $1 "0 $sectors linear $below 0"
 }
