@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use vremount_analysis::bisect::BisectOptions;
+use vremount_analysis::command_line::{quote, quote_path};
 use vremount_claims::filter::Filters;
 use vremount_kernel::base::{Base, Level, Spec};
 use vremount_kernel::build::{Arch, KernelSpec};
@@ -59,27 +60,14 @@ impl KernelArgs {
     /// These options as words of a shell command line, without credentials.
     pub fn to_command_line(&self) -> String {
         let KernelArgs { base, tree, level, config } = self;
-        let mut args = Vec::new();
-        let mut push = |option: &str, value: String| args.extend([option.to_string(), value]);
-        if let Some(base) = base {
-            push("--base", strip_credentials(&base.to_string()));
-        }
-        if let Some(tree) = tree {
-            push("--tree", tree.display().to_string());
-        }
-        if let Some(config) = &config.config {
-            push("--config", config.clone());
-        }
-        push("--level", level.number().to_string());
-        quote_command_line(&args)
+        let base = base.as_ref().map(|base| quote(&strip_credentials(&base.to_string())));
+        let tree = tree.as_ref().map(|tree| quote_path(tree));
+        let config = config.fragment().map(quote);
+        let level = Some(level.number().to_string());
+        let options = [("--base", base), ("--tree", tree), ("--config", config), ("--level", level)];
+        let given = options.into_iter().filter_map(|(option, value)| Some(format!("{option} {}", value?)));
+        given.collect::<Vec<_>>().join(" ")
     }
-}
-
-/// Joins arguments to a command line that a POSIX shell splits into the same arguments.
-pub fn quote_command_line(args: &[String]) -> String {
-    // An argument of a process cannot contain the NUL character, which is the only one that cannot
-    // be quoted.
-    shlex::Quoter::new().allow_nul(true).join(args.iter().map(String::as_str)).unwrap_or_else(|_| args.join(" "))
 }
 
 /// `--config`.

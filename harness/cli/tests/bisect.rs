@@ -180,9 +180,7 @@ fn a_tree_that_carries_the_series_is_bisected_as_it_is() {
     assert_eq!(output.status.code(), Some(0));
     let id = linux.git(&["rev-parse", &format!("carried-{CARRIED_CULPRIT}")]);
     assert!(
-        said.contains(&format!(
-            "first bad revision: {id}\n  fs: Count mounts that go by the id of their superblock\n"
-        ))
+        said.contains(&format!("first bad revision: {id}\n  fs: Count mounts that go by the id of their superblock\n"))
     );
     assert!(said.contains("\n+    | overlayfs: volatile reuse refused: upper-remounted: "), "{said}");
     for step in steps(&linux) {

@@ -46,7 +46,7 @@ use rstest::rstest;
 #[case::reproduce_nothing(&["reproduce"], "<CLAIM>...")]
 #[case::reproduce_two(&["reproduce", "reuse", "upper-moved"], "a script is for one claim on one filesystem")]
 #[case::reproduce_claim(&["reproduce", "resue"], "failed to find claim \"resue\": `vremount reproduce --list` lists all")]
-#[case::reproduce_unfit(&["reproduce", "power-cut"], "the machine starts anew in the middle of it")]
+#[case::reproduce_unfit(&["reproduce", "power-cut"], "the machine is restarted, which ends the script")]
 #[case::reproduce_elsewhere(&["reproduce", "power-cut", "--fs", "tmpfs"], "the claim is skipped on tmpfs: the filesystem is in memory")]
 #[case::reproduce_xfstests(&["reproduce", "pool-full", "--fs", "ext2", "--xfstests"], "a scratch device is too large for")]
 #[case::cache(&["cache", "burn"], "unrecognized subcommand 'burn'")]
