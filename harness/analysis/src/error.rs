@@ -47,6 +47,14 @@ pub enum Error {
         /// The cause.
         why: String,
     },
+    /// A result has no JSON form.
+    #[error("failed to write {what} as JSON: {source}")]
+    Json {
+        /// What was to be written.
+        what: &'static str,
+        /// The error of the serializer.
+        source: serde_json::Error,
+    },
     /// A file that the user named is not the log of a bisection.
     #[error(
         "failed to read {path} as the log of a bisection: {why}; run `vremount bisect` again, without --resume",

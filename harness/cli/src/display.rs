@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use vremount_report::Style;
 use vremount_util::progress::{self, Event, Listener, TaskId};
 
 /// The bars that are on the terminal now, on standard error.
@@ -36,11 +37,11 @@ pub fn print_status(text: &str) {
     }
 }
 
-/// Whether text on standard output is coloured: if it is a terminal and `NO_COLOR` is unset or
-/// empty (<https://no-color.org>).
-#[expect(dead_code, reason = "the reports are plain text until harness/report has a style")]
-pub fn use_colour() -> bool {
-    is_coloured(stdout().is_terminal(), env::var_os("NO_COLOR").as_deref())
+/// Style of text on standard output: with colours if it is a terminal and `NO_COLOR` is unset or
+/// empty (<https://no-color.org>), else plain.
+pub fn style() -> Style {
+    let no_color = env::var_os("NO_COLOR");
+    if is_coloured(stdout().is_terminal(), no_color.as_deref()) { Style::colour() } else { Style::plain() }
 }
 
 fn is_coloured(is_terminal: bool, no_color: Option<&OsStr>) -> bool {

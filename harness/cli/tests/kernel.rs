@@ -61,14 +61,14 @@ fn a_patch_that_changed_builds_only_what_it_changes() {
 }
 
 #[rstest]
-#[case::no_network("network", "failed to reach http://mirror.invalid/debian: is there a network?")]
+#[case::no_network("network", "failed to reach http://mirror.invalid/debian; check the network connection")]
 #[case::version_gone(
     "gone",
-    "failed to find linux 0.1-1 in bullseye: the mirror does not have that version (any more); pin another"
+    "failed to find linux 0.1-1 in bullseye: the mirror does not have that version; pin another version"
 )]
 #[case::disk_full("full", "no space left")]
 #[case::other_content("other", "failed to verify linux_0.1.orig.tar.gz: its SHA-256 is ")]
-#[case::nothing_there("nothing", "apt-get downloaded no such file")]
+#[case::nothing_there("nothing", "apt-get did not download the tarball")]
 #[case::killed_half_way("killed", "failed to fetch linux with apt-get")]
 fn a_source_that_cannot_be_had(#[case] how: &str, #[case] expected: &str) {
     let toy = Toy::new();
@@ -85,7 +85,7 @@ fn a_source_that_cannot_be_had(#[case] how: &str, #[case] expected: &str) {
 }
 
 #[rstest]
-#[case::option_lost("config", "an option of the fragments fell out: CONFIG_OVERLAY_FS=m (is n)")]
+#[case::option_lost("config", "the configuration does not have CONFIG_OVERLAY_FS=m (is n), as a fragment of")]
 #[case::compiler("compiler", "fs/super.c:7:9: error: 's_instance_id' undeclared")]
 #[case::killed("killed", "all of make's output is in ")]
 fn a_kernel_that_does_not_build(#[case] how: &str, #[case] expected: &str) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The errors of all stages from a name to a kernel.
+//! The error of this crate.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,35 @@ use vremount_util::{IoError, command, toml_config};
 
 use crate::{base, build, series, source, workspace};
 
-/// Why there is no kernel.
+/// Why a kernel cannot be obtained or built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user asked for something that does not exist.
+    /// The user asked for something that does not exist. Bad usage.
     #[error("{0}")]
     Usage(String),
-    /// The base is unknown or malformed.
+    /// The base is unknown, or `ci/bases.toml` cannot be used.
     #[error(transparent)]
     Base(#[from] base::Error),
-    /// The source could not be obtained.
+    /// The source cannot be obtained.
     #[error(transparent)]
     Source(#[from] source::Error),
-    /// The series could not be applied.
+    /// The series cannot be applied.
     #[error(transparent)]
     Series(#[from] series::Error),
-    /// The source is not a Linux kernel with overlayfs.
-    #[error("failed to find a Linux in {0}: its Makefile names no version, or it has no overlayfs")]
-    NoKernel(String),
-    /// None of the series applies to the source.
+    /// The source is not a Linux kernel with overlayfs. This is not bad usage: a commit of a
+    /// bisection may be the cause.
     #[error(
-        "failed to apply a series to {from} (Linux {version}); port one to it (patches/README.md){}",
-        in_lines(tried)
+        "failed to find a Linux kernel in {0}: its Makefile has no version, or it has no fs/overlayfs; \
+         name the source of a kernel with overlayfs"
+    )]
+    NoKernel(
+        /// The source, as the user named it.
+        String,
+    ),
+    /// No series applies to the source.
+    #[error(
+        "failed to find a series that applies to {from} (Linux {version}); port one to it (patches/README.md){}",
+        list(tried)
     )]
     NoSeries {
         /// The source, as the user named it.
@@ -38,7 +45,7 @@ pub enum Error {
         /// The first hunk that failed, by series.
         tried: BTreeMap<String, String>,
     },
-    /// There is no checkout or no cache.
+    /// There is no checkout or no cache, or they cannot be used.
     #[error(transparent)]
     Project(#[from] workspace::Error),
     /// The kernel does not build.
@@ -67,13 +74,21 @@ impl Error {
         }
     }
 
-    /// Whether the command line is the cause.
+    /// Whether the command line is the cause: it names something that does not exist or is of the
+    /// wrong kind. A network failure, a version that a mirror does not have, and a full disk are
+    /// not.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Error::Usage(_) | Error::Base(base::Error::Unknown { .. }))
+        match self {
+            Error::Usage(_) => true,
+            Error::Base(error) => error.is_usage(),
+            Error::Source(error) => error.is_usage(),
+            Error::Build(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 
-fn in_lines(tried: &BTreeMap<String, String>) -> String {
+fn list(tried: &BTreeMap<String, String>) -> String {
     tried.iter().map(|(series, failure)| format!("\n- {series}: {failure}")).collect()
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Another pin in `ci/bases.toml`; comments and all else stay.
+//! Changes the pin of a base in `ci/bases.toml`. Comments and everything else are preserved.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,8 @@ use vremount_util::io_error;
 use crate::base::{self, Base, Package, Source, upstream};
 use crate::error::Error;
 
-/// A base that is named after its version, under the name that a newer one has.
+/// The name of a base after it is pinned to a newer package: a base that is named after its version
+/// is renamed, any other base keeps its name.
 #[must_use]
 pub fn renamed(base: &Base, newer: &Package) -> String {
     match &base.source {
@@ -21,33 +22,34 @@ pub fn renamed(base: &Base, newer: &Package) -> String {
     }
 }
 
-/// Pins base `name` of a checkout as `pinned` is.
+/// Writes the source, the features and the name of `pinned` to base `name` in the `ci/bases.toml`
+/// below `root`.
 ///
 /// # Errors
-/// If the file has no such base, or cannot be written.
+/// [`Error::Usage`] if the file has no such base or is malformed, [`Error::Io`] if it cannot be
+/// read or written.
 pub fn write(root: &Path, name: &str, pinned: &Base) -> Result<(), Error> {
     let path = root.join(base::FILE);
     let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
-    let text = repinned(&text, name, pinned)
-        .map_err(|why| Error::Usage(format!("failed to pin {name} in {}: {why}", path.display())))?;
+    let text = replace_pin(&text, name, pinned)
+        .map_err(|reason| Error::Usage(format!("failed to pin {name} in {}: {reason}", path.display())))?;
     Ok(AtomicFile::new(&path)?.write(&text)?)
 }
 
-/// The text with base `name` pinned as `pinned` is. The error says what is not there.
-fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
+/// The text of the file with the new pin. The error is what is missing or malformed.
+fn replace_pin(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let base = document.get_mut("bases").and_then(|bases| bases.get_mut(name)).and_then(Item::as_table_like_mut);
     let base = base.ok_or_else(|| format!("it has no base {name:?}"))?;
-    let names: Vec<_> = pinned.has.iter().map(ToString::to_string).collect();
-    let named = base.get("has").and_then(Item::as_array).map(|has| has.iter().filter_map(Value::as_str).collect());
-    let named: BTreeSet<_> = named.unwrap_or_default();
-    if named != names.iter().map(String::as_str).collect() {
-        set(base, "has", names.into_iter().collect::<Value>());
+    let features: Vec<_> = pinned.has.iter().map(ToString::to_string).collect();
+    let listed = base.get("has").and_then(Item::as_array).into_iter().flatten().filter_map(Value::as_str);
+    if listed.collect::<BTreeSet<_>>() != features.iter().map(String::as_str).collect() {
+        set(base, "has", features.into_iter().collect::<Value>());
     }
     let source = base
         .get_mut("source")
         .and_then(Item::as_table_like_mut)
-        .ok_or_else(|| format!("it has no source of base {name:?}"))?;
+        .ok_or_else(|| format!("base {name:?} has no source"))?;
     match &pinned.source {
         Source::Package(Package { version, file, sha256, .. }) => {
             let values = [("version", version), ("file", file), ("sha256", sha256)];
@@ -58,7 +60,7 @@ fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
     }
     if pinned.name != name {
         let bases = document.get_mut("bases").and_then(Item::as_table_mut);
-        let bases = bases.ok_or_else(|| "its bases are no table".to_string())?;
+        let bases = bases.ok_or_else(|| "`bases` is not a table".to_string())?;
         if let Some(base) = bases.remove(name) {
             bases.insert_formatted(&Key::new(&pinned.name), base);
         }
@@ -69,11 +71,11 @@ fn repinned(text: &str, name: &str, pinned: &Base) -> Result<String, String> {
     Ok(document.to_string())
 }
 
-/// A value in the place of another, with the comment behind it.
+/// Sets a value. The comments around an existing value are preserved.
 fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
     let mut value = value.into();
     match table.get_mut(key).and_then(Item::as_value_mut) {
-        // In its place, so that the comments of its key stay too.
+        // insert() would drop the comments of the key.
         Some(old) => {
             *value.decor_mut() = old.decor().clone();
             *old = value;
@@ -87,11 +89,11 @@ mod tests {
     use super::*;
     use crate::base::{Feature, Git, PreApplied};
 
-    const TEXT: &str = r#"# The kernels.
-default = "6.12.8" # the one
+    const TEXT: &str = r#"# Comment of the file.
+default = "6.12.8" # comment of the default
 
 [bases."6.12.8"]
-# Why it is there.
+# Comment of the base.
 series = "6.12"
 
 [bases."6.12.8".fixes]
@@ -99,7 +101,7 @@ um = ["a.patch"]
 
 [bases."6.12.8".source]
 package = "linux"
-version = "6.12.8-1" # a living suite
+version = "6.12.8-1" # comment of the version
 suite = "trixie"
 file = "linux_6.12.8.orig.tar.xz"
 sha256 = "old"
@@ -137,7 +139,7 @@ commit = "c"
     }
 
     #[test]
-    fn only_the_pin_and_the_name_change() {
+    fn only_pin_and_name_change() {
         let newer = package("6.12.107-1", "new");
         let old = base("6.12.8", Source::Package(package("6.12.8-1", "old")));
         let name = renamed(&old, &newer);
@@ -150,33 +152,33 @@ commit = "c"
     }
 
     #[test]
-    fn what_a_newer_one_has_besides_is_named() {
-        let text = TEXT.replace("series = \"6.12\"\n", "series = \"6.12\"\nhas = [\"userxattr\"] # so far\n");
+    fn changed_features_are_written() {
+        let text = TEXT.replace("series = \"6.12\"\n", "series = \"6.12\"\nhas = [\"userxattr\"] # comment\n");
         let newer = Source::Package(package("6.12.8-2", "old"));
         let has =
             |features: &[Feature]| Base { has: features.iter().copied().collect(), ..base("6.12.8", newer.clone()) };
-        let same = repinned(&text, "6.12.8", &has(&[Feature::Userxattr])).unwrap();
-        assert!(same.contains("\nhas = [\"userxattr\"] # so far\n"), "{same}");
-        let more = repinned(&text, "6.12.8", &has(&[Feature::Userxattr, Feature::FsContext])).unwrap();
-        assert!(more.contains("\nhas = [\"userxattr\", \"fs-context\"] # so far\n"), "{more}");
+        let same = replace_pin(&text, "6.12.8", &has(&[Feature::Userxattr])).unwrap();
+        assert!(same.contains("\nhas = [\"userxattr\"] # comment\n"), "{same}");
+        let more = replace_pin(&text, "6.12.8", &has(&[Feature::Userxattr, Feature::FsContext])).unwrap();
+        assert!(more.contains("\nhas = [\"userxattr\", \"fs-context\"] # comment\n"), "{more}");
     }
 
     #[test]
-    fn a_name_that_is_no_version_stays() {
-        let living = base("trixie", Source::Package(package("6.12.8-1", "old")));
-        assert_eq!(renamed(&living, &package("6.12.107-1", "new")), "trixie");
+    fn name_that_is_no_version_is_kept() {
+        let trixie = base("trixie", Source::Package(package("6.12.8-1", "old")));
+        assert_eq!(renamed(&trixie, &package("6.12.107-1", "new")), "trixie");
     }
 
     #[test]
-    fn a_commit_is_pinned_to_its_tree() {
+    fn tree_of_a_commit_is_pinned() {
         let git = Git { git: "/linux".to_string(), commit: "c".to_string(), tree: Some("t".to_string()) };
-        let text = repinned(TEXT, "tip", &base("tip", Source::Git(git))).unwrap();
+        let text = replace_pin(TEXT, "tip", &base("tip", Source::Git(git))).unwrap();
         assert_eq!(text, TEXT.to_string() + "tree = \"t\"\n");
     }
 
     #[test]
-    fn what_is_not_there_is_not_pinned() {
-        let error = repinned(TEXT, "7.3.4", &base("7.3.4", Source::Package(package("7.3.5-1", "")))).unwrap_err();
+    fn unknown_base_is_refused() {
+        let error = replace_pin(TEXT, "7.3.4", &base("7.3.4", Source::Package(package("7.3.5-1", "")))).unwrap_err();
         assert_eq!(error, "it has no base \"7.3.4\"");
     }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A source that has no name becomes a base: built like that base of ci/bases.toml whose series applies to it.
+//! Turns a [`Spec`] into a [`Base`]. A source that `ci/bases.toml` does not list gets the series,
+//! the configuration and the fixes of the closest base whose series applies to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use vremount_util::{command, progress};
 
-use crate::base::{Base, Feature, Package, PreApplied, Source, SourceProbe, Spec, numbers};
+use crate::base::{Base, Feature, Git, Package, PreApplied, Source, SourceProbe, Spec, numbers};
 use crate::build::Arch;
 use crate::error::Error;
 use crate::series::ApplyCheck;
@@ -14,147 +15,192 @@ use crate::source::{Snapshot, Tree, git};
 use crate::workspace::Workspace;
 use crate::{series, source};
 
-/// Digits of an id that people see.
-const SHORT: usize = 12;
+/// Digits of a commit or hash in the generated name of a base.
+const ID_DIGITS: usize = 12;
 
-/// The base that is asked for.
+/// The base that a spec names; without a spec the default base of `ci/bases.toml`.
 ///
 /// # Errors
-/// If there is none of that name, or the source cannot be had, or no series applies to it.
-pub fn find(workspace: &Workspace, wanted: Option<&Spec>) -> Result<Base, Error> {
-    let (source, letter) = match wanted {
+/// [`Error::Base`] if there is no base of that name, [`Error::Source`] if the source cannot be
+/// obtained, [`Error::NoKernel`] or [`Error::NoSeries`] if it is no kernel or no series applies to
+/// it.
+pub fn find(workspace: &Workspace, spec: Option<&Spec>) -> Result<Base, Error> {
+    let (source, kind) = match spec {
         None => return Ok(Base::find(&workspace.root, None)?),
         Some(Spec::Named(name)) => return Ok(Base::find(&workspace.root, Some(name))?),
-        Some(Spec::Git { url, commit }) => (Source::Git(source::resolve_git(workspace, url, commit)?), 'g'),
+        Some(Spec::Git { url, commit }) => (Source::Git(source::resolve_git(workspace, url, commit)?), Kind::Git),
         Some(Spec::Tarball { from, sha256 }) => {
-            (Source::Tarball(source::resolve_tarball(workspace, from, sha256.as_deref())?), 's')
+            (Source::Tarball(source::resolve_tarball(workspace, from, sha256.as_deref())?), Kind::Tarball)
         }
         Some(Spec::Tree(folder)) => {
             let Snapshot { git, changed } = source::snapshot(workspace, folder)?;
-            let also = if changed == 0 {
-                String::new()
-            } else {
-                format!("; {changed} files that are not committed are part of the kernel")
+            let uncommitted = match changed {
+                0 => String::new(),
+                1 => "; the kernel includes the uncommitted changes of 1 file".to_string(),
+                _ => format!("; the kernel includes the uncommitted changes of {changed} files"),
             };
-            progress::note(format!("{} is only read{also}", git.git));
-            (Source::Git(git), 't')
+            progress::note(format!("{} is only read{uncommitted}", git.git));
+            (Source::Git(git), Kind::Tree)
         }
     };
-    let (base, words) = fitted(workspace, source, letter)?;
-    progress::note(format!("{words}"));
+    let (base, description) = base_of(workspace, source, kind)?;
+    progress::note(description);
     Ok(base)
 }
 
-/// The base of a commit of a repository at hand, and how it came to be that, in words.
+/// The base of a commit of a local repository, and a description of how it was chosen.
 ///
 /// # Errors
-/// If there is none, or no series applies to it.
+/// [`Error::Source`] if there is no such commit, [`Error::NoKernel`] or [`Error::NoSeries`] if it
+/// is no kernel or no series applies to it.
 pub fn commit(workspace: &Workspace, repository: &Path, commit: &str) -> Result<(Base, String), Error> {
     let git = source::resolve_git(workspace, &repository.to_string_lossy(), commit)?;
-    fitted(workspace, Source::Git(git), 'g')
+    base_of(workspace, Source::Git(git), Kind::Git)
 }
 
-/// The base of a Debian source package, and how it came to be that, in words.
+/// The base of a Debian source package, and a description of how it was chosen.
 ///
 /// # Errors
-/// If it cannot be had, or no series applies to it.
+/// [`Error::Source`] if the package cannot be fetched, [`Error::NoKernel`] or [`Error::NoSeries`]
+/// if it is no kernel or no series applies to it.
 pub fn package(workspace: &Workspace, package: Package) -> Result<(Base, String), Error> {
-    fitted(workspace, Source::Package(package), 'd')
+    base_of(workspace, Source::Package(package), Kind::Package)
 }
 
-fn fitted(workspace: &Workspace, source: Source, letter: char) -> Result<(Base, String), Error> {
+/// The kind of a source, by the letter that the generated name of a base has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Git,
+    Tarball,
+    Tree,
+    Package,
+}
+
+impl Kind {
+    fn letter(self) -> char {
+        match self {
+            Kind::Git => 'g',
+            Kind::Tarball => 's',
+            Kind::Tree => 't',
+            Kind::Package => 'd',
+        }
+    }
+}
+
+fn base_of(workspace: &Workspace, source: Source, kind: Kind) -> Result<(Base, String), Error> {
     let (id, from) = match &source {
-        Source::Git(git) if letter == 't' => (git.tree.clone().unwrap_or_default(), git.git.clone()),
+        // Two snapshots with the same content have the same name.
+        Source::Git(Git { git, tree: Some(tree), .. }) if kind == Kind::Tree => (tree.clone(), git.clone()),
         Source::Git(git) => (git.commit.clone(), git.git.clone()),
         Source::Tarball(tarball) => (tarball.sha256.clone(), tarball.tarball.clone()),
         Source::Package(package) => (package.sha256.clone(), package.package.clone()),
     };
-    let short: String = id.chars().take(SHORT).collect();
+    let short: String = id.chars().take(ID_DIGITS).collect();
     let tree = source::obtain(workspace, &source)?;
     let SeriesMatch { version, base, left_out } = of(workspace, &tree, &from)?;
-    let left_out = left_out.iter().map(|name| format!("; {name} does not apply and is left out")).collect::<String>();
-    let words = format!("{from} is Linux {version}, built like base {}; {}{left_out}", base.name, in_words(&base));
-    let name = format!("{version}-{letter}{short}");
+    let left_out =
+        left_out.iter().map(|name| format!("; fix {name} does not apply and is not used")).collect::<String>();
+    let series_state = describe_series(&base);
+    let description = format!("{from} is Linux {version}, built like base {}; {series_state}{left_out}", base.name);
+    let name = format!("{}-{}{short}", path_component(&version), kind.letter());
     let series = if base.carries == PreApplied::ItsOwn { "in-tree".to_string() } else { base.series.clone() };
-    Ok((Base { name, series, source, ..base }, words))
+    Ok((Base { name, series, source, ..base }, description))
 }
 
-/// A tree beside the bases of ci/bases.toml.
+/// The version as a part of a path that make takes: EXTRAVERSION of a Makefile may be any text.
+fn path_component(version: &str) -> String {
+    version.replace(|char: char| !char.is_ascii_alphanumeric() && !".-+_~".contains(char), "-")
+}
+
+/// A kernel tree and the base that it is built like.
 pub struct SeriesMatch {
-    /// What its Makefile says it is.
+    /// The version of the tree, from its Makefile.
     pub version: String,
-    /// The base that it is like; what it carries, what it has and which fixes it takes are its own.
+    /// The closest base whose series applies. Features, fixes and the patches that are applied
+    /// already are those of the tree.
     pub base: Base,
-    /// Fixes that machines of that base need, and that neither apply to it nor are in it.
+    /// Fixes for an architecture of that base that neither apply to the tree nor are in it.
     pub left_out: Vec<String>,
 }
 
-/// # Errors
-/// If it is no kernel, or no series applies to it.
-pub fn of(workspace: &Workspace, tree: &Tree, from: &str) -> Result<SeriesMatch, Error> {
-    let version = version(tree).ok_or_else(|| Error::NoKernel(from.to_string()))?;
-    let trial = ApplyCheck::of(tree)?;
-    let SeriesChoice { like, carries } = choose(workspace, &trial, &version, from)?;
-    let (has, (fixes, left_out)) = (features(tree, &like)?, fixes_that_apply(workspace, &trial, &like)?);
-    Ok(SeriesMatch { version, base: Base { has, fixes, carries, ..like }, left_out })
-}
-
-/// What it has of what claims rely on: as its source says, and where that is silent as the base has that it is like.
+/// Finds the base that a tree is built like. `from` is the source as the user named it, for errors.
 ///
 /// # Errors
-/// If git fails.
-pub fn features(tree: &Tree, like: &Base) -> Result<BTreeSet<Feature>, source::Error> {
+/// [`Error::NoKernel`] if the tree is no kernel with overlayfs, [`Error::NoSeries`] if no series
+/// applies to it; another [`Error`] if git fails or `ci/bases.toml` cannot be used.
+pub fn of(workspace: &Workspace, tree: &Tree, from: &str) -> Result<SeriesMatch, Error> {
+    let version = version(tree).ok_or_else(|| Error::NoKernel(from.to_string()))?;
+    let check = ApplyCheck::of(tree)?;
+    let SeriesChoice { closest, pre_applied } = choose_series(workspace, &check, &version, from)?;
+    let (has, (fixes, left_out)) = (features(tree, &closest)?, fixes_that_apply(workspace, &check, &closest)?);
+    Ok(SeriesMatch { version, base: Base { has, fixes, carries: pre_applied, ..closest }, left_out })
+}
+
+/// The features of a tree, from its source. A feature that no text in the source shows is taken
+/// from the base `closest`.
+///
+/// # Errors
+/// [`source::Error`] if git fails.
+pub fn features(tree: &Tree, closest: &Base) -> Result<BTreeSet<Feature>, source::Error> {
     let mut has = BTreeSet::new();
     for feature in Feature::ALL {
-        let there = match feature.trace() {
+        let is_present = match feature.trace() {
             Some(SourceProbe { path, says, but_not }) => {
-                let other = but_not.map_or(Ok(false), |words| source::contains_text(tree, words, path))?;
-                !other && source::contains_text(tree, says, path)?
+                let is_excluded = but_not.map_or(Ok(false), |text| source::contains_text(tree, text, path))?;
+                !is_excluded && source::contains_text(tree, says, path)?
             }
-            None => like.has.contains(&feature),
+            None => closest.has.contains(&feature),
         };
-        has.extend(there.then_some(feature));
+        has.extend(is_present.then_some(feature));
     }
     Ok(has)
 }
 
-/// Names of fixes, by architecture or configuration fragment.
+/// File names of fixes, by architecture or configuration fragment.
 type Fixes = BTreeMap<String, Vec<String>>;
 
+/// The base whose series applies to a tree, and which of its patches the tree already has.
 struct SeriesChoice {
-    like: Base,
-    carries: PreApplied,
+    closest: Base,
+    pre_applied: PreApplied,
 }
 
-/// The series of the base that is closest by version wins, so that of two that apply it is the one made for such a tree.
-fn choose(workspace: &Workspace, trial: &ApplyCheck<'_>, version: &str, from: &str) -> Result<SeriesChoice, Error> {
+/// Chooses the first series that applies, in order of the distance between the version of its base
+/// and that of the tree: of two series that apply, the closer one was made for such a tree.
+fn choose_series(
+    workspace: &Workspace,
+    check: &ApplyCheck<'_>,
+    version: &str,
+    from: &str,
+) -> Result<SeriesChoice, Error> {
     let mut bases = Base::all(&workspace.root)?;
     bases.sort_by_key(|base| distance(&upstream_version(base), version));
     let mut tried: BTreeMap<String, String> = BTreeMap::new();
-    for like in &bases {
-        if tried.contains_key(&like.series) {
+    for closest in &bases {
+        if tried.contains_key(&closest.series) {
             continue;
         }
-        let patches = series::patches(&workspace.root.join("patches").join(&like.series))?;
-        match trial.fits(&patches)? {
-            Ok(carries) => return Ok(SeriesChoice { like: like.clone(), carries }),
-            Err(failure) => tried.insert(like.series.clone(), failure.to_string()),
+        let patches = series::patches(&workspace.root.join("patches").join(&closest.series))?;
+        match check.fits(&patches)? {
+            Ok(pre_applied) => return Ok(SeriesChoice { closest: closest.clone(), pre_applied }),
+            Err(failure) => tried.insert(closest.series.clone(), failure.to_string()),
         };
     }
     match bases.into_iter().next() {
-        Some(like) if trial.carries_its_own()? => Ok(SeriesChoice { like, carries: PreApplied::ItsOwn }),
+        Some(closest) if check.carries_its_own()? => Ok(SeriesChoice { closest, pre_applied: PreApplied::ItsOwn }),
         _ => Err(Error::NoSeries { from: from.to_string(), version: version.to_string(), tried }),
     }
 }
 
-/// Numbers that are compared one after the other: the first that differs decides.
+/// The distance between two versions: the differences of their first three numbers, which are
+/// compared in order.
 fn distance(base: &str, version: &str) -> [u64; 3] {
     let (base, version) = (numbers(base), numbers(version));
-    let at = |numbers: &[u64], place: usize| numbers.get(place).copied().unwrap_or_default();
-    [0, 1, 2].map(|place| at(&base, place).abs_diff(at(&version, place)))
+    let number = |numbers: &[u64], index: usize| numbers.get(index).copied().unwrap_or(0);
+    [0, 1, 2].map(|index| number(&base, index).abs_diff(number(&version, index)))
 }
 
-/// Upstream's version of a base, as far as it can be told without its source.
+/// The version of a base, without its source: that of its package, else its name.
 fn upstream_version(base: &Base) -> String {
     match &base.source {
         Source::Package(package) => package.version.clone(),
@@ -162,18 +208,23 @@ fn upstream_version(base: &Base) -> String {
     }
 }
 
-/// By what they are for, and which of an architecture do not apply. Such a fix is in the tree already, or is not needed there, or is
-/// missed; those of a further configuration fragment make no machine that does not start.
-fn fixes_that_apply(workspace: &Workspace, trial: &ApplyCheck<'_>, like: &Base) -> Result<(Fixes, Vec<String>), Error> {
-    let (mut fixes, mut left_out) = (like.fixes.clone(), Vec::new());
-    for (whose, names) in &mut fixes {
-        let is_of_arch = Arch::ALL.iter().any(|arch| arch.name() == whose);
+/// The fixes of a base that apply to a tree, and those for an architecture that neither apply nor
+/// are in the tree. Without one of the latter a machine may not boot. A missing fix for a
+/// configuration fragment does not prevent that.
+fn fixes_that_apply(
+    workspace: &Workspace,
+    check: &ApplyCheck<'_>,
+    closest: &Base,
+) -> Result<(Fixes, Vec<String>), Error> {
+    let (mut fixes, mut left_out) = (closest.fixes.clone(), Vec::new());
+    for (purpose, names) in &mut fixes {
+        let is_for_arch = Arch::ALL.iter().any(|arch| arch.name() == purpose);
         let mut apply = Vec::new();
         for name in names.drain(..) {
             let path: PathBuf = workspace.root.join("vm-images/fixes").join(&name);
-            if trial.applies(&path)? {
+            if check.applies(&path)? {
                 apply.push(name);
-            } else if is_of_arch && !trial.carries(&path)? {
+            } else if is_for_arch && !check.carries(&path)? {
                 left_out.push(name);
             }
         }
@@ -182,34 +233,39 @@ fn fixes_that_apply(workspace: &Workspace, trial: &ApplyCheck<'_>, like: &Base) 
     Ok((fixes, left_out))
 }
 
-fn in_words(Base { carries, series, .. }: &Base) -> String {
+/// How the series relates to the tree, for a note to the user.
+fn describe_series(Base { carries, series, .. }: &Base) -> String {
     match carries {
         PreApplied::Nothing => format!("series {series} applies"),
-        PreApplied::First(4) => format!("it carries series {series}: levels below 4 take patches out of it"),
+        PreApplied::First(4) => format!("it already has series {series}; for levels below 4 patches are reverted"),
         PreApplied::First(count) => {
             let patches = if *count == 1 { "patch 1".to_string() } else { format!("patches 1 to {count}") };
-            format!("it carries {patches} of series {series}: levels take out or add the others")
+            format!(
+                "it already has {patches} of series {series}; the others are applied, or some are reverted, by level"
+            )
         }
-        PreApplied::ItsOwn => "it carries a series that is none of ours: it is proved as it is, as level 4".to_string(),
+        PreApplied::ItsOwn => {
+            "it has another implementation of the series, and is verified as it is, as level 4".to_string()
+        }
     }
 }
 
-/// What its Makefile says it is; none if it is no kernel with overlayfs.
+/// The version of a tree, from its Makefile; none if it is no kernel with overlayfs.
 fn version(tree: &Tree) -> Option<String> {
     let show = |path: &str| {
         let object = format!("{}:{path}", tree.commit);
-        command::run("look into a tree", &mut git(&tree.repository, ["show", &object])).ok()
+        command::run("read a file of a tree", &mut git(&tree.repository, ["show", &object])).ok()
     };
     show("fs/overlayfs/super.c")?;
     let makefile = show("Makefile")?;
-    let value = |name: &str| {
+    let variable = |name: &str| {
         let assigned = |line: &str| Some(line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().to_string());
         makefile.lines().find_map(assigned)
     };
-    let [version, patchlevel] = [value("VERSION")?, value("PATCHLEVEL")?];
-    let sublevel = value("SUBLEVEL").unwrap_or_default();
+    let [version, patchlevel] = [variable("VERSION")?, variable("PATCHLEVEL")?];
+    let sublevel = variable("SUBLEVEL").unwrap_or_default();
     let dot = if sublevel.is_empty() { "" } else { "." };
-    Some(format!("{version}.{patchlevel}{dot}{sublevel}{}", value("EXTRAVERSION").unwrap_or_default()))
+    Some(format!("{version}.{patchlevel}{dot}{sublevel}{}", variable("EXTRAVERSION").unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -220,12 +276,19 @@ mod tests {
 
     #[rstest]
     #[case::same_series("6.1.9", "6.1.4-1")]
-    #[case::newer_within("6.1.180", "6.1.176-1")]
+    #[case::newer_patch_level("6.1.180", "6.1.176-1")]
     #[case::older_major("5.15.3", "5.10.13-1")]
     #[case::newer_major("7.5.0-rc1", "7.3.4-1")]
-    fn the_closest_version_comes_first(#[case] version: &str, #[case] expected: &str) {
+    fn closest_version_comes_first(#[case] version: &str, #[case] expected: &str) {
         let mut bases = ["5.10.13-1", "6.1.4-1", "6.1.176-1", "7.3.4-1"];
         bases.sort_by_key(|base| distance(base, version));
         assert_eq!(bases[0], expected);
+    }
+
+    #[rstest]
+    #[case("6.12.0-rc3+", "6.12.0-rc3+")]
+    #[case("6.12.0 it's/mine", "6.12.0-it-s-mine")]
+    fn version_is_usable_in_a_path(#[case] version: &str, #[case] expected: &str) {
+        assert_eq!(path_component(version), expected);
     }
 }

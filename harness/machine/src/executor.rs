@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What every way of running a machine has in common.
+//! The interface of the executors, and the code that QEMU and User Mode Linux share.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
@@ -13,128 +13,136 @@ use vremount_kernel::build::Arch;
 use vremount_protocol::{Backing, Shutdown};
 use vremount_util::process_group::{Group, run_in_foreground};
 
-use crate::monitor::{MachineOutput, watch};
+use crate::machine_config::MachineConfig;
+use crate::monitor::watch;
+use crate::output::MachineOutput;
 use crate::timeouts::Timeouts;
 
-/// The machine's end of the channel.
-pub(super) const CHANNEL_FD: i32 = 3;
+/// File descriptor of the event channel in the executor's process.
+pub(crate) const CHANNEL_FD: i32 = 3;
 
-/// A hundred times what a claim makes a machine say; all pipes of a user may hold 64 MiB.
+/// Capacity of a pipe, bytes: about a hundred times the output of a claim. The kernel limits all
+/// pipes of an unprivileged user to 64 MiB.
 const PIPE_BYTES: i32 = 1 << 18;
 
-/// Why no machine can be run.
+/// Reasons why no machine can run on this host.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// QEMU cannot be run.
     #[error("failed to run {program}: {cause}; install the Debian package qemu-system-x86 (`make deps` does)",
         program = program.display())]
-    NoQemu { program: PathBuf, cause: io::Error },
+    NoQemu {
+        /// The program.
+        program: PathBuf,
+        /// Why it cannot be run.
+        #[source]
+        cause: io::Error,
+    },
+    /// A kernel for User Mode Linux does not boot on this host. The text says how far it got.
     #[error("failed to run a User Mode Linux kernel here: {0}; use --executor qemu")]
     NoUml(String),
-    #[error("failed to start a machine for the shell: {0}")]
-    NoShell(io::Error),
-    #[error("failed to set up the terminal of the shell: {0}")]
-    Terminal(io::Error),
+    /// The machine of an interactive shell cannot be started.
+    #[error("failed to start the machine of the shell: {0}")]
+    NoShell(#[source] io::Error),
+    /// The terminal cannot be restored after an interactive shell.
+    #[error("failed to restore the terminal after the shell: {0}; run `stty sane`")]
+    Terminal(#[source] io::Error),
 }
 
-/// What a machine is made of.
-pub struct MachineConfig<'a> {
-    pub image: &'a Path,
-    pub initramfs: &'a Path,
-    /// A disk that outlives the machine.
-    pub disk: Option<&'a Path>,
-    pub memory_mib: u32,
-    /// As many as its program can make use of: more make a machine slower. User Mode Linux has one.
-    pub processors: u8,
-    pub console_log: &'a Path,
-    pub limits: Timeouts,
-    /// How many kernels it has, one after the other: each has a last word.
-    pub kernels: usize,
-    /// Kill the machine as soon as the guest said its last word.
-    pub power_cut: bool,
-}
-
-/// A way of running machines.
+/// A program that runs machines.
 pub trait Executor: Sync {
-    /// As command line and reports spell it.
+    /// Name as the command line and the reports spell it: `qemu` or `uml`.
     fn name(&self) -> &'static str;
 
-    /// What its kernels are built for.
+    /// Architecture that kernels for this executor are built for.
     fn arch(&self) -> Arch;
 
-    /// The program with the arguments of a machine, console and channel aside.
-    fn command(&self, boot: &MachineConfig<'_>) -> Command;
+    /// The command that runs a machine, without the arguments for console and event channel.
+    fn command(&self, config: &MachineConfig<'_>) -> Command;
 
-    /// Adds the channel at [`CHANNEL_FD`], and a console that is the standard output.
+    /// Adds the arguments that connect the console to standard output and the event channel to file
+    /// descriptor 3.
     fn connect(&self, command: &mut Command);
 
-    /// Adds a console that is the terminal.
+    /// Adds the arguments that connect the console to the terminal. There is no event channel.
     fn attach_terminal(&self, command: &mut Command);
 
-    /// Where the guest finds its end of the channel.
+    /// Path of the event channel in the guest.
     fn channel_device(&self) -> &'static str;
 
-    /// How the guest reaches a disk that outlives the machine.
+    /// How the guest accesses `disk`, an image of the host whose content outlives the machine.
     fn backing(&self, disk: &Path) -> Backing;
 
-    /// How the guest ends the machine.
+    /// How the guest shuts the machine down.
     fn shutdown(&self) -> Shutdown;
 
-    /// Whether a machine boots faster than an old one can be made as good as new.
+    /// Whether booting a machine is cheaper than resetting a used one. If so, each claim gets its
+    /// own machine.
     fn boots_fast(&self) -> bool;
 
-    /// The clocks of a machine that works off a claim: a hundred times what it takes.
+    /// Timeouts of a machine that runs a claim: about a hundred times the usual duration.
     fn limits(&self) -> Timeouts;
 
-    /// Takes away what a machine that was killed leaves behind.
-    fn clean_up(&self, _boot: &MachineConfig<'_>) {}
+    /// Removes files that a killed machine leaves on the host.
+    fn clean_up(&self, _config: &MachineConfig<'_>) {}
 
-    /// Runs a machine from its start to its end.
-    fn run(&self, boot: &MachineConfig<'_>) -> MachineOutput {
-        let run = match start(self, boot) {
-            Ok((group, console, channel)) => watch(group, console, channel, boot),
+    /// Runs a machine until it ends or a timeout expires. Never fails: if the machine cannot be
+    /// started, the exit reason is [`NotStarted`](crate::ExitReason::NotStarted).
+    fn run(&self, config: &MachineConfig<'_>) -> MachineOutput {
+        let output = match start(self, config) {
+            Ok((group, console, channel)) => watch(group, console, channel, config),
             Err(cause) => MachineOutput::not_started(format!("failed to run {}: {cause}", self.name())),
         };
-        self.clean_up(boot);
-        run
+        self.clean_up(config);
+        output
     }
 
-    /// Runs a machine whose console is our terminal, for as long as its user likes.
+    /// Runs a machine with its console on the terminal of this process, without a timeout.
     ///
     /// # Errors
-    /// If it cannot be started or the terminal not restored.
-    fn interact(&self, boot: &MachineConfig<'_>) -> Result<ExitStatus, Error> {
-        // The machine makes the terminal raw, and if it is killed, leaves it so.
+    /// [`Error::NoShell`] if the machine cannot be started, [`Error::Terminal`] if the terminal
+    /// cannot be restored.
+    fn interact(&self, config: &MachineConfig<'_>) -> Result<ExitStatus, Error> {
+        // The executor puts the terminal into raw mode and does not restore it when it is killed.
         let terminal = tcgetattr(io::stdin()).ok();
-        let mut command = self.command(boot);
+        let mut command = self.command(config);
         self.attach_terminal(&mut command);
         if terminal.is_none() {
             command.stdin(Stdio::null());
         }
-        let ended = run_in_foreground(&mut command).map_err(Error::NoShell);
+        let status = run_in_foreground(&mut command).map_err(Error::NoShell);
         if let Some(terminal) = terminal {
             tcsetattr(io::stdin(), SetArg::TCSANOW, &terminal).map_err(|errno| Error::Terminal(errno.into()))?;
         }
-        ended
+        status
     }
 }
 
-/// The machine, its console, and our end of its channel. What its program has to say is part of the console.
-fn start<E: Executor + ?Sized>(executor: &E, boot: &MachineConfig<'_>) -> io::Result<(Group, PipeReader, PipeReader)> {
-    let (channel, theirs) = pipe()?;
-    let (console, output) = pipe()?;
-    let mut command = executor.command(boot);
+/// Starts a machine. Returns its processes and the read ends of console and event channel. The
+/// standard error of the executor is part of the console.
+fn start<E: Executor + ?Sized>(
+    executor: &E,
+    config: &MachineConfig<'_>,
+) -> io::Result<(Group, PipeReader, PipeReader)> {
+    let (channel_reader, channel_writer) = pipe()?;
+    let (console_reader, console_writer) = pipe()?;
+    let mut command = executor.command(config);
     executor.connect(&mut command);
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    let mapping = FdMapping { parent_fd: OwnedFd::from(theirs), child_fd: CHANNEL_FD };
+    command.stdin(Stdio::null()).stdout(console_writer.try_clone()?).stderr(console_writer);
+    let mapping = FdMapping { parent_fd: OwnedFd::from(channel_writer), child_fd: CHANNEL_FD };
     command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
-    Ok((Group::start(&mut command)?, console, channel))
+    Ok((Group::start(&mut command)?, console_reader, channel_reader))
 }
 
-/// A machine on User Mode Linux is interrupted when there is room again where it writes, and that is at a time of the host. A
-/// pipe tells it so only after it was full, a socket each time we read from it; and a large one is never full.
+/// Creates a pipe that is large enough never to fill up.
+///
+/// The host interrupts a User Mode Linux kernel when a descriptor becomes writable again. The time
+/// of that interrupt depends on the host, so that two runs would differ. A pipe becomes writable
+/// only after it was full, a socket each time that its peer reads.
 fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
-    let (ours, theirs) = io::pipe()?;
-    // Without it the machine runs as well, and repeats itself unless we are very slow.
-    let _ = fcntl(&theirs, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
-    Ok((ours, theirs))
+    let (reader, writer) = io::pipe()?;
+    // If the size cannot be set, the machine works and is reproducible as long as this process
+    // reads fast enough.
+    let _ = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+    Ok((reader, writer))
 }

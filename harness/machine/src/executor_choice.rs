@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which executor the user asked for.
+//! The executor that the user asks for.
 
-/// What machines are to run on.
+/// Value of `--executor` and of `executor` in `ci/matrix.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExecutorChoice {
-    /// QEMU where a probe boot proves that KVM works, else User Mode Linux where that runs, else QEMU
+    /// QEMU with KVM if a probe boot shows that KVM works; otherwise User Mode Linux if it runs on
+    /// this host; otherwise QEMU with emulation.
     Auto,
-    /// QEMU: with KVM where a probe boot proves that it works, else emulated
+    /// QEMU, with KVM if a probe boot shows that KVM works, otherwise with emulation.
     Qemu,
-    /// User Mode Linux with time travel
+    /// User Mode Linux with time travel.
     Uml,
 }
 
 impl ExecutorChoice {
-    /// As the command line spells it.
+    /// Name as the command line spells it: `auto`, `qemu` or `uml`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! QEMU: its command line, and what a guest must know about its machine.
+//! Runs machines with QEMU, as `microvm`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,42 +9,49 @@ use vremount_kernel::build::Arch;
 use vremount_protocol::{Backing, Shutdown};
 
 use crate::accel::Accel;
-use crate::executor::{CHANNEL_FD, Error, Executor, MachineConfig};
+use crate::executor::{CHANNEL_FD, Error, Executor};
+use crate::machine_config::MachineConfig;
 use crate::timeouts::Timeouts;
 use crate::tsc;
 
-/// `no_timer_check`: under emulation on a busy host the check of the timer fails now and then, and that is a panic.
-/// `reboot=t`: a microvm has neither keyboard controller nor ACPI, only a triple fault resets it. `panic=-1` and
-/// `-no-reboot` make that the end of the process.
+/// Kernel command line.
+///
+/// `no_timer_check`: with emulation on a busy host, the timer check sometimes fails, and the kernel
+/// panics. `reboot=t`: a microvm has no keyboard controller and no ACPI, so only a triple fault
+/// resets it. With `panic=-1` and QEMU's `-no-reboot`, a panic ends the process.
 const KERNEL_ARGS: &str = "console=ttyS0 reboot=t panic=-1 oops=panic no_timer_check";
 
-/// QEMU with a way of running guest code.
+/// QEMU with an accelerator.
 #[derive(Debug, Clone)]
 pub struct Qemu {
     program: PathBuf,
     accel: Accel,
-    /// Most bytes that a disk moves in a second, where a machine is to be measured in.
+    /// Throughput limit of the disk, bytes per second; set for benchmarks.
     disk_speed: Option<u64>,
 }
 
 impl Qemu {
+    /// Uses the QEMU binary `program` with `accel`.
     #[must_use]
     pub fn new(program: &Path, accel: Accel) -> Self {
         Qemu { program: program.to_path_buf(), accel, disk_speed: None }
     }
 
-    /// For a machine to measure in. Its disk is the same everywhere: it moves so many bytes in a second, and flushes cost it
-    /// nothing, so that nothing of the host's own disk shows; a real one would make whoever flushes wait longer. And an
-    /// emulated kernel is told how fast its clock is, which it may fail to find out.
+    /// The same executor for benchmarks, with a disk that does not depend on the host's.
+    ///
+    /// The throughput of the disk is limited to `bytes_per_second`, and flushes are not passed on
+    /// to the host; on a real disk, a flush takes longer. With emulation, the kernel gets the
+    /// frequency of the time stamp counter on its command line, because it may fail to calibrate
+    /// it.
     #[must_use]
     pub fn to_measure(self, bytes_per_second: u64) -> Self {
         Qemu { disk_speed: Some(bytes_per_second), ..self }
     }
 
-    /// First line of `--version`.
+    /// The first line that `program --version` prints.
     ///
     /// # Errors
-    /// If QEMU is not installed.
+    /// [`Error::NoQemu`] if `program` cannot be run.
     pub fn version(program: &Path) -> Result<String, Error> {
         let output = Command::new(program)
             .arg("--version")
@@ -71,29 +78,31 @@ impl Executor for Qemu {
         Arch::X86_64
     }
 
-    /// Virtio devices are numbered in the order in which they are named: the channel's comes first.
-    fn command(&self, boot: &MachineConfig<'_>) -> Command {
+    /// Virtio devices are numbered in the order of the arguments: that of the event channel must
+    /// come first.
+    fn command(&self, config: &MachineConfig<'_>) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-M", "microvm,acpi=off", "-accel", self.accel.name()]);
-        command.arg("-smp").arg(boot.processors.to_string());
+        command.arg("-smp").arg(config.processors.to_string());
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-        command.arg("-m").arg(boot.memory_mib.to_string());
+        command.arg("-m").arg(config.memory_mib.to_string());
         command
             .arg("-kernel")
-            .arg(boot.image)
+            .arg(config.image)
             .arg("-initrd")
-            .arg(boot.initramfs)
+            .arg(config.initramfs)
             .arg("-append")
             .arg(self.kernel_args());
         command.args(["-device", "virtio-serial-device", "-device", "virtio-rng-device"]);
-        if let Some(disk) = boot.disk {
-            // What the guest has written survives the machine, because the host has it.
+        if let Some(disk) = config.disk {
+            // Data that the guest has written survives a kill of QEMU: it is in the page cache of
+            // the host.
             let file = disk.display().to_string().replace(',', ",,");
-            let kind = match self.disk_speed {
+            let cache = match self.disk_speed {
                 Some(speed) => format!("cache=unsafe,throttling.bps-total={speed}"),
                 None => "cache=writeback".to_string(),
             };
-            command.arg("-drive").arg(format!("if=none,id=disk,format=raw,{kind},file={file}"));
+            command.arg("-drive").arg(format!("if=none,id=disk,format=raw,{cache},file={file}"));
             command.args(["-device", "virtio-blk-device,drive=disk"]);
         }
         command
@@ -108,7 +117,7 @@ impl Executor for Qemu {
         command.args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
     }
 
-    /// The first port of the first virtio device.
+    /// The first port of the first virtio-serial device.
     fn channel_device(&self) -> &'static str {
         "/dev/vport0p1"
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! User Mode Linux: a kernel that is a program. Its time is its own: when all its tasks sleep it jumps to the next timer, so
-//! waiting costs nothing, and nothing of the host's time shows in what it does.
+//! Runs machines with User Mode Linux, a kernel that is a program of the host.
+//!
+//! With time travel, the guest's clock jumps to the next timer when all tasks sleep. Waiting takes
+//! no time on the host, and the time of the host does not influence the guest.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -16,16 +18,21 @@ use vremount_kernel::build::{Arch, MOST_MEMORY_MIB};
 use vremount_protocol::{Backing, Shutdown};
 use vremount_util::command;
 
-use crate::executor::{CHANNEL_FD, Executor, MachineConfig};
+use crate::executor::{CHANNEL_FD, Executor};
+use crate::machine_config::MachineConfig;
 use crate::timeouts::Timeouts;
 
-/// Without random addresses the guest's programs take the same pages each time: when memory is short, that is seen in what its
-/// kernel does, and when.
+/// Kernel command line.
+///
+/// `norandmaps`: without address space randomization, the guest's programs use the same number of
+/// pages in each run. Otherwise the kernel behaves differently when memory is short.
 const KERNEL_ARGS: [&str; 5] = ["panic=-1", "oops=panic", "con=null", "ssl=null", "norandmaps"];
 
-/// Room for this many machines' memory is room for all that run side by side: few use all of theirs.
+/// Number of machines whose whole memory must fit into the directory of their memory files. More
+/// may run in parallel, because few use all of their memory.
 const MACHINES: u64 = 4;
 
+/// User Mode Linux. The kernel image is the program.
 #[derive(Debug, Clone, Copy)]
 pub struct Uml;
 
@@ -38,20 +45,21 @@ impl Executor for Uml {
         Arch::Um
     }
 
-    fn command(&self, boot: &MachineConfig<'_>) -> Command {
-        let mut command = Command::new(boot.image);
-        command.arg(format!("mem={}M", boot.memory_mib)).arg(format!("initrd={}", boot.initramfs.display()));
+    fn command(&self, config: &MachineConfig<'_>) -> Command {
+        let mut command = Command::new(config.image);
+        command.arg(format!("mem={}M", config.memory_mib)).arg(format!("initrd={}", config.initramfs.display()));
         command.args(KERNEL_ARGS);
-        if let Some((folder, id)) = id_folder(boot) {
+        if let Some((folder, id)) = instance_dir(config) {
             command.arg(format!("uml_dir={}/", folder.display())).arg(format!("umid={}", id.display()));
         }
-        command.env("TMPDIR", memory_folder());
-        repeatable(&mut command);
+        command.env("TMPDIR", memory_dir());
+        disable_address_randomization(&mut command);
         command
     }
 
     fn connect(&self, command: &mut Command) {
-        // The clock of an idle machine races ahead: right for one that works alone, wrong for one with a user.
+        // Not in `command`: with time travel, the clock of a machine that waits for its user would
+        // run ahead.
         command.arg("time-travel=inf-cpu");
         command.arg("con0=null,fd:1").arg(format!("ssl0=null,fd:{CHANNEL_FD}"));
     }
@@ -64,20 +72,21 @@ impl Executor for Uml {
         "/dev/ttyS0"
     }
 
-    /// A file of the host through hostfs: every request is a system call of the kernel's own, finished when it returns,
-    /// where a block device would be interrupted by the host at times of the host.
+    /// A file of the host through hostfs. Each request is a system call of the kernel and complete
+    /// when it returns. A block device (ubd) completes by an interrupt whose time depends on the
+    /// host.
     fn backing(&self, disk: &Path) -> Backing {
         Backing::HostFile(disk.display().to_string())
     }
 
-    /// A restart would run the program again.
-    fn clean_up(&self, boot: &MachineConfig<'_>) {
-        if let Some((folder, id)) = id_folder(boot) {
-            // It is there only after a kill.
+    fn clean_up(&self, config: &MachineConfig<'_>) {
+        if let Some((folder, id)) = instance_dir(config) {
+            // It exists only if the machine was killed.
             let _ = fs::remove_dir_all(folder.join(id));
         }
     }
 
+    /// Power off: a restart would execute the program again.
     fn shutdown(&self) -> Shutdown {
         Shutdown::PowerOff
     }
@@ -91,35 +100,41 @@ impl Executor for Uml {
     }
 }
 
-/// The folder with the process id of a machine goes where everything of its run is: the parent, and its name there.
-fn id_folder<'a>(boot: &MachineConfig<'a>) -> Option<(&'a Path, &'a OsStr)> {
-    Some((boot.console_log.parent()?, boot.console_log.file_stem()?))
+/// The directory in which the kernel stores its process id: parent and name. It is next to the
+/// console log.
+fn instance_dir<'a>(config: &MachineConfig<'a>) -> Option<(&'a Path, &'a OsStr)> {
+    Some((config.console_log.parent()?, config.console_log.file_stem()?))
 }
 
-/// The kernel's memory is laid out around the program's, which must not lie somewhere else each time.
-fn repeatable(command: &mut Command) {
-    let fix_addresses = || {
+/// Disables address space randomization for the kernel's process. The layout of the kernel's memory
+/// depends on the addresses of its program and must be the same in each run.
+fn disable_address_randomization(command: &mut Command) {
+    let set_personality = || {
         personality::set(personality::get()? | Persona::ADDR_NO_RANDOMIZE)?;
         Ok(())
     };
-    // SAFETY: between fork and exec only two system calls are made; nothing allocates or locks.
-    unsafe { command.pre_exec(fix_addresses) };
+    // SAFETY: between fork and exec, the closure makes two system calls and neither allocates nor
+    // locks.
+    unsafe { command.pre_exec(set_personality) };
 }
 
-/// Where the file that is the machine's memory is made; it has no name from the start. A container's /dev/shm can be too
-/// small for it, and a machine that finds out when it uses its memory is killed. The machine says where it is, so it is the same
-/// for all, however much the others take by then.
-fn memory_folder() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
+/// Directory in which a machine creates the file that backs its memory: /dev/shm if it has enough
+/// space and permits execution, otherwise the directory for temporary files.
+///
+/// In a container, /dev/shm can be too small, and a machine is killed when it uses memory that the
+/// file cannot hold. The kernel prints the path, so it is determined once and is the same for all
+/// machines of this process.
+fn memory_dir() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
         let shared = Path::new("/dev/shm");
         match command::ensure_free_space("run a machine", shared, MACHINES * u64::from(MOST_MEMORY_MIB)) {
-            Ok(()) if may_execute(shared) => shared.to_path_buf(),
+            Ok(()) if permits_execution(shared) => shared.to_path_buf(),
             _ => env::temp_dir(),
         }
     })
 }
 
-fn may_execute(folder: &Path) -> bool {
+fn permits_execution(folder: &Path) -> bool {
     statvfs(folder).is_ok_and(|stat| !stat.flags().contains(FsFlags::ST_NOEXEC))
 }

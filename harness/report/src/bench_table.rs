@@ -1,116 +1,95 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A bench for a terminal.
+//! The results of a benchmark for the console: everything except single samples.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use vremount_analysis::bench::ratios::{axis_in_words, latency};
+use vremount_analysis::bench::ratios::latency;
 use vremount_analysis::bench::record::{Record, WorkloadResult};
-use vremount_analysis::bench::thresholds;
-use vremount_analysis::bench::workload::Axis;
-use vremount_protocol::{RestartCycle, RestartStrategy};
+use vremount_analysis::bench::{Axis, BenchResults};
 
-/// The ways, in the order in which they are told.
-pub const WAYS: [RestartStrategy; 6] = [
-    RestartStrategy::Reuse,
-    RestartStrategy::Sync,
-    RestartStrategy::Rebuild,
-    RestartStrategy::Durable,
-    RestartStrategy::First,
-    RestartStrategy::Plain,
-];
+use crate::strategies::{self, STRATEGIES};
+use crate::style::{Style, pad};
 
-/// A way in words.
+/// The tables of a benchmark: durations of each strategy in each workload, the neighbour, the traced mount, ratios and
+/// thresholds.
 #[must_use]
-pub fn way_in_words(way: RestartStrategy) -> &'static str {
-    match way {
-        RestartStrategy::Reuse => "reuse",
-        RestartStrategy::Sync => "syncfs, remove marker",
-        RestartStrategy::Rebuild => "rebuild the upper",
-        RestartStrategy::Durable => "durable",
-        RestartStrategy::First => "floor: first volatile mount",
-        RestartStrategy::Plain => "floor: not volatile, unpatched",
-    }
-}
-
-/// All of it but the samples.
-#[must_use]
-pub fn table(record: &Record) -> String {
+pub fn table(results: &BenchResults, style: &Style) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = write_table(&mut text, record);
+    let _ = write_table(&mut text, results, style);
     text
 }
 
-fn write_table(text: &mut String, record: &Record) -> std::fmt::Result {
-    let Record { kernel, executor, disk, .. } = record;
+fn write_table(text: &mut String, results: &BenchResults, style: &Style) -> fmt::Result {
+    let Record { kernel, executor, disk, workloads, .. } = &results.record;
     writeln!(
         text,
         "Linux {}, series {} at level {}, {}: {}",
         kernel.base, kernel.series, kernel.level, executor.name, executor.why
     )?;
-    writeln!(text, "one stop and start, milliseconds: median (quartiles) of n; the disk does {} MB/s", disk.mb_per_s)?;
-    for scene in &record.scenes {
-        writeln!(text, "\n{}", title(scene))?;
-        for samples in WAYS.iter().filter_map(|way| scene.of(*way)) {
-            let ms = samples.ms;
-            let name = way_in_words(samples.way);
-            let sum = |of: fn(&RestartCycle) -> u64| samples.turns.iter().map(of).sum::<u64>();
-            let (kib, flushes) = (sum(|turn| turn.io.bytes).div_ceil(1024), sum(|turn| turn.io.flushes));
-            write!(text, "  {name:32} {:9.2} ({:.2} to {:.2}) of {}", ms.median, ms.q1, ms.q3, ms.n)?;
-            writeln!(text, "; {kib} KiB, {flushes} flushes")?;
-        }
-        if let Some(left) = scene.left {
-            let kib = [left.reuse, left.blind].map(|io| io.bytes.div_ceil(1024));
-            writeln!(text, "  left to the next sync: {} KiB, by who removes the marker {} KiB", kib[0], kib[1])?;
-        }
-    }
-    if !record.neighbour.is_empty() {
-        writeln!(
-            text,
-            "\na neighbour's write and fsync beside it, milliseconds; its buffered write; what the disk did for a round"
-        )?;
-        writeln!(
-            text,
-            "  {:32} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
-            "", "p50", "p99", "max", "a second", "buffered", "bytes", "flushes"
-        )?;
-    }
-    for beside in &record.neighbour {
-        let name = beside.way.map_or("nobody is stopped", way_in_words);
-        let name = if beside.by_itself { format!("{name}, writeback") } else { name.to_string() };
-        let at = |percent| latency(beside.looks.iter().map(|look| &look.fsync), percent).unwrap_or(f64::NAN);
-        let [p50, p99, max] = [50, 99, 100].map(at);
-        let buffered = latency(beside.looks.iter().map(|look| &look.write), 99).unwrap_or(f64::NAN);
-        let ([bytes, flushes], rate) = (beside.of_a_round(), beside.fsyncs_per_second());
-        write!(text, "  {name:32} {p50:8.2} {p99:8.2} {max:8.2} {rate:8.0} ")?;
-        writeln!(text, "{buffered:8.2} {bytes:8.0} {flushes:8.2}")?;
-    }
-    if let Some(check) = &record.check {
-        writeln!(text, "\nthe mount itself, by the kernel's tracer, microseconds")?;
-        for (name, us) in check.microseconds() {
-            writeln!(text, "  {name:32} {:8.1} ({:.1} to {:.1})", us.median, us.q1, us.q3)?;
+    writeln!(text, "Milliseconds of a restart cycle: median (quartiles), samples. Disk: {} MB/s.", disk.mb_per_s)?;
+    workloads.iter().try_for_each(|workload| write_workload(text, workload))?;
+    write_neighbour(text, &results.record)?;
+    if let Some(cost) = &results.record.check_cost {
+        writeln!(text, "\ntraced mount, microseconds: median (quartiles)")?;
+        for (name, us) in cost.microseconds() {
+            writeln!(text, "  {name:34} {:8.1} ({:.1} to {:.1})", us.median, us.q1, us.q3)?;
         }
     }
     writeln!(text, "\nratios (quartiles)")?;
-    for (name, ratio) in &record.ratios {
-        writeln!(text, "  {name:34} {:9.3} ({:.3} to {:.3})", ratio.value, ratio.low, ratio.high)?;
+    for (name, ratio) in &results.ratios {
+        writeln!(text, "  {name:44} {:9.3} ({:.3} to {:.3})", ratio.value, ratio.low, ratio.high)?;
     }
-    writeln!(text, "\ngoals")?;
-    for goal in &record.goals {
-        writeln!(text, "  {}", thresholds::in_words(goal, record))?;
+    writeln!(text, "\nthresholds")?;
+    for threshold in &results.thresholds {
+        let status = style.threshold(threshold.met, threshold.status());
+        let status = pad(status, threshold.status(), "MISSED".len());
+        writeln!(text, "  {status} {}", threshold.describe(&results.record))?;
     }
-    for warning in &record.warnings {
-        writeln!(text, "\nthe kernel complained: {warning}")?;
+    results.record.warnings.iter().try_for_each(|warning| writeln!(text, "\nkernel warning: {warning}"))
+}
+
+fn write_workload(text: &mut String, workload: &WorkloadResult) -> fmt::Result {
+    let value = match workload.axis {
+        Axis::Idle => String::new(),
+        axis => format!(": {}", axis.format_value(workload.value)),
+    };
+    writeln!(text, "\n{}, {}{value}", workload.fs.name(), workload.axis)?;
+    for samples in STRATEGIES.iter().filter_map(|strategy| workload.samples(*strategy)) {
+        let (ms, io, name) = (samples.ms, samples.total_io(), strategies::name(samples.strategy));
+        write!(text, "  {name:34} {:9.2} ({:.2} to {:.2}), {} samples", ms.median, ms.q1, ms.q3, ms.n)?;
+        writeln!(text, "; {} KiB written, {} flushes", io.bytes.div_ceil(1024), io.flushes)?;
+    }
+    if let Some(residual) = workload.residual {
+        let [reuse, removed] = [residual.reuse, residual.marker_removed].map(|io| io.bytes.div_ceil(1024));
+        writeln!(text, "  left to the next sync: {reuse} KiB by reuse, {removed} KiB by removing the marker")?;
     }
     Ok(())
 }
 
-/// Where it was, and how much of what there was.
-fn title(scene: &WorkloadResult) -> String {
-    let value = match scene.axis {
-        Axis::Idle => String::new(),
-        Axis::Files | Axis::Overlays => format!(": {}", scene.value),
-        Axis::Busy | Axis::Quiet | Axis::OwnDirty | Axis::NeighbourDirty => format!(": {} MiB", scene.value >> 20),
-    };
-    format!("{}, {}{value}", scene.fs.name(), axis_in_words(scene.axis))
+fn write_neighbour(text: &mut String, record: &Record) -> fmt::Result {
+    if record.background.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "\nneighbour while the container is restarted once a second")?;
+    writeln!(
+        text,
+        "  write and fsync(2): p50, p99, max in ms, rounds a second; buffered write: p99 in ms; disk I/O a round"
+    )?;
+    writeln!(
+        text,
+        "  {:34} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "", "p50", "p99", "max", "rounds", "buffered", "bytes", "flushes"
+    )?;
+    for runs in &record.background {
+        let name = runs.strategy.map_or("not restarted", strategies::name);
+        let name = if runs.kernel_writeback { format!("{name}, writeback") } else { name.to_string() };
+        let fsync = |percent| latency(runs.samples.iter().map(|sample| &sample.fsync), percent).unwrap_or(f64::NAN);
+        let [p50, p99, max] = [50, 99, 100].map(fsync);
+        let buffered = latency(runs.samples.iter().map(|sample| &sample.write), 99).unwrap_or(f64::NAN);
+        let ([bytes, flushes], rate) = (runs.io_per_round(), runs.rounds_per_second());
+        write!(text, "  {name:34} {p50:8.2} {p99:8.2} {max:8.2} {rate:8.0} ")?;
+        writeln!(text, "{buffered:8.2} {bytes:8.0} {flushes:8.2}")?;
+    }
+    Ok(())
 }

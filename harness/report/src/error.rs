@@ -1,26 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why a report could not be made.
+//! The error of this crate.
 
-/// Why there is no report.
+/// A report could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user asked for something that does not exist.
+    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
-    /// What is to be reported on cannot be read.
+    /// The input of the report cannot be read, or a part below this crate failed.
     #[error(transparent)]
     Analysis(#[from] vremount_analysis::Error),
     /// A plot could not be drawn.
-    #[error("failed to draw the plot of {axis}: {why}")]
+    #[error("failed to draw the plot of {axis}: {reason}")]
     Plot {
         /// The axis.
         axis: &'static str,
-        /// Why.
-        why: String,
+        /// The message of the plot library, whose errors do not outlive the plot.
+        reason: String,
     },
-    /// The page could not be made from its template.
-    #[error("failed to make the page: {0}; please report that with the folder it is of")]
-    Page(String),
+    /// The HTML page could not be made from its template.
+    #[error("failed to render the HTML page: {0:#}; please report this with the directory of the run")]
+    Page(#[source] minijinja::Error),
+    /// A report has no JSON form.
+    #[error("failed to write the {format} report: {source}")]
+    Json {
+        /// The format of the report.
+        format: &'static str,
+        /// The error of the serializer.
+        source: serde_json::Error,
+    },
+    /// A report cannot be written as XML.
+    #[error("failed to write the JUnit report: {0}")]
+    Junit(#[source] quick_junit::SerializeError),
 }
 
 vremount_util::error_from!(
@@ -42,7 +53,7 @@ vremount_util::error_from!(
 );
 
 impl Error {
-    /// Whether the command line is the cause.
+    /// Whether the command line is the cause; the exit code is then 2.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

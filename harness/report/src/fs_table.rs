@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Claims down, filesystems across; below them why some are skipped.
+//! The table of one run: claims in rows, filesystems in columns, and below it the reasons of skipped cases.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,42 +8,51 @@ use vremount_claims::verdict::Verdict;
 use vremount_machine::image::Fs;
 use vremount_runner::results::{Record, Results};
 
-/// All of a run at a glance.
+use crate::style::{Style, pad};
+use crate::verdict_label::VerdictLabel;
+
+/// The table of a run.
 #[must_use]
-pub fn matrix(results: &Results) -> String {
-    let filesystems: Vec<Fs> =
-        Fs::ALL.into_iter().filter(|fs| results.cases().any(|(case, _)| case.fs == *fs)).collect();
-    let widest = results.cases().map(|(case, _)| case.claim.len()).max().unwrap_or_default();
-    let width = |fs: Fs| fs.name().len().max(MISSING.len());
+pub fn matrix(results: &Results, style: &Style) -> String {
+    let filesystems = filesystems(results);
+    let claim_width = results.cases().map(|(case, _)| case.claim.len()).max().unwrap_or_default();
+    let width = |fs: Fs| fs.name().len().max(VerdictLabel::new(None).sign.len());
     let heads: String = filesystems.iter().map(|fs| format!("  {:width$}", fs.name(), width = width(*fs))).collect();
-    let mut text = format!("{:widest$}{heads}\n", "").trim_end().to_string() + "\n";
-    for claim in results.claims() {
-        let name = claim.first().map_or("", |(case, _)| case.claim.as_str());
-        let cell = |fs: &Fs| {
-            let record = claim.iter().find(|(case, _)| case.fs == *fs).and_then(|(_, record)| *record);
-            format!("  {:width$}", sign(record.map(|record| record.verdict)), width = width(*fs))
+    let mut text = format!("{:claim_width$}{heads}\n", "").trim_end().to_string() + "\n";
+    for (claim, verdicts) in rows(results, &filesystems) {
+        let cell = |(fs, verdict): (&Fs, Option<Option<Verdict>>)| {
+            let sign = verdict.map_or("", |verdict| VerdictLabel::new(verdict).sign);
+            format!("  {}", pad(style.verdict(verdict.flatten(), sign), sign, width(*fs)))
         };
-        let cells: String = filesystems.iter().map(cell).collect();
-        let _ = writeln!(text, "{}", format!("{name:widest$}{cells}").trim_end());
+        let cells: String = filesystems.iter().zip(verdicts).map(cell).collect();
+        let _ = writeln!(text, "{}", format!("{claim:claim_width$}{cells}").trim_end());
     }
     text + &skipped(results)
 }
 
-const MISSING: &str = "missing";
-
-/// Of a case that never ran to its end, too.
-pub(super) fn sign(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Holds) => "ok",
-        Some(Verdict::Broken) => "BROKEN",
-        Some(Verdict::CannotTell) => "?",
-        Some(Verdict::Skipped) => "-",
-        None => MISSING,
-    }
+/// The filesystems that the run has cases on.
+pub(super) fn filesystems(results: &Results) -> Vec<Fs> {
+    Fs::ALL.into_iter().filter(|fs| results.cases().any(|(case, _)| case.fs == *fs)).collect()
 }
 
-/// Each reason, with the filesystems it is about and how many claims they skip for it.
-pub(super) fn reasons(results: &Results) -> BTreeMap<&str, BTreeMap<Fs, usize>> {
+/// Each claim with its verdicts on these filesystems. The outer `None`: no case was planned; the inner `None`: the case did
+/// not finish.
+pub(super) fn rows<'a>(
+    results: &'a Results,
+    filesystems: &[Fs],
+) -> impl Iterator<Item = (&'a str, Vec<Option<Option<Verdict>>>)> {
+    results.claims().map(move |cases| {
+        let verdict = |fs: &Fs| {
+            let (_, record) = cases.iter().find(|(case, _)| case.fs == *fs)?;
+            Some(record.map(|record| record.verdict))
+        };
+        let claim = cases.first().map_or("", |(case, _)| case.claim.as_str());
+        (claim, filesystems.iter().map(verdict).collect())
+    })
+}
+
+/// Each reason for skipping, with the number of skipped claims on each filesystem.
+pub(super) fn skip_reasons(results: &Results) -> BTreeMap<&str, BTreeMap<Fs, usize>> {
     let mut reasons: BTreeMap<&str, BTreeMap<Fs, usize>> = BTreeMap::new();
     for (case, record) in results.cases() {
         if let Some(Record { verdict: Verdict::Skipped, because: Some(because), .. }) = record {
@@ -53,16 +62,17 @@ pub(super) fn reasons(results: &Results) -> BTreeMap<&str, BTreeMap<Fs, usize>> 
     reasons
 }
 
-/// Filesystems and how many claims each skips.
-pub(super) fn counts(of: &BTreeMap<Fs, usize>) -> String {
-    let counts: Vec<_> = of.iter().map(|(fs, count)| format!("{} {count}", fs.name())).collect();
+/// Filesystems, each with its number of claims.
+pub(super) fn format_counts(claims: &BTreeMap<Fs, usize>) -> String {
+    let counts: Vec<_> = claims.iter().map(|(fs, count)| format!("{} {count}", fs.name())).collect();
     counts.join(", ")
 }
 
 fn skipped(results: &Results) -> String {
-    let reasons = reasons(results);
-    let text: String = reasons.iter().map(|(because, of)| format!("\n- {}: {because}", counts(of))).collect();
-    if text.is_empty() { text } else { format!("\nskipped, and how many claims:{text}\n") }
+    let reasons = skip_reasons(results);
+    let text: String =
+        reasons.iter().map(|(because, claims)| format!("\n- {}: {because}", format_counts(claims))).collect();
+    if text.is_empty() { text } else { format!("\nskipped claims on each filesystem, and the reason:{text}\n") }
 }
 
 #[cfg(test)]
@@ -72,17 +82,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_for_each_claim_and_a_reason_for_each_gap() {
-        let text = matrix(&one_of_each());
-        println!("{text}");
-        let mut lines = text.lines();
-        let head = lines.next().unwrap();
-        let rows: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
-        assert_eq!(rows.len(), one_of_each().claims().count());
-        for word in ["ok", "BROKEN", "?", "-", "missing"] {
-            assert!(rows.iter().any(|row| row.split_whitespace().any(|cell| cell == word)), "{word}: {text}");
-        }
-        assert!(rows.iter().all(|row| row.len() <= head.len() + 8));
-        assert_eq!(lines.next(), Some("skipped, and how many claims:"));
+    fn table_has_all_cases_and_skip_reasons() {
+        let expected = "        ext4     ext2     xfs      ramfs
+first   ok       BROKEN   ?
+second  ok                         missing
+third                              -
+
+skipped claims on each filesystem, and the reason:
+- ramfs 1: has no xattrs
+";
+        let text = matrix(&one_of_each(), &Style::plain());
+        assert_eq!(text, expected, "{text}");
+    }
+
+    #[test]
+    fn empty_cells_have_no_colour() {
+        let text = matrix(&one_of_each(), &Style::colour());
+        let row = text.lines().nth(1).unwrap();
+        assert_eq!(row, "first   \x1b[32mok\x1b[0m       \x1b[1;31mBROKEN\x1b[0m   \x1b[33m?\x1b[0m");
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What commands left behind: runs of `verify` and `matrix`, what claims executed, bisections, benches. Told apart by the files
-//! they leave.
+//! Input of reports: directories of runs, coverages, bisections and benchmarks. The kind of a directory is that of the file
+//! that it has.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use vremount_analysis::bench::Record;
+use vremount_analysis::bench::BenchResults;
 use vremount_analysis::bisect::Bisection;
 use vremount_analysis::coverage::Coverage;
 use vremount_analysis::{bench, bisect, coverage};
@@ -16,26 +16,35 @@ use vremount_util::io_error;
 
 use crate::error::Error;
 
+/// Everything that a report is about.
 #[derive(Debug, Default)]
 pub struct ReportInput {
+    /// Runs of `verify` and `matrix`, with shards joined, and runs that could not start.
     pub merged: MergedResults,
+    /// Bisections.
     pub bisections: Vec<Bisection>,
-    pub benches: Vec<Record>,
+    /// Benchmarks.
+    pub benches: Vec<BenchResults>,
+    /// Coverages of a series.
     pub coverages: Vec<Coverage>,
 }
 
-/// What left it.
+/// The kind of a directory or file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// A run of `verify` or `matrix`.
     Run,
+    /// A bisection.
     Bisection,
+    /// A benchmark.
     Bench,
-    /// Beside it are the results of a kernel that counts, which are a run if their log is named.
+    /// A coverage. Its directory also has the log of the run that collected it; that log, given as a file, is a run.
     Coverage,
 }
 
 impl Kind {
-    /// None for a folder that only has others in it, or nothing. A file that is named is what it is, whatever is beside it.
+    /// The kind of a directory, by the file that it has, or of a file, by its name; a file with any other name is taken for
+    /// the JSON of a benchmark. `None` for a directory without such a file.
     #[must_use]
     pub fn of(path: &Path) -> Option<Kind> {
         let has = |name: &str| if path.is_file() { path.ends_with(name) } else { path.join(name).is_file() };
@@ -45,51 +54,52 @@ impl Kind {
             (bisect::FILE, Kind::Bisection),
             (bench::FILE, Kind::Bench),
         ];
-        let left = files.into_iter().find(|(name, _)| has(name)).map(|(_, kind)| kind);
-        left.or_else(|| path.is_file().then_some(Kind::Bench))
+        let known = files.into_iter().find(|(name, _)| has(name)).map(|(_, kind)| kind);
+        known.or_else(|| path.is_file().then_some(Kind::Bench))
     }
 }
 
-/// The folder that was named, or that a log is in that was.
+/// The directory itself, or the directory of a file.
 #[must_use]
 pub fn folder(path: &Path) -> &Path {
     path.parent().filter(|_| path.is_file()).unwrap_or(path)
 }
 
 impl ReportInput {
-    /// What is in these folders, and in folders in them; a file is a log, or what a bench wrote with `--json`.
+    /// Reads directories of any kind, directories that contain such directories, logs, and files of `bench --json`.
     ///
     /// # Errors
-    /// If there is nothing in one of them, or something else, or runs that cannot be joined.
+    /// A usage error if a directory has no results; the error of the reader if a file cannot be read or parsed; the error of
+    /// [`MergedResults::of`] if two runs have the same case or cannot be joined.
     pub fn read(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut findings = ReportInput::default();
+        let mut input = ReportInput::default();
         let mut runs = Vec::new();
-        for path in paths.iter().map(|path| places(path)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        for path in paths.iter().map(|path| expand(path)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let folder = folder(&path);
             match Kind::of(&path) {
-                // Where there is nothing, it is a run that is missed.
+                // Without any known file: the reader of runs returns the error.
                 Some(Kind::Run) | None => runs.push((folder.to_path_buf(), RunOutcome::read(folder)?)),
-                Some(Kind::Bisection) => findings.bisections.push(Bisection::read(folder)?),
-                Some(Kind::Coverage) => findings.coverages.push(Coverage::read(&folder.join(coverage::FILE))?),
+                Some(Kind::Bisection) => input.bisections.push(Bisection::read(folder)?),
+                Some(Kind::Coverage) => input.coverages.push(Coverage::read(&folder.join(coverage::FILE))?),
                 Some(Kind::Bench) if path.is_file() => {
-                    findings.benches.push(Record::read(&path).map_err(|error| match error {
+                    input.benches.push(BenchResults::read(&path).map_err(|error| match error {
                         vremount_analysis::Error::Usage(why) => {
-                            Error::Usage(format!("{why}; of a run, name its folder in target/runs"))
+                            Error::Usage(format!("{why}; for a run, name its directory in target/runs"))
                         }
                         error => error.into(),
                     })?)
                 }
-                Some(Kind::Bench) => findings.benches.push(Record::read(&path.join(bench::FILE))?),
+                Some(Kind::Bench) => input.benches.push(BenchResults::read(&path.join(bench::FILE))?),
             }
         }
-        findings.merged = MergedResults::of(runs)?;
-        Ok(findings)
+        input.merged = MergedResults::of(runs)?;
+        Ok(input)
     }
 
-    /// What it means for the command as a whole.
+    /// The exit code of the whole command: the worst of all inputs.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        let others = self.bisections.iter().map(Bisection::exit).chain(self.benches.iter().map(Record::exit));
+        let others = self.bisections.iter().map(Bisection::exit).chain(self.benches.iter().map(BenchResults::exit));
         let others = others.chain(self.coverages.iter().map(coverage::exit));
         others.fold(Tally::of_all(&self.merged).exit(), Exit::worst)
     }
@@ -107,8 +117,8 @@ impl From<Results> for ReportInput {
     }
 }
 
-/// The path itself, or the folders in it that something was left in, by the versions in their names.
-fn places(path: &Path) -> Result<Vec<PathBuf>, Error> {
+/// The path itself, or the directories of a known kind in it, ordered by the versions in their names.
+fn expand(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if Kind::of(path).is_some() || !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
@@ -123,14 +133,15 @@ fn places(path: &Path) -> Result<Vec<PathBuf>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use vremount_analysis::bench::testing::results;
     use vremount_runner::results::RunError;
 
     use super::*;
 
     #[test]
-    fn a_folder_of_folders_is_all_that_is_in_them() {
+    fn directory_of_directories_is_read_in_order_of_versions() {
         let folder = tempfile::tempdir().unwrap();
-        let word = |base: &str| RunError {
+        let run_error = |base: &str| RunError {
             base: base.to_string(),
             series: "s".to_string(),
             level: 4,
@@ -140,18 +151,18 @@ mod tests {
         for base in ["6.12.107", "6.1.176", "nowhere"] {
             let run = folder.path().join(base);
             fs::create_dir_all(&run).unwrap();
-            word(base).write(&run).unwrap();
+            run_error(base).write(&run).unwrap();
         }
         fs::create_dir(folder.path().join("empty")).unwrap();
         let bench = folder.path().join("5.10.13");
         fs::create_dir(&bench).unwrap();
-        fs::write(bench.join(bench::FILE), vremount_analysis::bench::testing::record().json()).unwrap();
-        let findings = ReportInput::read(&[folder.path().to_path_buf()]).unwrap();
-        let bases: Vec<_> = findings.merged.not_run.iter().map(|word| word.base.as_str()).collect();
+        fs::write(bench.join(bench::FILE), results().json().unwrap()).unwrap();
+        let input = ReportInput::read(&[folder.path().to_path_buf()]).unwrap();
+        let bases: Vec<_> = input.merged.not_run.iter().map(|error| error.base.as_str()).collect();
         assert_eq!(bases, ["nowhere", "6.1.176", "6.12.107"]);
-        assert_eq!(findings.benches, [vremount_analysis::bench::testing::record()]);
-        // A goal of the toy is missed.
-        assert_eq!(findings.exit(), Exit::Broken);
+        assert_eq!(input.benches, [results()]);
+        // The benchmark misses a threshold.
+        assert_eq!(input.exit(), Exit::Broken);
         let nothing = ReportInput::read(&[folder.path().join("empty")]).unwrap_err().to_string();
         assert!(nothing.contains("name the folder of a run"), "{nothing}");
     }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The report of a run for programs. Fields are added, never changed; `schema` counts what is.
+//! The JSON report. New fields may be added; `schema` changes when a field changes its meaning.
 
 use serde::Serialize;
-use vremount_analysis::bench;
+use vremount_analysis::bench::BenchResults;
 use vremount_analysis::bisect::Bisection;
 use vremount_analysis::coverage::Coverage;
 use vremount_machine::Accel;
 use vremount_runner::results::{Invocation, PlannedCase, Record, Results, RunError, RunOptions, SCHEMA};
 
+use crate::error::Error;
 use crate::input::ReportInput;
 
 #[derive(Debug, Serialize)]
@@ -16,57 +17,62 @@ struct Report<'a> {
     base: &'a str,
     series: &'a str,
     level: u8,
-    /// The further configuration fragment, if there is one.
+    /// The additional configuration fragment, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<&'a str>,
     arch: &'a str,
     executor: &'a str,
-    /// None where the kernel is a program of the host itself.
+    /// `None` for User Mode Linux.
     accel: Option<Accel>,
     build_id: &'a str,
     module_sha256: &'a str,
     how: RunOptions,
-    /// Who proved it: the first start, and each time that it went on.
+    /// The first invocation of the run, and each one that resumed it.
     starts: &'a [Invocation],
-    /// Median time from exec to a guest that is ready, milliseconds; none if no machine got there.
+    /// The median time from exec to a guest that is ready, milliseconds. `None` if no guest became ready.
     boot_ms: Option<u64>,
     verdicts: Vec<&'a Record>,
-    /// What was to be proved, and never ran to its end.
+    /// Planned cases that did not finish.
     missing: Vec<&'a PlannedCase>,
 }
 
-/// Many runs, each as by itself, and what else was left.
+/// Several runs, and bisections, benchmarks and coverages.
 #[derive(Debug, Serialize)]
 struct Reports<'a> {
     schema: u32,
     runs: Vec<Report<'a>>,
-    /// Bases and executors of which nothing can be told.
+    /// Runs that could not start.
     not_run: &'a [RunError],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     bisections: &'a [Bisection],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    benches: &'a [bench::Record],
+    benches: &'a [BenchResults],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     coverages: &'a [Coverage],
 }
 
-/// The text of the file.
-#[must_use]
-pub fn json(results: &Results) -> String {
-    text(&report(results))
+/// The JSON report of a run.
+///
+/// # Errors
+/// [`Error::Json`] if a value has no JSON form.
+pub fn json(results: &Results) -> Result<String, Error> {
+    to_text("JSON", &report(results))
 }
 
-/// The text of the file about many runs.
-#[must_use]
-pub fn merged_json(findings: &ReportInput) -> String {
-    let ReportInput { merged, bisections, benches, coverages } = findings;
+/// The JSON report of all inputs.
+///
+/// # Errors
+/// [`Error::Json`] if a value has no JSON form.
+pub fn merged_json(input: &ReportInput) -> Result<String, Error> {
+    let ReportInput { merged, bisections, benches, coverages } = input;
     let runs = merged.runs.iter().map(report).collect();
-    text(&Reports { schema: SCHEMA, runs, not_run: &merged.not_run, bisections, benches, coverages })
+    to_text("JSON", &Reports { schema: SCHEMA, runs, not_run: &merged.not_run, bisections, benches, coverages })
 }
 
-fn text(value: &impl Serialize) -> String {
-    // Strings and numbers in structures always have a JSON form.
-    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+/// A value as indented JSON with a final newline.
+pub(crate) fn to_text(format: &'static str, value: &impl Serialize) -> Result<String, Error> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|source| Error::Json { format, source })
 }
 
 fn report(results: &Results) -> Report<'_> {
@@ -100,13 +106,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_are_in_the_order_of_the_plan_and_what_is_missing_is_said() {
-        let report: serde_json::Value = serde_json::from_str(&json(&one_of_each())).unwrap();
+    fn verdicts_are_in_order_of_plan_and_missing_cases_are_listed() {
+        let report: serde_json::Value = serde_json::from_str(&json(&one_of_each()).unwrap()).unwrap();
         let verdicts = report["verdicts"].as_array().unwrap();
-        let told: Vec<_> =
+        let found: Vec<_> =
             verdicts.iter().map(|v| ["claim", "fs", "verdict"].map(|key| v[key].as_str().unwrap())).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ["first", "ext4", "holds"],
                 ["first", "ext2", "broken"],

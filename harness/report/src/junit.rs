@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! JUnit XML, what CI services show: a suite for each claim, a case for each filesystem.
+//! JUnit XML for CI services: a suite for each claim, a test case for each filesystem.
 
 use std::time::Duration;
 
@@ -7,33 +7,37 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use vremount_claims::verdict::Verdict;
 use vremount_runner::results::{MergedResults, PlannedCase, Record, Results};
 
-use crate::MISSING;
+use crate::error::Error;
+use crate::verdict_label::MISSING;
 
-/// The text of the file.
-#[must_use]
-pub fn junit(results: &Results) -> String {
+/// The JUnit report of a run.
+///
+/// # Errors
+/// [`Error::Junit`] if it cannot be written as XML.
+pub fn junit(results: &Results) -> Result<String, Error> {
     let mut report = Report::new(results.plan.title());
     report.add_test_suites(suites(results, ""));
-    // Nothing that is written to memory fails.
-    report.to_string().unwrap_or_default()
+    report.to_string().map_err(Error::Junit)
 }
 
-/// The text of the file about many runs: suites are named after run and claim.
-#[must_use]
-pub fn merged_junit(merged: &MergedResults) -> String {
+/// The JUnit report of several runs. Suites are named after the run and the claim.
+///
+/// # Errors
+/// [`Error::Junit`] if it cannot be written as XML.
+pub fn merged_junit(merged: &MergedResults) -> Result<String, Error> {
     let mut report = Report::new("vremount");
     for results in &merged.runs {
         report.add_test_suites(suites(results, &format!("{}: ", results.plan.title())));
     }
-    for word in &merged.not_run {
+    for error in &merged.not_run {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_type("cannot-tell").set_message(word.cannot_tell.lines().next().unwrap_or_default());
-        status.set_description(word.cannot_tell.as_str());
-        let mut suite = TestSuite::new(word.title());
+        status.set_type("cannot-tell").set_message(error.cannot_tell.lines().next().unwrap_or_default());
+        status.set_description(error.cannot_tell.as_str());
+        let mut suite = TestSuite::new(error.title());
         suite.add_test_case(TestCase::new("run", status));
         report.add_test_suite(suite);
     }
-    report.to_string().unwrap_or_default()
+    report.to_string().map_err(Error::Junit)
 }
 
 /// A suite for each claim.
@@ -83,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_case_of_the_plan_is_in_it() {
+    fn junit_has_every_planned_case() {
         let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="Linux 5.10.13, series s at level 4, qemu with tcg" tests="6" skipped="1" failures="1" errors="2">
     <testsuite name="first" tests="3" skipped="0" errors="1" failures="1">
@@ -105,7 +109,7 @@ mod tests {
             <system-out>transcript: /runs/second-ext4.jsonl</system-out>
         </testcase>
         <testcase name="ramfs" classname="vremount.second">
-            <error message="the run was interrupted before it was proved" type="missing"/>
+            <error message="the run was interrupted before this case finished" type="missing"/>
         </testcase>
     </testsuite>
     <testsuite name="third" tests="1" skipped="1" errors="0" failures="0">
@@ -116,6 +120,6 @@ mod tests {
     </testsuite>
 </testsuites>
 "#;
-        assert_eq!(junit(&one_of_each()), expected);
+        assert_eq!(junit(&one_of_each()).unwrap(), expected);
     }
 }

@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What KernelCI's database takes: schema 5.0 of kcidb-io. The same run of the same kernel has the same ids, however
-//! often it is reported.
+//! A report for KCIDB, the database of KernelCI: schema 5.0 of kcidb-io. Ids are the same whenever the same run of the same
+//! kernel is reported.
 
 use serde_json::{Value, json};
 use vremount_claims::verdict::Verdict;
 use vremount_runner::results::{PlannedCase, Record, Results, RunOptions};
 
-/// Who submits.
-const ORIGIN: &str = "vremount";
-/// Longest excerpt of a log, characters.
-const LONGEST_EXCERPT: usize = 16384;
+use crate::error::Error;
+use crate::json::to_text;
 
-/// The text of the file.
-#[must_use]
-pub fn kcidb(results: &Results) -> String {
+/// The origin of the report.
+const ORIGIN: &str = "vremount";
+/// The longest excerpt of a log, characters.
+const MAX_EXCERPT_LEN: usize = 16384;
+
+/// The KCIDB report of a run.
+///
+/// # Errors
+/// [`Error::Json`] if a value has no JSON form.
+pub fn kcidb(results: &Results) -> Result<String, Error> {
     let plan = &results.plan;
     let checkout = format!("{ORIGIN}:{}-{}-level{}", plan.base, plan.series, plan.level);
     let build = format!("{checkout}-{}-{}-{}", plan.arch, plan.build_id, plan.module_sha256);
     let accel = plan.accel.map_or_else(String::new, |accel| format!("-{}", accel.name()));
     let RunOptions { faults, twice, fresh } = plan.how;
-    let how = [(!faults, "-no-faults"), (twice, "-twice"), (fresh, "-fresh")];
-    let how: String = how.into_iter().filter_map(|(asked, name)| asked.then_some(name)).collect();
-    let machine = format!("{}{accel}{how}", plan.executor);
+    let options = [(!faults, "-no-faults"), (twice, "-twice"), (fresh, "-fresh")];
+    let options: String = options.into_iter().filter_map(|(is_set, name)| is_set.then_some(name)).collect();
+    let machine = format!("{}{accel}{options}", plan.executor);
     let tests: Vec<_> = results.cases().map(|(case, record)| test(&build, &machine, case, record)).collect();
     let report = json!({
         "version": {"major": 5, "minor": 0},
@@ -42,8 +47,7 @@ pub fn kcidb(results: &Results) -> String {
         }],
         "tests": tests,
     });
-    // A value always has a JSON form.
-    serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
+    to_text("KCIDB", &report)
 }
 
 fn test(build: &str, machine: &str, case: &PlannedCase, record: Option<&Record>) -> Value {
@@ -57,21 +61,22 @@ fn test(build: &str, machine: &str, case: &PlannedCase, record: Option<&Record>)
         "status": status(record),
     });
     if let Some(record) = record {
-        // What is not known is left out: nothing may be null.
+        // The schema does not allow null.
         let known = [("expected", &record.expected), ("observed", &record.observed)];
-        let known = known.iter().filter_map(|(key, seen)| Some((*key, seen.as_ref()?.to_string())));
-        test["misc"] =
-            known.map(|(key, seen)| (key.to_string(), Value::from(seen))).collect::<serde_json::Map<_, _>>().into();
-        // Exact to the millisecond, and far from what a float cannot hold.
+        let known = known.iter().filter_map(|(key, outcome)| Some((*key, outcome.as_ref()?.to_string())));
+        test["misc"] = known
+            .map(|(key, outcome)| (key.to_string(), Value::from(outcome)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         test["duration"] = std::time::Duration::from_millis(record.ms).as_secs_f64().into();
         if let Some(because) = &record.because {
-            test["log_excerpt"] = because.chars().take(LONGEST_EXCERPT).collect::<String>().into();
+            test["log_excerpt"] = because.chars().take(MAX_EXCERPT_LEN).collect::<String>().into();
         }
     }
     test
 }
 
-/// What nobody can tell is an error of the test, what never ran is one of the harness; neither is a failure of the kernel.
+/// `FAIL` is a failure of the kernel, `ERROR` one of the test, `MISS` one of the harness.
 fn status(record: Option<&Record>) -> &'static str {
     match record.map(|record| record.verdict) {
         Some(Verdict::Holds) => "PASS",
@@ -98,12 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn error_and_miss_are_no_failures() {
-        let report: Value = serde_json::from_str(&kcidb(&one_of_each())).unwrap();
+    fn undecided_and_missing_cases_are_no_failures() {
+        let report: Value = serde_json::from_str(&kcidb(&one_of_each()).unwrap()).unwrap();
         let tests = report["tests"].as_array().unwrap();
-        let told: Vec<_> = tests.iter().map(|t| ["path", "status"].map(|key| t[key].as_str().unwrap())).collect();
+        let found: Vec<_> = tests.iter().map(|t| ["path", "status"].map(|key| t[key].as_str().unwrap())).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ["vremount.first.ext4", "PASS"],
                 ["vremount.first.ext2", "FAIL"],

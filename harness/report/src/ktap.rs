@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! KTAP version 1, what kernel developers' tools read: a test for each claim, a subtest for each filesystem. It has `ERROR`
-//! for what nobody can tell; tools that do not know the word take it for a failure, and none for a pass.
+//! KTAP version 1, the format of kernel test tools: a test for each claim, a subtest for each filesystem. An undecided case
+//! is `not ok` with the directive `ERROR`; tools that do not know the directive count a failure.
 
 use std::fmt::Write as _;
 
 use vremount_claims::verdict::Verdict;
 use vremount_runner::results::{PlannedCase, Record, Results};
 
-use crate::MISSING;
+use crate::verdict_label::MISSING;
 
-/// The text of the file.
+/// The KTAP report of a run.
 #[must_use]
 pub fn ktap(results: &Results) -> String {
     let claims: Vec<_> = results.claims().collect();
@@ -23,14 +23,12 @@ pub fn ktap(results: &Results) -> String {
             }
             let _ = writeln!(text, "  {}", result(number, case.fs.name(), *record));
         }
-        let is = |verdict| move |(_, record): &(_, Option<&Record>)| record.is_some_and(|r| r.verdict == verdict);
-        let ok = if cases.iter().all(|case| is(Verdict::Holds)(case) || is(Verdict::Skipped)(case)) {
-            "ok"
-        } else {
-            "not ok"
-        };
-        let skip = if cases.iter().all(is(Verdict::Skipped)) { " # SKIP on every filesystem" } else { "" };
-        let _ = writeln!(text, "{ok} {number} {claim}{skip}");
+        let verdicts: Vec<_> = cases.iter().map(|(_, record)| record.map(|record| record.verdict)).collect();
+        let is_skipped = |verdict: &Option<Verdict>| *verdict == Some(Verdict::Skipped);
+        let is_ok = verdicts.iter().all(|verdict| is_skipped(verdict) || *verdict == Some(Verdict::Holds));
+        let status = if is_ok { "ok" } else { "not ok" };
+        let directive = if verdicts.iter().all(is_skipped) { " # SKIP on every filesystem" } else { "" };
+        let _ = writeln!(text, "{status} {number} {claim}{directive}");
     }
     text
 }
@@ -47,7 +45,7 @@ fn result(number: usize, name: &str, record: Option<&Record>) -> String {
     }
 }
 
-/// Why a result is not ok.
+/// The diagnostic lines of a subtest that is not ok: the reason and the path of the transcript.
 fn diagnostics(record: Option<&Record>) -> Vec<String> {
     let Some(record) = record else { return vec![MISSING.to_string()] };
     if matches!(record.verdict, Verdict::Holds | Verdict::Skipped) {
@@ -64,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_case_of_the_plan_is_in_it() {
+    fn ktap_has_every_planned_case() {
         let expected = "\
 KTAP version 1
 # Linux 5.10.13, series s at level 4, qemu with tcg
@@ -85,7 +83,7 @@ not ok 1 first
   # Subtest: second
   1..2
   ok 1 ext4
-  # the run was interrupted before it was proved
+  # the run was interrupted before this case finished
   not ok 2 ramfs # ERROR missing
 not ok 2 second
   KTAP version 1

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Results for people and programs.
 //!
-//! In: results of runs, coverage, bisections and benchmarks ([`input`]). Out: text: console tables, JSON, JUnit, KTAP,
-//! KCIDB, an HTML page, and the Markdown page of costs.
+//! In: results of runs, coverages, bisections and benchmarks ([`input`]). Out: text: console tables, JSON, JUnit, KTAP,
+//! KCIDB, an HTML page, an SVG table, and the Markdown page of costs.
 //!
-//! Entry points: [`line`] and [`matrix`] for the console, [`json`], [`junit`], [`ktap`], [`kcidb`] for programs, [`page`]
-//! for the HTML page.
+//! Entry points: `case_line`, `filesystem_table`, `summary_table` and [`bench_table`] for the console, with or without
+//! colours ([`Style`]); [`json`](json()), [`junit`](junit()), [`ktap`](ktap()) and [`kcidb`](kcidb()) for programs;
+//! `html_page` for the HTML page; [`svg_table`](svg_table()) for an image; [`cost_page`] for the page of costs.
 //!
-//! Invariants: nothing here runs anything or prints; each format is made from the same [`Results`](vremount_runner::results::Results);
-//! cases that were planned and did not run are in each format.
+//! Invariants: nothing here runs anything or prints. Each format of a run is made from the same
+//! [`Results`](vremount_runner::results::Results) and has all planned cases, including those that did not finish.
+
+#![warn(missing_docs)]
 
 pub mod bench_table;
 mod console;
 pub mod cost_page;
+mod cost_text;
 mod error;
 mod fs_table;
 pub mod input;
@@ -21,8 +25,12 @@ mod junit;
 mod kcidb;
 mod ktap;
 mod page;
-pub mod plot;
+mod plot;
+mod strategies;
+mod style;
 mod summary_table;
+mod svg_table;
+mod verdict_label;
 
 pub use console::{line, missing};
 pub use error::Error;
@@ -32,7 +40,6 @@ pub use junit::{junit, merged_junit};
 pub use kcidb::kcidb;
 pub use ktap::ktap;
 pub use page::page;
+pub use style::Style;
 pub use summary_table::across;
-
-/// Why there is no verdict on a case that was planned.
-const MISSING: &str = "the run was interrupted before it was proved";
+pub use svg_table::svg_table;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Claims down, bases and executors across; below them what could not be run.
+//! The table of several runs: claims in rows, bases and executors in columns, and below it the runs that failed.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -7,43 +7,44 @@ use std::fmt::{self, Write as _};
 use vremount_claims::verdict::Verdict;
 use vremount_runner::results::{MergedResults, PlannedCase, Record, Results, RunPlan};
 
-use crate::fs_table::sign;
+use crate::style::{Style, pad};
+use crate::verdict_label::VerdictLabel;
 
-/// Many runs at a glance.
+/// The table of several runs. A cell has the worst verdict of a claim on any filesystem and, unless all hold or all are
+/// skipped, on how many of the filesystems where it was not skipped. The level and the configuration are shown where they
+/// differ.
 #[must_use]
-pub fn across(merged: &MergedResults) -> String {
+pub fn across(merged: &MergedResults, style: &Style) -> String {
     let claims = claims(merged);
     let columns = columns(merged, &claims);
-    let is_one_level = columns.windows(2).all(|pair| pair[0].heads[2] == pair[1].heads[2]);
-    let heads = if is_one_level { 2 } else { 3 };
-    let first = claims.iter().map(|claim| claim.len()).max().unwrap_or_default();
-    let columns: Vec<Vec<String>> = columns
-        .into_iter()
-        .map(|Column { heads: own, cells, .. }| {
-            own.into_iter().take(heads).chain(cells.iter().map(Cell::to_string)).collect()
-        })
-        .collect();
+    let has_one_level = columns.windows(2).all(|pair| pair[0].heads[2] == pair[1].heads[2]);
+    let heads = if has_one_level { 2 } else { 3 };
+    let claim_width = claims.iter().map(|claim| claim.len()).max().unwrap_or_default();
+    let widths: Vec<usize> = columns.iter().map(|column| column.width(heads)).collect();
     let mut text = String::new();
-    let mut row = |name: &str, cells: Vec<&str>| {
-        let width = |column: &[String]| column.iter().map(String::len).max().unwrap_or_default();
-        let cells: String = cells
-            .iter()
-            .zip(&columns)
-            .map(|(cell, column)| format!("  {cell:width$}", width = width(column)))
-            .collect();
-        let _ = writeln!(text, "{}", format!("{name:first$}{cells}").trim_end());
+    let mut row = |name: &str, cells: Vec<String>| {
+        let _ = writeln!(text, "{}", format!("{name:claim_width$}{}", cells.concat()).trim_end());
     };
-    for place in 0..claims.len() + heads {
-        let name = place.checked_sub(heads).map_or("", |place| claims[place]);
-        row(name, columns.iter().map(|column| column[place].as_str()).collect());
+    for head in 0..heads {
+        let cell = |(column, width): (&Column, &usize)| format!("  {:width$}", column.heads[head]);
+        row("", columns.iter().zip(&widths).map(cell).collect());
     }
-    for word in &merged.not_run {
-        let _ = write!(text, "\ncannot tell: {}: {}\n", word.title(), word.cannot_tell.trim_end());
+    for (number, claim) in claims.iter().enumerate() {
+        let cell = |(column, width): (&Column, &usize)| {
+            let cell = &column.cells[number];
+            let plain = cell.to_string();
+            format!("  {}", pad(style.verdict(cell.worst.flatten(), &plain), &plain, *width))
+        };
+        row(claim, columns.iter().zip(&widths).map(cell).collect());
+    }
+    for error in &merged.not_run {
+        let verdict = style.verdict(Some(Verdict::CannotTell), "cannot tell");
+        let _ = write!(text, "\n{verdict}: {}: {}\n", error.title(), error.cannot_tell.trim_end());
     }
     text
 }
 
-/// All claims, as told by the run that has most: the others have some of them.
+/// The names of all claims, in the order of the run with the most cases.
 pub(super) fn claims(merged: &MergedResults) -> Vec<&str> {
     let mut claims: Vec<&str> = Vec::new();
     let longest = merged.runs.iter().max_by_key(|run| run.plan.cases.len());
@@ -57,50 +58,59 @@ pub(super) fn claims(merged: &MergedResults) -> Vec<&str> {
 
 /// A run, or one that could not start.
 pub(super) struct Column {
-    /// Base, executor, level with configuration.
+    /// Base; executor; level with configuration.
     pub heads: [String; 3],
-    /// Its place among the runs.
+    /// The index of the run. `None` if it could not start.
     pub run: Option<usize>,
-    /// One for each claim.
+    /// The cells, in the order of the claims.
     pub cells: Vec<Cell>,
 }
 
-/// What is worst on any filesystem, and on how many of those that it is about.
+impl Column {
+    fn width(&self, heads: usize) -> usize {
+        let heads = self.heads.iter().take(heads).map(String::len);
+        heads.chain(self.cells.iter().map(|cell| cell.to_string().len())).max().unwrap_or_default()
+    }
+}
+
+/// The verdicts of a claim in a run.
 #[derive(Clone, Default)]
 pub(super) struct Cell {
-    /// None where it was not planned; in that, none where it never ran.
+    /// The worst verdict on any filesystem. The outer `None`: no case was planned; the inner `None`: a case did not finish.
     pub worst: Option<Option<Verdict>>,
-    of: Option<(usize, usize)>,
+    /// The number of filesystems with that verdict, and the number of filesystems where the claim was not skipped.
+    counts: Option<(usize, usize)>,
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.worst.map_or("", sign))?;
-        self.of.map_or(Ok(()), |(count, all)| write!(f, " {count}/{all}"))
+        f.write_str(self.worst.map_or("", |verdict| VerdictLabel::new(verdict).sign))?;
+        self.counts.map_or(Ok(()), |(count, all)| write!(f, " {count}/{all}"))
     }
 }
 
+/// A column for each run, then one for each run that could not start.
 pub(super) fn columns(merged: &MergedResults, claims: &[&str]) -> Vec<Column> {
     let level = |level: u8, config: Option<&String>| {
         format!("level {level}{}", config.map_or_else(String::new, |config| format!(", {config}")))
     };
-    let of_run = |(place, run): (usize, &Results)| {
+    let from_run = |(number, run): (usize, &Results)| {
         let RunPlan { base, executor, config, .. } = &run.plan;
         let accel = run.plan.accel.map_or_else(String::new, |accel| format!("/{}", accel.name()));
         let heads = [base.clone(), format!("{executor}{accel}"), level(run.plan.level, config.as_ref())];
         let by_claim: BTreeMap<_, _> =
             run.claims().filter_map(|cases| Some((cases.first()?.0.claim.clone(), cell(&cases)))).collect();
         let cells = claims.iter().map(|claim| by_claim.get(*claim).cloned().unwrap_or_default()).collect();
-        Column { heads, run: Some(place), cells }
+        Column { heads, run: Some(number), cells }
     };
-    let mut columns: Vec<_> = merged.runs.iter().enumerate().map(of_run).collect();
-    for word in &merged.not_run {
-        let heads = [word.base.clone(), word.executor.clone(), level(word.level, None)];
-        // A shard that is missing has its column already.
-        let is_of =
-            |plan: &RunPlan| (&plan.base, plan.level, &plan.executor) == (&word.base, word.level, &word.executor);
-        if !merged.runs.iter().any(|run| is_of(&run.plan)) {
-            let cells = vec![Cell { worst: Some(Some(Verdict::CannotTell)), of: None }; claims.len()];
+    let mut columns: Vec<_> = merged.runs.iter().enumerate().map(from_run).collect();
+    for error in &merged.not_run {
+        let heads = [error.base.clone(), error.executor.clone(), level(error.level, None)];
+        // A missing shard belongs to the column of the other shards.
+        let is_shard_of =
+            |plan: &RunPlan| (&plan.base, plan.level, &plan.executor) == (&error.base, error.level, &error.executor);
+        if !merged.runs.iter().any(|run| is_shard_of(&run.plan)) {
+            let cells = vec![Cell { worst: Some(Some(Verdict::CannotTell)), counts: None }; claims.len()];
             columns.push(Column { heads, run: None, cells });
         }
     }
@@ -108,20 +118,15 @@ pub(super) fn columns(merged: &MergedResults, claims: &[&str]) -> Vec<Column> {
 }
 
 fn cell(cases: &[(&PlannedCase, Option<&Record>)]) -> Cell {
-    let verdict = |record: &Option<&Record>| record.map(|record| record.verdict);
-    let told: Vec<_> =
-        cases.iter().map(|(_, record)| *record).filter(|r| verdict(r) != Some(Verdict::Skipped)).collect();
-    let worst = [Some(Verdict::Broken), Some(Verdict::CannotTell), None];
-    let worst = worst.into_iter().find_map(|worst| told.iter().find(|record| verdict(record) == worst));
-    let (worst, of) = match worst {
-        Some(worst) => {
-            let count = told.iter().filter(|record| verdict(record) == verdict(worst)).count();
-            (verdict(worst), Some((count, told.len())))
-        }
-        None if told.is_empty() => (Some(Verdict::Skipped), None),
+    let verdicts = cases.iter().map(|(_, record)| record.map(|record| record.verdict));
+    let ran: Vec<_> = verdicts.filter(|verdict| *verdict != Some(Verdict::Skipped)).collect();
+    let from_worst = [Some(Verdict::Broken), Some(Verdict::CannotTell), None];
+    let (worst, counts) = match from_worst.into_iter().find(|verdict| ran.contains(verdict)) {
+        Some(worst) => (worst, Some((ran.iter().filter(|verdict| **verdict == worst).count(), ran.len()))),
+        None if ran.is_empty() => (Some(Verdict::Skipped), None),
         None => (Some(Verdict::Holds), None),
     };
-    Cell { worst: Some(worst), of }
+    Cell { worst: Some(worst), counts }
 }
 
 #[cfg(test)]
@@ -133,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_for_each_run_and_the_worst_of_each_claim() {
+    fn each_run_has_a_column_with_the_worst_verdicts() {
         let mut few = planned(&[("third", Fs::Ext4)]);
         few.plan.base = "6.1.4".to_string();
         few.plan.accel = None;
@@ -145,7 +150,7 @@ mod tests {
             executor: "uml".to_string(),
             cannot_tell: "failed to reach a mirror".to_string(),
         };
-        let text = across(&MergedResults { runs: vec![few, one_of_each()], not_run: vec![lost] });
+        let text = across(&MergedResults { runs: vec![few, one_of_each()], not_run: vec![lost] }, &Style::plain());
         let expected = "        6.1.4        5.10.13      7.3.4
         uml          qemu/tcg     uml
 first                BROKEN 1/3   ?
@@ -158,10 +163,10 @@ cannot tell: Linux 7.3.4, series s at level 4, uml: failed to reach a mirror
     }
 
     #[test]
-    fn levels_and_configurations_are_told_where_they_differ() {
+    fn levels_and_configurations_are_shown_if_they_differ() {
         let mut other = planned(&[("first", Fs::Ext4)]);
         (other.plan.level, other.plan.config) = (3, Some("debug".to_string()));
-        let text = across(&MergedResults { runs: vec![one_of_each(), other], not_run: vec![] });
+        let text = across(&MergedResults { runs: vec![one_of_each(), other], not_run: vec![] }, &Style::plain());
         let expected = "        5.10.13      5.10.13
         qemu/tcg     qemu/tcg
         level 4      level 3, debug

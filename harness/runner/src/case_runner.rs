@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One claim from its steps to its verdict: programs for the guest, machines to run them, a judgement of what came back.
+//! Runs one case: writes the programs for its machines, runs them, and judges the reports.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,202 +13,227 @@ use vremount_machine::{Executor, MachineConfig, MachineOutput, Timings, image};
 use vremount_protocol::{Disk, GuestTask, Op, Program, Shutdown, StepReport};
 
 use crate::boot_segment::BootSegment;
+use crate::testbed::TestBed;
 use crate::transcript::Title;
 use crate::validate::{check, crashed_in_setup, kernel_failure, reports};
 use crate::{determinism, gcov_data, transcript};
 
-/// Everything that the claims of a run share.
+/// Runs cases on one kernel with one executor.
 pub struct CaseRunner<'a> {
+    /// The kernel under test.
     pub kernel: &'a Kernel,
+    /// The executor of its machines.
     pub executor: &'a dyn Executor,
-    /// Of every filesystem that is asked for.
+    /// Disk image and initramfs of each filesystem that cases may name.
     pub disk_setups: &'a BTreeMap<Fs, DiskSetup>,
-    /// Off: nothing is ever broken, and claims about faults must end undecided.
+    /// Whether faults are injected. If not, claims about faults must end undecided.
     pub faults: bool,
-    /// Where console logs and transcripts go.
+    /// Directory for transcripts, console logs and coverage data.
     pub logs: &'a Path,
-    /// Prove each claim again, and compare.
+    /// Whether each case runs twice and must leave identical files.
     pub twice: bool,
-    /// Never use a machine for more than one claim, however long it takes to boot.
+    /// Whether each case gets its own machine, however long a boot takes.
     pub fresh: bool,
 }
 
-/// What became of a case.
+/// Result of running one case (one claim on one filesystem).
 pub struct CaseResult {
+    /// Name of the claim.
     pub claim: &'static str,
+    /// The upper filesystem.
     pub fs: Fs,
+    /// The verdict and what decided it.
     pub judgement: VerdictDetail,
-    /// The kernel crashed in a step that only prepares what is claimed.
+    /// Whether the kernel crashed before the first assertion of the claim.
     pub early_crash: bool,
-    /// Wall time, machines included.
+    /// Wall-clock time, with boots; both runs if the case ran twice.
     pub time: Duration,
-    /// Of each machine.
+    /// Durations of the phases of each machine.
     pub machines: Vec<Timings>,
-    /// Most memory that a machine had, KiB.
+    /// Peak memory of its largest machine, KiB; none if unknown.
     pub peak_kib: Option<u64>,
-    /// The transcript.
+    /// File with the transcript.
     pub log: PathBuf,
 }
 
-impl CaseRunner<'_> {
-    /// Proves a claim on machines of its own, once or twice.
+impl<'a> CaseRunner<'a> {
+    /// A runner for the kernel and the executor of `testbed`: each case runs once, with faults, and
+    /// shares a machine with others if booting is slow.
+    #[must_use]
+    pub fn new(testbed: &'a TestBed) -> Self {
+        let TestBed { kernel, executor, disk_setups, logs, .. } = testbed;
+        let executor = executor.as_ref();
+        CaseRunner { kernel, executor, disk_setups, logs, faults: true, twice: false, fresh: false }
+    }
+
+    /// Runs a case on its own machines, twice if [`twice`](Self::twice) is set. A case that is not
+    /// applicable is skipped.
     #[must_use]
     pub fn run_case(&self, case: &Case<'_>) -> CaseResult {
-        let skipped_for = || case.claim.skip_reason_for_arch(self.executor.arch());
-        if let Some(why) = case.claim.skip_reason_on(case.fs).or_else(skipped_for) {
-            return self.case_result(case, &[], &[], VerdictDetail::skipped(why), Duration::ZERO, Vec::new());
+        let skip_reason_for_arch = || case.claim.skip_reason_for_arch(self.executor.arch());
+        if let Some(reason) = case.claim.skip_reason_on(case.fs).or_else(skip_reason_for_arch) {
+            return self.case_result(case, &[], &[], VerdictDetail::skipped(reason), Duration::ZERO, Vec::new());
         }
         let first = self.run_isolated(case);
         if !self.twice {
             return first;
         }
-        let again = determinism::keep(self.logs, &first).map(|kept| (kept, self.run_isolated(case)));
-        match again.and_then(|(kept, again)| Ok((determinism::difference(&kept, self.logs)?, again))) {
-            Ok((None, again)) => CaseResult { time: first.time + again.time, ..again },
-            Ok((Some(difference), again)) => {
-                let judgement = VerdictDetail::cannot_tell(format!("run again it was not the same: {difference}"));
-                // Undecided it is either way; the transcript only says so too.
-                let _ = transcript::revise(&again.log, &judgement);
-                CaseResult { judgement, time: first.time + again.time, ..again }
+        let moved = match determinism::move_files(self.logs, &first.log) {
+            Ok(moved) => moved,
+            Err(cause) => {
+                let reason = format!("failed to move the files of the first run: {cause}");
+                return CaseResult { judgement: VerdictDetail::cannot_tell(reason), ..first };
             }
-            Err(cause) => CaseResult { judgement: VerdictDetail::cannot_tell(cause.to_string()), ..first },
-        }
+        };
+        let second = self.run_isolated(case);
+        let time = first.time + second.time;
+        let reason = match determinism::first_difference(&moved, self.logs) {
+            Ok(None) => return CaseResult { time, ..second },
+            Ok(Some(difference)) => format!("the second run differs from the first: {difference}"),
+            Err(cause) => format!("failed to compare the second run with the first: {cause}"),
+        };
+        let verdict_detail = VerdictDetail::cannot_tell(reason);
+        // If the transcript cannot be changed, it shows the verdict of the second run; the record
+        // has this one.
+        let _ = transcript::replace_verdict(&second.log, &verdict_detail);
+        CaseResult { judgement: verdict_detail, time, ..second }
     }
 
-    /// Proves a claim on machines of its own.
+    /// Runs a case once, on its own machines.
     pub fn run_isolated(&self, case: &Case<'_>) -> CaseResult {
         self.run_case_steps(case, &self.steps(case.claim))
     }
 
-    /// The same by other steps than are its own.
+    /// Runs a case once, on its own machines, with `steps` instead of those of its claim.
     pub(crate) fn run_case_steps(&self, case: &Case<'_>, steps: &[Step]) -> CaseResult {
         let started = Instant::now();
-        let (judgement, runs) = self.run_steps(&case.name(), case.fs, steps);
-        let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(MachineOutput::per_kernel_events).map(reports).collect();
-        let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
-        let machines = runs.iter().map(|run| run.times).collect();
-        let early_crash = crashed_in_setup(steps, &runs);
-        let case_result = self.case_result(case, steps, &parts, judgement, started.elapsed(), machines);
-        CaseResult { early_crash, peak_kib: runs.iter().filter_map(|run| run.peak_kib).max(), ..case_result }
+        let (verdict_detail, outputs) = self.run_steps(&case.name(), case.fs, steps);
+        let boots: Vec<Vec<StepReport>> =
+            outputs.iter().flat_map(MachineOutput::per_kernel_events).map(reports).collect();
+        let boots: Vec<&[StepReport]> = boots.iter().map(Vec::as_slice).collect();
+        let machines = outputs.iter().map(|output| output.times).collect();
+        let early_crash = crashed_in_setup(steps, &outputs);
+        let case_result = self.case_result(case, steps, &boots, verdict_detail, started.elapsed(), machines);
+        CaseResult { early_crash, peak_kib: outputs.iter().filter_map(|output| output.peak_kib).max(), ..case_result }
     }
 
-    /// Works off steps on machines of their own, which leave their files under this name.
+    /// Runs steps on their own machines and judges them. The names of all files start with `name`.
     pub fn run_steps(&self, name: &str, fs: Fs, steps: &[Step]) -> (VerdictDetail, Vec<MachineOutput>) {
-        let mut runs = Vec::new();
-        let judgement = match self.run(name, fs, steps, &mut runs) {
+        let mut outputs = Vec::new();
+        let verdict_detail = match self.run_machines(name, fs, steps, &mut outputs) {
             Ok(reports) => judge(steps, &reports),
-            Err(why) => VerdictDetail::cannot_tell(why),
+            Err(reason) => VerdictDetail::cannot_tell(reason),
         };
-        (kernel_failure(&runs).map_or(judgement, VerdictDetail::kernel_complained), runs)
+        (kernel_failure(&outputs).map_or(verdict_detail, VerdictDetail::kernel_complained), outputs)
     }
 
-    /// The steps of a claim in this run.
+    /// The steps of a claim, without faults if [`faults`](Self::faults) is not set.
     pub(crate) fn steps(&self, claim: &Claim) -> Vec<Step> {
         claim.steps.iter().filter(|step| self.faults || !step.is_fault()).cloned().collect()
     }
 
-    /// A proof with its transcript; `parts` holds the reports of each machine.
+    /// Writes the transcript and returns the result of a case. `boots` holds the reports of each
+    /// boot.
     pub(crate) fn case_result(
         &self,
         case: &Case<'_>,
         steps: &[Step],
-        parts: &[&[StepReport]],
-        judgement: VerdictDetail,
+        boots: &[&[StepReport]],
+        verdict_detail: VerdictDetail,
         time: Duration,
         machines: Vec<Timings>,
     ) -> CaseResult {
-        let log = self.file(&case.name(), "jsonl");
-        let judgement =
-            match transcript::write(&log, self.kernel, Title::of(case.claim, case.fs), steps, parts, &judgement) {
-                Ok(()) => judgement,
-                Err(cause) => VerdictDetail::cannot_tell(format!("failed to write {}: {cause}", log.display())),
-            };
+        let log = self.path(&case.name(), "jsonl");
+        let title = Title::of(case.claim, case.fs);
+        let verdict_detail = match transcript::write(&log, self.kernel, title, steps, boots, &verdict_detail) {
+            Ok(()) => verdict_detail,
+            Err(cause) => VerdictDetail::cannot_tell(format!("failed to write {}: {cause}", log.display())),
+        };
         let (claim, fs) = (case.claim.name, case.fs);
-        CaseResult { claim, fs, judgement, early_crash: false, time, machines, peak_kib: None, log }
+        CaseResult { claim, fs, judgement: verdict_detail, early_crash: false, time, machines, peak_kib: None, log }
     }
 
-    /// Runs the parts one after the other; the error is why nothing can be told.
-    fn run(
+    /// Runs the machines of `steps` one after the other and adds their outputs to `outputs`. The
+    /// error is the reason why the steps cannot be judged.
+    fn run_machines(
         &self,
         name: &str,
         fs: Fs,
         steps: &[Step],
-        runs: &mut Vec<MachineOutput>,
+        outputs: &mut Vec<MachineOutput>,
     ) -> Result<Vec<StepReport>, String> {
-        let parts = split(steps);
-        let upper = self.disk_setup(fs)?.upper.as_ref().filter(|_| parts.len() > 1);
-        let disk = upper.map(|_| self.file(name, "disk"));
-        if let (Some(upper), Some(disk)) = (upper, &disk) {
-            image::unpack(upper, disk).map_err(|error| error.to_string())?;
+        let segments = BootSegment::split(steps);
+        let image = self.disk_setup(fs)?.packed_disk.as_ref().filter(|_| segments.len() > 1);
+        let disk = image.map(|_| self.path(name, "disk"));
+        if let (Some(image), Some(disk)) = (image, &disk) {
+            image::unpack(image, disk).map_err(|error| error.to_string())?;
         }
-        let mut all = Vec::new();
-        let machines = parts.split_inclusive(|part| part.ends_in != Some(HostStep::Kexec));
-        for (number, parts) in machines.enumerate() {
-            let run = self.run_machine(name, fs, number, parts, disk.as_deref())?;
-            let outcome = check(self.kernel, parts, &run);
-            all.extend(reports(&run.events));
-            runs.push(run);
+        let mut all_reports = Vec::new();
+        let machines = segments.split_inclusive(|segment| segment.host_step != Some(HostStep::Kexec));
+        for (number, segments) in machines.enumerate() {
+            let output = self.run_machine(name, fs, number, segments, disk.as_deref())?;
+            let outcome = check(self.kernel, segments, &output);
+            all_reports.extend(reports(&output.events));
+            outputs.push(output);
             outcome?;
         }
         if let Some(disk) = &disk {
-            // Only of use to look into a failure, and then the transcript says more.
+            // The disk of a failed case stays for debugging; this one is not needed.
             let _ = std::fs::remove_file(disk);
         }
-        Ok(all)
+        Ok(all_reports)
     }
 
-    /// Runs one machine, which has a kernel for each of the parts.
+    /// Runs one machine, which boots a kernel for each segment. `number` is its index among the
+    /// machines of the case. The error is the reason why there is no output.
     pub(crate) fn run_machine(
         &self,
         name: &str,
         fs: Fs,
         number: usize,
-        parts: &[BootSegment],
+        segments: &[BootSegment],
         disk: Option<&Path>,
     ) -> Result<MachineOutput, String> {
-        let initramfs = self.file(name, &format!("{number}.initramfs"));
-        self.write_initramfs(fs, parts, disk, &initramfs)?;
-        let ops: Vec<&Op> = parts.iter().flat_map(|part| &part.ops).collect();
-        let silent = ops.iter().map(|op| op.max_silence()).sum();
-        let boot = MachineConfig {
-            image: &self.kernel.image,
-            initramfs: &initramfs,
+        let initramfs = self.path(name, &format!("{number}.initramfs"));
+        self.write_initramfs(fs, segments, disk, &initramfs)?;
+        let ops: Vec<&Op> = segments.iter().flat_map(|segment| &segment.ops).collect();
+        let silence = ops.iter().map(|op| op.max_silence()).sum();
+        let limits = self.executor.limits().scale(self.kernel.slowdown()).and_silent(silence);
+        let console = self.path(name, &format!("{number}.console"));
+        let mut output = self.executor.run(&MachineConfig {
             disk,
-            memory_mib: self.kernel.memory_mib(),
             processors: if ops.iter().any(|op| op.is_race()) { 2 } else { 1 },
-            console_log: &self.file(name, &format!("{number}.console")),
-            limits: self.executor.limits().scale(self.kernel.slowdown()).and_silent(silent),
-            kernels: parts.len(),
-            power_cut: ends_in(parts) == Some(HostStep::PowerCut),
-        };
-        let mut run = self.executor.run(&boot);
-        run.times.devices = spent(&run, &ops, |op| matches!(op, Op::Attach { .. }));
-        run.times.filesystem = spent(&run, &ops, |op| matches!(op, Op::MountUpper { .. }));
+            kernels: segments.len(),
+            power_cut: BootSegment::last_host_step(segments) == Some(HostStep::PowerCut),
+            ..MachineConfig::new(self.kernel, &initramfs, &console, limits)
+        });
+        output.times.devices = total_time(&output, &ops, |op| matches!(op, Op::Attach { .. }));
+        output.times.filesystem = total_time(&output, &ops, |op| matches!(op, Op::MountUpper { .. }));
         let _ = std::fs::remove_file(&initramfs);
-        let kept = gcov_data::keep(&run.arcs, &self.file(name, &number.to_string()));
-        kept.map_err(|cause| format!("failed to keep what the kernel counted: {cause}"))?;
-        Ok(run)
+        gcov_data::store(&output.coverage_data, &self.path(name, &number.to_string()))
+            .map_err(|cause| format!("failed to store coverage data: {cause}"))?;
+        Ok(output)
     }
 
-    /// The initramfs of the first part, with those of the others in it, each in the one before.
-    fn write_initramfs(&self, fs: Fs, parts: &[BootSegment], disk: Option<&Path>, to: &Path) -> Result<(), String> {
+    /// Writes the initramfs of the first segment. That of each further segment is a file in the one
+    /// before.
+    fn write_initramfs(&self, fs: Fs, segments: &[BootSegment], disk: Option<&Path>, to: &Path) -> Result<(), String> {
         let disk_setup = self.disk_setup(fs)?;
         let mut next = None;
-        for part in parts.iter().rev() {
-            let first = disk.map_or_else(|| disk_setup.backing(), |disk| self.executor.backing(disk));
+        for segment in segments.iter().rev() {
+            let disk_a = disk.map_or_else(|| disk_setup.backing(), |disk| self.executor.backing(disk));
             let program = Program {
-                work: GuestTask::Steps(part.ops.clone()),
+                work: GuestTask::Steps(segment.ops.clone()),
                 module: MODULE_PATH.to_string(),
-                disks: BTreeMap::from([(Disk::A, first), (Disk::B, disk_setup.backing())]),
+                disks: BTreeMap::from([(Disk::A, disk_a), (Disk::B, disk_setup.backing())]),
                 fs: fs.filesystem(),
                 channel: self.executor.channel_device().to_string(),
-                shutdown: match part.ends_in {
+                shutdown: match segment.host_step {
                     Some(HostStep::PowerCut) => Shutdown::Spin,
                     Some(HostStep::Kexec) => Shutdown::Kexec,
                     Some(HostStep::Reboot) | None => self.executor.shutdown(),
                 },
             };
-            // What is read of the file to be put into another is read before that is written.
             let written = match next.replace(to) {
                 None => disk_setup.initramfs.write(&program, to),
                 Some(next) => disk_setup.initramfs.write_with_next(&program, &self.kernel.image, next, to),
@@ -219,36 +244,15 @@ impl CaseRunner<'_> {
     }
 
     fn disk_setup(&self, fs: Fs) -> Result<&DiskSetup, String> {
-        self.disk_setups.get(&fs).ok_or_else(|| format!("{} was not prepared", fs.name()))
+        self.disk_setups.get(&fs).ok_or_else(|| format!("there is no disk image of {} for this run", fs.name()))
     }
 
-    fn file(&self, name: &str, ending: &str) -> PathBuf {
-        self.logs.join(format!("{name}.{ending}"))
+    fn path(&self, name: &str, extension: &str) -> PathBuf {
+        self.logs.join(format!("{name}.{extension}"))
     }
 }
 
-/// What happens to the machine in the end.
-pub(crate) fn ends_in(parts: &[BootSegment]) -> Option<HostStep> {
-    parts.last().and_then(|part| part.ends_in)
-}
-
-/// Time that steps of a kind took.
-fn spent(run: &MachineOutput, ops: &[&Op], counts: impl Fn(&Op) -> bool) -> Duration {
-    ops.iter().zip(&run.step_times).filter(|(op, _)| counts(op)).map(|(_, time)| *time).sum()
-}
-
-fn split(steps: &[Step]) -> Vec<BootSegment> {
-    let mut parts = vec![BootSegment { ops: Vec::new(), ends_in: None }];
-    for step in steps {
-        if let Some(part) = parts.last_mut() {
-            match step {
-                Step::Precondition(op, _) | Step::Assertion(op, _) => part.ops.push(op.clone()),
-                Step::Host(host) => {
-                    part.ends_in = Some(*host);
-                    parts.push(BootSegment { ops: Vec::new(), ends_in: None });
-                }
-            }
-        }
-    }
-    parts
+/// Total time of the operations that `is_counted` selects.
+fn total_time(output: &MachineOutput, ops: &[&Op], is_counted: impl Fn(&Op) -> bool) -> Duration {
+    ops.iter().zip(&output.step_durations).filter(|(op, _)| is_counted(op)).map(|(_, time)| *time).sum()
 }

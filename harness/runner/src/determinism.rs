@@ -1,65 +1,66 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether a claim that is proved again leaves the same behind, byte for byte: transcript, times included, and the
-//! console of every machine.
+//! Compares the files of two runs of a case byte by byte: the transcript with its times, and the
+//! console of each machine.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::case_runner::CaseResult;
+/// Directory for the files of the first run, below the log directory.
+const FIRST_RUN_DIR: &str = "first";
 
-/// Where what the first run left behind is kept, below the folder with logs.
-const FIRST: &str = "first";
-
-/// Puts aside what a claim left behind. The second run must have the same names: they show in its console.
+/// Moves the files of a case to a subdirectory of `log_dir` and returns their new paths, sorted.
+/// They are the files whose names start with the stem of `transcript`. The second run must use the
+/// same names, because they appear on its console.
 ///
 /// # Errors
-/// If a file cannot be moved.
-pub fn keep(logs: &Path, case_result: &CaseResult) -> io::Result<Vec<PathBuf>> {
-    let folder = logs.join(FIRST);
+/// The [`io::Error`] of the first file that cannot be moved.
+pub(crate) fn move_files(log_dir: &Path, transcript: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = log_dir.join(FIRST_RUN_DIR);
     fs::create_dir_all(&folder)?;
-    let stem = case_result.log.file_stem().unwrap_or_default().to_string_lossy().into_owned() + ".";
-    let mut kept = Vec::new();
-    for entry in fs::read_dir(logs)? {
+    let prefix = transcript.file_stem().unwrap_or_default().to_string_lossy().into_owned() + ".";
+    let mut moved = Vec::new();
+    for entry in fs::read_dir(log_dir)? {
         let name = entry?.file_name();
-        if name.to_string_lossy().starts_with(&stem) {
+        if name.to_string_lossy().starts_with(&prefix) {
             let to = folder.join(&name);
-            fs::rename(logs.join(&name), &to)?;
-            kept.push(to);
+            fs::rename(log_dir.join(&name), &to)?;
+            moved.push(to);
         }
     }
-    kept.sort();
-    Ok(kept)
+    moved.sort();
+    Ok(moved)
 }
 
-/// The first line that differs, with its file.
+/// Describes the first line that differs between the files `first_run` and those of the same names
+/// in `log_dir`. None if all files are equal; a missing file counts as empty.
 ///
 /// # Errors
-/// If a file cannot be read; one that is missing is a difference.
-pub fn difference(kept: &[PathBuf], logs: &Path) -> io::Result<Option<String>> {
-    for first in kept {
+/// The [`io::Error`] of the first file that cannot be read.
+pub(crate) fn first_difference(first_run: &[PathBuf], log_dir: &Path) -> io::Result<Option<String>> {
+    for first in first_run {
         let name = first.file_name().unwrap_or_default();
-        let again = logs.join(name);
-        let again = if again.exists() { fs::read(again)? } else { Vec::new() };
-        if let Some(line) = differing_line(&fs::read(first)?, &again) {
+        let second = log_dir.join(name);
+        let second = if second.exists() { fs::read(second)? } else { Vec::new() };
+        if let Some(line) = first_differing_line(&fs::read(first)?, &second) {
             return Ok(Some(format!("{} {line}", name.display())));
         }
     }
     Ok(None)
 }
 
-/// Newlines at the end do not count: when its kernel has halted already, the program of a User Mode Linux machine prints one
-/// more on its way out, and now and then a signal keeps it from that.
-fn differing_line(first: &[u8], again: &[u8]) -> Option<String> {
-    let (first, again) = (first.trim_ascii_end(), again.trim_ascii_end());
-    if first == again {
+/// Newlines at the end are ignored: User Mode Linux prints one after its kernel has halted, but not
+/// if a signal interrupts the write.
+fn first_differing_line(first: &[u8], second: &[u8]) -> Option<String> {
+    let (first, second) = (first.trim_ascii_end(), second.trim_ascii_end());
+    if first == second {
         return None;
     }
     let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(ToString::to_string).collect::<Vec<_>>();
-    let (first, again) = (lines(first), lines(again));
-    let number = first.iter().zip(&again).take_while(|(a, b)| a == b).count();
+    let (first, second) = (lines(first), lines(second));
+    let index = first.iter().zip(&second).take_while(|(a, b)| a == b).count();
     let line =
-        |lines: &[String]| lines.get(number).map_or_else(|| "nothing more".to_string(), |line| format!("{line:?}"));
-    Some(format!("line {}: {}, then {}", number + 1, line(&first), line(&again)))
+        |lines: &[String]| lines.get(index).map_or_else(|| "end of file".to_string(), |line| format!("{line:?}"));
+    Some(format!("line {}: first {}, second {}", index + 1, line(&first), line(&second)))
 }
 
 #[cfg(test)]
@@ -69,13 +70,28 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::same("a\nb\n", "a\nb\n", None)]
-    #[case::a_line("a\nb\n", "a\nc\n", Some("line 2: \"b\", then \"c\""))]
-    #[case::shorter("a\nb\n", "a\n", Some("line 2: \"b\", then nothing more"))]
-    #[case::longer("", "a", Some("line 1: nothing more, then \"a\""))]
-    #[case::newlines_at_the_end("a\n\n", "a\n", None)]
-    #[case::a_newline_within("a\n\nb", "a\nb", Some("line 2: \"\", then \"b\""))]
-    fn names_the_line_that_differs(#[case] first: &str, #[case] again: &str, #[case] expected: Option<&str>) {
-        assert_eq!(differing_line(first.as_bytes(), again.as_bytes()).as_deref(), expected);
+    #[case::equal("a\nb\n", "a\nb\n", None)]
+    #[case::other_line("a\nb\n", "a\nc\n", Some("line 2: first \"b\", second \"c\""))]
+    #[case::second_is_shorter("a\nb\n", "a\n", Some("line 2: first \"b\", second end of file"))]
+    #[case::second_is_longer("", "a", Some("line 1: first end of file, second \"a\""))]
+    #[case::trailing_newlines("a\n\n", "a\n", None)]
+    #[case::empty_line("a\n\nb", "a\nb", Some("line 2: first \"\", second \"b\""))]
+    fn first_differing_line_is_found(#[case] first: &str, #[case] second: &str, #[case] expected: Option<&str>) {
+        assert_eq!(first_differing_line(first.as_bytes(), second.as_bytes()).as_deref(), expected);
+    }
+
+    #[test]
+    fn only_files_of_the_case_are_moved_and_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("claim-ext4.jsonl", "a\n");
+        write("claim-ext4.0.console", "b\n");
+        write("claim-ext4-no-journal.jsonl", "c\n");
+        let moved = move_files(folder.path(), &folder.path().join("claim-ext4.jsonl")).unwrap();
+        assert_eq!(moved.len(), 2);
+        assert!(folder.path().join("claim-ext4-no-journal.jsonl").exists());
+        write("claim-ext4.jsonl", "a\n");
+        let difference = first_difference(&moved, folder.path()).unwrap();
+        assert_eq!(difference.as_deref(), Some("claim-ext4.0.console line 1: first \"b\", second end of file"));
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How often each arc of the kernel's code was taken: what machines tell, kept, summed up, and read as lines and branches. What
-//! arcs and counters mean only gcc and its tools know.
+//! Coverage data of kernels: stores the `.gcda` files that machines send, merges them with
+//! `gcov-tool`, and reads the counts of lines and branches with `gcov`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,87 +13,95 @@ use vremount_util::{command, io_error};
 
 use crate::error::Error;
 
-/// The end of a folder with what one kernel told.
-const ENDING: &str = "arcs";
+/// Extension of a directory with the `.gcda` files of one kernel.
+const DIR_EXTENSION: &str = "arcs";
 
-/// How often a line was executed, all functions and objects that have it together.
+/// Counts of a source line, summed over all objects and functions that contain it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Count {
+    /// The first function, by name, that contains the line.
     pub function: String,
+    /// Number of executions.
     pub executed: u64,
-    /// How often each way out of its conditions was taken.
+    /// Number of times that each branch of the line was taken.
     pub branches: Vec<u64>,
 }
 
-/// By file, as the compiler was told its name, and line.
+/// Counts by file, with the path that was passed to the compiler, and line.
 pub type Counts = BTreeMap<(String, u32), Count>;
 
-/// Keeps what the kernels of a machine told, one after the other, in folders that begin with `name`.
-pub(crate) fn keep(told: &[(String, Vec<u8>)], name: &Path) -> io::Result<()> {
-    for (place, (object, gcda)) in told.iter().enumerate() {
-        let before = told[..place].iter().filter(|(other, _)| other == object).count();
-        let folder = PathBuf::from(format!("{}.{before}.{ENDING}", name.display()));
+/// Stores the coverage data of a machine: path of a `.gcda` file and its content. Each kernel of
+/// the machine gets its own directory, whose path starts with `name`.
+pub(crate) fn store(data: &[(String, Vec<u8>)], name: &Path) -> io::Result<()> {
+    for (index, (object, gcda)) in data.iter().enumerate() {
+        // Each kernel sends each object once.
+        let kernel = data[..index].iter().filter(|(other, _)| other == object).count();
+        let folder = PathBuf::from(format!("{}.{kernel}.{DIR_EXTENSION}", name.display()));
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join(flat(object)), gcda)?;
+        fs::write(folder.join(flat_name(object)), gcda)?;
     }
     Ok(())
 }
 
-/// Where it was compiled does not matter, and all of a sum is in one folder.
-fn flat(object: &str) -> String {
-    let inside = object.rsplit_once(&format!("/{}/", build::OBJECTS)).map_or(object, |(_, inside)| inside);
-    inside.replace('/', "#")
+/// File name for an object: its path below the build directory, with `#` for `/`.
+fn flat_name(object: &str) -> String {
+    let relative = object.rsplit_once(&format!("/{}/", build::OBJECTS)).map_or(object, |(_, relative)| relative);
+    relative.replace('/', "#")
 }
 
-/// Sums up what was kept in a folder, and takes it away. `notes` is what gcc noted of the same objects.
+/// Merges the coverage data in the directory `logs`, removes it, and reads the counts. `notes` is
+/// the directory with the `.gcno` files of the same kernel build.
 ///
 /// # Errors
-/// If nothing was kept, or gcov does not understand it.
-pub fn sum(kept: &Path, notes: &Path) -> Result<Counts, Error> {
-    let entries = fs::read_dir(kept).map_err(io_error("read", kept))?;
+/// [`Error::NoCoverageData`] if there is no data, [`Error::Kernel`] if gcov-tool or gcov fails,
+/// [`Error::Gcov`] if the output of gcov is malformed, and [`Error::Io`] if a file operation fails.
+pub fn sum(logs: &Path, notes: &Path) -> Result<Counts, Error> {
+    let entries = fs::read_dir(logs).map_err(io_error("read", logs))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let told: Vec<_> = paths.filter(|path| path.extension().is_some_and(|ending| ending == ENDING)).collect();
-    let (first, others) = told.split_first().ok_or(Error::NotCounted)?;
-    let folder = tempfile::tempdir_in(kept).map_err(io_error("create a folder in", kept))?;
-    let (sum, more) = (folder.path().join("sum"), folder.path().join("more"));
+    let dirs: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == DIR_EXTENSION)).collect();
+    let (first, others) = dirs.split_first().ok_or(Error::NoCoverageData)?;
+    let folder = tempfile::tempdir_in(logs).map_err(io_error("create a directory in", logs))?;
+    let (sum, merged) = (folder.path().join("sum"), folder.path().join("merged"));
     fs::rename(first, &sum).map_err(io_error("rename", first))?;
     for next in others {
         let mut merge = Command::new("gcov-tool");
-        command::run("add up counters", merge.arg("merge").args([&sum, next]).arg("--output").arg(&more))?;
-        for added in [&sum, next] {
-            fs::remove_dir_all(added).map_err(io_error("remove", added))?;
+        command::run("merge coverage data", merge.arg("merge").args([&sum, next]).arg("--output").arg(&merged))?;
+        for source in [&sum, next] {
+            fs::remove_dir_all(source).map_err(io_error("remove", source))?;
         }
-        fs::rename(&more, &sum).map_err(io_error("rename", &more))?;
+        fs::rename(&merged, &sum).map_err(io_error("rename", &merged))?;
     }
     copy_notes(notes, notes, &sum)?;
-    counts(&sum)
+    run_gcov(&sum)
 }
 
-/// Beside what was counted, under the same names.
+/// Copies the `.gcno` files below `folder` to the directory `to`, where gcov expects them next to
+/// the `.gcda` files.
 fn copy_notes(notes: &Path, folder: &Path, to: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
         let path = entry.map_err(io_error("read", folder))?.path();
         if path.is_dir() {
             copy_notes(notes, &path, to)?;
         } else {
-            let name = flat(&path.strip_prefix(notes).unwrap_or(&path).to_string_lossy());
+            let name = flat_name(&path.strip_prefix(notes).unwrap_or(&path).to_string_lossy());
             fs::copy(&path, to.join(name)).map_err(io_error("copy", &path))?;
         }
     }
     Ok(())
 }
 
-/// What gcov makes of it: of each object a line of JSON.
-fn counts(folder: &Path) -> Result<Counts, Error> {
+/// Runs gcov on all objects in a directory. It prints one line of JSON for each.
+fn run_gcov(folder: &Path) -> Result<Counts, Error> {
     let mut gcov = Command::new("gcov");
     gcov.args(["--json-format", "--stdout", "--branch-probabilities"]).current_dir(folder);
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
         let name = entry.map_err(io_error("read", folder))?.file_name();
-        if Path::new(&name).extension().is_some_and(|ending| ending == "gcno") {
+        if Path::new(&name).extension().is_some_and(|extension| extension == "gcno") {
             gcov.arg(name);
         }
     }
-    read(&command::run("read counters", &mut gcov)?)
+    parse(&command::run("read coverage data", &mut gcov)?)
 }
 
 #[derive(Deserialize)]
@@ -121,16 +129,18 @@ struct Branch {
     count: u64,
 }
 
-/// Counts of a line and of its branches, by function.
+/// Executions and branches of a line, by function.
 type Functions = BTreeMap<String, (u64, Vec<u64>)>;
 
-fn read(text: &str) -> Result<Counts, Error> {
-    // A function of a header has the same branches wherever it is; others that share a line have theirs beside each other.
-    let mut of_functions: BTreeMap<(String, u32), Functions> = BTreeMap::new();
+/// Parses the output of gcov.
+fn parse(text: &str) -> Result<Counts, Error> {
+    // A function of a header is in several objects: its counts are added. Several functions can
+    // share a line, for example when a macro defines them: their branches are concatenated.
+    let mut lines_by_function: BTreeMap<(String, u32), Functions> = BTreeMap::new();
     for object in serde_json::Deserializer::from_str(text).into_iter::<Object>() {
-        for File { file, lines } in object.map_err(|cause| Error::Gcov(cause.to_string()))?.files {
+        for File { file, lines } in object.map_err(Error::Gcov)?.files {
             for line in lines {
-                let functions = of_functions.entry((file.clone(), line.line_number)).or_default();
+                let functions = lines_by_function.entry((file.clone(), line.line_number)).or_default();
                 let (executed, branches) = functions.entry(line.function_name).or_default();
                 *executed += line.count;
                 branches.resize(branches.len().max(line.branches.len()), 0);
@@ -138,12 +148,12 @@ fn read(text: &str) -> Result<Counts, Error> {
             }
         }
     }
-    let together = |functions: Functions| Count {
+    let total = |functions: Functions| Count {
         executed: functions.values().map(|(executed, _)| executed).sum(),
         branches: functions.values().flat_map(|(_, branches)| branches).copied().collect(),
         function: functions.into_keys().next().unwrap_or_default(),
     };
-    Ok(of_functions.into_iter().map(|(line, functions)| (line, together(functions))).collect())
+    Ok(lines_by_function.into_iter().map(|(line, functions)| (line, total(functions))).collect())
 }
 
 #[cfg(test)]
@@ -151,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_that_share_a_line_count_it_together() {
+    fn counts_of_objects_with_same_line_are_summed() {
         let object = |function: &str, count: u64, branches: [u64; 2]| {
             let branches = branches.map(|count| serde_json::json!({"count": count, "throw": false}));
             let line = serde_json::json!({
@@ -161,17 +171,17 @@ mod tests {
         };
         let text = [object("f", 3, [3, 0]), object("f", 4, [0, 4]), object("g", 5, [5, 0])].join("\n");
         let count = Count { function: "f".to_string(), executed: 12, branches: vec![3, 4, 5, 0] };
-        assert_eq!(read(&text).unwrap(), Counts::from([(("/s/fs/a.h".to_string(), 7), count)]));
-        assert!(read("gcov: odd").is_err());
+        assert_eq!(parse(&text).unwrap(), Counts::from([(("/s/fs/a.h".to_string(), 7), count)]));
+        assert!(parse("gcov: odd").is_err());
     }
 
     #[test]
-    fn kernels_of_one_machine_are_kept_apart() {
+    fn each_kernel_of_a_machine_has_its_own_directory() {
         let folder = tempfile::tempdir().unwrap();
-        let told = |object: &str| (format!("cache/build/k/objects/{object}"), vec![1]);
-        keep(&[told("fs/a.gcda"), told("fs/b.gcda"), told("fs/a.gcda")], &folder.path().join("claim.0")).unwrap();
-        let is_kept = |path: &str| folder.path().join(path).is_file();
-        assert!(is_kept("claim.0.0.arcs/fs#a.gcda") && is_kept("claim.0.0.arcs/fs#b.gcda"));
-        assert!(is_kept("claim.0.1.arcs/fs#a.gcda") && !is_kept("claim.0.1.arcs/fs#b.gcda"));
+        let data = |object: &str| (format!("cache/build/k/objects/{object}"), vec![1]);
+        store(&[data("fs/a.gcda"), data("fs/b.gcda"), data("fs/a.gcda")], &folder.path().join("claim.0")).unwrap();
+        let is_stored = |path: &str| folder.path().join(path).is_file();
+        assert!(is_stored("claim.0.0.arcs/fs#a.gcda") && is_stored("claim.0.0.arcs/fs#b.gcda"));
+        assert!(is_stored("claim.0.1.arcs/fs#a.gcda") && !is_stored("claim.0.1.arcs/fs#b.gcda"));
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The machine that everything runs on, and what it was told to do.
+//! The host and the command line of this process, for logs and reports.
 
 use std::process::Command;
 use std::{fmt, fs};
@@ -10,23 +10,31 @@ use vremount_util::{command, io_error};
 
 use crate::error::Error;
 
+/// The host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
+    /// Model name of the processor as in /proc/cpuinfo, or `unknown`.
     pub processor: String,
+    /// Number of processors that this process may use.
     pub processors: usize,
+    /// Release of the kernel as `uname -r` prints it.
     pub kernel: String,
 }
 
 impl Host {
+    /// Reads the properties of the host.
+    ///
     /// # Errors
-    /// If this is no Linux.
+    /// [`Error::Kernel`] if /proc/cpuinfo cannot be read or `uname` fails.
     pub fn current() -> Result<Self, Error> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").map_err(io_error("read", "/proc/cpuinfo"))?;
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         Ok(Host {
             processor: model.map_or("unknown", |(_, name)| name).to_string(),
             processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            kernel: command::run("ask for the kernel's version", Command::new("uname").arg("-r"))?.trim().to_string(),
+            kernel: command::run("read the version of the host's kernel", Command::new("uname").arg("-r"))?
+                .trim()
+                .to_string(),
         })
     }
 }
@@ -38,7 +46,8 @@ impl fmt::Display for Host {
     }
 }
 
-/// The command line of this program, wherever it lies. It is kept and shown: without what lets one into a repository.
+/// The command line of this process. The program is called `vremount` whatever its path;
+/// credentials in URLs are removed.
 #[must_use]
 pub fn command_line() -> Vec<String> {
     std::iter::once("vremount".to_string()).chain(std::env::args().skip(1).map(|arg| strip_credentials(&arg))).collect()

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Runs claims on machines, validates what came back, and records verdicts.
+//! Runs claims on machines, validates the runs, and records verdicts.
 //!
-//! In: a kernel specification, claims and filesystems. Out: a log of records, one for each case (a claim on a filesystem),
-//! with transcript and console log beside it; joined, [`results::Results`].
+//! In: a kernel specification, claims and filesystems. Out: a log with a record for each case (one
+//! claim on one filesystem), transcripts and console logs; read back as [`results::Results`].
 //!
-//! Entry points: [`session::Session`] for a whole run with its log, [`testbed::Lab`] for kernel, images and executor,
-//! [`scheduler::verify`] for many cases side by side, [`matrix`] for many bases.
+//! Entry points: [`session::Session`] for a whole run with its log, [`testbed::TestBed`] for
+//! kernel, images and executor, [`scheduler::run_cases`] for many cases in parallel, [`matrix`] for
+//! many bases.
 //!
-//! Invariants: a verdict comes only from a run that is complete, of the expected build, and without a kernel warning; a
-//! record is on disk before it is shown; the folder of a run is locked by one process.
+//! Invariants: a verdict comes only from a run that is complete, of the expected build, and without
+//! a kernel warning; a record is written to the log before it is shown; a run directory is locked
+//! by one process.
+
+#![warn(missing_docs)]
 
 pub mod batch;
 mod boot_segment;

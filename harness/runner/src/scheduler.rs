@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Many claims: side by side, reported in order.
+//! Runs many cases in parallel and reports them in order.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,12 +12,14 @@ use vremount_util::parallel::parallel_map;
 use crate::batch;
 use crate::case_runner::{CaseResult, CaseRunner};
 
-/// How many claims share a machine where booting is dear: enough to make little of the boot, few enough that all cores have
-/// something to do and that the first results come soon.
-const TOGETHER: usize = 8;
+/// Number of cases that share a machine if booting is slow: enough to amortize the boot, and few
+/// enough to keep all cores busy and to get the first results early.
+const BATCH_SIZE: usize = 8;
 
-/// Proves cases on up to `jobs` machines at a time. `at_once` sees each proof when it is there, `in_order` in the order of
-/// the cases, as soon as those before it are there.
+/// Runs cases on up to `jobs` machines in parallel and returns the results in the order of `cases`.
+///
+/// `at_once` gets each result as soon as it exists. `in_order` gets the results in the order of
+/// `cases`, each as soon as all earlier ones exist.
 pub fn run_cases(
     case_runner: &CaseRunner<'_>,
     cases: &[Case<'_>],
@@ -26,18 +28,18 @@ pub fn run_cases(
     mut in_order: impl FnMut(&CaseResult),
 ) -> Vec<CaseResult> {
     let batches = batches(case_runner, cases);
-    let mut early = BTreeMap::new();
+    let mut waiting = BTreeMap::new();
     let mut case_results = Vec::with_capacity(cases.len());
     parallel_map(
         jobs,
         &batches,
         |batch| run_batch(case_runner, batch),
         |batch| {
-            for (place, case_result) in batch {
+            for (index, case_result) in batch {
                 at_once(&case_result);
-                early.insert(place, case_result);
+                waiting.insert(index, case_result);
             }
-            while let Some(case_result) = early.remove(&case_results.len()) {
+            while let Some(case_result) = waiting.remove(&case_results.len()) {
                 in_order(&case_result);
                 case_results.push(case_result);
             }
@@ -46,48 +48,53 @@ pub fn run_cases(
     case_results
 }
 
-/// Cases that are proved one after the other, with their places among all.
+/// Cases that run one after the other, each with its index among all cases.
 type Batch<'a> = Vec<(usize, Case<'a>)>;
 
-/// What each machine gets to prove. A claim that needs the host, or sleeps, or must be repeated, has its machines to itself;
-/// those that sleep come first, so that the others have the time.
+/// Assigns cases to batches. A case runs alone if its claim has host steps or sleeps, if it is
+/// skipped or must run twice, or if booting is fast. Claims that sleep longest start first, so that
+/// others run meanwhile.
 fn batches<'a>(case_runner: &CaseRunner<'_>, cases: &[Case<'a>]) -> Vec<Batch<'a>> {
-    let alone = |case: &Case<'_>| {
-        let anyway = case_runner.fresh || case_runner.twice || case_runner.executor.boots_fast();
-        anyway
+    let is_alone = |case: &Case<'_>| {
+        let all_alone = case_runner.fresh || case_runner.twice || case_runner.executor.boots_fast();
+        all_alone
             || case.claim.needs_host()
             || !case.claim.sleeps().is_zero()
             || case.claim.skip_reason_on(case.fs).is_some()
     };
-    let (single, shared): (Batch<'_>, Batch<'_>) = cases.iter().copied().enumerate().partition(|(_, case)| alone(case));
+    let (single, shared): (Batch<'_>, Batch<'_>) =
+        cases.iter().copied().enumerate().partition(|(_, case)| is_alone(case));
     let mut batches: Vec<Batch<'_>> = single.into_iter().map(|case| vec![case]).collect();
     let mut by_fs: BTreeMap<Fs, Batch<'_>> = BTreeMap::new();
-    for (place, case) in shared {
-        by_fs.entry(case.fs).or_default().push((place, case));
+    for (index, case) in shared {
+        by_fs.entry(case.fs).or_default().push((index, case));
     }
-    batches.extend(by_fs.values().flat_map(|cases| cases.chunks(TOGETHER).map(<[_]>::to_vec)));
-    batches.sort_by_key(|batch| batch.first().map(|(place, case)| (Reverse(case.claim.sleeps()), *place)));
+    batches.extend(by_fs.values().flat_map(|cases| cases.chunks(BATCH_SIZE).map(<[_]>::to_vec)));
+    batches.sort_by_key(|batch| batch.first().map(|(index, case)| (Reverse(case.claim.sleeps()), *index)));
     batches
 }
 
 fn run_batch(case_runner: &CaseRunner<'_>, batch: &Batch<'_>) -> Vec<(usize, CaseResult)> {
-    let (places, cases): (Vec<usize>, Vec<Case<'_>>) = batch.iter().copied().unzip();
+    let (indices, cases): (Vec<usize>, Vec<Case<'_>>) = batch.iter().copied().unzip();
     let case_results = match cases.as_slice() {
         [case] => vec![case_runner.run_case(case)],
         cases => batch::run_cases(case_runner, cases),
     };
-    places.into_iter().zip(case_results).collect()
+    indices.into_iter().zip(case_results).collect()
 }
 
-/// As many machines as are asked for, or as there are cores; never more than the memory that is free now can hold.
+/// Number of machines to run in parallel: `asked`, or the number of cores, limited to what fits
+/// into the memory that is available now. At least 1. `machine_mib` is the memory of one machine,
+/// MiB.
 #[must_use]
 pub fn jobs(asked: Option<u16>, machine_mib: u32) -> usize {
     let wanted = asked.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let fit = free_mib().map_or(wanted, |free| usize::try_from(free / u64::from(machine_mib).max(1)).unwrap_or(wanted));
-    wanted.min(fit).max(1)
+    let fitting = available_mib()
+        .map_or(wanted, |available| usize::try_from(available / u64::from(machine_mib).max(1)).unwrap_or(wanted));
+    wanted.min(fitting).max(1)
 }
 
-fn free_mib() -> Option<u64> {
+fn available_mib() -> Option<u64> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find(|line| line.starts_with("MemAvailable:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A run from its kernel to its log: what `vremount verify` and `vremount matrix` do with each base and executor.
+//! A run of many cases with its log: `vremount verify`, or one job of `vremount matrix`.
 
 use std::fs;
 
@@ -15,88 +15,98 @@ use crate::results::{Invocation, Log, Record, RunError, RunOptions, RunPlan};
 use crate::scheduler::run_cases;
 use crate::testbed::{self, RunSpec, TestBed};
 
-/// A run that has a machine to run on and a log to write to.
+/// A run that is ready to start.
 pub struct Session<'a> {
+    /// Kernel, executor and run directory.
     pub testbed: TestBed,
+    /// The log of the run.
     pub log: Log,
-    /// What an earlier run of the same has not proved yet.
+    /// Cases that have no record in the log yet.
     pub left: Vec<Case<'a>>,
-    how: RunOptions,
+    options: RunOptions,
 }
 
 impl<'a> Session<'a> {
-    /// Obtains all that it takes. If it cannot be had, the log says so.
+    /// Prepares a new run of `cases`, or resumes an earlier one. If the preparation of a new run
+    /// fails, a file in its run directory records the error for reports.
     ///
     /// # Errors
-    /// If a kernel or an image cannot be made, machines do not run here, or there is no run to resume.
+    /// Any [`Error`] of [`TestBed::new`], and any of [`Log::create`] and [`Log::resume`].
     pub fn start(
         workspace: &Workspace,
         run_spec: &RunSpec<'_>,
-        how: RunOptions,
+        options: RunOptions,
         cases: &[Case<'a>],
     ) -> Result<Self, Error> {
         let testbed =
             TestBed::new(workspace, run_spec).map_err(|error| record_run_error(workspace, run_spec, error))?;
-        // Word of an earlier run that could not start holds no more.
-        let _ = fs::remove_dir_all(testbed::run_dir(workspace, run_spec, run_spec.wanted.name()));
-        let plan = RunPlan::new(&testbed, how, run_spec.shard, cases)?;
+        // The error of an earlier run that failed to start is obsolete.
+        let _ = fs::remove_dir_all(testbed::run_dir(workspace, run_spec, run_spec.executor.name()));
+        let plan = RunPlan::new(&testbed, options, run_spec.shard, cases)?;
         let mut log =
             if run_spec.resume { Log::resume(&testbed.logs, &plan)? } else { Log::create(&testbed.logs, plan)? };
         let is_left = |case: &&Case<'_>| log.results().of(case.claim.name, case.fs).is_none();
         let left: Vec<_> = cases.iter().filter(is_left).copied().collect();
         if !left.is_empty() {
-            log.start(Invocation::here(&testbed.why)?)?;
+            log.start(Invocation::current(&testbed.why)?)?;
         }
-        Ok(Session { testbed, log, left, how })
+        Ok(Session { testbed, log, left, options })
     }
 
-    /// Proves what is left, shows it in order, and keeps what came of it.
+    /// Runs the remaining cases on up to `jobs` machines and appends a record for each to the log.
+    /// `show` gets the results in order.
     ///
     /// # Errors
-    /// If the log cannot be written.
+    /// [`Error::Io`] if the log cannot be written.
     pub fn run(&mut self, jobs: usize, show: impl FnMut(&CaseResult)) -> Result<(), Error> {
-        let Session { testbed, log, left, how } = self;
-        let case_runner =
-            CaseRunner { faults: how.faults, twice: how.twice, fresh: how.fresh, ..testbed.case_runner() };
-        let mut kept = Ok(());
-        let keep = |case_result: &CaseResult| {
-            // After a line that is torn there is nothing more to keep.
-            if kept.is_ok() {
-                kept = log.append(Record::new(case_result));
+        let Session { testbed, log, left, options } = self;
+        let case_runner = CaseRunner {
+            faults: options.faults,
+            twice: options.twice,
+            fresh: options.fresh,
+            ..CaseRunner::new(testbed)
+        };
+        let mut logged = Ok(());
+        let append = |case_result: &CaseResult| {
+            // After a failed write, the last line of the log may be incomplete; appending would
+            // corrupt it.
+            if logged.is_ok() {
+                logged = log.append(Record::new(case_result));
             }
         };
-        run_cases(&case_runner, left, jobs, keep, show);
-        kept
+        run_cases(&case_runner, left, jobs, append, show);
+        logged
     }
 }
 
-/// Leaves word in the place of the log, for those who join the results of many runs.
+/// Writes the error of a run that failed to start to its run directory, where reports find it.
+/// Returns the error.
 pub(crate) fn record_run_error(workspace: &Workspace, run_spec: &RunSpec<'_>, error: Error) -> Error {
-    // What an earlier run has proved is worth more.
+    // The results of the earlier run must not be overwritten.
     if run_spec.resume {
         return error;
     }
-    let folder = testbed::run_dir(workspace, run_spec, run_spec.wanted.name());
-    let word = run_error(&run_spec.kernel, run_spec.wanted, &error);
+    let folder = testbed::run_dir(workspace, run_spec, run_spec.executor.name());
+    let record = run_error(&run_spec.kernel, run_spec.executor, &error);
     let created = fs::create_dir_all(&folder).map_err(io_error("create", &folder));
-    let written = created.map_err(Error::from).and_then(|()| word.write(&folder));
+    let written = created.map_err(Error::from).and_then(|()| record.write(&folder));
     match written {
         Ok(()) => error,
         Err(also) => {
-            progress::note(format!("nor could that be noted: {also}"));
+            progress::note(format!("failed to record the error of the run: {also}"));
             error
         }
     }
 }
 
-/// Why nothing can be told, for a report.
+/// The record of a run that failed to start with `error`.
 #[must_use]
-pub fn run_error(kernel: &KernelSpec<'_>, wanted: ExecutorChoice, error: &Error) -> RunError {
+pub fn run_error(kernel: &KernelSpec<'_>, executor: ExecutorChoice, error: &Error) -> RunError {
     RunError {
         base: kernel.base.name.clone(),
         series: kernel.series(),
         level: kernel.level.number(),
-        executor: wanted.name().to_string(),
+        executor: executor.name().to_string(),
         cannot_tell: error.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a run needs before its first claim: kernel, images, a way of running machines that is known to work, and a place
-//! for logs.
+//! Prepares a run: builds kernel, guest and disk images, finds an executor that works, and creates
+//! the run directory.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,72 +19,82 @@ use vremount_machine::{
 use vremount_protocol::{Filesystem, GuestTask, Program};
 use vremount_util::io_error;
 
-use crate::case_runner::CaseRunner;
 use crate::error::Error;
 
-/// The program that runs machines, looked up on PATH.
+/// The QEMU binary. It is looked up in PATH.
 pub const QEMU: &str = "qemu-system-x86_64";
 
-/// The kernel that is to be proved on, and how.
+/// What a run tests, and where its files go.
 pub struct RunSpec<'a> {
+    /// The kernel.
     pub kernel: KernelSpec<'a>,
+    /// The upper filesystems.
     pub filesystems: &'a [Fs],
-    pub wanted: ExecutorChoice,
-    /// Whether logs of an earlier run stay.
+    /// The executor that the user asks for.
+    pub executor: ExecutorChoice,
+    /// Whether the run continues an earlier one, whose files are kept. Default: no.
     pub resume: bool,
-    /// The part of the run that this is, where jobs share it.
+    /// The part of the run that this process executes. Default: none, the whole run.
     pub shard: Option<Shard>,
-    /// A place for its logs below that of all others, where they stay although the same kernel is proved elsewhere.
+    /// Subdirectory of `target/runs` for the run directory, so that other runs of the same kernel
+    /// do not overwrite it. Default: none.
     pub aside: Option<&'a str>,
 }
 
 impl<'a> RunSpec<'a> {
-    /// A whole run that begins anew, in its usual place.
+    /// A whole, new run in the default directory.
     #[must_use]
-    pub fn new(kernel: KernelSpec<'a>, filesystems: &'a [Fs], wanted: ExecutorChoice) -> Self {
-        RunSpec { kernel, filesystems, wanted, resume: false, shard: None, aside: None }
+    pub fn new(kernel: KernelSpec<'a>, filesystems: &'a [Fs], executor: ExecutorChoice) -> Self {
+        RunSpec { kernel, filesystems, executor, resume: false, shard: None, aside: None }
     }
 }
 
+/// Everything that a run needs to boot machines.
 pub struct TestBed {
+    /// The kernel.
     pub kernel: Kernel,
+    /// The executor.
     pub executor: Box<dyn Executor>,
-    /// What runs guest code, where there is a choice.
+    /// The accelerator of QEMU; none for User Mode Linux.
     pub accel: Option<Accel>,
-    /// Why this executor.
+    /// Why this executor was chosen, as a clause for people.
     pub why: String,
-    /// Of every filesystem that was ordered.
+    /// Disk image and initramfs of each filesystem of the run.
     pub disk_setups: BTreeMap<Fs, DiskSetup>,
-    /// PID 1 of its machines.
+    /// The guest binary.
     pub guest: PathBuf,
-    /// Transcripts and console logs of the last run of this base, level and architecture.
+    /// The run directory: results, transcripts and console logs.
     pub logs: PathBuf,
-    /// Keeps another run from writing there too.
+    /// Lock that keeps other runs from using the same directory.
     _logs_lock: File,
 }
 
 impl TestBed {
+    /// Prepares a run. The run directory is emptied unless `run_spec` resumes an earlier run.
+    ///
     /// # Errors
-    /// If a kernel or an image cannot be made, or machines do not run here.
+    /// [`Error::Kernel`] if the kernel cannot be built, [`Error::Image`] if an image cannot be
+    /// made, and [`Error::Machine`] if the executor does not work on this host.
     pub fn new(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<Self, Error> {
-        match run_spec.wanted {
-            ExecutorChoice::Uml => TestBed::with_uml(workspace, run_spec, "as asked for".to_string()),
+        match run_spec.executor {
+            ExecutorChoice::Uml => TestBed::with_uml(workspace, run_spec, "as requested".to_string()),
             ExecutorChoice::Qemu => {
-                let AccelChoice { accel, why } = choose(workspace, run_spec)?;
-                TestBed::with_qemu(workspace, run_spec, accel, why)
+                let AccelChoice { accel, reason } = choose_accel(workspace, run_spec)?;
+                TestBed::with_qemu(workspace, run_spec, accel, reason)
             }
-            ExecutorChoice::Auto => match choose(workspace, run_spec) {
-                Ok(AccelChoice { accel: Accel::Kvm, why }) => TestBed::with_qemu(workspace, run_spec, Accel::Kvm, why),
-                Ok(AccelChoice { accel: Accel::Tcg, why }) => match TestBed::with_uml(workspace, run_spec, why.clone())
-                {
-                    Err(Error::Machine(machine::Error::NoUml(also))) => TestBed::with_qemu(
-                        workspace,
-                        run_spec,
-                        Accel::Tcg,
-                        format!("{why}; and no User Mode Linux: {also}"),
-                    ),
-                    testbed => testbed,
-                },
+            ExecutorChoice::Auto => match choose_accel(workspace, run_spec) {
+                Ok(AccelChoice { accel: Accel::Kvm, reason }) => {
+                    TestBed::with_qemu(workspace, run_spec, Accel::Kvm, reason)
+                }
+                Ok(AccelChoice { accel: Accel::Tcg, reason }) => {
+                    match TestBed::with_uml(workspace, run_spec, reason.clone()) {
+                        Err(Error::Machine(machine::Error::NoUml(uml_reason))) => {
+                            let reason = format!("{reason}; User Mode Linux does not run: {uml_reason}");
+                            TestBed::with_qemu(workspace, run_spec, Accel::Tcg, reason)
+                        }
+                        testbed => testbed,
+                    }
+                }
                 Err(Error::Machine(error @ machine::Error::NoQemu { .. })) => {
                     TestBed::with_uml(workspace, run_spec, error.to_string())
                 }
@@ -94,45 +104,37 @@ impl TestBed {
     }
 
     fn with_qemu(workspace: &Workspace, run_spec: &RunSpec<'_>, accel: Accel, why: String) -> Result<Self, Error> {
-        let things = BootArtifacts::obtain(workspace, run_spec, Arch::X86_64)?;
-        things.into_lab(workspace, run_spec, Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why)
+        let artifacts = BootArtifacts::obtain(workspace, run_spec, Arch::X86_64)?;
+        artifacts.into_testbed(workspace, run_spec, Box::new(Qemu::new(Path::new(QEMU), accel)), Some(accel), why)
     }
 
     fn with_uml(workspace: &Workspace, run_spec: &RunSpec<'_>, why: String) -> Result<Self, Error> {
-        let things = BootArtifacts::obtain(workspace, run_spec, Arch::Um)?;
-        let uml = things.try_uml()?;
-        things.into_lab(workspace, run_spec, Box::new(uml), None, why)
+        let artifacts = BootArtifacts::obtain(workspace, run_spec, Arch::Um)?;
+        let uml = artifacts.probe_uml()?;
+        artifacts.into_testbed(workspace, run_spec, Box::new(uml), None, why)
     }
 
-    /// The executor in words.
+    /// The executor and its accelerator for people: `qemu with kvm`.
     #[must_use]
     pub fn title(&self) -> String {
         let accel = self.accel.map_or_else(String::new, |accel| format!(" with {}", accel.name()));
         format!("{}{accel}", self.executor.name())
     }
-
-    /// One that proves each claim once, with faults, the fastest way.
-    #[must_use]
-    pub fn case_runner(&self) -> CaseRunner<'_> {
-        let TestBed { kernel, executor, disk_setups, logs, .. } = self;
-        let executor = executor.as_ref();
-        CaseRunner { kernel, executor, disk_setups, logs, faults: true, twice: false, fresh: false }
-    }
 }
 
-/// What QEMU runs guest code with, and why.
-fn choose(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<AccelChoice, Error> {
+/// Chooses the accelerator of QEMU. The kernel for QEMU is built only if a probe boot is needed.
+fn choose_accel(workspace: &Workspace, run_spec: &RunSpec<'_>) -> Result<AccelChoice, Error> {
     let probe = |qemu: &Qemu, limits| BootArtifacts::obtain(workspace, run_spec, qemu.arch())?.probe_boot(qemu, limits);
-    machine::choose(Path::new(QEMU), &workspace.cache, probe)
+    vremount_machine::choose_accel(Path::new(QEMU), &workspace.cache, probe)
 }
 
-/// All that a machine is made of, whatever it runs on.
+/// Files that a machine boots from, for one architecture.
 struct BootArtifacts {
     kernel: Kernel,
     disk_setups: BTreeMap<Fs, DiskSetup>,
     guest: PathBuf,
-    /// Without an upper filesystem.
-    bare: Initramfs,
+    /// Initramfs without a disk image.
+    diskless: Initramfs,
 }
 
 impl BootArtifacts {
@@ -142,12 +144,13 @@ impl BootArtifacts {
         let disk_setup =
             |fs: &Fs| Ok((*fs, DiskSetup::obtain(*fs, &workspace.cache, &guest, &kernel.module.path, Vec::new())?));
         let disk_setups = run_spec.filesystems.iter().map(disk_setup).collect::<Result<_, Error>>()?;
-        let bare = Initramfs::new(&guest, &kernel.module.path, None, Vec::new())?;
-        Ok(BootArtifacts { kernel, disk_setups, guest, bare })
+        let diskless = Initramfs::new(&guest, &kernel.module.path, None, Vec::new())?;
+        Ok(BootArtifacts { kernel, disk_setups, guest, diskless })
     }
 
-    /// Known to work: only now may what an earlier run left behind go.
-    fn into_lab(
+    /// Creates the run directory. Called only after the executor is known to work, because it
+    /// removes the earlier run.
+    fn into_testbed(
         self,
         workspace: &Workspace,
         run_spec: &RunSpec<'_>,
@@ -160,20 +163,22 @@ impl BootArtifacts {
         Ok(TestBed { kernel, executor, accel, why, disk_setups, guest, logs, _logs_lock: logs_lock })
     }
 
-    /// User Mode Linux, if it runs here: to try takes no longer than to guess.
-    fn try_uml(&self) -> Result<Uml, Error> {
-        let run = self.probe_boot(&Uml, Uml.limits())?;
-        match &run.end {
+    /// Boots a machine with User Mode Linux. This is as fast as checking what it needs.
+    fn probe_uml(&self) -> Result<Uml, Error> {
+        let output = self.probe_boot(&Uml, Uml.limits())?;
+        match &output.end {
             ExitReason::Finished => Ok(Uml),
             end => {
-                // What it checked last is what this host does not let it do.
-                let checked = run.console_tail.lines().rfind(|line| line.starts_with("Checking "));
-                Err(machine::Error::NoUml(format!("{end}; {}", checked.unwrap_or("it checked nothing"))).into())
+                // At its start the kernel prints what it checks on the host. The last check is the
+                // one that failed.
+                let check = output.console_tail.lines().rfind(|line| line.starts_with("Checking "));
+                let check = check.map_or_else(String::new, |check| format!("; last check: {check}"));
+                Err(machine::Error::NoUml(format!("{end}{check}")).into())
             }
         }
     }
 
-    /// Boots a machine with nothing to do.
+    /// Boots a machine without any operations.
     fn probe_boot(&self, executor: &dyn Executor, limits: Timeouts) -> Result<MachineOutput, Error> {
         let program = Program {
             work: GuestTask::Steps(Vec::new()),
@@ -185,40 +190,33 @@ impl BootArtifacts {
         };
         let folder = tempfile::tempdir().map_err(io_error("create", env::temp_dir()))?;
         let initramfs = folder.path().join("probe.initramfs");
-        self.bare.write(&program, &initramfs)?;
-        Ok(executor.run(&MachineConfig {
-            image: &self.kernel.image,
-            initramfs: &initramfs,
-            disk: None,
-            memory_mib: self.kernel.memory_mib(),
-            processors: 1,
-            console_log: &folder.path().join("probe.console"),
-            limits: limits.scale(self.kernel.slowdown()),
-            kernels: 1,
-            power_cut: false,
-        }))
+        self.diskless.write(&program, &initramfs)?;
+        let console = folder.path().join("probe.console");
+        let limits = limits.scale(self.kernel.slowdown());
+        Ok(executor.run(&MachineConfig::new(&self.kernel, &initramfs, &console, limits)))
     }
 }
 
-/// Where all runs leave what they leave, or those that stay aside.
+/// Directory that contains all run directories: `target/runs`, or its subdirectory `aside`.
 #[must_use]
 pub fn runs_dir(workspace: &Workspace, aside: Option<&str>) -> PathBuf {
     let runs = workspace.root.join("target/runs");
-    aside.map_or(runs.clone(), |place| runs.join(place))
+    aside.map_or(runs.clone(), |name| runs.join(name))
 }
 
-/// Where a run on an architecture, or what was wanted in its place, leaves what it leaves.
+/// Run directory of a run. `target` is the architecture, or the name of the requested executor for
+/// a run that failed to start.
 #[must_use]
-pub fn run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, on: &str) -> PathBuf {
+pub fn run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, target: &str) -> PathBuf {
     let shard =
         run_spec.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
     let KernelSpec { base, level, fragment, .. } = run_spec.kernel;
     let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
     let runs = runs_dir(workspace, run_spec.aside);
-    runs.join(format!("{}-level{level}-{on}{fragment}{shard}", base.name))
+    runs.join(format!("{}-level{level}-{target}{fragment}{shard}", base.name))
 }
 
-/// The folder for what a run leaves behind, empty unless it goes on with an earlier one, and the lock on it.
+/// Creates and locks the run directory. It is emptied unless the run resumes an earlier one.
 fn create_run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, arch: Arch) -> Result<(PathBuf, File), Error> {
     let logs = run_dir(workspace, run_spec, arch.name());
     let lock = workspace::lock(Path::new(&format!("{}.lock", logs.display())))?;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What happened, step by step, for who was not there: a line of JSON for the claim, one for each step, one for the
-//! verdict. Nothing of the host is in it, so that under time travel the same run leaves the same bytes.
+//! The transcript of a case, a file of JSON lines: the claim, each step with its outcome and kernel
+//! log, and the verdict.
+//!
+//! A transcript contains nothing that depends on the host. With time travel, two runs of a case
+//! write identical files.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,7 +17,7 @@ use vremount_kernel::build::Kernel;
 use vremount_machine::image::Fs;
 use vremount_protocol::{Outcome, StepReport};
 
-/// A line of a transcript; its fields tell which.
+/// A line of a transcript. The kind of a line is recognized by its fields.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line<'a> {
@@ -27,19 +30,19 @@ enum Line<'a> {
         level: u8,
     },
     Step {
-        /// In words.
+        /// The step for people.
         step: String,
-        /// The same for who does it again.
+        /// The step for a replay.
         act: Action,
         kind: Kind,
-        /// What it must lead to, in words; none for the host.
+        /// The expected outcome for people; none for a host step.
         expected: Option<String>,
-        /// None if the guest did not get there.
-        #[serde(deserialize_with = "outcome")]
+        /// None if the guest did not reach the step.
+        #[serde(deserialize_with = "deserialize_outcome")]
         outcome: Option<Cow<'a, Outcome>>,
-        /// Of guest time.
+        /// Duration in guest time, microseconds.
         us: Option<u64>,
-        /// What the kernel logged meanwhile.
+        /// Kernel log of the step.
         log: Cow<'a, [String]>,
     },
     Last {
@@ -56,59 +59,65 @@ enum Kind {
     Host,
 }
 
-/// An outcome by way of JSON as it is: errnos that are keys would not come through what looks for the kind of a line.
-fn outcome<'a, 'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, Outcome>>, D::Error> {
+/// Deserializes an outcome by way of a JSON value. Otherwise the integer keys of an outcome cannot
+/// be read, because serde buffers the fields of an untagged enum with their keys as strings.
+fn deserialize_outcome<'a, 'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, Outcome>>, D::Error> {
     let outcome = Option::<serde_json::Value>::deserialize(deserializer)?.map(serde_json::from_value).transpose();
     outcome.map(|outcome| outcome.map(Cow::Owned)).map_err(D::Error::custom)
 }
 
-/// What a transcript is about.
+/// The claim and the filesystem of a transcript.
 #[derive(Clone, Copy)]
 pub struct Title<'a> {
+    /// Name of the claim.
     pub claim: &'a str,
+    /// Title of the claim.
     pub title: &'a str,
+    /// The cited sentence that the claim tests.
     pub sentence: &'a str,
+    /// The upper filesystem.
     pub fs: Fs,
 }
 
 impl<'a> Title<'a> {
+    /// The title of a case.
     #[must_use]
     pub fn of(claim: &'a Claim, fs: Fs) -> Self {
         Title { claim: claim.name, title: claim.title, sentence: claim.sentence, fs }
     }
 }
 
-/// Writes a transcript; `parts` holds the reports of each of its machines.
+/// Writes a transcript to the file `to`. `boots` holds the reports of each boot.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// The [`io::Error`] of the file operation.
 pub fn write(
     to: &Path,
     kernel: &Kernel,
     title: Title<'_>,
     steps: &[Step],
-    parts: &[&[StepReport]],
-    judgement: &VerdictDetail,
+    boots: &[&[StepReport]],
+    verdict_detail: &VerdictDetail,
 ) -> io::Result<()> {
-    std::fs::write(to, text(kernel, title, steps, parts, judgement)?)
+    std::fs::write(to, text(kernel, title, steps, boots, verdict_detail)?)
 }
 
-/// Gives a transcript another verdict than it was written with.
+/// Replaces the verdict of a transcript.
 ///
 /// # Errors
-/// If the file cannot be read or written.
-pub fn revise(path: &Path, judgement: &VerdictDetail) -> io::Result<()> {
+/// The [`io::Error`] of the file operation.
+pub fn replace_verdict(path: &Path, verdict_detail: &VerdictDetail) -> io::Result<()> {
     let text = std::fs::read_to_string(path)?;
     let kept = text.trim_end().rfind('\n').map_or("", |end| &text[..=end]);
-    std::fs::write(path, format!("{kept}{}", last(judgement)?))
+    std::fs::write(path, format!("{kept}{}", last(verdict_detail)?))
 }
 
 fn text(
     kernel: &Kernel,
     title: Title<'_>,
     steps: &[Step],
-    parts: &[&[StepReport]],
-    judgement: &VerdictDetail,
+    boots: &[&[StepReport]],
+    verdict_detail: &VerdictDetail,
 ) -> serde_json::Result<String> {
     let Title { claim, title, sentence, fs } = title;
     let mut text = line(&Line::First {
@@ -119,23 +128,23 @@ fn text(
         base: kernel.base.as_str().into(),
         level: kernel.level.number(),
     })?;
-    let mut parts = parts.iter();
-    let mut reports = parts.next().copied().unwrap_or_default().iter();
+    let mut boots = boots.iter();
+    let mut reports = boots.next().copied().unwrap_or_default().iter();
     for step in steps {
-        let (words, kind, expected) = match step {
+        let (step_text, kind, expected) = match step {
             Step::Precondition(op, want) => (describe(op), Kind::Evidence, Some(want.to_string())),
             Step::Assertion(op, want) => (describe(op), Kind::Claim, Some(want.to_string())),
             Step::Host(_) => (step.to_string(), Kind::Host, None),
         };
         let report = match kind {
             Kind::Host => {
-                reports = parts.next().copied().unwrap_or_default().iter();
+                reports = boots.next().copied().unwrap_or_default().iter();
                 None
             }
             _ => reports.next(),
         };
         text += &line(&Line::Step {
-            step: words,
+            step: step_text,
             act: step.action(),
             kind,
             expected,
@@ -144,77 +153,82 @@ fn text(
             log: Cow::Borrowed(report.map_or(&[], |report| &report.log)),
         })?;
     }
-    Ok(text + &last(judgement)?)
+    Ok(text + &last(verdict_detail)?)
 }
 
-fn last(judgement: &VerdictDetail) -> serde_json::Result<String> {
-    line(&Line::Last { verdict: judgement.verdict, because: judgement.because.as_deref().map(Cow::from) })
+fn last(verdict_detail: &VerdictDetail) -> serde_json::Result<String> {
+    line(&Line::Last { verdict: verdict_detail.verdict, because: verdict_detail.because.as_deref().map(Cow::from) })
 }
 
 fn line(line: &Line<'_>) -> serde_json::Result<String> {
     Ok(serde_json::to_string(line)? + "\n")
 }
 
-/// What a transcript says was done, and on which filesystem, to do it again.
+/// Reads the filesystem and the actions of a transcript, to replay them.
 ///
 /// # Errors
-/// If it is none.
+/// The [`serde_json::Error`] of the first malformed line, or of a missing first line.
 pub fn acts(text: &str) -> serde_json::Result<(Fs, Vec<Action>)> {
-    let mut found = None;
+    let mut filesystem = None;
     let mut acts = Vec::new();
     for line in text.lines() {
         match serde_json::from_str(line)? {
-            Line::First { fs, .. } => found = Some(fs),
+            Line::First { fs, .. } => filesystem = Some(fs),
             Line::Step { act, .. } => acts.push(act),
             Line::Last { .. } => {}
         }
     }
-    let fs = found.ok_or_else(|| serde::de::Error::custom("there is no first line"))?;
+    let fs = filesystem.ok_or_else(|| serde::de::Error::custom("the line with the claim is missing"))?;
     Ok((fs, acts))
 }
 
-/// A line of a transcript, for people.
+/// Formats a line of a transcript for people.
 ///
 /// # Errors
-/// If it is none.
+/// The [`serde_json::Error`] of a malformed line.
 pub fn in_words(line: &str) -> serde_json::Result<String> {
-    words(line, |us| format!(" ({us} us)"))
+    format_with(line, |us| format!(" ({us} us)"))
 }
 
-/// The same without what it took, which is never the same on another kernel.
+/// Formats a line of a transcript for people, without durations. They differ between kernels.
 ///
 /// # Errors
-/// If it is none.
+/// The [`serde_json::Error`] of a malformed line.
 pub fn in_words_without_times(line: &str) -> serde_json::Result<String> {
-    words(line, |_| String::new())
+    format_with(line, |_| String::new())
 }
 
-/// A transcript for people who have its verdict already.
+/// The text of a transcript for a page that shows the verdict elsewhere.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TranscriptText {
+    /// Title of the claim.
     pub title: String,
+    /// The cited sentence that the claim tests.
     pub sentence: String,
-    /// Each step with what it led to, and what the kernel logged.
+    /// Each step with its outcome and kernel log.
     pub steps: String,
 }
 
+/// Formats a transcript for people, without its verdict.
+///
 /// # Errors
-/// If it is none.
+/// The [`serde_json::Error`] of the first malformed line.
 pub fn to_text(text: &str) -> serde_json::Result<TranscriptText> {
-    let mut told = TranscriptText::default();
+    let mut formatted = TranscriptText::default();
     for line in text.lines() {
         match serde_json::from_str(line)? {
             Line::First { title, sentence, .. } => {
-                (told.title, told.sentence) = (title.into_owned(), sentence.into_owned());
+                (formatted.title, formatted.sentence) = (title.into_owned(), sentence.into_owned());
             }
-            Line::Step { .. } => told.steps += &in_words(line)?,
+            Line::Step { .. } => formatted.steps += &in_words(line)?,
             Line::Last { .. } => {}
         }
     }
-    Ok(told)
+    Ok(formatted)
 }
 
-fn words(line: &str, time: fn(u64) -> String) -> serde_json::Result<String> {
+/// Formats a line; `time` formats a duration in microseconds.
+fn format_with(line: &str, time: fn(u64) -> String) -> serde_json::Result<String> {
     Ok(match serde_json::from_str(line)? {
         Line::First { claim, title, fs, base, level, .. } => {
             format!("{claim}: {title}\non {}, Linux {base} at level {level}\n\n", fs.name())
@@ -249,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errnos_that_are_keys_are_read_again() {
+    fn outcome_with_errnos_as_keys_is_read_back() {
         let steps = [Step::Assertion(Op::WriteBack, Expectation::AtMostOneWins)];
         let outcome = Outcome::Raced { mounted: 1, refused: BTreeMap::from([(22, 15)]) };
         let reports = [StepReport { index: 0, outcome, log: Vec::new(), us: 7 }];
@@ -262,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn each_step_is_a_line_also_where_the_guest_did_not_get() {
+    fn each_step_is_a_line_even_if_not_reached() {
         let steps = vec![
             Step::Precondition(Op::WriteBack, Expectation::Done),
             Step::Host(HostStep::PowerCut),
@@ -291,9 +305,10 @@ mod tests {
         };
         let first = [report(Outcome::Done, &["one", "two"])];
         let second = [report(Outcome::Failed { errno: 5, what: "sync".to_string() }, &[])];
-        let judgement = VerdictDetail::cannot_tell("it hung");
+        let verdict_detail = VerdictDetail::cannot_tell("it hung");
         let title = Title::of(&claim, Fs::Ext4NoJournal);
-        let text = text(&vremount_kernel::testing::kernel(), title, &steps, &[&first, &second], &judgement).unwrap();
+        let text =
+            text(&vremount_kernel::testing::kernel(), title, &steps, &[&first, &second], &verdict_detail).unwrap();
         assert_eq!(
             text,
             r#"{"claim":"c","title":"A title","sentence":"He said \"so\".","fs":"ext4-no-journal","base":"toy","level":4}
@@ -308,14 +323,18 @@ mod tests {
         assert!(acts("").is_err());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &text).unwrap();
-        revise(file.path(), &VerdictDetail::cannot_tell("it differs")).unwrap();
+        replace_verdict(file.path(), &VerdictDetail::cannot_tell("it differs")).unwrap();
         assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text.replace("it hung", "it differs"));
-        let words: String = text.lines().map(|line| in_words(line).unwrap()).collect();
-        let told = to_text(&text).unwrap();
-        assert_eq!((told.title.as_str(), told.sentence.as_str()), ("A title", "He said \"so\"."));
-        assert!(words.contains(&format!("level 4\n\n{}\ncannot tell", told.steps)), "{}", told.steps);
+        let formatted: String = text.lines().map(|line| in_words(line).unwrap()).collect();
+        let without_verdict = to_text(&text).unwrap();
+        assert_eq!((without_verdict.title.as_str(), without_verdict.sentence.as_str()), ("A title", "He said \"so\"."));
+        assert!(
+            formatted.contains(&format!("level 4\n\n{}\ncannot tell", without_verdict.steps)),
+            "{}",
+            without_verdict.steps
+        );
         assert_eq!(
-            words,
+            formatted,
             "c: A title
 on ext4-no-journal, Linux toy at level 4
 

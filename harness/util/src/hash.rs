@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Names that stand for content.
+//! SHA-256 of files and cache keys, as hexadecimal text.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,22 +7,25 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// Bytes as people write them.
+/// Bytes of a hash that a cache key consists of.
+const KEY_BYTES: usize = 8;
+
+/// Bytes as lowercase hexadecimal text.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// As much of a hash as tells what is in one cache apart.
+/// The first 16 hexadecimal digits of a hash: enough to distinguish the entries of one cache.
 #[must_use]
 pub fn short(hash: Sha256) -> String {
-    hex(&hash.finalize()[..8])
+    hex(&hash.finalize()[..KEY_BYTES])
 }
 
-/// SHA-256 of a file, hex.
+/// SHA-256 of a file: 64 hexadecimal digits.
 ///
 /// # Errors
-/// If it cannot be read.
+/// [`io::Error`] if the file cannot be read.
 pub fn of_file(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut file = File::open(path)?;
@@ -38,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_named_as_sha256sum_names_it() {
+    fn file_hash_equals_that_of_sha256sum() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

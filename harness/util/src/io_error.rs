@@ -8,21 +8,23 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {action} {path}: {source}", path = path.display())]
 pub struct IoError {
-    /// What was tried, as a verb: `read`.
+    /// The operation, as a verb: `read`.
     pub action: &'static str,
     /// The file or folder.
     pub path: PathBuf,
-    /// Why it failed.
+    /// The error of the system call.
     pub source: io::Error,
 }
 
-/// Adds the operation and the path to an [`io::Error`]: `fs::read(path).map_err(io_error("read", path))?`.
+/// Adds the operation and the path to an [`io::Error`]: `fs::read(path).map_err(io_error("read",
+/// path))?`.
 pub fn io_error(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> IoError {
     let path = path.into();
     move |source| IoError { action, path, source }
 }
 
-/// Implements `From` for errors that become a variant of `$error` by way of the error that the variant holds.
+/// Implements `From<$from> for $error` for each `$from`: the error is converted to the type that
+/// `$variant` holds, and wrapped in that variant.
 #[macro_export]
 macro_rules! error_from {
     ($error:ty, $variant:ident: $($from:ty),+ $(,)?) => {

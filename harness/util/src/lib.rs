@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Building blocks that know nothing of kernels or overlayfs.
+//! Building blocks that are independent of kernels and overlayfs.
 //!
-//! In: commands, paths, bytes. Out: their output, files written atomically, hashes, statistics, and events for whoever
-//! shows progress ([`progress::set_listener`]).
+//! In: commands, paths, bytes. Out: output of commands, files that are written atomically, hashes,
+//! statistics, and progress events for one listener ([`progress::set_listener`]).
 //!
-//! Entry points: [`command::run`] for a program of the host, [`process_group::Group`] for one that must not outlive this
-//! process, [`atomic_file::AtomicFile`] for output files, [`append_log::AppendLog`] for logs that survive a crash.
+//! Entry points: [`command::run`] runs a program to its end, [`process_group::Group`] runs a
+//! program that must not outlive this process, [`atomic_file::AtomicFile`] writes an output file,
+//! [`append_log::AppendLog`] writes a log that survives a crash.
 //!
-//! Invariants: nothing here prints, and no process that is started here outlives this process.
+//! Invariants: nothing here prints. No process that is started here outlives this process. Every
+//! file that is written under a temporary name and then renamed is written by [`atomic_file`].
+
+#![warn(missing_docs)]
 
 pub mod append_log;
 pub mod atomic_file;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A child that cannot outlive us, and whose own children cannot outlive it.
+//! Child processes that do not outlive this process, together with all their descendants.
+//!
+//! A child leads a process group of its own. The group is killed when its [`Group`] is dropped. If
+//! this process dies in any other way, also by SIGKILL, a guard process kills the group.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,48 +17,50 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getppid};
 use rustix::io::fcntl_dupfd_cloexec;
 
-/// A program that leads a process group, killed when this is dropped, and by a guard if we end in any other way.
+/// A running program that leads a process group. Dropping this value kills the group.
 pub struct Group {
     child: Child,
     _guard: Guard,
 }
 
 impl Group {
-    /// Starts the command, which is not to be started again. The thread that calls this must live as long as the group.
+    /// Starts the command in a new process group. The command must not be started a second time.
+    /// The calling thread must live as long as the group, because the kernel kills the program when
+    /// that thread ends.
     ///
     /// # Errors
-    /// If the program cannot be started.
+    /// [`io::Error`] if the program or its guard cannot be started.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        // A leader cannot leave its group, as User Mode Linux would.
+        // A group leader cannot call setsid(2), which User Mode Linux does to leave its group.
         command.process_group(0);
-        let guard = Guard::over(command)?;
+        let guard = Guard::start_for(command)?;
         Ok(Group { child: command.spawn()?, _guard: guard })
     }
 
-    /// How the program ends.
+    /// Waits until the program ends, and returns its exit status.
     ///
     /// # Errors
-    /// If the kernel does not know it any more.
+    /// [`io::Error`] if wait(2) fails.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
 
-    /// How the program ended, if it has.
+    /// The exit status of the program; none while it runs. Does not wait.
     ///
     /// # Errors
-    /// If the kernel does not know it any more.
+    /// [`io::Error`] if wait(2) fails.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// Most memory that the program had, while it has not ended: KiB.
+    /// Peak resident memory of the program (`VmHWM`), KiB. None after the program has ended.
     pub fn peak_kib(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
         line.split_whitespace().nth(1)?.parse().ok()
     }
 
-    /// Whether it ended by itself within the time.
+    /// Waits up to `time` for the program to end. Returns whether it ended.
     pub fn ends_within(&mut self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         while Instant::now() < deadline {
@@ -70,20 +75,22 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The kernel's own limit is 2^22.
+        // Process ids are at most 2^22, so that the cast is lossless.
         let leader = Pid::from_raw(self.child.id().cast_signed());
-        // The kernel kills the youngest of a group first, and User Mode Linux would take the death of a process of its guest
-        // for a crash. Nor may the leader die first: what it traces would go on, on the host.
+        // The kernel kills the youngest process of a group first. User Mode Linux would take the
+        // death of a guest process for a crash, so the leader is stopped first. It must not be
+        // killed first: the processes that it traces would continue on the host.
         stop(leader);
         let _ = killpg(leader, Signal::SIGKILL);
-        // It cannot have left; but to wait for one that has would be to wait for ever.
+        // Also kills a leader that has left its group. Otherwise the wait might never end.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Stops a child of ours that has not ended, and waits until it stands still; for a moment only, as some stops are not taken.
-/// It stays waited for: till then its id is nobody else's.
+/// Sends SIGSTOP to a child that has not ended, and waits up to two seconds until it is stopped: a
+/// process in an uninterruptible sleep does not stop. The child is not reaped, so that its id is
+/// not reused.
 fn stop(child: Pid) {
     let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
     let runs = || waitid(Id::Pid(child), flags) == Ok(WaitStatus::StillAlive);
@@ -97,39 +104,45 @@ fn stop(child: Pid) {
     }
 }
 
-/// Runs the command to its end, as a group that does not outlive us. What it says is given back.
+/// Runs the command to its end in a process group that does not outlive this process, and returns
+/// its output. Standard input is empty.
 ///
 /// # Errors
-/// If the program cannot be started.
+/// [`io::Error`] if the program cannot be started.
 pub fn output(command: &mut Command) -> io::Result<Output> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0);
-    let _guard = Guard::over(command)?;
+    let _guard = Guard::start_for(command)?;
     command.spawn()?.wait_with_output()
 }
 
-/// Runs the command on our terminal until it ends. It stays in our process group, which is the one that may read there.
+/// Runs the command to its end on the terminal of this process. It stays in the process group of
+/// this process, which is the foreground group of the terminal.
 ///
 /// # Errors
-/// If the program cannot be started.
+/// [`io::Error`] if the program cannot be started.
 pub fn run_in_foreground(command: &mut Command) -> io::Result<ExitStatus> {
-    let _guard = Guard::over(command)?;
+    let _guard = Guard::start_for(command)?;
     command.spawn()?.wait()
 }
 
-/// Kills a program, and the group it leads or comes to lead, when we are gone, also by SIGKILL: it reads from a pipe whose
-/// other end is ours. That the program dies with us is not enough: what it traces, and what it cloned, would live on.
-/// Dropped, it kills nobody.
+/// A process that kills a program and its group when this process dies, also by SIGKILL: it reads
+/// from a pipe whose other end only this process holds. `PR_SET_PDEATHSIG` of the program alone is
+/// not enough, because the processes that the program traces or cloned would survive. A guard that
+/// is dropped kills nothing.
 struct Guard(Child);
 
-/// Is told who it guards, then waits for the end of its standard input.
+/// Reads the id of the process to guard from standard input, then waits for the end of standard
+/// input.
 const GUARD: &str = "read -r id || exit; read -r _; kill -KILL -$id $id";
-/// Above those that a command may map, so that it is still the guard's when the command is about to run.
+/// Lowest descriptor number of the guard's pipe in the child: above those that a command may
+/// redirect, so that the pipe is still open when the child writes its id.
 const GUARD_FD: i32 = 64;
 
 impl Guard {
-    /// Starts it ahead of the command, which tells it of itself and is for once: nobody can be killed between two and leave the third.
-    fn over(command: &mut Command) -> io::Result<Self> {
+    /// Starts the guard before the command. The child writes its own id to the guard before it
+    /// executes the program, so that there is no moment in which the program runs unguarded.
+    fn start_for(command: &mut Command) -> io::Result<Self> {
         let mut guard = Command::new("/bin/sh");
         guard.args(["-c", GUARD]).process_group(0);
         guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -147,19 +160,21 @@ impl Drop for Guard {
     }
 }
 
-/// Asks the kernel to kill the child when our thread ends, even by SIGKILL, and to write no core. Tells the guard.
+/// Prepares the child to be killed when the calling thread ends, to write no core dump, and to send
+/// its id to the guard.
 fn die_with_parent(command: &mut Command, guard: File) {
     let parent = Pid::this();
     let prepare = move || {
         set_pdeathsig(Signal::SIGKILL)?;
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-        // The parent may have died before the request was made.
+        // The parent may have died before prctl(2) took effect.
         if getppid() != parent {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         writeln!(&guard, "{}", Pid::this())
     };
-    // SAFETY: between fork and exec only system calls are made; none allocates or locks.
+    // SAFETY: the closure only makes system calls between fork and exec. It neither allocates nor
+    // takes a lock.
     unsafe { command.pre_exec(prepare) };
 }
 
@@ -167,21 +182,21 @@ fn die_with_parent(command: &mut Command, guard: File) {
 mod tests {
     use super::*;
 
-    fn alive(id: u32) -> bool {
+    fn is_alive(id: u32) -> bool {
         nix::sys::signal::kill(Pid::from_raw(id.try_into().unwrap()), None).is_ok()
     }
 
     #[test]
-    fn a_dropped_group_is_gone() {
+    fn dropped_group_is_killed() {
         let group = Group::start(Command::new("sleep").arg("600")).unwrap();
         let id = group.child.id();
-        assert!(alive(id));
+        assert!(is_alive(id));
         drop(group);
-        assert!(!alive(id));
+        assert!(!is_alive(id));
     }
 
     #[test]
-    fn children_of_the_child_go_with_it() {
+    fn children_of_the_child_are_killed_with_it() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 600 & echo $!; wait"]).stdout(Stdio::piped());
         let mut group = Group::start(&mut command).unwrap();
@@ -193,20 +208,21 @@ mod tests {
         await_death(grandchild);
     }
 
-    /// What it would do between its children's deaths and its own takes luck to see.
+    /// Without the stop, the leader could react to the deaths of its children. That race is too
+    /// rare to test directly.
     #[test]
-    fn what_is_stopped_stands_still_and_can_be_killed() {
+    fn stopped_program_does_not_run_and_can_be_killed() {
         let group = Group::start(Command::new("sh").args(["-c", "while :; do :; done"])).unwrap();
         let id = group.child.id();
         stop(Pid::from_raw(id.cast_signed()));
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
         assert!(stat.contains(") T "), "{stat}");
         drop(group);
-        assert!(!alive(id));
+        assert!(!is_alive(id));
     }
 
     #[test]
-    fn what_has_ended_is_not_waited_for() {
+    fn ended_program_is_not_waited_for() {
         let mut group = Group::start(&mut Command::new("true")).unwrap();
         let id = Pid::from_raw(group.child.id().cast_signed());
         while group.ended().unwrap().is_none() {}
@@ -215,22 +231,25 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(1));
     }
 
-    /// Its parent is gone, so it is reaped by someone else, a moment later.
+    /// Waits until a process is dead. It is reaped by another process a little later, because its
+    /// parent is dead.
     fn await_death(id: u32) {
         let deadline = Instant::now() + Duration::from_secs(5);
-        while alive(id) && !zombie(id) && Instant::now() < deadline {
+        while is_alive(id) && !is_zombie(id) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(!alive(id) || zombie(id), "{id} is left");
+        assert!(!is_alive(id) || is_zombie(id), "process {id} survived");
     }
 
-    /// Tells this binary, started again, to be a harness, and where its program writes down the child it made.
-    const INSIDE: &str = "VREMOUNT_TEST_GUARD";
+    /// Set if this test binary runs as the process that is killed. The value is the file to which
+    /// the program writes the id of its child.
+    const CHILD_ID_FILE: &str = "VREMOUNT_TEST_GUARD";
 
-    /// The program makes a child and kills its harness: before or after it is known there that it runs.
+    /// The program starts a child and kills the process that started the program, at any point of
+    /// that start.
     #[test]
-    fn nothing_outlives_a_harness_that_has_only_just_started_it() {
-        if let Some(file) = std::env::var_os(INSIDE) {
+    fn no_process_survives_a_harness_killed_during_the_start() {
+        if let Some(file) = std::env::var_os(CHILD_ID_FILE) {
             let mut command = Command::new("sh");
             command.args(["-c", "sleep 600 & echo $! >\"$0\"; kill -KILL $PPID; wait"]).arg(file);
             let _group = Group::start(&mut command);
@@ -240,8 +259,8 @@ mod tests {
         for number in 0..100 {
             let file = folder.path().join(number.to_string());
             let harness = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "process_group::tests::nothing_outlives_a_harness_that_has_only_just_started_it"])
-                .env(INSIDE, &file)
+                .args(["--exact", "process_group::tests::no_process_survives_a_harness_killed_during_the_start"])
+                .env(CHILD_ID_FILE, &file)
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .status()
@@ -252,7 +271,7 @@ mod tests {
         }
     }
 
-    fn zombie(id: u32) -> bool {
+    fn is_zombie(id: u32) -> bool {
         std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| stat.contains(") Z "))
     }
 }

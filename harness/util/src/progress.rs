@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Progress and notes as events: libraries emit them, one listener shows them.
-//!
-//! Without a listener events are dropped.
+//! Progress and notes as events: libraries emit them, and one listener shows them. Without a
+//! listener events are dropped.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +11,13 @@ pub type TaskId = u64;
 /// What a listener receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A task began. `total` is its number of items, where it has items.
+    /// A task started.
     Started {
         /// The task.
         task: TaskId,
-        /// What is done, for people: `unpacking linux_5.10.13.orig.tar.xz`.
+        /// The text to show: `unpacking linux_5.10.13.orig.tar.xz`.
         text: String,
-        /// Number of items, or none for a task without items.
+        /// Number of items; none for a task that is not counted.
         total: Option<usize>,
     },
     /// One more item of a task is done.
@@ -38,13 +37,13 @@ pub enum Event {
         /// The task.
         task: TaskId,
     },
-    /// Information that changes no result.
+    /// Information that does not change any result.
     Note(String),
-    /// Something went wrong that changes no result.
+    /// A problem that does not change any result.
     Warning(String),
 }
 
-/// Shows events to people.
+/// Receives the events of this process.
 pub trait Listener: Send + Sync {
     /// Called on the thread that emits the event.
     fn receive(&self, event: Event);
@@ -63,28 +62,28 @@ fn emit(event: Event) {
     }
 }
 
-/// A task that runs until this value is dropped.
+/// A running task. It is finished when this value is dropped.
 #[derive(Debug)]
 pub struct Task(TaskId);
 
-/// Starts a task without items.
+/// Starts a task that is not counted.
 #[must_use]
 pub fn start(text: impl Into<String>) -> Task {
     Task::new(text.into(), None)
 }
 
-/// Starts a task of `total` items.
+/// Starts a task of `total` items; call [`Task::advance`] once for each.
 #[must_use]
 pub fn count(text: impl Into<String>, total: usize) -> Task {
     Task::new(text.into(), Some(total))
 }
 
-/// Emits information that changes no result.
+/// Emits a note: information that does not change any result.
 pub fn note(text: impl Into<String>) {
     emit(Event::Note(text.into()));
 }
 
-/// Emits a warning: something went wrong that changes no result.
+/// Emits a warning: a problem that does not change any result.
 pub fn warning(text: impl Into<String>) {
     emit(Event::Warning(text.into()));
 }
@@ -102,7 +101,7 @@ impl Task {
         emit(Event::Advanced { task: self.0 });
     }
 
-    /// Replaces the text.
+    /// Replaces the text of the task.
     pub fn rename(&self, text: impl Into<String>) {
         emit(Event::Renamed { task: self.0, text: text.into() });
     }

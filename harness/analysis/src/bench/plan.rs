@@ -1,203 +1,138 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is measured on a machine: scenes, then the neighbour, then the check itself, as one list of operations; and
-//! what the answer to each stands for.
+//! The machines of a benchmark, and the script of each: workloads, then the neighbour, then the traced mount.
 
 use vremount_machine::image::Fs;
 use vremount_protocol::{BenchOp, DeviceStack, Mode, Op, RestartStrategy};
 
-use crate::bench::workload::{
-    DISK, USUAL_FILES, Workload, mount, repeat_cycle, shuffled, swap, sync, sync_and_drop_caches, unmount,
-};
-use crate::bench::workloads::{of_first, of_others};
+use crate::bench::script::{DISK, SampleId, Script, mount, remove_marker, swap, sync, unmount};
+use crate::bench::size::BenchSize;
+use crate::bench::workload::{DEFAULT_FILES, Workload, shuffled};
+use crate::bench::workloads::{for_first_filesystem, for_other_filesystem};
 
-/// What the container writes before each stop beside the neighbour.
-const BESIDE_BYTES: u64 = 64 << 20;
-/// Turns of which the last is looked at: the first after a load of a module runs code that nobody has run yet.
-pub const TRACED_TURNS: usize = 3;
-/// The function that mounts an overlay, in every base.
+/// Bytes that the container writes before each stop while a neighbour is measured.
+const BACKGROUND_DIRTY_BYTES: u64 = 64 << 20;
+/// Mounts of which the last is timed. The first ones after a load of the module run code that is not in caches yet.
+pub const TRACED_CYCLES: usize = 3;
+/// The function that is traced. It mounts an overlay in every base.
 pub const TRACED: &str = "ovl_fill_super";
 
-/// How much is measured.
-#[derive(Debug, Clone, Copy)]
-pub struct BenchSize {
-    /// How often each way is measured side by side.
-    pub rounds: usize,
-    pub quick: bool,
-}
-
-impl BenchSize {
-    /// How often those are measured that wait for the disk.
-    pub(super) fn slow(self) -> usize {
-        if self.quick { (self.rounds / 10).max(3) } else { self.rounds }
-    }
-
-    /// How often the check is, which takes a module that is loaded anew.
-    fn traced(self) -> usize {
-        if self.quick { (self.rounds / 3).max(3) } else { self.rounds }
-    }
-
-    /// So many times as often, if there is time.
-    pub(super) fn times(self, more: usize) -> usize {
-        if self.quick { self.rounds } else { more * self.rounds }
-    }
-
-    /// How the neighbour is looked at.
-    fn looks(self) -> Vec<SampleCounts> {
-        use RestartStrategy::{Durable, Rebuild, Reuse, Sync};
-        let looks = |ways: &[RestartStrategy], times, seconds, by_itself| {
-            let ways = [None].into_iter().chain(ways.iter().copied().map(Some)).collect();
-            SampleCounts { ways, times, seconds, by_itself }
-        };
-        let each = &[Reuse, Sync, Rebuild, Durable];
-        match self.quick {
-            true => vec![looks(each, 1, 3, false)],
-            // Data is written back when it is 30 s old.
-            false => vec![looks(each, 12, 6, false), looks(&[Reuse, Sync], 2, 40, true)],
-        }
-    }
-}
-
-/// Looks at a neighbour, in turn.
-struct SampleCounts {
-    /// None: nobody is stopped.
-    ways: Vec<Option<RestartStrategy>>,
-    /// How often each.
-    times: usize,
+/// The samples of a neighbour that are taken in one mode of writeback.
+struct BackgroundSchedule {
+    /// How the container is restarted meanwhile; `None`: it keeps running.
+    strategies: Vec<Option<RestartStrategy>>,
+    /// Samples of each strategy.
+    samples: usize,
+    /// The duration of a sample.
     seconds: u32,
-    /// Whether the kernel writes back by itself.
-    by_itself: bool,
+    /// Whether the kernel writes dirty pages back on its own.
+    kernel_writeback: bool,
 }
 
-/// What the answer to an operation is kept as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SampleId {
-    Turn {
-        scene: usize,
-        way: RestartStrategy,
-    },
-    /// Reuse and what came of it long after.
-    Quiet,
-    /// What was left to the next sync: by reuse, or by who removes markers blindly.
-    Left {
-        blind: bool,
-    },
-    Neighbour {
-        way: Option<RestartStrategy>,
-        seconds: u32,
-        by_itself: bool,
-    },
-    /// Calls of [`TRACED`], by the first mount of directories or by one that follows.
-    Calls {
-        patched: bool,
-        reuse: bool,
-    },
-    Clock,
-}
-
-/// Operations, each with what its answer stands for.
-#[derive(Debug, Default)]
-pub struct Script(pub Vec<(Op, Option<SampleId>)>);
-
-impl Script {
-    pub(super) fn op(&mut self, op: Op) -> &mut Self {
-        self.0.push((op, None));
-        self
-    }
-
-    pub(super) fn bench(&mut self, op: BenchOp) -> &mut Self {
-        self.op(Op::Bench(op))
-    }
-
-    pub(super) fn labelled(&mut self, op: Op, label: SampleId) -> &mut Self {
-        self.0.push((op, Some(label)));
-        self
+fn background_schedules(size: BenchSize) -> Vec<BackgroundSchedule> {
+    use RestartStrategy::{Durable, Rebuild, Reuse, Sync};
+    let schedule = |strategies: &[RestartStrategy], samples, seconds, kernel_writeback| {
+        let strategies = [None].into_iter().chain(strategies.iter().copied().map(Some)).collect();
+        BackgroundSchedule { strategies, samples, seconds, kernel_writeback }
+    };
+    let all = &[Reuse, Sync, Rebuild, Durable];
+    match size.quick {
+        true => vec![schedule(all, 1, 3, false)],
+        // The kernel writes data back when it is 30 s old.
+        false => vec![schedule(all, 12, 6, false), schedule(&[Reuse, Sync], 2, 40, true)],
     }
 }
 
-/// A machine and what it measures.
+/// What one machine measures.
 #[derive(Debug)]
 pub struct Plan {
+    /// The upper filesystem.
     pub fs: Fs,
-    pub scenes: Vec<Workload>,
-    /// Whether the neighbour is measured, which takes a processor of its own.
-    pub neighbour: bool,
-    /// Whether the check itself is, which takes a kernel with a tracer.
-    pub check: bool,
-    effort: BenchSize,
+    /// The workloads, in the order of their axes.
+    pub workloads: Vec<Workload>,
+    /// Whether a neighbour is measured. The machine has a second processor for it.
+    pub measures_neighbour: bool,
+    /// Whether the mount is traced. The kernel must have the function graph tracer.
+    pub traces_mount: bool,
+    size: BenchSize,
 }
 
 impl Plan {
-    /// All that is measured on these filesystems: everything on the first, what shows their difference on the others.
+    /// The machines of a benchmark: two for the first filesystem (all workloads; the neighbour), one with the smaller set
+    /// of workloads for each of the others. `tracer`: the kernel has the function graph tracer.
     #[must_use]
-    pub fn all(filesystems: &[Fs], effort: BenchSize, tracer: bool) -> Vec<Plan> {
-        let plan = |fs, scenes| Plan { fs, scenes, neighbour: false, check: false, effort };
-        let mut plans: Vec<_> = filesystems.iter().skip(1).map(|fs| plan(*fs, of_others(effort))).collect();
+    pub fn all(filesystems: &[Fs], size: BenchSize, tracer: bool) -> Vec<Plan> {
+        let plan = |fs, workloads| Plan { fs, workloads, measures_neighbour: false, traces_mount: false, size };
+        let mut plans: Vec<_> = filesystems.iter().skip(1).map(|fs| plan(*fs, for_other_filesystem(size))).collect();
         if let Some(first) = filesystems.first() {
-            plans.insert(0, Plan { check: tracer, ..plan(*first, of_first(effort)) });
-            plans.insert(1, Plan { neighbour: true, ..plan(*first, Vec::new()) });
+            plans.insert(0, Plan { traces_mount: tracer, ..plan(*first, for_first_filesystem(size)) });
+            plans.insert(1, Plan { measures_neighbour: true, ..plan(*first, Vec::new()) });
         }
         plans
     }
 
-    /// `modules` are where the initramfs has the patched one and the unpatched.
+    /// The operations that the guest executes. `modules` are the paths of the patched and of the unpatched module in the
+    /// initramfs.
     #[must_use]
     pub fn script(&self, modules: [&str; 2]) -> Script {
         let mut script = Script::default();
-        script.labelled(Op::Bench(BenchOp::Clock), SampleId::Clock).bench(BenchOp::Writeback { by_itself: false });
+        script.sample(Op::Bench(BenchOp::Clock), SampleId::Clock).bench(BenchOp::Writeback { by_itself: false });
         script.op(Op::Attach { disk: DISK, on: DeviceStack::Device });
         script.op(Op::MountUpper { disk: DISK, options: String::new() }).op(mount(Mode::Volatile));
-        let numbered: Vec<_> = self.scenes.iter().enumerate().collect();
-        for along in numbered.chunk_by(|(_, one), (_, next)| one.axis == next.axis) {
-            for visit in 0..along.iter().map(|(_, scene)| scene.visits).max().unwrap_or_default() {
-                // There and back: who comes last does not always.
-                let mut along = along.to_vec();
+        let numbered: Vec<_> = self.workloads.iter().enumerate().collect();
+        for of_axis in numbered.chunk_by(|(_, one), (_, next)| one.axis == next.axis) {
+            for visit in 0..of_axis.iter().map(|(_, workload)| workload.visits).max().unwrap_or_default() {
+                // Every second visit takes the values in reverse order, so that no value always comes last.
+                let mut of_axis = of_axis.to_vec();
                 if visit % 2 == 1 {
-                    along.reverse();
+                    of_axis.reverse();
                 }
-                for (number, scene) in &along {
-                    script.0.append(&mut scene.visit(*number, visit, modules).0);
+                for (number, workload) in &of_axis {
+                    script.0.append(&mut workload.visit(*number, visit, modules).0);
                 }
             }
         }
-        if self.neighbour {
-            self.beside(&mut script);
+        if self.measures_neighbour {
+            self.measure_neighbour(&mut script);
         }
-        if self.check {
-            self.trace(&mut script, modules);
+        if self.traces_mount {
+            self.trace_mount(&mut script, modules);
         }
         script
     }
 
-    /// Processors of the machine.
+    /// The number of processors of the machine.
     pub(super) fn processors(&self) -> u8 {
-        if self.neighbour { 2 } else { 1 }
+        if self.measures_neighbour { 2 } else { 1 }
     }
 
-    /// In turn: nobody is stopped, and each way.
-    fn beside(&self, script: &mut Script) {
-        let look = |way, seconds| {
-            let (disk, dirty, files) = (DISK, BESIDE_BYTES, USUAL_FILES);
+    /// Samples the neighbour while the container keeps running and while it is restarted with each strategy, interleaved.
+    fn measure_neighbour(&self, script: &mut Script) {
+        let sample = |way, seconds| {
+            let (disk, dirty, files) = (DISK, BACKGROUND_DIRTY_BYTES, DEFAULT_FILES);
             Op::Bench(BenchOp::Neighbour { disk, way, seconds, dirty, files })
         };
         script
             .op(unmount())
-            .bench(BenchOp::Fill { disk: DISK, files: USUAL_FILES })
+            .bench(BenchOp::Fill { disk: DISK, files: DEFAULT_FILES })
             .op(mount(Mode::Volatile))
             .op(sync());
-        for SampleCounts { ways, times, seconds, by_itself } in self.effort.looks() {
-            script.bench(BenchOp::Writeback { by_itself });
-            // The first time runs code that nobody has run yet, and is not counted.
-            for time in 0..=times {
-                for way in shuffled(ways.clone(), &[time]) {
-                    if way == Some(RestartStrategy::Durable) {
-                        script.op(unmount()).op(sync_and_drop_caches()).op(mount(Mode::Durable));
+        for BackgroundSchedule { strategies, samples, seconds, kernel_writeback } in background_schedules(self.size) {
+            script.bench(BenchOp::Writeback { by_itself: kernel_writeback });
+            // Round 0 warms caches up and is not counted.
+            for round in 0..=samples {
+                for strategy in shuffled(strategies.clone(), &[round]) {
+                    if strategy == Some(RestartStrategy::Durable) {
+                        script.op(unmount()).op(remove_marker()).op(mount(Mode::Durable));
                     }
-                    match time {
-                        0 => script.op(look(way, 1)),
-                        _ => script.labelled(look(way, seconds), SampleId::Neighbour { way, seconds, by_itself }),
+                    match round {
+                        0 => script.op(sample(strategy, 1)),
+                        _ => script.sample(
+                            sample(strategy, seconds),
+                            SampleId::Background { strategy, seconds, kernel_writeback },
+                        ),
                     };
                     script.op(sync());
-                    if way == Some(RestartStrategy::Durable) {
+                    if strategy == Some(RestartStrategy::Durable) {
                         script.op(unmount()).op(mount(Mode::Volatile));
                     }
                 }
@@ -205,28 +140,28 @@ impl Plan {
         }
     }
 
-    /// With each module a first mount, and then one of the same directories: reuse, or, where there is none, without the marker.
-    /// Which module comes first changes.
-    fn trace(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
-        let traced = |script: &mut Script, is_patched: bool, reuse: bool| {
+    /// Traces, with each module, a first mount and a mount of the same directories: with the series by reuse, without it
+    /// after the marker was removed. The modules alternate in which comes first.
+    fn trace_mount(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
+        let trace = |script: &mut Script, is_patched: bool, reuse: bool| {
             script.bench(BenchOp::Trace { function: TRACED.to_string() });
-            for _ in 0..TRACED_TURNS {
+            for _ in 0..TRACED_CYCLES {
                 if reuse {
-                    repeat_cycle(script, !is_patched);
+                    script.remount_volatile(!is_patched);
                 } else {
                     script.bench(BenchOp::Turn { disk: DISK, way: RestartStrategy::First, files: 0 });
                 }
             }
-            script.labelled(Op::Bench(BenchOp::Traced), SampleId::Calls { patched: is_patched, reuse });
+            script.sample(Op::Bench(BenchOp::Traced), SampleId::Calls { patched: is_patched, reuse });
         };
-        for round in 0..self.effort.traced() {
+        for round in 0..self.size.traced_rounds() {
             let mut modules = [false, true];
             modules.rotate_left(round % 2);
             for is_patched in modules {
                 script.op(unmount()).bench(swap(if is_patched { patched } else { unpatched }));
-                traced(script, is_patched, false);
-                script.op(sync_and_drop_caches()).op(mount(Mode::Volatile));
-                traced(script, is_patched, true);
+                trace(script, is_patched, false);
+                script.op(remove_marker()).op(mount(Mode::Volatile));
+                trace(script, is_patched, true);
             }
         }
     }
@@ -236,71 +171,71 @@ impl Plan {
 mod tests {
     use rstest::rstest;
 
-    use super::super::workload::Axis;
+    use super::super::axis::Axis;
     use super::*;
 
     const MODULES: [&str; 2] = ["/patched.ko", "/unpatched.ko"];
 
-    fn effort(quick: bool) -> BenchSize {
+    fn size(quick: bool) -> BenchSize {
         BenchSize { rounds: 30, quick }
     }
 
-    fn visits(scene: &Workload) -> Vec<(Op, Option<SampleId>)> {
-        (0..scene.visits).flat_map(|visit| scene.visit(0, visit, MODULES).0).collect()
+    fn all_visits(workload: &Workload) -> Vec<(Op, Option<SampleId>)> {
+        (0..workload.visits).flat_map(|visit| workload.visit(0, visit, MODULES).0).collect()
     }
 
-    fn turns_of(scene: &Workload) -> Vec<RestartStrategy> {
-        let way = |label| match label {
-            Some(SampleId::Turn { way, .. }) => Some(way),
+    /// The strategies of a workload in the order of its cycles.
+    fn cycles(workload: &Workload) -> Vec<RestartStrategy> {
+        let strategy = |id| match id {
+            Some(SampleId::Cycle { strategy, .. }) => Some(strategy),
             _ => None,
         };
-        visits(scene).into_iter().filter_map(|(_, label)| way(label)).collect()
+        all_visits(workload).into_iter().filter_map(|(_, id)| strategy(id)).collect()
     }
 
-    fn turns(script: &Script, number: usize, of: RestartStrategy) -> usize {
-        let is = |label: &Option<SampleId>| matches!(label, Some(SampleId::Turn { scene, way }) if *scene == number && *way == of);
-        script.0.iter().filter(|(_, label)| is(label)).count()
+    fn count_cycles(script: &Script, workload: usize, strategy: RestartStrategy) -> usize {
+        script.0.iter().filter(|(_, id)| *id == Some(SampleId::Cycle { workload, strategy })).count()
     }
 
     #[rstest]
-    #[case::whole(false)]
+    #[case::full(false)]
     #[case::quick(true)]
-    fn every_way_is_measured_as_often_as_its_scene_says(#[case] quick: bool) {
-        for plan in Plan::all(&[Fs::Ext4, Fs::Xfs], effort(quick), true) {
+    fn script_has_as_many_cycles_as_workload_asks_for(#[case] quick: bool) {
+        for plan in Plan::all(&[Fs::Ext4, Fs::Xfs], size(quick), true) {
             let script = plan.script(MODULES);
-            for (number, scene) in plan.scenes.iter().enumerate() {
-                for (way, rounds) in &scene.ways {
-                    assert_eq!(turns(&script, number, *way), *rounds, "{way:?} in {scene:?}");
+            for (number, workload) in plan.workloads.iter().enumerate() {
+                for (strategy, expected) in &workload.strategies {
+                    assert_eq!(count_cycles(&script, number, *strategy), *expected, "{strategy:?} in {workload:?}");
                 }
             }
         }
     }
 
     #[test]
-    fn quick_measures_the_same_kinds_of_things() {
+    fn quick_run_covers_the_same_axes() {
         let kinds = |quick| {
-            let plans = Plan::all(&[Fs::Ext4], effort(quick), true);
+            let plans = Plan::all(&[Fs::Ext4], size(quick), true);
             let axes: std::collections::BTreeSet<_> =
-                plans.iter().flat_map(|plan| &plan.scenes).map(|scene| scene.axis).collect();
-            (axes, plans.iter().any(|plan| plan.neighbour), plans.iter().any(|plan| plan.check))
+                plans.iter().flat_map(|plan| &plan.workloads).map(|workload| workload.axis).collect();
+            (axes, plans.iter().any(|plan| plan.measures_neighbour), plans.iter().any(|plan| plan.traces_mount))
         };
         assert_eq!(kinds(true), kinds(false));
     }
 
-    /// A way that syncs leaves nothing for the next.
     #[test]
-    fn whoever_waits_for_the_disk_finds_as_much_dirty_as_the_scene_says() {
-        let plans = Plan::all(&[Fs::Ext4], effort(false), false);
-        for scene in plans.iter().flat_map(|plan| &plan.scenes).filter(|scene| scene.neighbour_dirty > 0) {
-            let mut dirty = false;
-            for (op, label) in visits(scene) {
-                match (&op, label) {
-                    (Op::Bench(BenchOp::Dirty { .. }), _) => dirty = true,
-                    (_, Some(SampleId::Turn { way, .. })) => {
-                        assert!(dirty, "{way:?} in {scene:?}");
-                        dirty = !matches!(way, RestartStrategy::Sync | RestartStrategy::Durable);
+    fn data_is_dirty_before_each_cycle_of_a_dirty_workload() {
+        let plans = Plan::all(&[Fs::Ext4], size(false), false);
+        let workloads = plans.iter().flat_map(|plan| &plan.workloads);
+        for workload in workloads.filter(|workload| workload.neighbour_dirty > 0) {
+            let mut is_dirty = false;
+            for (op, id) in all_visits(workload) {
+                match (&op, id) {
+                    (Op::Bench(BenchOp::Dirty { .. }), _) => is_dirty = true,
+                    (_, Some(SampleId::Cycle { strategy, .. })) => {
+                        assert!(is_dirty, "{strategy:?} in {workload:?}");
+                        is_dirty = !matches!(strategy, RestartStrategy::Sync | RestartStrategy::Durable);
                     }
-                    (Op::SyncUpperAfresh { .. }, _) => dirty = false,
+                    (Op::SyncUpperAfresh { .. }, _) => is_dirty = false,
                     _ => {}
                 }
             }
@@ -308,8 +243,8 @@ mod tests {
     }
 
     #[test]
-    fn everybody_comes_after_everybody_else() {
-        let ways = [
+    fn each_strategy_follows_each_other_strategy() {
+        let strategies = [
             RestartStrategy::Reuse,
             RestartStrategy::First,
             RestartStrategy::Plain,
@@ -317,45 +252,39 @@ mod tests {
             RestartStrategy::Sync,
             RestartStrategy::Durable,
         ];
-        let run_spec: Vec<_> = turns_of(&Workload::at(Axis::Idle, 0, &ways.map(|way| (way, 30))));
-        for (one, other) in
-            ways.iter().flat_map(|one| ways.map(|other| (*one, other))).filter(|(one, other)| one != other)
-        {
-            let times = run_spec.windows(2).filter(|pair| **pair == [one, other]).count();
+        let order = cycles(&Workload::new(Axis::Idle, 0, &strategies.map(|strategy| (strategy, 30))));
+        let pairs = strategies.iter().flat_map(|one| strategies.map(|other| (*one, other)));
+        for (one, other) in pairs.filter(|(one, other)| one != other) {
+            let times = order.windows(2).filter(|pair| **pair == [one, other]).count();
             assert!((1..15).contains(&times), "{other:?} came {times} times after {one:?}");
         }
     }
 
     #[test]
-    fn what_is_measured_less_often_comes_far_apart() {
-        let run_spec =
-            turns_of(&Workload::at(Axis::Idle, 0, &[(RestartStrategy::Reuse, 12), (RestartStrategy::Sync, 3)]));
-        let places: Vec<_> =
-            (0..).zip(&run_spec).filter(|(_, way)| **way == RestartStrategy::Sync).map(|(place, _)| place).collect();
-        assert!(places.windows(2).all(|pair| (4..=6).contains(&(pair[1] - pair[0]))), "{run_spec:?}");
+    fn strategy_with_fewer_cycles_is_spread_over_the_rounds() {
+        let strategies = [(RestartStrategy::Reuse, 12), (RestartStrategy::Sync, 3)];
+        let order = cycles(&Workload::new(Axis::Idle, 0, &strategies));
+        let is_sync = |(_, strategy): &(i32, &RestartStrategy)| **strategy == RestartStrategy::Sync;
+        let positions: Vec<_> = (0..).zip(&order).filter(is_sync).map(|(position, _)| position).collect();
+        assert!(positions.windows(2).all(|pair| (4..=6).contains(&(pair[1] - pair[0]))), "{order:?}");
     }
 
-    /// What others left is not for those to write who write what is dirty.
     #[test]
-    fn where_nothing_is_dirty_nothing_is() {
-        let scene = Workload::at(
-            Axis::Overlays,
-            1,
-            &[
-                (RestartStrategy::Reuse, 30),
-                (RestartStrategy::First, 30),
-                (RestartStrategy::Sync, 5),
-                (RestartStrategy::Durable, 5),
-            ],
-        );
-        let mut clean = false;
-        for (op, label) in visits(&scene) {
-            match (&op, label) {
-                (Op::SyncUpperAfresh { .. }, _) => clean = true,
-                (_, Some(SampleId::Turn { way: RestartStrategy::Sync | RestartStrategy::Durable, .. })) => {
-                    assert!(clean)
+    fn syncing_strategy_in_clean_workload_starts_after_sync() {
+        let strategies = [
+            (RestartStrategy::Reuse, 30),
+            (RestartStrategy::First, 30),
+            (RestartStrategy::Sync, 5),
+            (RestartStrategy::Durable, 5),
+        ];
+        let mut is_clean = false;
+        for (op, id) in all_visits(&Workload::new(Axis::Overlays, 1, &strategies)) {
+            match (&op, id) {
+                (Op::SyncUpperAfresh { .. }, _) => is_clean = true,
+                (_, Some(SampleId::Cycle { strategy: RestartStrategy::Sync | RestartStrategy::Durable, .. })) => {
+                    assert!(is_clean);
                 }
-                (_, Some(SampleId::Turn { .. })) => clean = false,
+                (_, Some(SampleId::Cycle { .. })) => is_clean = false,
                 _ => {}
             }
         }

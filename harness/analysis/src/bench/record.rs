@@ -1,213 +1,299 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A bench as it is kept: every sample, and all that one must know to judge or repeat it. Reports are made from this alone.
+//! The record of a benchmark: every sample, and what is needed to judge or to repeat the measurement. Ratios and
+//! thresholds are derived from it, see [`BenchResults`](super::BenchResults).
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use vremount_claims::exit::Exit;
 use vremount_machine::image::Fs;
 use vremount_protocol::{BackgroundSample, Io, RestartCycle, RestartStrategy};
 use vremount_runner::host_info::Host;
-use vremount_util::io_error;
 use vremount_util::stats::Summary;
 
-use crate::bench::ratios::Ratio;
-use crate::bench::thresholds::Threshold;
-use crate::bench::workload::Axis;
-use crate::bench::{ratios, thresholds};
+use crate::bench::axis::Axis;
+use crate::bench::ratio::Ratio;
 use crate::error::Error;
 
-/// Fields are added, never changed; this counts what is.
+/// The version of the JSON form. It changes when a field changes its meaning; new fields do not change it.
 pub const SCHEMA: u32 = 1;
 
-/// Its name in the folder of a run.
-pub const FILE: &str = "bench.json";
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Everything that a benchmark measured.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Record {
+    /// The version of the JSON form, see [`SCHEMA`].
     pub schema: u32,
     /// The command line.
     pub command: Vec<String>,
+    /// Whether fewer samples were taken.
     pub quick: bool,
+    /// How often each strategy was measured where all are compared.
     pub rounds: usize,
+    /// The host.
     pub host: HostLoad,
+    /// The kernel and its modules.
     pub kernel: Kernel,
+    /// The executor.
     pub executor: Executor,
+    /// The disk.
     pub disk: Disk,
-    /// What everything below is of, unless it says otherwise.
+    /// The filesystem on which everything was measured.
     pub fs: Fs,
-    /// Those that are compared with it, measured yet or not.
+    /// The filesystems on which the smaller set of workloads is measured, including those that were not measured yet.
     pub other_filesystems: Vec<Fs>,
-    pub scenes: Vec<WorkloadResult>,
-    pub neighbour: Vec<BackgroundRuns>,
-    /// None where the kernel has no tracer.
-    pub check: Option<CheckCost>,
-    /// By name.
-    pub ratios: BTreeMap<String, Ratio>,
-    pub goals: Vec<Threshold>,
-    /// What the kernel complained of meanwhile.
+    /// The workloads.
+    #[serde(rename = "scenes")]
+    pub workloads: Vec<WorkloadResult>,
+    /// The neighbour.
+    #[serde(rename = "neighbour")]
+    pub background: Vec<BackgroundRuns>,
+    /// The traced mount. `None` if the kernel has no tracer or it was not measured yet.
+    #[serde(rename = "check")]
+    pub check_cost: Option<CheckCost>,
+    /// Warnings and crashes on the consoles of the machines.
     pub warnings: Vec<String>,
 }
 
-/// The machine that everything ran on, and what else it had to do.
+/// The host and its load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostLoad {
+    /// The host.
     #[serde(flatten)]
     pub host: Host,
-    /// Load average over a minute, when it began and when it ended: what else kept the processors busy.
+    /// The load averages over one minute at the start and at the end; 0 if /proc/loadavg cannot be read.
     pub load: [f64; 2],
 }
 
+/// The kernel that was measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kernel {
+    /// The base.
     pub base: String,
+    /// The series.
     pub series: String,
+    /// The level.
     pub level: u8,
+    /// The configuration fragment, if any.
     pub config: Option<String>,
-    /// `uname -r`.
+    /// The release, as in `uname -r`. Empty until a machine has booted.
     pub release: String,
+    /// The build id.
     pub build_id: String,
+    /// SHA-256 of the overlay module at this level.
     pub patched_module_sha256: String,
-    /// Of the level before the series changes overlayfs.
+    /// SHA-256 of the overlay module at the last level that does not change its code.
     pub unpatched_module_sha256: String,
 }
 
+/// The executor of the machines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Executor {
+    /// The name, with the accelerator.
     pub name: String,
+    /// The version that the program prints.
     pub version: String,
-    /// Why this one.
+    /// The reason for this executor and accelerator.
     pub why: String,
+    /// The memory of a machine, MiB.
     pub memory_mib: u32,
-    /// What the guest tells time by.
+    /// The clock source of the guest. Empty until a machine has booted.
     pub clock: String,
 }
 
 /// The disk below the upper filesystem.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
+    /// The configured throughput, MB/s.
     pub mb_per_s: u64,
+    /// The size, MiB.
     pub mib: u64,
-    /// What filesystems are mounted with that have options, as `ext4: commit=300`.
+    /// Mount options of the filesystems that have any, as `ext4: commit=300`.
     #[serde(default)]
     pub options: Vec<String>,
-    /// What it did in fact, when it was synced: another figure than the stated one says that the machine could not keep up.
-    pub measured_mb_per_s: Option<Summary>,
 }
 
-/// A scene and what came of it.
+/// A workload and its samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadResult {
+    /// The upper filesystem.
     pub fs: Fs,
+    /// What the workload varies.
     pub axis: Axis,
+    /// The value on the axis.
     pub value: u64,
+    /// Files in the upper.
     pub files: u32,
+    /// Bytes that the container itself had dirty.
     pub own_dirty: u64,
+    /// Bytes that a neighbour had dirty.
     pub neighbour_dirty: u64,
+    /// Mounted overlays on the filesystem.
     pub overlays: u32,
-    pub ways: Vec<Samples>,
-    /// What the disk was asked to do from the first turn until long after the last; where it is only about reuse.
+    /// The samples of each strategy.
+    #[serde(rename = "ways")]
+    pub strategies: Vec<Samples>,
+    /// The I/O from the first cycle until half a second after the last. `Some` only on [`Axis::Quiet`].
     pub io: Option<Io>,
-    /// What as many turns left to whoever syncs next; in the same place.
-    #[serde(default)]
-    pub left: Option<ResidualIo>,
+    /// The I/O that cycles left to the next sync. `Some` only on [`Axis::Quiet`].
+    #[serde(rename = "left", default)]
+    pub residual: Option<ResidualIo>,
 }
 
-/// What the next sync wrote after turns with nothing dirty.
+/// The I/O of a sync after a number of cycles, with nothing else dirty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResidualIo {
+    /// After cycles of reuse.
     pub reuse: Io,
-    /// Of who removes the marker, whatever it says, without the series.
-    pub blind: Io,
+    /// After as many mounts without the series, each after the marker was removed without any check.
+    #[serde(rename = "blind")]
+    pub marker_removed: Io,
 }
 
 impl WorkloadResult {
+    /// The samples of a strategy. `None` if it was not measured.
     #[must_use]
-    pub fn of(&self, way: RestartStrategy) -> Option<&Samples> {
-        self.ways.iter().find(|samples| samples.way == way)
+    pub fn samples(&self, strategy: RestartStrategy) -> Option<&Samples> {
+        self.strategies.iter().find(|samples| samples.strategy == strategy)
+    }
+
+    /// The ratio of the durations of one strategy to those of another. `None` if one was not measured.
+    #[must_use]
+    pub fn ratio(&self, strategy: RestartStrategy, reference: RestartStrategy) -> Option<Ratio> {
+        self.samples(strategy)?.ratio(self.samples(reference)?)
     }
 }
 
+/// The samples of a strategy in a workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawSamples")]
 pub struct Samples {
-    pub way: RestartStrategy,
-    /// Milliseconds of whole turns.
+    /// The strategy.
+    #[serde(rename = "way")]
+    pub strategy: RestartStrategy,
+    /// A summary of the durations of the cycles, milliseconds. Always derived from `cycles`.
     pub ms: Summary,
-    /// In the order in which they were measured. Nanoseconds.
-    pub turns: Vec<RestartCycle>,
+    /// The cycles in the order in which they were measured.
+    #[serde(rename = "turns")]
+    pub cycles: Vec<RestartCycle>,
+}
+
+/// [`Samples`] as they are read: the summary in the file is ignored.
+#[derive(Deserialize)]
+struct RawSamples {
+    way: RestartStrategy,
+    turns: Vec<RestartCycle>,
+}
+
+impl TryFrom<RawSamples> for Samples {
+    type Error = String;
+
+    fn try_from(RawSamples { way, turns }: RawSamples) -> Result<Self, String> {
+        Samples::new(way, turns).ok_or_else(|| format!("strategy {way:?} has no samples"))
+    }
 }
 
 impl Samples {
-    /// None of nothing.
+    /// The samples of these cycles. `None` if there are no cycles.
     #[must_use]
-    pub fn new(way: RestartStrategy, turns: Vec<RestartCycle>) -> Option<Self> {
-        Some(Samples { way, ms: spread(&turns)?, turns })
+    pub fn new(strategy: RestartStrategy, cycles: Vec<RestartCycle>) -> Option<Self> {
+        Some(Samples { strategy, ms: Summary::of(cycles.iter().map(milliseconds))?, cycles })
+    }
+
+    /// The ratio of these durations to those of `reference`.
+    #[must_use]
+    pub fn ratio(&self, reference: &Samples) -> Option<Ratio> {
+        let ms = |samples: &Samples| samples.cycles.iter().map(milliseconds).collect::<Vec<_>>();
+        Ratio::from_values(&ms(self), &ms(reference))
+    }
+
+    /// The I/O of all cycles together.
+    #[must_use]
+    pub fn total_io(&self) -> Io {
+        total(self.cycles.iter().map(|cycle| cycle.io))
     }
 }
 
-fn spread(turns: &[RestartCycle]) -> Option<Summary> {
-    Summary::of(turns.iter().map(milliseconds))
+/// The sum of all writes, bytes and flushes.
+fn total(all: impl Iterator<Item = Io>) -> Io {
+    let zero = Io { writes: 0, bytes: 0, flushes: 0 };
+    all.fold(zero, |sum, io| Io {
+        writes: sum.writes + io.writes,
+        bytes: sum.bytes + io.bytes,
+        flushes: sum.flushes + io.flushes,
+    })
 }
 
+/// The duration of a cycle, milliseconds.
 #[allow(clippy::cast_precision_loss)]
-pub fn milliseconds(turn: &RestartCycle) -> f64 {
-    turn.nanoseconds() as f64 / 1e6
+pub(super) fn milliseconds(cycle: &RestartCycle) -> f64 {
+    cycle.nanoseconds() as f64 / 1e6
 }
 
-/// The neighbour while the container is stopped and started this way once a second, or not at all.
+/// The samples of a neighbour while the container is restarted once a second, or keeps running.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackgroundRuns {
-    pub way: Option<RestartStrategy>,
-    /// Whether the kernel wrote back by itself meanwhile; elsewhere it does not.
-    #[serde(default)]
-    pub by_itself: bool,
-    /// How long each look took.
+    /// How the container is restarted. `None` if it keeps running.
+    #[serde(rename = "way")]
+    pub strategy: Option<RestartStrategy>,
+    /// Whether the kernel wrote dirty pages back on its own. Default: false.
+    #[serde(rename = "by_itself", default)]
+    pub kernel_writeback: bool,
+    /// The duration of each sample.
     pub seconds: u32,
-    /// Of each look at it.
-    pub looks: Vec<BackgroundSample>,
+    /// The samples.
+    #[serde(rename = "looks")]
+    pub samples: Vec<BackgroundSample>,
 }
 
 impl BackgroundRuns {
-    /// What a round of it cost the disk, bytes and flushes.
+    /// The I/O of all samples together.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub fn of_a_round(&self) -> [f64; 2] {
-        let rounds: usize = self.looks.iter().map(|look| look.fsync.len()).sum();
-        let sum = |of: fn(&Io) -> u64| self.looks.iter().map(|look| of(&look.io)).sum::<u64>() as f64 / rounds as f64;
-        [sum(|io| io.bytes), sum(|io| io.flushes)]
+    pub fn total_io(&self) -> Io {
+        total(self.samples.iter().map(|sample| sample.io))
     }
 
-    /// What it got done.
+    /// Bytes written and flushes for each round of the neighbour. NaN without any round.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
-    pub fn fsyncs_per_second(&self) -> f64 {
-        let count: usize = self.looks.iter().map(|look| look.fsync.len()).sum();
-        count as f64 / (f64::from(self.seconds) * self.looks.len() as f64)
+    pub fn io_per_round(&self) -> [f64; 2] {
+        let Io { bytes, flushes, .. } = self.total_io();
+        [bytes, flushes].map(|count| count as f64 / self.rounds() as f64)
+    }
+
+    /// Rounds of the neighbour in a second. Each has one fsync(2).
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn rounds_per_second(&self) -> f64 {
+        self.rounds() as f64 / (f64::from(self.seconds) * self.samples.len() as f64)
+    }
+
+    fn rounds(&self) -> usize {
+        self.samples.iter().map(|sample| sample.fsync.len()).sum()
     }
 }
 
-/// Nanoseconds of each mount in `ovl_fill_super`, by the kernel's own tracer.
+/// Durations of mounts in `ovl_fill_super`, by the function graph tracer, nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckCost {
+    /// First mounts, unpatched module.
     pub unpatched_first: Vec<u64>,
-    /// Of directories that were mounted before, without their marker.
+    /// Further mounts of the same directories after the marker was removed, unpatched module.
     #[serde(default)]
     pub unpatched_again: Vec<u64>,
+    /// First mounts, patched module.
     pub patched_first: Vec<u64>,
+    /// Reuse, patched module.
     pub patched_reuse: Vec<u64>,
 }
 
 impl CheckCost {
-    /// Each mount and what it took, if it was measured.
+    /// Each kind of mount with a summary of its durations, microseconds. Kinds that were not measured are left out.
     #[allow(clippy::cast_precision_loss)]
     pub fn microseconds(&self) -> impl Iterator<Item = (&'static str, Summary)> {
         let mounts = [
-            ("first volatile, unpatched module", &self.unpatched_first),
-            ("first volatile, with the series", &self.patched_first),
-            ("again, marker removed, unpatched", &self.unpatched_again),
-            ("reuse, with the series", &self.patched_reuse),
+            ("first mount, unpatched module", &self.unpatched_first),
+            ("first mount, patched module", &self.patched_first),
+            ("marker removed, unpatched module", &self.unpatched_again),
+            ("reuse, patched module", &self.patched_reuse),
         ];
         let us = |calls: &Vec<u64>| Summary::of(calls.iter().map(|ns| *ns as f64 / 1000.0));
         mounts.into_iter().filter_map(move |(name, calls)| Some((name, us(calls)?)))
@@ -215,72 +301,36 @@ impl CheckCost {
 }
 
 impl Record {
-    /// # Errors
-    /// If it cannot be read or is none.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(io_error("read", path))?;
-        let record: Record = serde_json::from_str(&text)
-            .map_err(|cause| Error::Usage(format!("failed to understand {} as a bench: {cause}", path.display())))?;
-        match record.schema {
-            SCHEMA => Ok(record.with_derived()),
-            other => Err(Error::Usage(format!(
-                "failed to understand {} as a bench: its schema is {other}, and {SCHEMA} is what is known here",
-                path.display()
-            ))),
-        }
-    }
-
-    /// With what its samples come to.
+    /// The workload of an axis on the first filesystem; the first one where the axis has several values.
     #[must_use]
-    pub fn with_derived(mut self) -> Self {
-        for samples in self.scenes.iter_mut().flat_map(|scene| &mut scene.ways) {
-            samples.ms = spread(&samples.turns).unwrap_or(samples.ms);
-        }
-        self.disk.measured_mb_per_s = ratios::disk_speed(&self);
-        self.ratios = ratios::ratios(&self);
-        self.goals = thresholds::of(&self);
-        self
+    pub fn workload(&self, axis: Axis) -> Option<&WorkloadResult> {
+        self.workloads_along(self.fs, axis).next()
     }
 
-    /// The text of the file.
+    /// The workloads of an axis on a filesystem, in the order of their values.
+    pub fn workloads_along(&self, fs: Fs, axis: Axis) -> impl Iterator<Item = &WorkloadResult> {
+        self.workloads.iter().filter(move |workload| workload.fs == fs && workload.axis == axis)
+    }
+
+    /// The neighbour during restarts with a strategy (`None`: while the container keeps running), without the kernel's own
+    /// writeback.
     #[must_use]
-    pub fn json(&self) -> String {
-        // Strings and numbers in structures always have a JSON form.
-        serde_json::to_string(self).unwrap_or_default() + "\n"
-    }
-
-    /// What it means for the command as a whole.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        let met = self.goals.iter().all(|goal| goal.met) && self.warnings.is_empty();
-        if met { Exit::Success } else { Exit::Broken }
-    }
-
-    /// A scene of the filesystem that all was measured on.
-    #[must_use]
-    pub fn scene(&self, axis: Axis) -> Option<&WorkloadResult> {
-        self.along(self.fs, axis).next()
-    }
-
-    pub fn along(&self, fs: Fs, axis: Axis) -> impl Iterator<Item = &WorkloadResult> {
-        self.scenes.iter().filter(move |scene| scene.fs == fs && scene.axis == axis)
-    }
-
-    /// The neighbour beside a way, or beside nobody, without the kernel's own writeback.
-    #[must_use]
-    pub fn beside(&self, way: Option<RestartStrategy>) -> Option<&BackgroundRuns> {
-        self.neighbour.iter().find(|beside| beside.way == way && !beside.by_itself)
+    pub fn neighbour(&self, strategy: Option<RestartStrategy>) -> Option<&BackgroundRuns> {
+        self.background.iter().find(|runs| runs.strategy == strategy && !runs.kernel_writeback)
     }
 }
 
 impl HostLoad {
+    /// The host, with its current load as both values.
+    ///
     /// # Errors
-    /// If this is no Linux.
-    pub fn here() -> Result<Self, Error> {
+    /// The error of [`Host::current`] if the host cannot be described.
+    pub fn current() -> Result<Self, Error> {
         Ok(HostLoad { host: Host::current()?, load: [load(), load()] })
     }
 
-    pub fn ended(&mut self) {
+    /// Stores the current load as that at the end.
+    pub fn update_end(&mut self) {
         self.load[1] = load();
     }
 }
@@ -295,39 +345,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_can_be_read_again() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), crate::bench::testing::record().json()).unwrap();
-        assert_eq!(Record::read(file.path()).unwrap(), crate::bench::testing::record());
-        fs::write(file.path(), "{}").unwrap();
-        assert!(Record::read(file.path()).is_err());
-        fs::write(file.path(), Record { schema: SCHEMA + 1, ..crate::bench::testing::record() }.json()).unwrap();
-        assert!(Record::read(file.path()).unwrap_err().to_string().contains("its schema is 2"));
-    }
-
-    /// Samples count, whatever a file says that they come to.
-    #[test]
-    fn what_samples_come_to_is_worked_out_from_them() {
-        let mut record = crate::bench::testing::record();
-        record.scenes[0].ways[0].ms.median = 0.5;
-        assert_eq!(record.with_derived(), crate::bench::testing::record());
-    }
-
-    #[test]
-    fn what_the_kernel_complains_of_is_no_success() {
-        let mut record = crate::bench::testing::record();
-        record.goals.retain(|goal| goal.met);
-        assert_eq!(record.exit(), Exit::Success);
-        record.warnings.push("WARNING: CPU: 0".to_string());
-        assert_eq!(record.exit(), Exit::Broken);
-    }
-
-    /// Records of before have no such field.
-    #[test]
-    fn who_says_nothing_of_writeback_had_none() {
-        let beside = BackgroundRuns { way: None, by_itself: false, seconds: 1, looks: Vec::new() };
-        let text = serde_json::to_string(&beside).unwrap().replace("\"by_itself\":false,", "");
+    fn missing_writeback_field_is_false() {
+        let runs = BackgroundRuns { strategy: None, kernel_writeback: false, seconds: 1, samples: Vec::new() };
+        let text = serde_json::to_string(&runs).unwrap().replace("\"by_itself\":false,", "");
         assert!(!text.contains("by_itself"));
-        assert_eq!(serde_json::from_str::<BackgroundRuns>(&text).unwrap(), beside);
+        assert_eq!(serde_json::from_str::<BackgroundRuns>(&text).unwrap(), runs);
+    }
+
+    #[test]
+    fn samples_without_cycles_are_an_error() {
+        let error = serde_json::from_str::<Samples>(r#"{"way":"reuse","turns":[]}"#).unwrap_err();
+        assert!(error.to_string().contains("no samples"), "{error}");
     }
 }

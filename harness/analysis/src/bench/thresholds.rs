@@ -1,36 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the series is to reach, whether it does, and what is to be thought of it if not.
+//! The thresholds that the series is to meet, and the values that a record has for them.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use vremount_machine::image::Fs;
-use vremount_protocol::RestartStrategy;
+use vremount_protocol::{Io, RestartStrategy};
 
-use crate::bench::ratios::{Ratio, axis_in_words};
+use crate::bench::axis::Axis;
+use crate::bench::ratio::Ratio;
+use crate::bench::ratios::Ratios;
 use crate::bench::record::{BackgroundRuns, Record, WorkloadResult};
 use crate::bench::scaling::Scaling;
-use crate::bench::workload::Axis;
 
-const P99: &str = "p99 of the neighbour beside reuse over idle";
-const ROUNDS: &str = "rounds of the neighbour beside reuse over idle";
+const P99: &str = "p99 fsync latency of a neighbour, reuse over no restart";
+const ROUNDS: &str = "rounds of a neighbour, reuse over no restart";
 
-/// What the series is to reach.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A threshold and the measured value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Threshold {
+    /// What is measured.
     pub name: String,
+    /// The limit.
     pub limit: Limit,
-    /// None where it was not measured.
+    /// The value. `None` if it was not measured.
     pub value: Option<f64>,
-    /// With its spread, where it is a ratio.
+    /// The value with its quartiles, if it is a ratio.
     pub ratio: Option<Ratio>,
-    /// Of a first mount, which looks at nothing of the upper, between the same places; where it is of growth.
+    /// If the value is a growth: that of a first mount between the same two workloads. A first mount checks nothing in the
+    /// upper.
     pub first_mount: Option<Ratio>,
+    /// Whether the value was measured and is within the limit.
     pub met: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// The limit of a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
+    /// The value must not be above this.
     AtMost(f64),
+    /// The value must not be below this.
     AtLeast(f64),
 }
 
@@ -43,293 +51,295 @@ impl Limit {
     }
 }
 
-/// What the issue of the series asks for, and what shows that it was measured.
-#[must_use]
-pub fn of(record: &Record) -> Vec<Threshold> {
-    use Limit::{AtLeast, AtMost};
-    let ratio = |name: &str, limit, ratio: &str| goal(name, limit, Measured::Ratio(record.ratios.get(ratio).copied()));
-    let value = |name: &str, limit, value| goal(name, limit, Measured::Value(value));
-    let growth = |name: String, growth| goal(&name, AtMost(1.1), Measured::Growth(growth));
-    let mut goals = vec![
-        ratio("reuse over a first volatile mount", AtMost(1.05), "reuse_over_floor"),
-        ratio("reuse over a mount without volatile, unpatched", AtMost(1.05), "reuse_over_plain"),
-    ];
-    goals.extend(
-        Axis::SWEPT
-            .into_iter()
-            .map(|axis| growth(growth_of(axis), Scaling::of(record, record.fs, axis, RestartStrategy::Reuse))),
-    );
-    goals.extend(
-        record
-            .other_filesystems
-            .iter()
-            .map(|fs| growth(steepest_on(*fs), Scaling::steepest(record, *fs, RestartStrategy::Reuse))),
-    );
-    let (bytes, flushes) = reached_the_disk(record).unzip();
-    goals.extend([
-        ratio("syncfs over reuse, 512 MiB of a neighbour dirty", AtLeast(100.0), "syncfs_over_reuse"),
-        ratio(P99, AtMost(1.05), "neighbour_p99_over_idle"),
-        ratio(ROUNDS, AtLeast(0.95), "neighbour_rounds_over_idle"),
-        value("bytes written by reuse, or within half a second of it", AtMost(0.0), bytes),
-        value("flushes by reuse, or within half a second of it", AtMost(0.0), flushes),
-        value("bytes left to the next sync by reuse over removing the marker", AtMost(1.0), left(record)),
-        value("bytes written by who syncs over what was to be dirty, at the least", AtLeast(1.0), was_dirty(record)),
-    ]);
-    goals
-}
-
-enum Measured<'a> {
+/// The value of a threshold.
+enum Value<'a> {
     Ratio(Option<Ratio>),
     Growth(Option<Scaling<'a>>),
-    Value(Option<f64>),
+    Number(Option<f64>),
 }
 
-fn goal(name: &str, limit: Limit, measured: Measured<'_>) -> Threshold {
-    let (value, ratio, first_mount) = match measured {
-        Measured::Ratio(ratio) => (ratio.map(|ratio| ratio.value), ratio, None),
-        Measured::Growth(growth) => {
-            let ratio = growth.as_ref().and_then(Scaling::ratio);
-            (ratio.map(|ratio| ratio.value), ratio, growth.and_then(|growth| growth.ratio_of(RestartStrategy::First)))
-        }
-        Measured::Value(value) => (value, None, None),
-    };
-    let met = value.is_some_and(|value| limit.holds(value));
-    Threshold { name: name.to_string(), limit, value, ratio, first_mount, met }
+/// All thresholds with the values of a record. Two of them check the measurement itself: that the disk had as much to
+/// write as the workloads say, and how much a reuse leaves to the next sync.
+#[must_use]
+pub fn evaluate(record: &Record, ratios: &Ratios) -> Vec<Threshold> {
+    use Limit::{AtLeast, AtMost};
+    let reuse = RestartStrategy::Reuse;
+    let ratio = |name: &str, limit, ratio: &str| Threshold::new(name, limit, Value::Ratio(ratios.get(ratio).copied()));
+    let number = |name: &str, limit, value| Threshold::new(name, limit, Value::Number(value));
+    let growth = |name: String, growth| Threshold::new(&name, AtMost(1.1), Value::Growth(growth));
+    let mut thresholds = vec![
+        ratio("reuse over a first volatile mount", AtMost(1.05), "reuse_over_floor"),
+        ratio("reuse over a mount without volatile, unpatched module", AtMost(1.05), "reuse_over_plain"),
+    ];
+    let axes = Axis::SWEPT.into_iter();
+    thresholds.extend(axes.map(|axis| growth(growth_along(axis), Scaling::new(record, record.fs, axis, reuse))));
+    let others = record.other_filesystems.iter();
+    thresholds.extend(others.map(|fs| growth(largest_growth_on(*fs), Scaling::largest(record, *fs, reuse))));
+    let (bytes, flushes) = io_of_reuse(record).unzip();
+    thresholds.extend([
+        ratio("syncfs over reuse, a neighbour has 512 MiB of dirty data", AtLeast(100.0), "syncfs_over_reuse"),
+        ratio(P99, AtMost(1.05), "neighbour_p99_over_idle"),
+        ratio(ROUNDS, AtLeast(0.95), "neighbour_rounds_over_idle"),
+        number("bytes written during reuse and the next half second", AtMost(0.0), bytes),
+        number("flushes during reuse and the next half second", AtMost(0.0), flushes),
+        number(
+            "bytes left to the next sync, reuse over removing the marker",
+            AtMost(1.0),
+            residual_over_marker_removed(record),
+        ),
+        number(
+            "bytes written by a cycle that syncs over bytes that were dirty, minimum",
+            AtLeast(1.0),
+            written_over_dirty(record),
+        ),
+    ]);
+    thresholds
 }
 
-/// The name of the goal along an axis.
-fn growth_of(axis: Axis) -> String {
-    format!("growth of reuse with {}", axis_in_words(axis))
+fn growth_along(axis: Axis) -> String {
+    format!("growth of reuse with {axis}")
 }
 
-/// The same of another filesystem, along the axis where it grows most.
-fn steepest_on(fs: Fs) -> String {
-    format!("growth of reuse on {}, at the most", fs.name())
+fn largest_growth_on(fs: Fs) -> String {
+    format!("largest growth of reuse on {}", fs.name())
 }
 
-/// Bytes and flushes of every turn of reuse in every scene, and of all that came long after them.
+/// Bytes and flushes of all reuse cycles in all workloads, and of the half second after those of [`Axis::Quiet`].
 #[allow(clippy::cast_precision_loss)]
-fn reached_the_disk(record: &Record) -> Option<(f64, f64)> {
-    let turns =
-        record.scenes.iter().filter_map(|scene| scene.of(RestartStrategy::Reuse)).flat_map(|samples| &samples.turns);
-    let late = record.scenes.iter().filter_map(|scene| scene.io);
-    let all: Vec<_> = turns.map(|turn| turn.io).chain(late).collect();
-    let sum = |of: fn(&vremount_protocol::Io) -> u64| all.iter().map(of).sum::<u64>() as f64;
+fn io_of_reuse(record: &Record) -> Option<(f64, f64)> {
+    let cycles = record.workloads.iter().filter_map(|workload| workload.samples(RestartStrategy::Reuse));
+    let all: Vec<Io> = cycles
+        .map(|samples| samples.total_io())
+        .chain(record.workloads.iter().filter_map(|workload| workload.io))
+        .collect();
+    let sum = |count: fn(&Io) -> u64| all.iter().map(count).sum::<u64>() as f64;
     (!all.is_empty()).then(|| (sum(|io| io.bytes), sum(|io| io.flushes)))
 }
 
-/// On the filesystem where reuse leaves most, beside who removes markers.
+/// The highest ratio, of all filesystems, of what reuse leaves to the next sync to what mounts after removing the marker
+/// leave.
 #[allow(clippy::cast_precision_loss)]
-fn left(record: &Record) -> Option<f64> {
-    let left = record.scenes.iter().filter_map(|scene| scene.left);
-    // Who leaves nothing leaves no more than anybody.
-    let over = left.map(|left| left.reuse.bytes as f64 / left.blind.bytes.max(1) as f64);
-    over.max_by(f64::total_cmp)
+fn residual_over_marker_removed(record: &Record) -> Option<f64> {
+    let residual = record.workloads.iter().filter_map(|workload| workload.residual);
+    // If removing the marker leaves nothing, any byte that reuse leaves is above the limit.
+    let ratios = residual.map(|io| io.reuse.bytes as f64 / io.marker_removed.bytes.max(1) as f64);
+    ratios.max_by(f64::total_cmp)
 }
 
-/// What waits for the disk finds what the scene says that there is, or it was written before and nothing was compared.
+/// The lowest ratio, of all cycles that sync dirty data, of the bytes written to the bytes that the workload made dirty.
+/// Below 1 something had written them before, and the cycle measured too little.
 #[allow(clippy::cast_precision_loss)]
-fn was_dirty(record: &Record) -> Option<f64> {
-    let over = |scene: &WorkloadResult| {
-        let dirty = scene.own_dirty + scene.neighbour_dirty;
-        let turns = [RestartStrategy::Sync, RestartStrategy::Durable]
-            .into_iter()
-            .filter_map(|way| scene.of(way))
-            .flat_map(|way| &way.turns);
-        turns.filter(|_| dirty > 0).map(|turn| turn.io.bytes as f64 / dirty as f64).min_by(f64::total_cmp)
+fn written_over_dirty(record: &Record) -> Option<f64> {
+    let lowest = |workload: &WorkloadResult| {
+        let dirty = workload.own_dirty + workload.neighbour_dirty;
+        let syncing = [RestartStrategy::Sync, RestartStrategy::Durable];
+        let samples = syncing.into_iter().filter_map(|strategy| workload.samples(strategy));
+        let cycles = samples.flat_map(|samples| &samples.cycles).filter(|_| dirty > 0);
+        cycles.map(|cycle| cycle.io.bytes as f64 / dirty as f64).min_by(f64::total_cmp)
     };
-    record.scenes.iter().filter_map(over).min_by(f64::total_cmp)
+    record.workloads.iter().filter_map(lowest).min_by(f64::total_cmp)
 }
 
-/// With its spread, and why it is not clearly met if it is not.
-#[must_use]
-pub fn in_words(goal: &Threshold, record: &Record) -> String {
-    let (limit, what) = match goal.limit {
-        Limit::AtMost(limit) => (limit, "at most"),
-        Limit::AtLeast(limit) => (limit, "at least"),
-    };
-    let met = if goal.met { "met   " } else { "MISSED" };
-    let value = goal.value.map_or("not measured".to_string(), |value| format!("{value:.3}"));
-    let spread = goal.ratio.map_or(String::new(), |ratio| format!(" ({:.2} to {:.2})", ratio.low, ratio.high));
-    format!("{met} {}: {value}, {what} {limit}{spread}{}", goal.name, reason(goal, record))
-}
+impl Threshold {
+    fn new(name: &str, limit: Limit, value: Value<'_>) -> Self {
+        let (value, ratio, first_mount) = match value {
+            Value::Ratio(ratio) => (ratio.map(|ratio| ratio.value), ratio, None),
+            Value::Growth(scaling) => {
+                let ratio = scaling.as_ref().and_then(Scaling::ratio);
+                let first_mount = scaling.and_then(|scaling| scaling.ratio_of(RestartStrategy::First));
+                (ratio.map(|ratio| ratio.value), ratio, first_mount)
+            }
+            Value::Number(value) => (value, None, None),
+        };
+        let met = value.is_some_and(|value| limit.holds(value));
+        Threshold { name: name.to_string(), limit, value, ratio, first_mount, met }
+    }
 
-fn reason(goal: &Threshold, record: &Record) -> String {
-    let holds = |ratio: Ratio| [ratio.low, ratio.high].map(|value| goal.limit.holds(value));
-    match goal.ratio {
-        Some(ratio) if goal.met => if holds(ratio) == [true; 2] { "" } else { ", within its spread" }.to_string(),
-        Some(ratio) if goal.first_mount.is_some_and(|first| first.value >= ratio.value) => {
-            ". So does a first mount on an empty upper, by the same module".to_string()
+    /// `met` or `MISSED`.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        if self.met { "met" } else { "MISSED" }
+    }
+
+    /// The threshold in one line: name, value, quartiles and limit, and the context of a value that is not clearly within
+    /// the limit.
+    #[must_use]
+    pub fn describe(&self, record: &Record) -> String {
+        let (limit, bound) = match self.limit {
+            Limit::AtMost(limit) => (limit, "at most"),
+            Limit::AtLeast(limit) => (limit, "at least"),
+        };
+        let value = self.value.map_or("not measured".to_string(), |value| format!("{value:.3}"));
+        let quartiles = self.ratio.map_or(String::new(), |ratio| format!(" ({:.2} to {:.2})", ratio.low, ratio.high));
+        let context = self.context(record).map_or(String::new(), |context| format!("; {context}"));
+        format!("{}: {value}{quartiles}, {bound} {limit}{context}", self.name)
+    }
+
+    fn context(&self, record: &Record) -> Option<String> {
+        let ratio = self.ratio?;
+        let within = [ratio.low, ratio.high].map(|quartile| self.limit.holds(quartile));
+        if self.met {
+            return (within != [true; 2]).then(|| "a quartile is beyond the limit".to_string());
         }
-        Some(ratio) if holds(ratio).contains(&true) => {
-            ". Within its spread: at least a quarter of all pairs meets it".to_string()
-        }
-        Some(_) if [P99, ROUNDS].contains(&goal.name.as_str()) => format!(". {}", of_the_disk(record)),
-        Some(_) => ". Less than a quarter of all pairs meets it".to_string(),
-        None => String::new(),
+        Some(if self.first_mount.is_some_and(|first| first.value >= ratio.value) {
+            "a first mount on an empty upper grows at least as much".to_string()
+        } else if within.contains(&true) {
+            "at least a quarter of all pairs of samples is within the limit".to_string()
+        } else if [P99, ROUNDS].contains(&self.name.as_str()) {
+            disk_use_of_neighbour(record)
+        } else {
+            "less than a quarter of all pairs of samples is within the limit".to_string()
+        })
     }
 }
 
-/// What a neighbour that is slower shares with the first container.
-fn of_the_disk(record: &Record) -> String {
-    let of_a_round = |way| record.beside(way).map_or([f64::NAN; 2], BackgroundRuns::of_a_round);
-    let [reuse, alone] = [Some(RestartStrategy::Reuse), None].map(of_a_round);
+/// What the neighbour and the container share besides the filesystem.
+fn disk_use_of_neighbour(record: &Record) -> String {
+    let per_round = |strategy| record.neighbour(strategy).map_or([f64::NAN; 2], BackgroundRuns::io_per_round);
+    let [reuse, idle] = [Some(RestartStrategy::Reuse), None].map(per_round);
     format!(
-        "A round of the neighbour cost the disk {:.0} bytes and {:.2} flushes beside reuse, {:.0} and {:.2} alone; it shares the \
-         processors, too",
-        reuse[0], reuse[1], alone[0], alone[1]
+        "a round of the neighbour cost the disk {:.0} bytes and {:.2} flushes during reuse, {:.0} and {:.2} while the \
+         container kept running; the containers also share the processors",
+        reuse[0], reuse[1], idle[0], idle[1]
     )
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use vremount_protocol::RestartCycle;
+    use vremount_protocol::{BackgroundSample, RestartCycle};
 
+    use super::super::ratios;
     use super::super::record::{ResidualIo, Samples};
+    use super::super::testing::record;
     use super::*;
+
+    fn all(record: &Record) -> Vec<Threshold> {
+        evaluate(record, &ratios::derive(record))
+    }
+
+    fn find(record: &Record, name: &str) -> Threshold {
+        all(record).into_iter().find(|threshold| threshold.name.starts_with(name)).unwrap()
+    }
+
+    fn value(record: &Record, name: &str) -> (Option<f64>, bool) {
+        let threshold = find(record, name);
+        (threshold.value, threshold.met)
+    }
+
+    fn workload_mut(record: &mut Record, axis: Axis, number: usize) -> &mut WorkloadResult {
+        record.workloads.iter_mut().filter(|workload| workload.axis == axis).nth(number).unwrap()
+    }
+
+    /// Replaces the samples of a strategy by cycles of this duration.
+    fn set_duration(workload: &mut WorkloadResult, strategy: RestartStrategy, ms: u64) {
+        let samples = workload.strategies.iter_mut().find(|samples| samples.strategy == strategy).unwrap();
+        let cycles = vec![RestartCycle { unmount: ms * 1_000_000, ..samples.cycles[0] }; 3];
+        *samples = Samples::new(strategy, cycles).unwrap();
+    }
 
     #[rstest]
     #[case::below(Limit::AtMost(1.05), 1.04, true)]
     #[case::above(Limit::AtMost(1.05), 1.06, false)]
-    #[case::exactly_nothing(Limit::AtMost(0.0), 0.0, true)]
-    #[case::enough(Limit::AtLeast(100.0), 100.0, true)]
-    #[case::too_little(Limit::AtLeast(100.0), 99.0, false)]
-    #[case::no_number(Limit::AtMost(1.05), f64::NAN, false)]
-    fn limits_hold_or_not(#[case] limit: Limit, #[case] value: f64, #[case] holds: bool) {
+    #[case::zero(Limit::AtMost(0.0), 0.0, true)]
+    #[case::equal(Limit::AtLeast(100.0), 100.0, true)]
+    #[case::too_low(Limit::AtLeast(100.0), 99.0, false)]
+    #[case::not_a_number(Limit::AtMost(1.05), f64::NAN, false)]
+    fn limit_is_inclusive(#[case] limit: Limit, #[case] value: f64, #[case] holds: bool) {
         assert_eq!(limit.holds(value), holds);
     }
 
-    /// Only what is met and was measured is.
     #[test]
-    fn goals_are_met_missed_or_not_measured() {
-        let record = crate::bench::testing::record();
-        assert_eq!(record.ratios["reuse_over_floor"], Ratio { value: 1.0, low: 1.0, high: 1.0 });
-        assert_eq!(record.ratios["syncfs_over_reuse"].value, 200.0);
-        assert_eq!(record.ratios["syncfs_growth_own_dirty"].value, 3.0);
-        let missed: Vec<_> = record.goals.iter().filter(|goal| !goal.met).map(|goal| goal.name.as_str()).collect();
-        let [left, dirty] = ["bytes left to the next sync by reuse over", "bytes written by who syncs over"];
-        assert_eq!(missed.len(), 4, "{missed:?}");
-        assert!(missed.iter().zip([P99, ROUNDS, left, dirty]).all(|(name, start)| name.starts_with(start)));
-        assert!(record.goals.iter().all(|goal| goal.met || goal.value.is_none()));
+    fn threshold_without_value_is_missed() {
+        let record = record();
+        let ratios = ratios::derive(&record);
+        assert_eq!(ratios["reuse_over_floor"], Ratio { value: 1.0, low: 1.0, high: 1.0 });
+        assert_eq!(ratios["syncfs_over_reuse"].value, 200.0);
+        assert_eq!(ratios["syncfs_growth_own_dirty"].value, 3.0);
+        let missed: Vec<_> = all(&record).into_iter().filter(|threshold| !threshold.met).collect();
+        let names: Vec<_> = missed.iter().map(|threshold| threshold.name.as_str()).collect();
+        assert_eq!(names.len(), 4, "{names:?}");
+        let expected = [P99, ROUNDS, "bytes left to the next sync", "bytes written by a cycle that syncs"];
+        assert!(names.iter().zip(expected).all(|(name, start)| name.starts_with(start)), "{names:?}");
+        assert!(missed.iter().all(|threshold| threshold.value.is_none()));
     }
 
-    /// A byte in one turn of one scene is told.
     #[test]
-    fn nothing_that_reached_the_disk_is_lost_in_a_median() {
-        let mut record = crate::bench::testing::record();
-        record.scenes[3].ways[0].turns[1].io.bytes = 512;
-        let goals = of(&record);
-        let bytes = goals.iter().find(|goal| goal.name.starts_with("bytes")).unwrap();
-        assert_eq!((bytes.value, bytes.met), (Some(512.0), false));
+    fn bytes_of_a_single_cycle_count() {
+        let mut record = record();
+        record.workloads[3].strategies[0].cycles[1].io.bytes = 512;
+        assert_eq!(value(&record, "bytes written during reuse"), (Some(512.0), false));
     }
 
-    fn met(record: &Record, name: &str) -> (Option<f64>, bool) {
-        let goals = of(record);
-        let goal = goals.iter().find(|goal| goal.name.starts_with(name)).unwrap();
-        (goal.value, goal.met)
-    }
-
-    /// Nothing is compared with what was not there.
     #[test]
-    fn what_was_written_before_is_told() {
-        let mut record = crate::bench::testing::record();
-        let busy = record.scenes.iter_mut().find(|scene| scene.axis == Axis::Busy).unwrap();
+    fn sync_that_writes_less_than_was_dirty_is_missed() {
+        let mut record = record();
+        let busy = workload_mut(&mut record, Axis::Busy, 0);
         busy.neighbour_dirty = 1000;
-        for way in &mut busy.ways {
-            way.turns
-                .iter_mut()
-                .for_each(|turn| turn.io.bytes = if way.way == RestartStrategy::Reuse { 0 } else { 1001 });
+        for samples in &mut busy.strategies {
+            let bytes = if samples.strategy == RestartStrategy::Reuse { 0 } else { 1001 };
+            samples.cycles.iter_mut().for_each(|cycle| cycle.io.bytes = bytes);
         }
-        assert_eq!(met(&record, "bytes written by who syncs"), (Some(1.001), true));
-        record.scenes[1].ways[4].turns[2].io.bytes = 10;
-        assert_eq!(met(&record, "bytes written by who syncs"), (Some(0.01), false));
+        assert_eq!(value(&record, "bytes written by a cycle that syncs"), (Some(1.001), true));
+        record.workloads[1].strategies[4].cycles[2].io.bytes = 10;
+        assert_eq!(value(&record, "bytes written by a cycle that syncs"), (Some(0.01), false));
     }
 
     #[test]
-    fn the_filesystem_where_most_is_left_counts() {
-        let io = |bytes| vremount_protocol::Io { writes: 1, bytes, flushes: 0 };
-        let mut record = crate::bench::testing::record();
-        record.scenes[0].left = Some(ResidualIo { reuse: io(48), blind: io(96) });
-        assert_eq!(met(&record, "bytes left"), (Some(0.5), true));
-        record.scenes[1].left = Some(ResidualIo { reuse: io(10), blind: io(0) });
-        assert_eq!(met(&record, "bytes left"), (Some(10.0), false));
+    fn filesystem_with_most_residual_io_counts() {
+        let io = |bytes| Io { writes: 1, bytes, flushes: 0 };
+        let mut record = record();
+        record.workloads[0].residual = Some(ResidualIo { reuse: io(48), marker_removed: io(96) });
+        assert_eq!(value(&record, "bytes left"), (Some(0.5), true));
+        record.workloads[1].residual = Some(ResidualIo { reuse: io(10), marker_removed: io(0) });
+        assert_eq!(value(&record, "bytes left"), (Some(10.0), false));
     }
 
-    /// Each filesystem has a goal, for the axis where it does worst.
     #[test]
-    fn other_filesystems_are_not_to_grow_either() {
-        let mut record = crate::bench::testing::record();
+    fn other_filesystems_have_a_threshold_each() {
+        let mut record = record();
         let others: Vec<_> =
-            record.scenes.iter().map(|scene| WorkloadResult { fs: Fs::Xfs, ..scene.clone() }).collect();
-        record.scenes.extend(others);
-        assert!(record.other_filesystems.is_empty());
+            record.workloads.iter().map(|workload| WorkloadResult { fs: Fs::Xfs, ..workload.clone() }).collect();
+        record.workloads.extend(others);
         record.other_filesystems = vec![Fs::Xfs, Fs::F2fs];
-        // As long as a machine did not come to its end, nothing is met on it.
-        assert_eq!(met(&record, "growth of reuse on f2fs"), (None, false));
-        assert_eq!(met(&record, "growth of reuse on xfs"), (Some(1.0), true));
-        let scene = record.scenes.iter_mut().filter(|scene| scene.axis == Axis::Files).nth(4).unwrap();
-        let turns = vec![RestartCycle { unmount: 5_000_000, ..scene.ways[0].turns[0] }; 3];
-        scene.ways[0] = Samples::new(RestartStrategy::Reuse, turns.clone()).unwrap();
-        assert_eq!(met(&record, "growth of reuse on xfs"), (Some(5.0), false));
-        assert_eq!(met(&record, "growth of reuse with files"), (Some(1.0), true));
-        let why = |record: &Record| {
-            let goal = of(record).into_iter().find(|goal| goal.name == steepest_on(Fs::Xfs)).unwrap();
-            reason(&goal, record)
-        };
-        assert!(why(&record).contains("Less than a quarter"));
-        let scene = record.scenes.iter_mut().filter(|scene| scene.axis == Axis::Files).nth(4).unwrap();
-        scene.ways[1] = Samples::new(RestartStrategy::First, turns).unwrap();
-        assert!(why(&record).contains("So does a first mount"));
+        // F2fs was not measured yet.
+        assert_eq!(value(&record, "largest growth of reuse on f2fs"), (None, false));
+        assert_eq!(value(&record, "largest growth of reuse on xfs"), (Some(1.0), true));
+        // The second value on xfs; the first three are those of ext4.
+        set_duration(workload_mut(&mut record, Axis::Files, 4), RestartStrategy::Reuse, 5);
+        assert_eq!(value(&record, "largest growth of reuse on xfs"), (Some(5.0), false));
+        assert_eq!(value(&record, "growth of reuse with files"), (Some(1.0), true));
+        let describe = |record: &Record| find(record, &largest_growth_on(Fs::Xfs)).describe(record);
+        assert!(describe(&record).contains("less than a quarter"), "{}", describe(&record));
+        set_duration(workload_mut(&mut record, Axis::Files, 4), RestartStrategy::First, 5);
+        assert!(describe(&record).contains("a first mount on an empty upper grows"), "{}", describe(&record));
     }
 
     #[rstest]
-    #[case::there(2, "So does a first mount")]
-    #[case::elsewhere(1, "Less than a quarter")]
-    fn what_any_mount_takes_there_is_not_the_checks(#[case] place: usize, #[case] why: &str) {
-        let mut record = crate::bench::testing::record();
-        let dearer = |record: &mut Record, place: usize, number: usize, ms: u64| {
-            let scene = record.scenes.iter_mut().filter(|scene| scene.axis == Axis::Overlays).nth(place).unwrap();
-            let turns = vec![RestartCycle { unmount: ms * 1_000_000, ..scene.ways[number].turns[0] }; 3];
-            scene.ways[number] = Samples::new(scene.ways[number].way, turns).unwrap();
-        };
-        dearer(&mut record, 2, 0, 2);
-        dearer(&mut record, place, 1, 3);
-        let record = record.with_derived();
-        let goal = record.goals.iter().find(|goal| goal.name == growth_of(Axis::Overlays)).unwrap();
-        assert!(reason(goal, &record).contains(why), "{}", reason(goal, &record));
+    #[case::at_the_same_value(2, "a first mount on an empty upper grows")]
+    #[case::at_another_value(1, "less than a quarter")]
+    fn first_mount_is_compared_at_the_same_values(#[case] number: usize, #[case] expected: &str) {
+        let mut record = record();
+        set_duration(workload_mut(&mut record, Axis::Overlays, 2), RestartStrategy::Reuse, 2);
+        set_duration(workload_mut(&mut record, Axis::Overlays, number), RestartStrategy::First, 3);
+        let text = find(&record, &growth_along(Axis::Overlays)).describe(&record);
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]
-    fn a_slower_neighbour_is_told_with_what_the_disk_saw() {
-        let beside = |way, bytes| {
-            let io = vremount_protocol::Io { writes: 1, bytes, flushes: 3 };
-            let look =
-                vremount_protocol::BackgroundSample { fsync: vec![1, 1], write: vec![1, 1], turns: Vec::new(), io };
-            BackgroundRuns { way, by_itself: false, seconds: 1, looks: vec![look] }
+    fn slower_neighbour_is_described_with_its_disk_use() {
+        let runs = |strategy, bytes| {
+            let io = Io { writes: 1, bytes, flushes: 3 };
+            let sample = BackgroundSample { fsync: vec![1, 1], write: vec![1, 1], turns: Vec::new(), io };
+            BackgroundRuns { strategy, kernel_writeback: false, seconds: 1, samples: vec![sample] }
         };
-        let record = Record {
-            neighbour: vec![beside(None, 800), beside(Some(RestartStrategy::Reuse), 1000)],
-            ..crate::bench::testing::record()
-        };
-        let words = in_words(&missed(P99, 1.2), &record);
-        assert!(words.contains("500 bytes and 1.50 flushes beside reuse, 400 and 1.50 alone"), "{words}");
-        assert!(
-            words.starts_with(
-                "MISSED p99 of the neighbour beside reuse over idle: 1.200, at most 1.05 (1.20 to 1.20). A"
-            )
-        );
-    }
-
-    fn missed(name: &str, value: f64) -> Threshold {
-        let ratio = Some(Ratio { value, low: value, high: value });
-        Threshold {
-            name: name.to_string(),
-            limit: Limit::AtMost(1.05),
-            value: Some(value),
-            ratio,
-            first_mount: None,
-            met: false,
-        }
+        let background = vec![runs(None, 800), runs(Some(RestartStrategy::Reuse), 1000)];
+        let record = Record { background, ..record() };
+        let ratio = Ratio { value: 1.2, low: 1.2, high: 1.2 };
+        let threshold = Threshold::new(P99, Limit::AtMost(1.05), Value::Ratio(Some(ratio)));
+        let text = threshold.describe(&record);
+        assert!(text.starts_with(&format!("{P99}: 1.200 (1.20 to 1.20), at most 1.05; a round")), "{text}");
+        assert!(text.contains("500 bytes and 1.50 flushes during reuse, 400 and 1.50 while"), "{text}");
+        assert_eq!(threshold.status(), "MISSED");
     }
 }

@@ -1,86 +1,67 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One comparison: a world that stays the same, the ways that are compared in it, and the operations that do so.
+//! A workload: a fixed state of the upper filesystem in which restart strategies are compared, and the operations that
+//! measure it.
 
-use serde::{Deserialize, Serialize};
-use vremount_protocol::{AccessPath, BenchOp, Disk, LayerSet, Mode, Op, Prng, RestartStrategy, Writer};
+use vremount_protocol::{BenchOp, Mode, Op, Prng, RestartStrategy, Writer};
 
-use crate::bench::plan::{SampleId, Script};
+use crate::bench::axis::Axis;
+use crate::bench::script::{DISK, SampleId, Script, mount, remove_marker, swap, sync, unmount};
 
-/// Where the upper is.
-pub(super) const DISK: Disk = Disk::A;
-/// How long after the last turn something may still reach the disk because of it.
-const SETTLES_MS: u64 = 500;
+/// How long after the last cycle I/O is still counted as caused by it, milliseconds.
+const SETTLE_MS: u64 = 500;
 
-/// What is different from scene to scene.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Axis {
-    /// Nothing is dirty: what the ways cost themselves.
-    Idle,
-    /// A neighbour has dirty data; the value is its bytes.
-    Busy,
-    /// Only reuse, and what reaches the disk until long after it.
-    Quiet,
-    /// Dirty bytes of the container itself.
-    OwnDirty,
-    /// Dirty bytes of a neighbour on the same filesystem.
-    NeighbourDirty,
-    /// Files in the upper.
-    Files,
-    /// Overlays on the filesystem.
-    Overlays,
-}
+/// Files in the upper, unless the workload varies them.
+pub const DEFAULT_FILES: u32 = 100;
 
-impl Axis {
-    /// Along which a cost may grow.
-    pub const SWEPT: [Axis; 4] = [Axis::OwnDirty, Axis::NeighbourDirty, Axis::Files, Axis::Overlays];
-}
-
-/// A world, and how often each way is measured in it.
+/// A state of the upper filesystem, and how often each strategy is measured in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
+    /// What differs from the default workload.
     pub axis: Axis,
+    /// The value on the axis.
     pub value: u64,
+    /// Files in the upper.
     pub files: u32,
+    /// Bytes that the container itself has dirty.
     pub own_dirty: u64,
+    /// Bytes that a neighbour on the same filesystem has dirty.
     pub neighbour_dirty: u64,
-    /// The container's own among them.
+    /// Mounted overlays on the filesystem, including that of the container.
     pub overlays: u32,
-    pub ways: Vec<(RestartStrategy, usize)>,
-    /// How often it is come back to, to measure a part of all: in between the other places of its axis are measured, so that
-    /// a host that gets slower does not look like a cost that grows.
+    /// The strategies that are compared, each with its number of cycles.
+    pub strategies: Vec<(RestartStrategy, usize)>,
+    /// In how many parts the cycles are measured. The other values of the axis are measured between the parts, so that a
+    /// host that becomes slower does not look like a cost that grows along the axis.
     pub visits: usize,
 }
 
-/// A container that is there, with a hundred files.
-pub const USUAL_FILES: u32 = 100;
-
 impl Workload {
-    /// The usual world, but for what the axis says.
+    /// The default workload with this value on this axis: 100 files, nothing dirty, one overlay, one visit.
     #[must_use]
-    pub fn at(axis: Axis, value: u64, ways: &[(RestartStrategy, usize)]) -> Self {
-        let usual = Workload {
+    pub fn new(axis: Axis, value: u64, strategies: &[(RestartStrategy, usize)]) -> Self {
+        let default = Workload {
             axis,
             value,
-            files: USUAL_FILES,
+            files: DEFAULT_FILES,
             own_dirty: 0,
             neighbour_dirty: 0,
             overlays: 1,
-            ways: ways.to_vec(),
+            strategies: strategies.to_vec(),
             visits: 1,
         };
         let count = || u32::try_from(value).unwrap_or(u32::MAX);
         match axis {
-            Axis::Idle => usual,
-            Axis::Busy | Axis::Quiet | Axis::NeighbourDirty => Workload { neighbour_dirty: value, ..usual },
-            Axis::OwnDirty => Workload { own_dirty: value, ..usual },
-            Axis::Files => Workload { files: count(), ..usual },
-            Axis::Overlays => Workload { overlays: count(), ..usual },
+            Axis::Idle => default,
+            Axis::Busy | Axis::Quiet | Axis::NeighbourDirty => Workload { neighbour_dirty: value, ..default },
+            Axis::OwnDirty => Workload { own_dirty: value, ..default },
+            Axis::Files => Workload { files: count(), ..default },
+            Axis::Overlays => Workload { overlays: count(), ..default },
         }
     }
 
-    /// Everything that a visit takes, on an upper filesystem that is mounted, with the container's overlay mounted before and after.
-    pub(super) fn visit(&self, number: usize, visit: usize, modules: [&str; 2]) -> Script {
+    /// The operations of one visit. The upper filesystem and the overlay of the container are mounted before and after.
+    /// `modules` are the paths of the patched and of the unpatched module in the initramfs.
+    pub(super) fn visit(&self, workload: usize, visit: usize, modules: [&str; 2]) -> Script {
         let mut script = Script::default();
         script.op(unmount()).op(Op::FreshUpper { disk: DISK });
         script.bench(BenchOp::Fill { disk: DISK, files: self.files }).op(mount(Mode::Volatile));
@@ -88,35 +69,23 @@ impl Workload {
             script.bench(BenchOp::MountOthers { disk: DISK, count: self.overlays - 1 });
         }
         script.op(sync());
-        let mut dirty = false;
+        let mut is_dirty = false;
         if self.axis == Axis::Quiet {
-            self.make_dirty(&mut script, &mut dirty);
+            self.make_dirty(&mut script, &mut is_dirty);
             script.op(Op::CountIo { disk: DISK });
         }
-        let part = |rounds: usize| rounds * (visit + 1) / self.visits - rounds * visit / self.visits;
-        let rounds = self.ways.iter().map(|(_, rounds)| part(*rounds)).max().unwrap_or_default();
-        for round in 0..rounds {
-            // What is measured less often comes as far apart as it can.
-            let until = |round: usize, times: usize| round * part(times) / rounds;
-            let is_due = |(_, times): &&(RestartStrategy, usize)| until(round + 1, *times) > until(round, *times);
-            let ways = self.ways.iter().filter(is_due).map(|(way, _)| *way).collect();
-            for way in shuffled(ways, &[number, visit, round]) {
-                if way != RestartStrategy::Plain {
-                    self.make_dirty(&mut script, &mut dirty);
+        for (round, strategies) in self.rounds(visit).into_iter().enumerate() {
+            for strategy in shuffled(strategies, &[workload, visit, round]) {
+                if strategy != RestartStrategy::Plain {
+                    self.make_dirty(&mut script, &mut is_dirty);
                 }
-                self.turn(&mut script, way, SampleId::Turn { scene: number, way }, modules);
-                dirty &= !matches!(
-                    way,
-                    RestartStrategy::Sync
-                        | RestartStrategy::Durable
-                        | RestartStrategy::Plain
-                        | RestartStrategy::Rebuild
-                );
+                self.measure_cycle(&mut script, strategy, SampleId::Cycle { workload, strategy }, modules);
+                is_dirty &= !syncs(strategy);
             }
         }
         if self.axis == Axis::Quiet {
-            script.op(Op::Sleep { ms: SETTLES_MS }).labelled(Op::CountedIo { disk: DISK }, SampleId::Quiet);
-            self.leave(&mut script, modules);
+            script.op(Op::Sleep { ms: SETTLE_MS }).sample(Op::CountedIo { disk: DISK }, SampleId::Quiet);
+            self.measure_residual_io(&mut script, modules);
         }
         if self.overlays > 1 {
             script.bench(BenchOp::UnmountOthers { disk: DISK });
@@ -125,15 +94,31 @@ impl Workload {
         script
     }
 
-    /// Where nothing is to be dirty, directories of others are neither.
-    fn settle(&self, script: &mut Script) {
+    /// The strategies of each round of a visit. Those with fewer cycles than rounds are spread evenly over the rounds.
+    fn rounds(&self, visit: usize) -> Vec<Vec<RestartStrategy>> {
+        let part = |cycles: usize| cycles * (visit + 1) / self.visits - cycles * visit / self.visits;
+        let rounds = self.strategies.iter().map(|(_, cycles)| part(*cycles)).max().unwrap_or_default();
+        let is_due = |round: usize, cycles: usize| {
+            let done_before = |round: usize| round * part(cycles) / rounds;
+            done_before(round + 1) > done_before(round)
+        };
+        let due = |round| {
+            let strategies = self.strategies.iter().filter(|(_, cycles)| is_due(round, *cycles));
+            strategies.map(|(strategy, _)| *strategy).collect()
+        };
+        (0..rounds).map(due).collect()
+    }
+
+    /// Syncs before a strategy that syncs, in workloads where nothing is to be dirty: otherwise it would write what
+    /// earlier cycles of other strategies left.
+    fn sync_if_idle(&self, script: &mut Script) {
         if self.own_dirty + self.neighbour_dirty == 0 {
             script.op(sync());
         }
     }
 
-    fn make_dirty(&self, script: &mut Script, dirty: &mut bool) {
-        if *dirty {
+    fn make_dirty(&self, script: &mut Script, is_dirty: &mut bool) {
+        if *is_dirty {
             return;
         }
         for (whose, bytes) in [(Writer::Neighbour, self.neighbour_dirty), (Writer::Own, self.own_dirty)] {
@@ -141,45 +126,54 @@ impl Workload {
                 script.bench(BenchOp::Dirty { disk: DISK, whose, bytes });
             }
         }
-        *dirty = true;
+        *is_dirty = true;
     }
 
-    /// As many turns of reuse with nothing dirty, and then as many of who removes the marker, whatever it says, on the module as it
-    /// is without the series: what each leaves to whoever syncs next.
-    fn leave(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
-        let rounds = self.ways.iter().map(|(_, rounds)| *rounds).max().unwrap_or_default();
-        for blind in [false, true] {
-            if blind {
-                script.op(unmount()).bench(swap(unpatched)).op(sync_and_drop_caches()).op(mount(Mode::Volatile));
+    /// Measures what reuse cycles leave to the next sync, and what as many mounts leave that remove the marker on the
+    /// unpatched module. Nothing else is dirty.
+    fn measure_residual_io(&self, script: &mut Script, [patched, unpatched]: [&str; 2]) {
+        let cycles = self.strategies.iter().map(|(_, cycles)| *cycles).max().unwrap_or_default();
+        for marker_removed in [false, true] {
+            if marker_removed {
+                script.change_module(unpatched);
             }
             script.op(sync()).op(Op::CountIo { disk: DISK });
-            (0..rounds).for_each(|_| repeat_cycle(script, blind));
-            script.op(sync()).labelled(Op::CountedIo { disk: DISK }, SampleId::Left { blind });
+            for _ in 0..cycles {
+                script.remount_volatile(marker_removed);
+            }
+            script.op(sync()).sample(Op::CountedIo { disk: DISK }, SampleId::Residual { marker_removed });
         }
-        script.op(unmount()).bench(swap(patched)).op(sync_and_drop_caches()).op(mount(Mode::Volatile));
+        script.change_module(patched);
     }
 
-    /// One turn, and around it what makes the way possible and takes it back.
-    fn turn(&self, script: &mut Script, way: RestartStrategy, label: SampleId, [patched, unpatched]: [&str; 2]) {
-        let turn = Op::Bench(BenchOp::Turn { disk: DISK, way, files: self.files });
-        match way {
+    /// One restart cycle, with the operations before it that the strategy needs, and those after it that restore the
+    /// volatile overlay of the container.
+    fn measure_cycle(
+        &self,
+        script: &mut Script,
+        strategy: RestartStrategy,
+        id: SampleId,
+        [patched, unpatched]: [&str; 2],
+    ) {
+        let cycle = Op::Bench(BenchOp::Turn { disk: DISK, way: strategy, files: self.files });
+        match strategy {
             RestartStrategy::Plain => {
-                // Its unmount syncs, and is to find nothing of the others'.
-                script.op(sync()).op(unmount()).bench(swap(unpatched)).labelled(turn, label);
-                script.bench(swap(patched)).op(sync_and_drop_caches()).op(mount(Mode::Volatile));
+                // Its unmount syncs. It must not write what other strategies left.
+                script.op(sync()).op(unmount()).bench(swap(unpatched)).sample(cycle, id);
+                script.bench(swap(patched)).op(remove_marker()).op(mount(Mode::Volatile));
             }
             RestartStrategy::Durable => {
-                self.settle(script);
-                script.op(unmount()).op(sync_and_drop_caches()).op(mount(Mode::Durable)).labelled(turn, label);
+                self.sync_if_idle(script);
+                script.op(unmount()).op(remove_marker()).op(mount(Mode::Durable)).sample(cycle, id);
                 script.op(unmount()).op(mount(Mode::Volatile));
             }
             RestartStrategy::Reuse | RestartStrategy::Sync | RestartStrategy::Rebuild | RestartStrategy::First => {
-                if way == RestartStrategy::Sync {
-                    self.settle(script);
+                if strategy == RestartStrategy::Sync {
+                    self.sync_if_idle(script);
                 }
-                script.bench(BenchOp::WarmUp { disk: DISK }).labelled(turn, label);
-                if way == RestartStrategy::Rebuild {
-                    // The files it made are nobody else's to write.
+                script.bench(BenchOp::WarmUp { disk: DISK }).sample(cycle, id);
+                if strategy == RestartStrategy::Rebuild {
+                    // The next strategy must not write the files that this one made.
                     script.op(sync());
                 }
             }
@@ -187,42 +181,18 @@ impl Workload {
     }
 }
 
-/// In an order of its own, the same in every bench, after which nobody always comes first or after the same other.
-pub(super) fn shuffled<T>(ways: Vec<T>, round: &[usize]) -> Vec<T> {
-    let seed = round.iter().fold(0, |seed: u64, part| seed.wrapping_mul(1009).wrapping_add(*part as u64));
-    let mut drawn = Prng::of(seed);
-    let mut keyed: Vec<_> = ways.into_iter().map(|way| (drawn.word(), way)).collect();
+/// Whether nothing is dirty after a cycle.
+fn syncs(strategy: RestartStrategy) -> bool {
+    use RestartStrategy::{Durable, Plain, Rebuild, Sync};
+    matches!(strategy, Sync | Durable | Plain | Rebuild)
+}
+
+/// Shuffles the strategies of a round with the seed of that round. The order is the same in each run of the benchmark, and
+/// no strategy always comes first or always follows the same other one.
+pub(super) fn shuffled<T>(strategies: Vec<T>, seed: &[usize]) -> Vec<T> {
+    let seed = seed.iter().fold(0, |seed: u64, part| seed.wrapping_mul(1009).wrapping_add(*part as u64));
+    let mut random = Prng::of(seed);
+    let mut keyed: Vec<_> = strategies.into_iter().map(|strategy| (random.word(), strategy)).collect();
     keyed.sort_by_key(|(key, _)| *key);
-    keyed.into_iter().map(|(_, way)| way).collect()
-}
-
-pub(super) fn mount(mode: Mode) -> Op {
-    Op::MountOverlay { disk: DISK, layers: LayerSet::First, mode, via: AccessPath::Mount, options: String::new() }
-}
-
-pub(super) fn unmount() -> Op {
-    Op::UnmountOverlay { disk: DISK, layers: LayerSet::First, lazy: false }
-}
-
-/// A marker that another module left, or that a durable mount would refuse.
-pub(super) fn sync_and_drop_caches() -> Op {
-    Op::RemoveMarker { disk: DISK }
-}
-
-/// The module in the place of another.
-pub(super) fn swap(module: &str) -> BenchOp {
-    BenchOp::SwapOverlay { module: module.to_string() }
-}
-
-/// The same directories once more; blind: without the marker, whatever it says.
-pub(super) fn repeat_cycle(script: &mut Script, blind: bool) {
-    script.op(unmount());
-    if blind {
-        script.op(sync_and_drop_caches());
-    }
-    script.op(mount(Mode::Volatile));
-}
-
-pub(super) fn sync() -> Op {
-    Op::SyncUpperAfresh { disk: DISK }
+    keyed.into_iter().map(|(_, strategy)| strategy).collect()
 }

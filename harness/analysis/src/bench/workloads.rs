@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is compared: everything on the first filesystem, and on the others what shows that it is so there, too.
+//! The workloads of a benchmark: all of them on the first filesystem, a smaller set on each of the others.
 
 use vremount_protocol::RestartStrategy;
 
-use crate::bench::plan::BenchSize;
-use crate::bench::workload::{Axis, Workload};
+use crate::bench::axis::Axis;
+use crate::bench::size::BenchSize;
+use crate::bench::workload::Workload;
 
 const MIB: u64 = 1 << 20;
-/// What a neighbour has dirty where ways are compared.
+/// Dirty bytes of a neighbour where strategies are compared on the first filesystem.
 const BUSY_BYTES: u64 = 512 * MIB;
-/// The same where filesystems are.
+/// Dirty bytes of a neighbour where filesystems are compared.
 const BUSY_BYTES_OF_OTHERS: u64 = 128 * MIB;
 
-/// Where along an axis: few places show whether a cost grows, more of them how.
-fn places(axis: Axis, few: bool) -> &'static [u64] {
+/// The values that are measured on an axis. Two of them show whether a cost grows, more of them how it grows.
+fn values(axis: Axis, few: bool) -> &'static [u64] {
     match (axis, few) {
         (Axis::Files, true) => &[1, 1000],
         (Axis::Files, false) => &[1, 100, 1000, 10_000, 100_000],
@@ -24,64 +25,66 @@ fn places(axis: Axis, few: bool) -> &'static [u64] {
     }
 }
 
-/// How often a place is come back to: a host that is slow for a while is so in many places then, and not in one. Files must be
-/// made for each visit, which takes longer than all else.
-fn visits(axis: Axis, effort: BenchSize) -> usize {
+/// In how many parts the cycles of a workload are measured: with many parts a slow phase of the host affects many
+/// workloads and not a single one. There are fewer on the axis of files, because each visit creates the files again.
+fn visits(axis: Axis, size: BenchSize) -> usize {
     match axis {
-        _ if effort.quick => 1,
+        _ if size.quick => 1,
         Axis::Files => 5,
         _ => 15,
     }
 }
 
-fn all(rounds: usize, ways: &[RestartStrategy]) -> Vec<(RestartStrategy, usize)> {
-    ways.iter().map(|way| (*way, rounds)).collect()
+fn each(cycles: usize, strategies: &[RestartStrategy]) -> Vec<(RestartStrategy, usize)> {
+    strategies.iter().map(|strategy| (*strategy, cycles)).collect()
 }
 
-pub fn of_first(effort: BenchSize) -> Vec<Workload> {
+/// The workloads of the first filesystem.
+pub fn for_first_filesystem(size: BenchSize) -> Vec<Workload> {
     use RestartStrategy::{Durable, First, Plain, Rebuild, Reuse, Sync};
-    let (often, slow) = (effort.rounds, effort.slow());
-    let mut scenes = vec![
-        Workload::at(Axis::Idle, 0, &all(often, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
-        Workload::at(
+    let (rounds, slow) = (size.rounds, size.slow_rounds());
+    let mut workloads = vec![
+        Workload::new(Axis::Idle, 0, &each(rounds, &[Reuse, First, Plain, Rebuild, Sync, Durable])),
+        Workload::new(
             Axis::Busy,
             BUSY_BYTES,
-            &[all(often, &[Reuse, First]), all(slow, &[Rebuild, Sync, Durable])].concat(),
+            &[each(rounds, &[Reuse, First]), each(slow, &[Rebuild, Sync, Durable])].concat(),
         ),
-        Workload::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &all(often, &[Reuse])),
+        Workload::new(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &each(rounds, &[Reuse])),
     ];
     for axis in Axis::SWEPT {
-        scenes.extend(places(axis, effort.quick).iter().map(|value| {
-            // Making the files of an upper again is what grows with them; the last step would only take long.
-            let rebuilt = axis == Axis::Files && *value <= 10_000;
-            let waiting: &[RestartStrategy] = if rebuilt { &[Sync, Durable, Rebuild] } else { &[Sync, Durable] };
-            // Half a millisecond is spread wide by any machine, and is to be told from a tenth more.
-            let ways = [all(effort.times(10), &[Reuse, First]), all(slow, waiting)].concat();
-            Workload { visits: visits(axis, effort), ..Workload::at(axis, *value, &ways) }
+        workloads.extend(values(axis, size.quick).iter().map(|value| {
+            // The cost of a rebuild grows with the files. 100,000 of them would take long and show nothing new.
+            let is_rebuilt = axis == Axis::Files && *value <= 10_000;
+            let waiting: &[RestartStrategy] = if is_rebuilt { &[Sync, Durable, Rebuild] } else { &[Sync, Durable] };
+            // A cycle of half a millisecond varies widely: many are needed to detect a growth of a tenth.
+            let strategies = [each(size.scaled_rounds(10), &[Reuse, First]), each(slow, waiting)].concat();
+            Workload { visits: visits(axis, size), ..Workload::new(axis, *value, &strategies) }
         }));
     }
-    scenes
+    workloads
 }
 
-pub fn of_others(effort: BenchSize) -> Vec<Workload> {
+/// The workloads of each further filesystem.
+pub fn for_other_filesystem(size: BenchSize) -> Vec<Workload> {
     use RestartStrategy::{Durable, First, Plain, Rebuild, Reuse, Sync};
-    let (often, slow) = (effort.rounds, effort.slow());
-    let mut scenes = vec![
-        Workload::at(Axis::Idle, 0, &[all(often, &[Reuse, First]), all(slow, &[Plain, Rebuild])].concat()),
-        Workload::at(
+    let (rounds, slow) = (size.rounds, size.slow_rounds());
+    let mut workloads = vec![
+        Workload::new(Axis::Idle, 0, &[each(rounds, &[Reuse, First]), each(slow, &[Plain, Rebuild])].concat()),
+        Workload::new(
             Axis::Busy,
             BUSY_BYTES_OF_OTHERS,
-            &[all(often, &[Reuse, First]), all(slow, &[Sync, Durable])].concat(),
+            &[each(rounds, &[Reuse, First]), each(slow, &[Sync, Durable])].concat(),
         ),
-        Workload::at(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &all(often, &[Reuse])),
+        Workload::new(Axis::Quiet, BUSY_BYTES_OF_OTHERS, &each(rounds, &[Reuse])),
     ];
     for axis in Axis::SWEPT {
-        scenes.extend(places(axis, true).iter().map(|value| {
-            let visits = visits(axis, effort);
-            // Each visit has one who waits for the disk, and so shows what there was to wait for.
-            let ways = [all(effort.times(5), &[Reuse, First]), all(visits, &[Sync])].concat();
-            Workload { visits, ..Workload::at(axis, *value, &ways) }
+        workloads.extend(values(axis, true).iter().map(|value| {
+            let visits = visits(axis, size);
+            // One sync in each visit shows that there was dirty data to write.
+            let strategies = [each(size.scaled_rounds(5), &[Reuse, First]), each(visits, &[Sync])].concat();
+            Workload { visits, ..Workload::new(axis, *value, &strategies) }
         }));
     }
-    scenes
+    workloads
 }

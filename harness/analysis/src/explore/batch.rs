@@ -6,11 +6,10 @@ use std::fs;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vremount_claims::verdict::Verdict;
+use vremount_claims::verdict::{Verdict, VerdictDetail};
 use vremount_claims::{Action, Step};
 use vremount_protocol::Op;
-use vremount_runner::batch;
-use vremount_runner::batch::BatchResult;
+use vremount_runner::batch::{BatchResolver, ScriptResult, run_scripts};
 use vremount_runner::case_runner::CaseRunner;
 
 use crate::explore::generator::ExplorePlan;
@@ -55,33 +54,13 @@ impl BatchExplorer<'_> {
 
     /// Runs sequences on one machine.
     fn run_shared(&self, name: &str, sequences: Vec<(u64, Vec<Step>)>) -> Vec<SequenceResult> {
-        let scripts: Vec<Vec<Step>> = sequences.iter().map(|(_, steps)| steps.clone()).collect();
-        let BatchResult { script_results, failure, .. } = batch::run(self.runner, name, self.plan.fs, &scripts);
-        if failure.is_none() {
+        let (numbers, scripts): (Vec<u64>, Vec<Vec<Step>>) = sequences.into_iter().unzip();
+        let batch = run_scripts(self.runner, name, self.plan.fs, &scripts);
+        if !batch.has_failed() {
             // A sequence that is investigated has console logs of its own.
             let _ = fs::remove_file(self.runner.logs.join(format!("{name}.0.console")));
         }
-        let mut script_results = script_results.into_iter();
-        let mut results = Vec::new();
-        for (index, (number, steps)) in sequences.into_iter().enumerate().take_while(|_| !self.is_finished()) {
-            results.push(match script_results.next() {
-                Some((_, judgement)) if judgement.verdict == Verdict::Holds => {
-                    SequenceResult::agreed(number, steps, judgement)
-                }
-                Some((_, judgement)) if judgement.verdict == Verdict::Broken => {
-                    let alone = self.investigate(number, steps);
-                    let reason = judgement.because.unwrap_or_default();
-                    self.run_after_others(alone, &scripts[..=index], &reason)
-                }
-                _ => self.investigate(number, steps),
-            });
-        }
-        if let Some(failure) = failure {
-            let recheck =
-                |index: usize, result, reason: &str| self.run_after_others(result, &scripts[..=index], reason);
-            failure.attribute_failure(&mut results, |result| &result.judgement, recheck);
-        }
-        results
+        batch.resolve(scripts.len(), &SequenceResolver { explorer: self, numbers: &numbers, scripts: &scripts })
     }
 
     fn is_finished(&self) -> bool {
@@ -98,14 +77,10 @@ impl BatchExplorer<'_> {
         shrink(self.runner, self.plan, result)
     }
 
-    /// Runs scripts again, one after the other. The last one differed in the batch because of
-    /// `reason`. If it agrees `alone`, the difference needs some of the scripts before it: those
-    /// that it does not need are left out.
-    fn run_after_others(&self, alone: SequenceResult, scripts: &[Vec<Step>], reason: &str) -> SequenceResult {
-        if alone.judgement.verdict != Verdict::Holds {
-            return alone;
-        }
-        let number = alone.number;
+    /// Runs scripts again, one after the other. The last one agrees alone, but differed in the batch
+    /// because of `reason`, so the difference needs some of the scripts before it: those that it
+    /// does not need are left out.
+    fn run_after_others(&self, number: u64, scripts: &[Vec<Step>], reason: &str) -> SequenceResult {
         let mut needed: Vec<&[Step]> = scripts.iter().map(Vec::as_slice).collect();
         let result = self.run_in_turn(number, &needed);
         match result.judgement.verdict {
@@ -129,5 +104,36 @@ impl BatchExplorer<'_> {
             Ok(steps) => run_alone(self.runner, self.plan, number, steps),
             Err(reason) => SequenceResult::undecided(number, Vec::new(), &reason.to_string()),
         }
+    }
+}
+
+/// The sequences of a batch.
+struct SequenceResolver<'a> {
+    explorer: &'a BatchExplorer<'a>,
+    numbers: &'a [u64],
+    scripts: &'a [Vec<Step>],
+}
+
+impl BatchResolver for SequenceResolver<'_> {
+    type Output = SequenceResult;
+
+    fn is_done(&self) -> bool {
+        self.explorer.is_finished()
+    }
+
+    fn accept(&self, index: usize, result: ScriptResult) -> SequenceResult {
+        SequenceResult::agreed(self.numbers[index], self.scripts[index].clone(), result.verdict_detail)
+    }
+
+    fn run_isolated(&self, index: usize) -> SequenceResult {
+        self.explorer.investigate(self.numbers[index], self.scripts[index].clone())
+    }
+
+    fn recheck(&self, index: usize, _result: SequenceResult, reason: &str) -> SequenceResult {
+        self.explorer.run_after_others(self.numbers[index], &self.scripts[..=index], reason)
+    }
+
+    fn verdict_detail(result: &SequenceResult) -> &VerdictDetail {
+        &result.judgement
     }
 }

@@ -3,7 +3,7 @@
 //! pins, which is built.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -11,6 +11,7 @@ use std::process::{Command, ExitStatus};
 use vremount_kernel::base::{Package, Source};
 use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, series, source};
+use vremount_util::atomic_file::copy_into_place;
 use vremount_util::{command, io_error, progress, toml_config};
 
 /// Pins the source of sparse.
@@ -113,9 +114,7 @@ fn build_pinned(workspace: &Workspace, pinned: &Package) -> Result<PathBuf, buil
     make.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).arg("-C").arg(&tree).arg("sparse");
     command::run("build sparse", &mut make)?;
     let program = tree.join("sparse");
-    // Synced before it is renamed, so that the file is complete after a loss of power.
-    File::open(&program).and_then(|file| file.sync_all()).map_err(io_error("sync", &program))?;
-    command::rename_into_place(&program, &path).map_err(io_error("rename to", &path))?;
+    copy_into_place(&program, &path).map_err(io_error("copy", &program))?;
     Ok(path)
 }
 

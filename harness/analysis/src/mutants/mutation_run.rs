@@ -8,6 +8,7 @@ use vremount_kernel::build::KernelSpec;
 use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
+use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::results::RunOptions;
 use vremount_runner::scheduler::jobs;
 use vremount_runner::session::Session;
@@ -117,7 +118,7 @@ impl MutationRun<'_> {
         let mut session = Session::start(self.workspace, &run_spec, options, &cases)?;
         let jobs = jobs(self.jobs, session.testbed.kernel.memory_mib());
         session.run(jobs, |_| ())?;
-        let runner = session.testbed.case_runner();
+        let runner = CaseRunner::new(&session.testbed);
         for case in &cases {
             let Some(record) = session.log.results().of(case.claim.name, case.fs) else { continue };
             // The first killer is run again alone: a fault of the host must not count as a

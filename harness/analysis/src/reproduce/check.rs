@@ -62,17 +62,9 @@ impl<'a> Checker<'a> {
         };
         let initramfs = logs.join(format!("{name}.script.initramfs"));
         self.initramfs.write_with_script(&program, script, &initramfs).map_err(|error| error.to_string())?;
-        let run = executor.run(&MachineConfig {
-            image: &kernel.image,
-            initramfs: &initramfs,
-            disk: None,
-            memory_mib: kernel.memory_mib(),
-            processors: 1,
-            console_log: &logs.join(format!("{name}.script.console")),
-            limits: executor.limits().scale(TIMEOUT_FACTOR).and_silent(asleep),
-            kernels: 1,
-            power_cut: false,
-        });
+        let console = logs.join(format!("{name}.script.console"));
+        let limits = executor.limits().scale(TIMEOUT_FACTOR).and_silent(asleep);
+        let run = executor.run(&MachineConfig::new(kernel, &initramfs, &console, limits));
         let _ = fs::remove_file(&initramfs);
         let keep = |extension: &str, text: &str| {
             let path = logs.join(format!("{name}.{extension}"));

@@ -13,6 +13,7 @@ use vremount_runner::results::Tally;
 
 use crate::commands::matrix::MatrixProgress;
 use crate::commands::{CANNOT_TELL, exit_codes};
+use crate::display;
 use crate::error::Error;
 use crate::run_setup::LockedWorkspace;
 
@@ -87,7 +88,7 @@ fn pin(workspace: &Workspace, name: &str) -> Result<Exit, Error> {
     let jobs = matrix::plan_jobs(&bases, &entries);
     let merged = matrix::run(workspace, &jobs, None, &mut MatrixProgress::new(jobs.len()))?;
     let tally = Tally::of_all(&merged);
-    println!("\n{}\n{tally}", report::across(&merged));
+    println!("\n{}\n{tally}", report::across(&merged, &display::style()));
     let [pinned] = bases;
     if tally.exit() != Exit::Success {
         eprintln!(

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vremount_analysis::bench::{self, Bench, BenchSize, Record, measure};
+use vremount_analysis::bench::{self, Bench, BenchResults, BenchSize, measure};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::Level;
 use vremount_kernel::build::KernelSpec;
@@ -16,6 +16,7 @@ use vremount_util::atomic_file::AtomicFile;
 
 use crate::args::{JsonArg, KernelArgs, fs_help, heading};
 use crate::commands::{WRONG_COMMAND_LINE, exit_codes};
+use crate::display;
 use crate::error::Error;
 use crate::run_setup::RunSetup;
 
@@ -68,18 +69,18 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         // hour.
         AtomicFile::new(&directory.join(cost_page::PAGE)).map(drop)?;
     }
-    let record = match &options.from {
-        Some(path) => Record::read(path)?,
+    let results = match &options.from {
+        Some(path) => BenchResults::read(path)?,
         None => run_benchmark(options)?,
     };
-    print!("{}", bench_table::table(&record));
+    print!("{}", bench_table::table(&results, &display::style()));
     if let Some(directory) = &options.docs {
-        cost_page::write(&record, directory)?;
+        cost_page::write(&results, directory)?;
     }
-    Ok(record.exit())
+    Ok(results.exit())
 }
 
-fn run_benchmark(options: &Options) -> Result<Record, Error> {
+fn run_benchmark(options: &Options) -> Result<BenchResults, Error> {
     let file = options.json.json.as_deref().map(AtomicFile::new).transpose()?;
     let filesystems = options.filesystems()?;
     let setup = RunSetup::open(options.kernel.spec().as_ref())?;
@@ -98,9 +99,11 @@ fn run_benchmark(options: &Options) -> Result<Record, Error> {
         effort: BenchSize { rounds: usize::from(options.rounds), quick: options.quick },
     };
     let path = testbed.logs.join(bench::FILE);
-    let record = measure(&bench, |record| Ok(AtomicFile::new(&path)?.write(&record.json())?))?;
-    file.map_or(Ok(()), |file| file.write(&record.json()))?;
-    Ok(record)
+    let results = measure(&bench, |results| Ok(AtomicFile::new(&path)?.write(&results.json()?)?))?;
+    if let Some(file) = file {
+        file.write(&results.json()?)?;
+    }
+    Ok(results)
 }
 
 impl Options {

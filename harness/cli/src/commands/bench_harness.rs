@@ -14,7 +14,7 @@ use vremount_kernel::base::Base;
 use vremount_kernel::build::Arch;
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
-use vremount_runner::case_runner::CaseResult;
+use vremount_runner::case_runner::{CaseResult, CaseRunner};
 use vremount_runner::scheduler::{jobs, run_cases};
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::atomic_file::AtomicFile;
@@ -139,7 +139,7 @@ fn time_claim(testbeds: &[TestBed], rounds: u16) -> Result<Option<Vec<Vec<CaseRe
     let bar = progress::count("timing one claim", usize::from(rounds));
     for _ in 0..rounds {
         for (testbed, results) in testbeds.iter().zip(&mut results) {
-            results.push(testbed.case_runner().run_case(&Case { claim: &claim, fs: Fs::Ext4 }));
+            results.push(CaseRunner::new(testbed).run_case(&Case { claim: &claim, fs: Fs::Ext4 }));
         }
         bar.advance();
     }
@@ -159,7 +159,7 @@ impl Throughput {
         let mut verdicts = 0;
         while verdicts < VERDICTS {
             let cases = &cases[..cases.len().min(VERDICTS - verdicts)];
-            verdicts += run_cases(&testbed.case_runner(), cases, jobs, |_| (), |_| bar.advance()).len();
+            verdicts += run_cases(&CaseRunner::new(testbed), cases, jobs, |_| (), |_| bar.advance()).len();
         }
         Throughput { verdicts, jobs, seconds: started.elapsed().as_secs_f64() }
     }

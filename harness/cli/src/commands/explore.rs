@@ -11,6 +11,7 @@ use vremount_claims::Action;
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
 use vremount_machine::image::Fs;
+use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::scheduler::jobs;
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_runner::transcript;
@@ -135,7 +136,7 @@ fn run_all(testbed: &TestBed, plan: &ExplorePlan, jobs: usize, json: Option<Atom
     let started = Instant::now();
     let mut tally = Tally::default();
     let bar = progress::count("exploring", usize::try_from(plan.sequences).unwrap_or(usize::MAX));
-    explore::explore(&testbed.case_runner(), plan, jobs, |results| {
+    explore::explore(&CaseRunner::new(testbed), plan, jobs, |results| {
         for result in &results {
             tally.add(result);
             if result.judgement.verdict != Verdict::Holds {
@@ -169,7 +170,7 @@ fn run_one(testbed: &TestBed, plan: &ExplorePlan, sequence: &SingleSequence<'_>)
             step.unwrap_or_default()
         ))
     })?;
-    let result = explore::rerun(&testbed.case_runner(), plan, name, *number, steps);
+    let result = explore::rerun(&CaseRunner::new(testbed), plan, name, *number, steps);
     let mut tally = Tally::default();
     tally.add(&result);
     match result.judgement.verdict {

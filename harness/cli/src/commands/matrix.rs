@@ -79,7 +79,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     }
     let files = options.output.open()?;
     let merged = matrix::run(&workspace, &jobs, options.jobs.jobs, &mut MatrixProgress::new(jobs.len()))?;
-    println!("\n{}", report::across(&merged));
+    println!("\n{}", report::across(&merged, &display::style()));
     let tally = Tally::of_all(&merged);
     println!("{tally}; transcripts and console logs are in {}", workspace.root.join("target/runs").display());
     files.write(&merged.into())?;
@@ -112,7 +112,11 @@ impl MatrixProgress {
 impl JobObserver for MatrixProgress {
     fn case_result(&mut self, job: Job<'_>, case_result: &CaseResult) {
         if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
-            display::print_line(&format!("{} {}", title(job), report::line(&Record::new(case_result))));
+            display::print_line(&format!(
+                "{} {}",
+                title(job),
+                report::line(&Record::new(case_result), &display::style())
+            ));
         }
     }
 

@@ -20,6 +20,7 @@ use vremount_util::io_error;
 use crate::args::{JsonArg, PageArg, heading};
 use crate::commands::bisect::print_result;
 use crate::commands::exit_codes;
+use crate::display;
 use crate::error::Error;
 
 /// Summarize a run, coverage, bisection or benchmark, complete or interrupted
@@ -118,10 +119,10 @@ impl OutputArgs {
             output,
             [
                 (output, page),
-                (json, |run| Ok(report::json(run))),
-                (junit, |run| Ok(report::junit(run))),
+                (json, |run| Ok(report::json(run)?)),
+                (junit, |run| Ok(report::junit(run)?)),
                 (&self.ktap, |run| Ok(report::ktap(run))),
-                (&self.kcidb, |run| Ok(report::kcidb(run))),
+                (&self.kcidb, |run| Ok(report::kcidb(run)?)),
             ],
         )
     }
@@ -150,8 +151,8 @@ impl MergedOutputArgs {
             output,
             [
                 (output, page),
-                (json, |input| Ok(report::merged_json(input))),
-                (junit, |input| Ok(report::merged_junit(&input.merged))),
+                (json, |input| Ok(report::merged_json(input)?)),
+                (junit, |input| Ok(report::merged_junit(&input.merged)?)),
             ],
         )
     }
@@ -186,15 +187,15 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 }
 
 fn merge(paths: &[PathBuf], expect: Option<&Path>, output: &MergedOutputArgs) -> Result<Exit, Error> {
-    let files = output.open()?;
+    let (files, style) = (output.open()?, display::style());
     paths.iter().try_for_each(|path| require_results(path))?;
     let mut input = ReportInput::read(paths)?;
     if let Some(path) = expect {
         input.merged.expect(&read_expected(path)?);
     }
     let ReportInput { merged, bisections, benches, coverages } = &input;
-    for record in benches {
-        println!("{}", bench_table::table(record));
+    for results in benches {
+        println!("{}", bench_table::table(results, &style));
     }
     for bisection in bisections {
         bisection.steps.iter().for_each(|step| println!("{}", bisect::line(step)));
@@ -203,7 +204,7 @@ fn merge(paths: &[PathBuf], expect: Option<&Path>, output: &MergedOutputArgs) ->
     }
     coverages.iter().for_each(|coverage| println!("{}", coverage::text(coverage)));
     if !merged.is_empty() {
-        println!("{}", report::across(merged));
+        println!("{}", report::across(merged, &style));
         println!("{}", Tally::of_all(merged));
     }
     files.write(&input)?;
@@ -264,16 +265,16 @@ fn report_on(path: &Path, output: &OutputArgs) -> Result<Exit, Error> {
 }
 
 fn report_on_run(run: &Path, output: &OutputArgs) -> Result<Exit, Error> {
-    let files = output.open()?;
+    let (files, style) = (output.open()?, display::style());
     let (results, is_torn) = Results::read(run)?;
     if is_torn {
         eprintln!("note: the last line of results.jsonl is incomplete and is ignored");
     }
     println!("{}\n", results.plan.title());
     for (case, record) in results.cases() {
-        println!("{}", record.map_or_else(|| report::missing(case), report::line));
+        println!("{}", record.map_or_else(|| report::missing(case, &style), |record| report::line(record, &style)));
     }
-    println!("\n{}", report::matrix(&results));
+    println!("\n{}", report::matrix(&results, &style));
     let tally = Tally::of(&results);
     println!("{tally}");
     files.write(&results)?;

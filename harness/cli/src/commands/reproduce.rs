@@ -11,6 +11,7 @@ use vremount_claims::exit::Exit;
 use vremount_claims::filter::Filters;
 use vremount_claims::verdict::Verdict;
 use vremount_machine::image::Fs;
+use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::scheduler::jobs;
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::parallel::parallel_map;
@@ -172,7 +173,7 @@ fn compare_all(
     scripts: &[(Case<'_>, String)],
     options: &Options,
 ) -> Result<Vec<ClaimVsScript>, Error> {
-    let (case_runner, checker) = (testbed.case_runner(), Checker::new(testbed, &options.shell)?);
+    let (case_runner, checker) = (CaseRunner::new(testbed), Checker::new(testbed, &options.shell)?);
     let compare = |(case, script): &(Case<'_>, String)| {
         let claim = case_runner.run_case(case).judgement.verdict;
         let run = checker.run(&case.name(), script, case.claim.sleeps());

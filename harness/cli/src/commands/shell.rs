@@ -56,17 +56,9 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     };
     let initramfs = testbed.logs.join("shell.initramfs");
     disk_setup.initramfs.write(&program, &initramfs)?;
-    let ended = testbed.executor.interact(&MachineConfig {
-        image: &testbed.kernel.image,
-        initramfs: &initramfs,
-        disk: None,
-        memory_mib: testbed.kernel.memory_mib(),
-        processors: 1,
-        console_log: &testbed.logs.join("shell.console"),
-        limits: testbed.executor.limits().scale(testbed.kernel.slowdown()),
-        kernels: 1,
-        power_cut: false,
-    });
+    let console = testbed.logs.join("shell.console");
+    let limits = testbed.executor.limits().scale(testbed.kernel.slowdown());
+    let ended = testbed.executor.interact(&MachineConfig::new(&testbed.kernel, &initramfs, &console, limits));
     remove_file(&initramfs).map_err(io_error("remove", &initramfs))?;
     let status = ended?;
     Ok(if status.success() { Exit::Success } else { Exit::CannotTell })

@@ -16,6 +16,7 @@ use vremount_util::process_group;
 
 use crate::args::{BisectArgs, JobsArg, heading};
 use crate::commands::exit_codes;
+use crate::display;
 use crate::error::Error;
 use crate::run_setup::{LockedWorkspace, RunSetup};
 
@@ -51,7 +52,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let tester = KernelTester { workspace: &setup.workspace, how: checks, place: "step", jobs: options.jobs.jobs };
     let runs = tester.test(&setup.base, |case_result| {
         if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
-            println!("{}", report::line(&Record::new(case_result)));
+            println!("{}", report::line(&Record::new(case_result), &display::style()));
         }
     })?;
     let (mark, reason) = judge(&runs, Rule::Broken);

@@ -103,7 +103,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     session.run(jobs, print)?;
     let results = session.log.results();
     if filesystems.len() > 1 {
-        println!("{}", report::matrix(results));
+        println!("{}", report::matrix(results, &display::style()));
     }
     let tally = Tally::of(results);
     println!("\n{tally}; transcripts and console logs are in {}", session.testbed.logs.display());
@@ -119,7 +119,7 @@ pub(super) fn case_printer(total: usize, jobs: usize, print_all: bool) -> impl F
     move |case_result| {
         let verdict = case_result.judgement.verdict;
         if print_all || matches!(verdict, Verdict::Broken | Verdict::CannotTell) {
-            display::print_line(&report::line(&Record::new(case_result)));
+            display::print_line(&report::line(&Record::new(case_result), &display::style()));
         }
         bar.advance();
         complete += 1;

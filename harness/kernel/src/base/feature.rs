@@ -1,49 +1,57 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a base has that not all have: its overlayfs, and what upper filesystems rely on.
+//! Features in which bases differ: of overlayfs, and of the filesystems below it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What claims may ask of a base, so that none of them compares versions.
+/// A feature of a kernel that a claim may require. Claims name features, so that no claim compares
+/// kernel versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feature {
-    /// A volatile overlay tells writeback errors to those who sync, and is not mounted over one that nobody has seen (5.10.15).
+    /// syncfs(2) and fsync(2) on a volatile overlay return writeback errors of the upper
+    /// filesystem. A volatile overlay is not mounted on an upper filesystem with an unseen error
+    /// (5.10.15).
     SyncErrors,
-    /// Option `userxattr`, and with it overlays that are mounted in a user namespace (5.11).
+    /// Overlayfs has the option `userxattr` and can be mounted in a user namespace (5.11).
     Userxattr,
-    /// Layers on idmapped mounts (5.19).
+    /// Overlayfs accepts idmapped mounts as layers (5.19).
     IdmappedLayers,
-    /// Mounts by fsopen(2), with a log of their own (6.5).
+    /// Overlayfs can be mounted with fsopen(2); messages go to the log of that file descriptor
+    /// (6.5).
     FsContext,
-    /// Layers that ignore case (6.17).
+    /// Overlayfs accepts casefolded layers (6.17).
     Casefold,
-    /// Option `fsync=`, of which `volatile` is an alias (7.1, 6.12.80).
+    /// Overlayfs has the option `fsync=`, of which `volatile` is an alias (7.1, 6.12.80).
     FsyncOption,
-    /// A buffer that cannot be written is an error of the superblock that its device is mounted with (until 6.6).
+    /// A failed write of a buffer is recorded as a writeback error of the superblock that its
+    /// device is mounted with (until 6.6).
     BufferErrors,
-    /// ext4 takes no more writes after an error, and does not become read-only as a mount does (6.1.176, with a journal;
-    /// since 6.15 that is a state of its own).
+    /// After an error ext4 refuses further writes, but the mount does not become read-only (6.1.176
+    /// with a journal; since 6.15 this is a state of the superblock).
     QuietReadOnly,
-    /// ext4 shuts itself down over such an error (6.12 until 6.14).
+    /// After an error ext4 shuts down (6.12 until 6.14).
     ErrorsShutDown,
-    /// btrfs records the error of an `O_DIRECT` write for its superblock (7.2.6, not yet 6.18).
+    /// btrfs records the error of an `O_DIRECT` write as a writeback error of its superblock
+    /// (7.2.6, not yet 6.18).
     DirectErrors,
-    /// ext2 writes a directory to the disk with each change of it (since 6.5).
+    /// ext2 writes a changed directory to the disk at once (since 6.5).
     Ext2SyncsDirectories,
 }
 
-/// Words in the source of a kernel.
+/// A text by which the source of a kernel shows that it has a feature.
 pub struct SourceProbe {
     /// A file or folder of the tree.
     pub path: &'static str,
+    /// The text that the file, or a file below the folder, contains if the kernel has the feature.
     pub says: &'static str,
-    /// What it says where it is something else after all.
+    /// A text that is only there if the kernel does not have the feature in spite of the other
+    /// text.
     pub but_not: Option<&'static str>,
 }
 
-/// As ci/bases.toml names it.
+/// The name in ci/bases.toml.
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
@@ -51,6 +59,7 @@ impl fmt::Display for Feature {
 }
 
 impl Feature {
+    /// All features.
     pub const ALL: [Feature; 11] = [
         Feature::SyncErrors,
         Feature::Userxattr,
@@ -65,66 +74,68 @@ impl Feature {
         Feature::Ext2SyncsDirectories,
     ];
 
-    /// How a tree shows that it has it. None if no words tell.
+    /// The text by which a kernel source shows the feature. None if no text shows it.
     #[must_use]
     pub fn trace(self) -> Option<SourceProbe> {
-        let trace = |path, says| Some(SourceProbe { path, says, but_not: None });
-        let but_not = |trace: Option<SourceProbe>, says| Some(SourceProbe { but_not: Some(says), ..trace? });
-        let overlayfs = |says| trace("fs/overlayfs", says);
+        let probe = |path, says| Some(SourceProbe { path, says, but_not: None });
+        let unless = |probe: Option<SourceProbe>, text| Some(SourceProbe { but_not: Some(text), ..probe? });
+        let overlayfs = |says| probe("fs/overlayfs", says);
         let (ext4, shut_down) = ("fs/ext4/super.c", "set_bit(EXT4_FLAGS_SHUTDOWN");
         match self {
             Feature::SyncErrors => overlayfs("ovl_sync_status("),
             Feature::Userxattr => overlayfs("userxattr"),
-            // Of ovl_upper_mnt_userns(), ovl_upper_mnt_idmap() later.
+            // The function is ovl_upper_mnt_userns(), in later kernels ovl_upper_mnt_idmap().
             Feature::IdmappedLayers => {
-                but_not(overlayfs("ovl_upper_mnt_"), "idmapped layers are currently not supported")
+                unless(overlayfs("ovl_upper_mnt_"), "idmapped layers are currently not supported")
             }
             Feature::FsContext => overlayfs("init_fs_context"),
             Feature::Casefold => overlayfs("->casefold"),
             Feature::FsyncOption => overlayfs("Opt_fsync"),
-            Feature::BufferErrors => trace("fs/buffer.c", "bd_super"),
-            // It says why it does not become read-only as a mount does.
-            Feature::QuietReadOnly => but_not(trace(ext4, "We don't set SB_RDONLY because"), shut_down),
-            // For a while it became read-only as well; the comment is of how it did.
-            Feature::ErrorsShutDown => but_not(trace(ext4, shut_down), "Make sure updated value of"),
+            Feature::BufferErrors => probe("fs/buffer.c", "bd_super"),
+            // The comment says why the mount does not become read-only.
+            Feature::QuietReadOnly => unless(probe(ext4, "We don't set SB_RDONLY because"), shut_down),
+            // Some versions also made the mount read-only; the comment is about how they did it.
+            Feature::ErrorsShutDown => unless(probe(ext4, shut_down), "Make sure updated value of"),
             Feature::DirectErrors => None,
-            Feature::Ext2SyncsDirectories => trace("fs/ext2/dir.c", "ext2_handle_dirsync"),
+            Feature::Ext2SyncsDirectories => probe("fs/ext2/dir.c", "ext2_handle_dirsync"),
         }
     }
 
-    /// What a base without it lacks, in words.
+    /// Why a claim that requires the feature is skipped on a base without it.
     #[must_use]
     pub fn missing_reason(self) -> &'static str {
         match self {
-            Feature::SyncErrors => "this base tells no writeback errors through a volatile overlay",
-            Feature::Userxattr => "this base has neither userxattr nor overlays in user namespaces",
-            Feature::IdmappedLayers => "this base takes no idmapped mounts as layers",
-            Feature::FsContext => "this base mounts no overlays by fsopen(2)",
-            Feature::Casefold => "this base takes no layers that ignore case",
+            Feature::SyncErrors => "on this base a volatile overlay does not return writeback errors",
+            Feature::Userxattr => "this base has no option userxattr and no overlays in user namespaces",
+            Feature::IdmappedLayers => "on this base idmapped mounts cannot be layers",
+            Feature::FsContext => "on this base overlayfs cannot be mounted with fsopen(2)",
+            Feature::Casefold => "on this base casefolded folders cannot be layers",
             Feature::FsyncOption => "this base has no option fsync",
-            Feature::BufferErrors => "this base does not record errors of buffers for a superblock",
-            Feature::QuietReadOnly => "ext4 of this base becomes read-only for all to see",
-            Feature::ErrorsShutDown => "ext4 of this base can be read after an error",
-            Feature::DirectErrors => "btrfs of this base tells an error of an O_DIRECT write to its writer alone",
-            Feature::Ext2SyncsDirectories => "ext2 of this base syncs directories only when asked to",
+            Feature::BufferErrors => "on this base buffer errors are not recorded for a superblock",
+            Feature::QuietReadOnly => "on this base the mount of ext4 becomes read-only after an error",
+            Feature::ErrorsShutDown => "on this base ext4 can be read after an error",
+            Feature::DirectErrors => "on this base btrfs returns the error of an O_DIRECT write only to the writer",
+            Feature::Ext2SyncsDirectories => "on this base ext2 writes directories to the disk only on request",
         }
     }
 
-    /// What a base with it does, in words, for claims about those without.
+    /// Why a claim about bases without the feature is skipped on a base with it.
     #[must_use]
     pub fn present_reason(self) -> &'static str {
         match self {
-            Feature::SyncErrors => "this base tells writeback errors through a volatile overlay",
-            Feature::Userxattr => "this base has userxattr, and overlays in user namespaces",
-            Feature::IdmappedLayers => "this base takes idmapped mounts as layers",
-            Feature::FsContext => "this base mounts overlays by fsopen(2)",
-            Feature::Casefold => "this base takes layers that ignore case",
-            Feature::FsyncOption => "this base has an option fsync",
-            Feature::BufferErrors => "this base records errors of buffers for the superblock",
-            Feature::QuietReadOnly => "ext4 of this base takes no more writes, and is not read-only as a mount",
-            Feature::ErrorsShutDown => "ext4 of this base shuts itself down over an error",
-            Feature::DirectErrors => "btrfs of this base records an error of an O_DIRECT write for its superblock",
-            Feature::Ext2SyncsDirectories => "ext2 of this base syncs a directory with each change, asked or not",
+            Feature::SyncErrors => "on this base a volatile overlay returns writeback errors",
+            Feature::Userxattr => "this base has the option userxattr and overlays in user namespaces",
+            Feature::IdmappedLayers => "on this base idmapped mounts can be layers",
+            Feature::FsContext => "on this base overlayfs can be mounted with fsopen(2)",
+            Feature::Casefold => "on this base casefolded folders can be layers",
+            Feature::FsyncOption => "this base has the option fsync",
+            Feature::BufferErrors => "on this base buffer errors are recorded for the superblock",
+            Feature::QuietReadOnly => {
+                "on this base ext4 refuses writes after an error, but its mount does not become read-only"
+            }
+            Feature::ErrorsShutDown => "on this base ext4 shuts down after an error",
+            Feature::DirectErrors => "on this base btrfs records the error of an O_DIRECT write for its superblock",
+            Feature::Ext2SyncsDirectories => "on this base ext2 writes a changed directory to the disk at once",
         }
     }
 }

@@ -1,35 +1,38 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How much of a series is applied.
+//! Levels: how many patches of a series are applied.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How many patches of a series are applied: 0 is the pristine kernel.
+/// Number of patches of a series that are applied, 0 to 4. Level 0 is the pristine kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(u8);
 
 impl Level {
+    /// No patch: the pristine kernel.
     pub const PRISTINE: Level = Level(0);
     /// The first patch, the only one that changes more than overlayfs and documentation.
     pub const FIRST: Level = Level(1);
-    /// The second patch, which is documentation.
+    /// The first two patches. The second is documentation.
     pub const DOCUMENTED: Level = Level(2);
+    /// All four patches.
     pub const FULL: Level = Level(4);
 
+    /// The number of patches.
     #[must_use]
     pub fn number(self) -> u8 {
         self.0
     }
 
-    /// The levels that run on the patched kernel.
+    /// Levels 1 to 4, which share a kernel image: they only differ in overlay.ko.
     pub fn patched() -> impl Iterator<Item = Level> {
         (Level::FIRST.0..=Level::FULL.0).map(Level)
     }
 }
 
-/// `--level` was something else.
+/// A text that is no level.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to understand level {0:?}: it is a number of patches, 0 to 4")]
+#[error("failed to parse level {0:?}: it is a number of patches, 0 to 4")]
 pub struct NotALevel(String);
 
 impl FromStr for Level {
@@ -37,7 +40,7 @@ impl FromStr for Level {
 
     fn from_str(text: &str) -> Result<Self, NotALevel> {
         match text.parse() {
-            // A number has other forms, such as +4.
+            // parse() also accepts +4 and 04.
             Ok(number @ 0..=4) if text.len() == 1 => Ok(Level(number)),
             _ => Err(NotALevel(text.to_string())),
         }
@@ -57,14 +60,14 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("0", Some(0))]
-    #[case("4", Some(4))]
-    #[case("5", None)]
-    #[case("+4", None)]
-    #[case("-1", None)]
-    #[case("", None)]
-    #[case("four", None)]
-    fn levels_are_zero_to_four(#[case] text: &str, #[case] expected: Option<u8>) {
+    #[case::lowest("0", Some(0))]
+    #[case::highest("4", Some(4))]
+    #[case::too_high("5", None)]
+    #[case::with_sign("+4", None)]
+    #[case::negative("-1", None)]
+    #[case::empty("", None)]
+    #[case::word("four", None)]
+    fn levels_are_digits_from_zero_to_four(#[case] text: &str, #[case] expected: Option<u8>) {
         assert_eq!(text.parse::<Level>().ok().map(Level::number), expected);
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernel bases, from `ci/bases.toml`, and the levels of a series.
+//! Bases, read from `ci/bases.toml`, and the levels of a series.
 
 mod feature;
 mod level;
@@ -15,36 +15,41 @@ use serde::Deserialize;
 pub use spec::Spec;
 use vremount_util::toml_config;
 
-/// The bases, below the root of the checkout.
+/// The file that lists the bases, below the root of the checkout.
 pub const FILE: &str = "ci/bases.toml";
 
-/// A kernel to prove claims on.
+/// A kernel version on which claims are verified.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
+    /// The name in `ci/bases.toml`, or a generated name for a source that is not listed there.
     #[serde(skip)]
     pub name: String,
-    /// Folder below `patches/` with the series that fits.
+    /// Folder below `patches/` with the series that applies to this kernel.
     pub series: String,
-    /// What make needs to be told to build it.
-    #[serde(default)]
+    /// Further arguments of make that this kernel needs to build.
+    #[serde(rename = "make", default)]
     pub make: Vec<String>,
-    /// Fragments of `vm-images/config/` on top of those that every kernel has: options that only newer ones know.
-    #[serde(default)]
+    /// Further configuration fragments of `vm-images/config/`: options that only newer kernels
+    /// have.
+    #[serde(rename = "config", default)]
     pub config: Vec<String>,
-    /// What its overlayfs has that not all have.
-    #[serde(default)]
+    /// Features that not all bases have.
+    #[serde(rename = "has", default)]
     pub has: BTreeSet<Feature>,
-    /// Patches of `vm-images/fixes/` without which a kernel for that architecture, or with that configuration fragment, does not
-    /// run on today's machines. They come before the series and are part of every level.
+    /// Patches of `vm-images/fixes/`, by architecture or configuration fragment: without them such
+    /// a kernel does not build or run on current machines. They are applied before the series, so
+    /// that every level has them.
     #[serde(default)]
     pub fixes: BTreeMap<String, Vec<String>>,
+    /// Where the kernel source comes from.
     pub source: Source,
+    /// Which patches of the series the source already has.
     #[serde(skip)]
     pub carries: PreApplied,
 }
 
-/// Where a kernel comes from.
+/// Where a kernel source comes from.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     untagged,
@@ -52,21 +57,27 @@ pub struct Base {
                                sha256"
 )]
 pub enum Source {
+    /// A Debian source package.
     Package(Package),
+    /// A commit of a git repository.
     Git(Git),
+    /// Any other tarball.
     Tarball(Tarball),
 }
 
-/// The pristine upstream tarball of a Debian source package.
+/// A Debian source package. Only its upstream tarball is used.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
+    /// Name of the source package.
     pub package: String,
+    /// Debian version.
     pub version: String,
+    /// Debian suite, such as `bookworm`.
     pub suite: String,
-    /// Name of the tarball.
+    /// File name of the upstream tarball.
     pub file: String,
-    /// Of the tarball.
+    /// SHA-256 of the upstream tarball.
     pub sha256: String,
 }
 
@@ -74,31 +85,35 @@ pub struct Package {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Git {
-    /// URL or folder.
+    /// URL or folder of the repository.
     pub git: String,
-    /// All 40 digits of it.
+    /// Full id of the commit.
     pub commit: String,
-    /// The commit's tree, if it is known: else it takes the commit to know what is in the cache.
+    /// Id of the tree of the commit. Without it the commit must be fetched to compute a cache key.
     pub tree: Option<String>,
 }
 
-/// A tarball of any other kind.
+/// A tarball that is not a Debian source package.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tarball {
-    /// URL or file.
+    /// URL or path.
     pub tarball: String,
+    /// SHA-256 of the file.
     pub sha256: String,
 }
 
-/// What a tree has of the series before anything is applied.
+/// Which patches of the series a source already has before any is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PreApplied {
+    /// None.
     #[default]
     Nothing,
-    /// Its first patches: they are taken out, and are put in again by level.
+    /// The first patches, as many as the number says. They are reverted and then applied again up
+    /// to the level.
     First(u8),
-    /// All of it, but not as any series of ours: there is the tree as it is, and that is the highest level.
+    /// Another implementation of the series. It cannot be reverted, so that there is only level 4:
+    /// the tree as it is.
     ItsOwn,
 }
 
@@ -108,20 +123,51 @@ struct Table {
     bases: BTreeMap<String, Base>,
 }
 
-/// Why there is no such base.
+/// Why a base cannot be found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// `ci/bases.toml` cannot be read or parsed.
     #[error(transparent)]
     Table(#[from] toml_config::Error),
+    /// `ci/bases.toml` has no base of that name. Bad usage.
     #[error("failed to find base {name:?}: ci/bases.toml has {known}")]
-    Unknown { name: String, known: String },
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// The names of all bases.
+        known: String,
+    },
+    /// A pinned hash in `ci/bases.toml` is malformed. Bad usage.
+    #[error(
+        "failed to use base {base:?}: {key} = {value:?} in ci/bases.toml must have {digits} hexadecimal digits, \
+         in lower case"
+    )]
+    MalformedHash {
+        /// The name of the base.
+        base: String,
+        /// The key: `sha256`, `commit` or `tree`.
+        key: &'static str,
+        /// The malformed value.
+        value: String,
+        /// Number of digits that it must have.
+        digits: usize,
+    },
+}
+
+impl Error {
+    /// Whether the command line or `ci/bases.toml` is the cause: it names something that does not
+    /// exist or is malformed.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Error::Unknown { .. } | Error::MalformedHash { .. })
+    }
 }
 
 impl Base {
-    /// The base of that name, or the default one.
+    /// The base of that name; without a name the default base of `ci/bases.toml` below `root`.
     ///
     /// # Errors
-    /// If there is no such base, or the file is not what it should be.
+    /// [`Error::Unknown`] if there is no such base, another [`Error`] if the file cannot be used.
     pub fn find(root: &Path, name: Option<&str>) -> Result<Self, Error> {
         let mut table = Table::read(root)?;
         let name = name.unwrap_or(&table.default).to_string();
@@ -134,10 +180,10 @@ impl Base {
         }
     }
 
-    /// Every base, the oldest kernel first, those that are named after no version last.
+    /// All bases, sorted by version. Bases that are not named after a version come last.
     ///
     /// # Errors
-    /// If the file is not what it should be.
+    /// [`Error`] if the file cannot be used.
     pub fn all(root: &Path) -> Result<Vec<Self>, Error> {
         let bases = Table::read(root)?.bases;
         let mut bases: Vec<_> = bases.into_iter().map(|(name, base)| Base { name, ..base }).collect();
@@ -146,6 +192,25 @@ impl Base {
     }
 }
 
+impl Source {
+    fn check_hashes(&self, base: &str) -> Result<(), Error> {
+        let check = |key, value: &str, digits: usize, is_valid: fn(&str) -> bool| match is_valid(value) {
+            true => Ok(()),
+            false => Err(Error::MalformedHash { base: base.to_string(), key, value: value.to_string(), digits }),
+        };
+        match self {
+            Source::Package(Package { sha256, .. }) | Source::Tarball(Tarball { sha256, .. }) => {
+                check("sha256", sha256, 64, is_sha256)
+            }
+            Source::Git(Git { commit, tree, .. }) => {
+                check("commit", commit, 40, is_object_id)?;
+                tree.as_ref().map_or(Ok(()), |tree| check("tree", tree, 40, is_object_id))
+            }
+        }
+    }
+}
+
+/// A short description for messages, such as `linux 5.10.13-1 of bullseye`.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -158,17 +223,34 @@ impl fmt::Display for Source {
 
 impl Table {
     fn read(root: &Path) -> Result<Self, Error> {
-        Ok(toml_config::read(root, FILE)?)
+        let table: Table = toml_config::read(root, FILE)?;
+        table.bases.iter().try_for_each(|(name, base)| base.source.check_hashes(name))?;
+        Ok(table)
     }
 }
 
-/// Of the version of a Debian package, what upstream calls it.
+/// Whether a text is a SHA-256: 64 hexadecimal digits in lower case.
+pub(crate) fn is_sha256(text: &str) -> bool {
+    is_hex(text, 64)
+}
+
+/// Whether a text is the full id of a git object: 40 hexadecimal digits in lower case.
+pub(crate) fn is_object_id(text: &str) -> bool {
+    is_hex(text, 40)
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The upstream version in a Debian version: `5.10.13` of `5.10.13-1`.
 #[must_use]
 pub fn upstream(version: &str) -> &str {
     version.rsplit_once('-').map_or(version, |(upstream, _)| upstream)
 }
 
-/// The numbers of a version, up to the first part that is none: to tell which comes first.
+/// The numbers of a version up to the first part that is not a number, to compare versions by: `[6,
+/// 12, 107, 1]` of `6.12.107-1~bpo12+1`.
 #[must_use]
 pub fn numbers(version: &str) -> Vec<u64> {
     version.split(['.', '-', '~']).map_while(|part| part.parse().ok()).collect()
@@ -183,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shipped_bases_are_read() {
+    fn shipped_bases_are_valid() {
         let root = crate::testing::checkout();
         let base = Base::find(&root, None).unwrap();
         assert_eq!(base.name, "5.10.13");
@@ -196,11 +278,15 @@ mod tests {
             files.chain(fixes).for_each(|file| assert!(file.is_file(), "{}", file.display()));
         }
         assert!(all.iter().any(|base| base.name == "5.10.13"));
-        let had: BTreeSet<_> = all.iter().flat_map(|base| base.has.iter().copied()).collect();
-        assert_eq!(had, BTreeSet::from(Feature::ALL), "a feature that no tree is asked about, or that no base has");
+        let used: BTreeSet<_> = all.iter().flat_map(|base| base.has.iter().copied()).collect();
+        assert_eq!(used, BTreeSet::from(Feature::ALL), "a feature is missing in Feature::ALL or in all bases");
     }
 
+    const SHA256: &str = "c04de3551864e52485fd100249df430840c995c9263aaa552b1b527d48f867ca";
+    const COMMIT: &str = "be4df0cea08a8b59eb38d73de988b7ba8022df41";
+
     fn read(source: &str) -> Result<Base, Error> {
+        let source = source.replace("SHA256", SHA256).replace("COMMIT", COMMIT);
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("ci")).unwrap();
         let text = format!("default = \"b\"\n[bases.b]\nseries = \"s\"\n[bases.b.source]\n{source}");
@@ -209,11 +295,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::package("package='p'\nversion='1-1'\nsuite='s'\nfile='f'\nsha256='0'", "Package")]
-    #[case::git("git='https://a.example/l.git'\ncommit='be4df0cea08a8b59eb38d73de988b7ba8022df41'", "Git")]
-    #[case::git_with_tree("git='/l'\ncommit='c'\ntree='t'", "Git")]
-    #[case::tarball("tarball='l.tar'\nsha256='0'", "Tarball")]
-    fn there_are_three_kinds_of_source(#[case] source: &str, #[case] expected: &str) {
+    #[case::package("package='p'\nversion='1-1'\nsuite='s'\nfile='f'\nsha256='SHA256'", "Package")]
+    #[case::git("git='https://a.example/l.git'\ncommit='COMMIT'", "Git")]
+    #[case::git_with_tree("git='/l'\ncommit='COMMIT'\ntree='COMMIT'", "Git")]
+    #[case::tarball("tarball='l.tar'\nsha256='SHA256'", "Tarball")]
+    fn kind_of_source_follows_from_the_keys(#[case] source: &str, #[case] expected: &str) {
         let found = format!("{:?}", read(source).unwrap().source);
         assert!(found.starts_with(expected), "{found}");
     }
@@ -222,18 +308,27 @@ mod tests {
     #[case::nothing("")]
     #[case::no_hash("tarball='l.tar'")]
     #[case::two_kinds("git='g'\ncommit='c'\ntarball='t'\nsha256='0'")]
-    #[case::misspelt("git='g'\ncomit='c'")]
-    fn a_source_of_no_kind_is_told_what_there_is(#[case] source: &str) {
+    #[case::misspelled("git='g'\ncomit='c'")]
+    fn error_of_an_unknown_kind_of_source_lists_the_kinds(#[case] source: &str) {
         let error = read(source).unwrap_err().to_string();
         assert!(error.contains("a source has package, version, suite, file and sha256; or git and commit;"), "{error}");
     }
 
     #[rstest]
-    #[case("5.10.13", &[5, 10, 13])]
-    #[case("6.12.107-1~bpo12+1", &[6, 12, 107, 1])]
-    #[case("7.3~rc7", &[7, 3])]
-    #[case("be4df0cea", &[])]
-    fn versions_have_numbers(#[case] version: &str, #[case] expected: &[u64]) {
+    #[case::short_hash("tarball='l.tar'\nsha256='50d1'", "sha256 = \"50d1\" in ci/bases.toml must have 64 hex")]
+    #[case::branch("git='/l'\ncommit='main'", "commit = \"main\" in ci/bases.toml must have 40 hex")]
+    #[case::upper_case_tree("git='/l'\ncommit='COMMIT'\ntree='BE4DF0CEA08A8B59EB38D73DE988B7BA8022DF41'", "tree = ")]
+    fn malformed_hash_is_named(#[case] source: &str, #[case] expected: &str) {
+        let error = read(source).unwrap_err();
+        assert!(error.to_string().contains(expected) && error.is_usage(), "{error}");
+    }
+
+    #[rstest]
+    #[case::upstream("5.10.13", &[5, 10, 13])]
+    #[case::backport("6.12.107-1~bpo12+1", &[6, 12, 107, 1])]
+    #[case::candidate("7.3~rc7", &[7, 3])]
+    #[case::no_version("be4df0cea", &[])]
+    fn numbers_of_a_version_are_parsed(#[case] version: &str, #[case] expected: &[u64]) {
         assert_eq!(numbers(version), expected);
     }
 }

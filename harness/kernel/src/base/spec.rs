@@ -1,46 +1,61 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What `--base` and `--tree` take: a base that has a name, or a source that has none.
+//! The values of `--base` and `--tree`: the name of a base, or a source that ci/bases.toml does not
+//! list.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where the user wants the kernel from.
+/// The kernel that the user asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spec {
-    /// A base of ci/bases.toml.
+    /// A base of ci/bases.toml, by its name.
     Named(String),
-    /// A commit, or a branch or tag, of a git repository: an URL or a folder.
-    Git { url: String, commit: String },
-    /// A tarball: a file or an URL, and its SHA-256 if it must be that one.
-    Tarball { from: String, sha256: Option<String> },
-    /// A git work tree as it is now, with what is not committed.
+    /// A commit of a git repository.
+    Git {
+        /// URL, folder, or file with a git bundle.
+        url: String,
+        /// Commit, branch or tag; default `HEAD`.
+        commit: String,
+    },
+    /// A tarball.
+    Tarball {
+        /// Path or URL.
+        from: String,
+        /// SHA-256 that the file must have; none if any file is accepted.
+        sha256: Option<String>,
+    },
+    /// The git work tree that a folder is in, with uncommitted changes to tracked files.
     Tree(PathBuf),
 }
 
 impl FromStr for Spec {
     type Err = Infallible;
 
-    /// `git:URL#COMMIT`, `tarball:PATH-OR-URL` with `#SHA256` or without; all else is a name.
+    /// Parses `git:URL#COMMIT` and `tarball:PATH-OR-URL#SHA256`; `#COMMIT` and `#SHA256` are
+    /// optional. Any other text is the name of a base.
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        let parts = |rest: &str| match rest.rsplit_once('#') {
+        let split_fragment = |rest: &str| match rest.rsplit_once('#') {
             Some((before, after)) => (before.to_string(), Some(after.to_string())),
             None => (rest.to_string(), None),
         };
         Ok(if let Some(rest) = text.strip_prefix("git:") {
-            let (url, commit) = parts(rest);
+            let (url, commit) = split_fragment(rest);
             Spec::Git { url, commit: commit.unwrap_or_else(|| "HEAD".to_string()) }
         } else if let Some(rest) = text.strip_prefix("tarball:") {
-            let (from, sha256) = parts(rest);
-            Spec::Tarball { from, sha256 }
+            // A hash has no slash: `#` is then part of the path.
+            match split_fragment(rest) {
+                (_, Some(after)) if after.contains('/') => Spec::Tarball { from: rest.to_string(), sha256: None },
+                (from, sha256) => Spec::Tarball { from, sha256 },
+            }
         } else {
             Spec::Named(text.to_string())
         })
     }
 }
 
-/// As it is given to `--base`; a tree is given otherwise.
+/// The value of `--base`; of a work tree the value of `--tree`.
 impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -68,15 +83,16 @@ mod tests {
     }
 
     #[rstest]
-    #[case("5.10.13", Spec::Named("5.10.13".to_string()))]
-    #[case("", Spec::Named(String::new()))]
-    #[case("git:https://a.example/linux.git#v5.10", git("https://a.example/linux.git", "v5.10"))]
-    #[case("git:me@a.example:linux#be4df0cea08a", git("me@a.example:linux", "be4df0cea08a"))]
-    #[case("git:/src/linux", git("/src/linux", "HEAD"))]
-    #[case("git:/src/#1/linux#HEAD~1", git("/src/#1/linux", "HEAD~1"))]
-    #[case("tarball:linux.tar.xz", tarball("linux.tar.xz", None))]
-    #[case("tarball:https://a.example/l.tar#50d1", tarball("https://a.example/l.tar", Some("50d1")))]
-    fn sources_have_a_prefix(#[case] text: &str, #[case] expected: Spec) {
+    #[case::base("5.10.13", Spec::Named("5.10.13".to_string()))]
+    #[case::empty("", Spec::Named(String::new()))]
+    #[case::git_url("git:https://a.example/linux.git#v5.10", git("https://a.example/linux.git", "v5.10"))]
+    #[case::git_over_ssh("git:me@a.example:linux#be4df0cea08a", git("me@a.example:linux", "be4df0cea08a"))]
+    #[case::git_folder("git:/src/linux", git("/src/linux", "HEAD"))]
+    #[case::hash_in_path("git:/src/#1/linux#HEAD~1", git("/src/#1/linux", "HEAD~1"))]
+    #[case::tarball("tarball:linux.tar.xz", tarball("linux.tar.xz", None))]
+    #[case::hash_in_path_of_tarball("tarball:/src/#1/l.tar", tarball("/src/#1/l.tar", None))]
+    #[case::tarball_with_hash("tarball:https://a.example/l.tar#50d1", tarball("https://a.example/l.tar", Some("50d1")))]
+    fn spec_is_parsed_and_shown(#[case] text: &str, #[case] expected: Spec) {
         assert_eq!(text.parse(), Ok(expected.clone()));
         assert_eq!(expected.to_string().parse(), Ok(expected));
     }

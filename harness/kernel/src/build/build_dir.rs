@@ -1,47 +1,57 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What can be said of a folder of objects. make looks at times, not at content: a file that was half written when somebody
-//! pulled the plug is new, and would be taken for finished.
+//! Detects objects that an interrupted build left incomplete. make compares modification times and
+//! not content, so that it would take a half-written file for finished.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
+use vremount_util::atomic_file::AtomicFile;
 use vremount_util::io_error;
 
-use crate::build::Error;
+use crate::build::error::Error;
 use crate::series;
 use crate::source::Tree;
 
-/// Changes when what was written last may not have reached the disk.
+/// A new boot id means that the last writes of a build may not have reached the disk.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The folder and what was last noted about it, in a file beside it.
+/// A folder of objects and the recorded state of its last build.
 pub struct BuildDir {
-    note: PathBuf,
+    /// The file with the recorded state.
+    state_file: PathBuf,
+    /// The boot id of this machine.
     boot: String,
+    /// The state that was recorded when the folder was opened.
     found: BuildState,
 }
 
+/// The recorded state of a build.
+
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct BuildState {
-    /// When it was written.
+    /// The boot id when it was recorded.
     boot: String,
-    /// Whether make was at work; what is newer than the note is not to be trusted then.
+    /// Whether make was running when it was recorded. If so, the build was interrupted, and files
+    /// newer than the record may be incomplete.
     busy: bool,
-    /// The key of the image that the objects are of.
+    /// Cache key of the image that the objects belong to; none if they are incomplete.
     image: Option<String>,
 }
 
 impl BuildDir {
-    /// The objects of a place that the caller has locked and its work tree, made if need be, without what cannot be trusted. What is
-    /// noted of them is in a folder of its own.
+    /// Opens a folder of objects and its work tree, and creates them if needed. The caller has
+    /// locked both. Files that an interrupted build may have left incomplete are removed; after a
+    /// reboot that is everything. The state is recorded in the folder `scratch`.
+    ///
+    /// # Errors
+    /// [`Error`] if files cannot be read or removed, or git fails.
     pub fn open(pristine: &Tree, scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
         let found = BuildDir::open_in(scratch, [objects, source])?;
         series::work_tree(pristine, source)?;
-        if found.is_unmodified() {
+        if found.was_interrupted() {
             series::remove_untracked(source)?;
         }
         Ok(found)
@@ -49,11 +59,13 @@ impl BuildDir {
 
     fn open_in(scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
         let boot = fs::read_to_string(BOOT_ID).map_err(io_error("read", Path::new(BOOT_ID)))?.trim().to_string();
-        let note = scratch.join("objects.json");
-        let found: BuildState = match fs::read(&note) {
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+        let state_file = scratch.join("objects.json");
+        let found = match fs::read(&state_file) {
+            // A malformed record counts as a record without a boot id, so that everything is
+            // removed.
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|_| BuildState::default()),
             Err(cause) if cause.kind() == ErrorKind::NotFound => BuildState::default(),
-            Err(cause) => return Err(io_error("read", &note)(cause).into()),
+            Err(cause) => return Err(io_error("read", &state_file)(cause).into()),
         };
         if found.boot != boot {
             for folder in [objects, source] {
@@ -65,49 +77,50 @@ impl BuildDir {
                 }
             }
         } else if found.busy {
-            let since = fs::metadata(&note).and_then(|note| note.modified()).map_err(io_error("read", &note))?;
+            let modified = fs::metadata(&state_file).and_then(|metadata| metadata.modified());
+            let since = modified.map_err(io_error("read", &state_file))?;
             remove_newer(objects, since)?;
         }
         fs::create_dir_all(objects).map_err(io_error("create", objects))?;
-        Ok(BuildDir { note, boot, found })
+        Ok(BuildDir { state_file, boot, found })
     }
 
     /// Whether an earlier build was interrupted.
-    fn is_unmodified(&self) -> bool {
+    fn was_interrupted(&self) -> bool {
         self.found.busy && self.found.boot == self.boot
     }
 
-    /// Whether they are of that image, all of it.
+    /// Whether the objects are complete and belong to the image with that cache key.
+    #[must_use]
     pub fn are_of(&self, image: &str) -> bool {
         !self.found.busy && self.found.boot == self.boot && self.found.image.as_deref() == Some(image)
     }
 
-    /// make starts now.
+    /// Records that make starts.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the state cannot be written.
     pub fn begin(&self) -> Result<(), Error> {
         self.write(true, None)
     }
 
-    /// make came to its end by itself; if it did all it should, they are of this image now.
+    /// Records that make ended. `image` is the cache key of the image if all of its objects were
+    /// built.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the state cannot be written.
     pub fn end(&self, image: Option<&str>) -> Result<(), Error> {
         self.write(false, image)
     }
 
     fn write(&self, busy: bool, image: Option<&str>) -> Result<(), Error> {
-        let note = BuildState { boot: self.boot.clone(), busy, image: image.map(str::to_string) };
-        // Strings in a structure always have a JSON form.
-        let text = serde_json::to_string(&note).unwrap_or_default();
-        let folder = self.note.parent().unwrap_or(&self.note);
-        let write = || {
-            let mut file = NamedTempFile::new_in(folder)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&self.note).map_err(|error| error.error)
-        };
-        Ok(write().map(drop).map_err(io_error("write", &self.note))?)
+        let state = BuildState { boot: self.boot.clone(), busy, image: image.map(str::to_string) };
+        let text = serde_json::to_string(&state).map_err(|error| io_error("write", &self.state_file)(error.into()))?;
+        Ok(AtomicFile::new(&self.state_file)?.write(&text)?)
     }
 }
 
-/// Removes files that were written then or later; make writes them again.
+/// Removes files that were modified at `since` or later. make builds them again.
 fn remove_newer(folder: &Path, since: SystemTime) -> Result<(), Error> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -132,14 +145,14 @@ mod tests {
 
     use super::*;
 
-    struct Place(tempfile::TempDir);
+    struct Fixture(tempfile::TempDir);
 
-    impl Place {
+    impl Fixture {
         fn new() -> Self {
-            let place = Place(tempfile::tempdir().unwrap());
-            place.open();
-            fs::create_dir(place.folders()[1].clone()).unwrap();
-            place
+            let fixture = Fixture(tempfile::tempdir().unwrap());
+            fixture.open();
+            fs::create_dir(fixture.folders()[1].clone()).unwrap();
+            fixture
         }
 
         fn folders(&self) -> [PathBuf; 2] {
@@ -159,42 +172,42 @@ mod tests {
     }
 
     #[test]
-    fn what_was_finished_is_kept() {
-        let place = Place::new();
-        let objects = place.open();
+    fn objects_of_a_finished_build_are_kept() {
+        let fixture = Fixture::new();
+        let objects = fixture.open();
         objects.begin().unwrap();
-        let file = place.file("a.o");
+        let file = fixture.file("a.o");
         objects.end(Some("key")).unwrap();
-        let objects = place.open();
+        let objects = fixture.open();
         assert!(file.exists() && objects.are_of("key") && !objects.are_of("other"));
         objects.begin().unwrap();
         objects.end(None).unwrap();
-        let objects = place.open();
-        assert!(file.exists() && !objects.are_of("key") && !objects.is_unmodified());
+        let objects = fixture.open();
+        assert!(file.exists() && !objects.are_of("key") && !objects.was_interrupted());
     }
 
     #[test]
-    fn what_was_written_by_a_build_that_was_interrupted_is_not() {
-        let place = Place::new();
-        place.open().end(Some("key")).unwrap();
-        let old = place.file("old.o");
+    fn objects_of_an_interrupted_build_are_removed() {
+        let fixture = Fixture::new();
+        fixture.open().end(Some("key")).unwrap();
+        let old = fixture.file("old.o");
         let past = SystemTime::now() - Duration::from_secs(60);
         fs::File::options().write(true).open(&old).unwrap().set_modified(past).unwrap();
-        place.open().begin().unwrap();
-        let new = place.file("new.o");
-        let objects = place.open();
-        assert!(old.exists() && !new.exists() && objects.is_unmodified() && !objects.are_of("key"));
+        fixture.open().begin().unwrap();
+        let new = fixture.file("new.o");
+        let objects = fixture.open();
+        assert!(old.exists() && !new.exists() && objects.was_interrupted() && !objects.are_of("key"));
     }
 
     #[test]
-    fn after_another_boot_nothing_is() {
-        let place = Place::new();
-        place.open().end(Some("key")).unwrap();
-        let (file, note) = (place.file("a.o"), place.0.path().join("objects.json"));
-        let text = fs::read_to_string(&note).unwrap();
+    fn all_objects_are_removed_after_a_reboot() {
+        let fixture = Fixture::new();
+        fixture.open().end(Some("key")).unwrap();
+        let (file, state_file) = (fixture.file("a.o"), fixture.0.path().join("objects.json"));
+        let text = fs::read_to_string(&state_file).unwrap();
         let boot = fs::read_to_string(BOOT_ID).unwrap();
-        fs::write(&note, text.replace(boot.trim(), "earlier")).unwrap();
-        let objects = place.open();
-        assert!(!file.exists() && !place.folders()[1].exists() && !objects.are_of("key"));
+        fs::write(&state_file, text.replace(boot.trim(), "earlier")).unwrap();
+        let objects = fixture.open();
+        assert!(!file.exists() && !fixture.folders()[1].exists() && !objects.are_of("key"));
     }
 }

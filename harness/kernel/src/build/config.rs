@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel's configuration: as little as possible, and what our fragments ask for.
+//! The kernel configuration: tinyconfig with the configuration fragments of `vm-images/config/`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 
 use vremount_util::io_error;
 
+use crate::build::arch::Arch;
+use crate::build::error::Error;
 use crate::build::make::Make;
-use crate::build::{Arch, Error};
 
-/// The fragments of a kernel, the last word last: what every kernel has, what its architecture needs, what the base adds, and
-/// what was asked for on top (`NAME.config`, with what only one architecture has in `NAME-ARCH.config`).
+/// The configuration fragments of a kernel, in the order in which they are applied: of all kernels,
+/// of the architecture, of the base (`base`, file names), and the further fragment (`further`:
+/// `NAME.config`, then `NAME-ARCH.config` if it exists).
+///
+/// # Errors
+/// [`Error::NoFragment`] if the further fragment does not exist.
 pub fn fragments(root: &Path, arch: Arch, base: &[String], further: Option<&str>) -> Result<Vec<PathBuf>, Error> {
     let folder = root.join("vm-images/config");
     let file = |name: &str| folder.join(format!("{name}.config"));
@@ -30,28 +35,33 @@ pub fn fragments(root: &Path, arch: Arch, base: &[String], further: Option<&str>
     Ok(fragments)
 }
 
-/// Configures a folder of objects, and checks that every option a fragment asks for is there in the end: Kconfig drops
-/// without a word what it does not know or what depends on something else.
+/// Configures a folder of objects, and checks that each option of the fragments is set as they say:
+/// Kconfig silently drops options that it does not know and options with unmet dependencies.
+///
+/// # Errors
+/// [`Error::OptionsLost`] if an option is not set as a fragment says, [`Error::Build`] if make
+/// fails, [`Error::Io`] if a file cannot be read or written.
 pub fn configure(make: &Make<'_>, fragments: &[PathBuf]) -> Result<(), Error> {
-    make.run("the smallest configuration", &["tinyconfig"])?;
+    make.run("the minimal configuration", &["tinyconfig"])?;
     let path = make.objects().join(".config");
     let mut wanted = BTreeMap::new();
     for fragment in fragments {
         let text = fs::read_to_string(fragment).map_err(io_error("read", fragment))?;
-        // The last word on an option counts, as everywhere in Kconfig.
+        // Kconfig uses the last value of an option.
         let mut config = OpenOptions::new().append(true).open(&path).map_err(io_error("open", &path))?;
         config.write_all(text.as_bytes()).map_err(io_error("write", &path))?;
         wanted.extend(options(&text));
     }
     make.run("the configuration", &["olddefconfig"])?;
     let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
-    let lost = lost(&wanted, &options(&text));
+    let lost = lost_options(&wanted, &options(&text));
     if lost.is_empty() { Ok(()) } else { Err(Error::OptionsLost(lost)) }
 }
 
+/// Values of options, by name.
 type Options = BTreeMap<String, String>;
 
-/// `CONFIG_X=value` and `# CONFIG_X is not set`, which is the value `n`.
+/// Parses `CONFIG_X=value` and `# CONFIG_X is not set`, which is the value `n`.
 fn options(text: &str) -> Options {
     text.lines()
         .filter_map(|line| match line.strip_prefix("# ").and_then(|line| line.strip_suffix(" is not set")) {
@@ -64,8 +74,9 @@ fn options(text: &str) -> Options {
         .collect()
 }
 
-/// Options that are not as wanted; one that is not mentioned is not set.
-fn lost(wanted: &Options, found: &Options) -> Vec<String> {
+/// Options that are not set as wanted. An option that the result does not mention has the value
+/// `n`.
+fn lost_options(wanted: &Options, found: &Options) -> Vec<String> {
     let value = |name: &String| found.get(name).map_or("n", String::as_str);
     let lost = wanted.iter().filter(|(name, wanted)| value(name) != wanted.as_str());
     lost.map(|(name, wanted)| format!("{name}={wanted} (is {})", value(name))).collect()
@@ -78,14 +89,14 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::all_there("CONFIG_A=y\n# CONFIG_B is not set\n", "CONFIG_A=y\n", &[])]
-    #[case::fell_out("CONFIG_A=y\n", "# CONFIG_A is not set\n", &["CONFIG_A=y (is n)"])]
-    #[case::never_heard_of("CONFIG_A=m\n", "", &["CONFIG_A=m (is n)"])]
+    #[case::all_set("CONFIG_A=y\n# CONFIG_B is not set\n", "CONFIG_A=y\n", &[])]
+    #[case::dropped("CONFIG_A=y\n", "# CONFIG_A is not set\n", &["CONFIG_A=y (is n)"])]
+    #[case::unknown("CONFIG_A=m\n", "", &["CONFIG_A=m (is n)"])]
     #[case::built_in("CONFIG_A=m\n", "CONFIG_A=y\n", &["CONFIG_A=m (is y)"])]
-    #[case::turned_on("# CONFIG_A is not set\n", "CONFIG_A=y\n", &["CONFIG_A=n (is y)"])]
-    #[case::last_word("CONFIG_A=y\n# CONFIG_A is not set\n", "", &[])]
+    #[case::enabled("# CONFIG_A is not set\n", "CONFIG_A=y\n", &["CONFIG_A=n (is y)"])]
+    #[case::last_value("CONFIG_A=y\n# CONFIG_A is not set\n", "", &[])]
     #[case::comment("# CONFIG_A would be nice\n#CONFIG_B=y\n", "", &[])]
-    fn what_fell_out_is_named(#[case] fragment: &str, #[case] result: &str, #[case] expected: &[&str]) {
-        assert_eq!(lost(&options(fragment), &options(result)), expected);
+    fn lost_options_are_listed(#[case] fragment: &str, #[case] result: &str, #[case] expected: &[&str]) {
+        assert_eq!(lost_options(&options(fragment), &options(result)), expected);
     }
 }

@@ -1,57 +1,73 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where kernels are kept: by what they were made of. What is there is whole, because it got there by rename.
+//! The cache of built kernels. A key is the hash of all build inputs. Entries are complete, because
+//! they are written under a temporary name and then renamed.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use object::Object;
 use sha2::{Digest, Sha256};
+use vremount_util::atomic_file::{copy_into_place, rename_into_place, replace_symlink};
 use vremount_util::{command, hash, io_error};
 
 use crate::base::Level;
-use crate::build::{Arch, Error, Kernel, KernelSpec, Module};
+use crate::build::arch::Arch;
+use crate::build::error::Error;
+use crate::build::kernel::{Kernel, KernelSpec, Module};
 
-/// Everything that shows in an image.
+/// The inputs of the build of an image.
 pub struct Inputs<'a> {
+    /// The kernel to build.
     pub kernel_spec: &'a KernelSpec<'a>,
-    /// Stands for the content of its source.
+    /// Id of the content of the source.
     pub source: &'a str,
+    /// The architecture.
     pub arch: Arch,
+    /// Hash of the patches that the image is built with.
     pub image_state: &'a str,
+    /// The configuration fragments.
     pub fragments: &'a [PathBuf],
 }
 
-/// What turns source into a kernel.
+/// Programs whose version is a build input.
 const TOOLS: [&str; 3] = ["gcc", "as", "ld"];
 
-/// Changes with what make is told and how it is configured, so that nothing is kept that would be built otherwise now.
+/// Version of the build procedure. Change it whenever arguments of make or the configuration
+/// procedure change, so that kernels of the old procedure are not used.
 const RECIPE: &str = "1";
 
-/// The folder of a cache that kernels are kept in.
+/// The folder of kernels in the cache.
 const KERNELS: &str = "kernel";
 
-/// The folder that a kernel is compiled in.
+/// Name of the folder of objects.
 pub const OBJECTS: &str = "objects";
 
-/// Nothing outside of it counts its arcs.
-const COUNTED: &str = "fs";
+/// The only folder of the kernel that is compiled with coverage.
+const COVERED: &str = "fs";
 
-/// The place of one image and the modules that load into it.
+/// The cache entry of one image and the modules that load into it.
 pub struct KernelCache {
     key: String,
-    /// Image and modules.
+    /// The folder with image and modules.
     kept: PathBuf,
-    /// What the place of work tree and objects is called: as the kernel, or as the workspace it is built in.
+    /// Name of the folder with work tree and objects: the key, or the name of the shared build
+    /// folder.
     build_name: String,
-    /// Work tree and objects: can go, and are made again when they are needed.
+    /// The folder with work tree and objects. It can be removed at any time; it is created again
+    /// when needed.
     scratch: PathBuf,
+    /// The file with the output of make.
     log: PathBuf,
 }
 
 impl KernelCache {
+    /// The entry for these inputs in the folder `cache`. The entry need not exist.
+    ///
+    /// # Errors
+    /// [`Error::Tool`] if the version of a compiler cannot be determined, [`Error::Io`] if a
+    /// fragment cannot be read or the folder of logs cannot be created.
     pub fn new(cache: &Path, inputs: &Inputs<'_>) -> Result<Self, Error> {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
@@ -62,7 +78,7 @@ impl KernelCache {
         add(inputs.arch.name().as_bytes());
         add(inputs.image_state.as_bytes());
         for program in TOOLS {
-            let version = command::run("ask for a tool's version", Command::new(program).arg("--version"))?;
+            let version = command::run("read the version of a program", Command::new(program).arg("--version"))?;
             add(version.lines().next().unwrap_or_default().as_bytes());
         }
         add(RECIPE.as_bytes());
@@ -72,101 +88,121 @@ impl KernelCache {
         }
         let digest = hash::short(hash);
         let KernelSpec { base, fragment, shared_build, .. } = *inputs.kernel_spec;
-        let of_arch = |name: &str| format!("{name}-{}", inputs.arch.name());
-        let key = format!("{}-{digest}", of_arch(shared_build.unwrap_or(&base.name)));
+        let with_arch = |name: &str| format!("{name}-{}", inputs.arch.name());
+        let key = format!("{}-{digest}", with_arch(shared_build.unwrap_or(&base.name)));
         let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
-        let build_name = shared_build.map_or_else(|| key.clone(), |name| of_arch(name) + &fragment);
+        let build_name = shared_build.map_or_else(|| key.clone(), |name| with_arch(name) + &fragment);
         let (kept, scratch) = (cache.join(KERNELS).join(&key), cache.join("build").join(&build_name));
         let logs = cache.join("log");
         fs::create_dir_all(&logs).map_err(io_error("create", &logs))?;
         Ok(KernelCache { log: logs.join(format!("{key}.log")), key, kept, build_name, scratch })
     }
 
-    /// Moves what one cache keeps to another on the same filesystem, where that is not there yet.
+    /// Moves the kernels and modules of the cache `from` to `cache`, unless they exist there. Both
+    /// must be on one filesystem.
     ///
     /// # Errors
-    /// If it cannot be moved.
+    /// [`Error::Io`] if an entry cannot be moved.
     pub fn adopt_from(cache: &Path, from: &Path) -> Result<(), Error> {
         let (kept, others) = (cache.join(KERNELS), from.join(KERNELS));
         fs::create_dir_all(&kept).map_err(io_error("create", &kept))?;
         for other in command::entries(&others).map_err(io_error("read", &others))? {
             let place = kept.join(other.file_name().unwrap_or_default());
             if !place.exists() {
-                command::rename_into_place(&other, &place).map_err(io_error("move", &other))?;
+                rename_into_place(&other, &place).map_err(io_error("move", &other))?;
                 continue;
             }
-            // The image is the same, and further modules are of another series: each after its notes.
+            // The image is the same; only modules may be missing. In reverse order the notes of a
+            // module come before it.
             for module in command::entries(&other).map_err(io_error("read", &other))?.iter().rev() {
                 let place = place.join(module.file_name().unwrap_or_default());
                 if !place.exists() {
-                    command::rename_into_place(module, &place).map_err(io_error("move", module))?;
+                    rename_into_place(module, &place).map_err(io_error("move", module))?;
                 }
             }
         }
         Ok(())
     }
 
+    /// Name of the folder with work tree and objects.
     pub fn build_name(&self) -> &str {
         &self.build_name
     }
 
+    /// The folder with work tree and objects.
     pub fn scratch(&self) -> &Path {
         &self.scratch
     }
 
+    /// The key: base, architecture and a hash of all inputs.
     pub fn key(&self) -> &str {
         &self.key
     }
 
+    /// The work tree.
     pub fn source(&self) -> PathBuf {
         self.scratch.join("source")
     }
 
+    /// The folder of objects.
     pub fn objects(&self) -> PathBuf {
         self.scratch.join(OBJECTS)
     }
 
+    /// The file with the output of make.
     pub fn log(&self) -> PathBuf {
         self.log.clone()
     }
 
+    /// Whether the image is in the cache.
     pub fn has_image(&self) -> bool {
         self.kept.exists()
     }
 
+    /// Whether the module with this file name is in the cache.
     pub fn has(&self, name: &str) -> bool {
         self.kept.join(name).exists()
     }
 
-    /// Keeps image, vmlinux and configuration, all at once.
+    /// Copies image, vmlinux and configuration from a folder of objects to the cache, all at once.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be copied, [`Error::BuildId`] if vmlinux has no build id.
     pub fn keep_image(&self, objects: &Path, arch: Arch) -> Result<(), Error> {
         let folder = self.kept.parent().unwrap_or(&self.kept);
         fs::create_dir_all(folder).map_err(io_error("create", folder))?;
-        let aside = tempfile::tempdir_in(folder).map_err(io_error("create a folder in", folder))?;
-        let whole = aside.path().join("whole");
-        fs::create_dir(&whole).map_err(io_error("create", &whole))?;
+        let scratch = tempfile::tempdir_in(folder).map_err(io_error("create a folder in", folder))?;
+        let finished = scratch.path().join("finished");
+        fs::create_dir(&finished).map_err(io_error("create", &finished))?;
         for (from, to) in [(arch.image_path(), arch.image_target()), ("vmlinux", "vmlinux"), (".config", "config")] {
             let from = objects.join(from);
-            copy(&from, &whole.join(to)).map_err(io_error("copy", &from))?;
+            copy(&from, &finished.join(to)).map_err(io_error("copy", &from))?;
         }
-        let build_id = build_id(&whole.join("vmlinux"))?;
-        fs::write(whole.join("build-id"), build_id).map_err(io_error("write to", &whole))?;
-        Ok(command::rename_into_place(&whole, &self.kept).map_err(io_error("rename to", &self.kept))?)
+        let build_id = build_id(&finished.join("vmlinux"))?;
+        fs::write(finished.join("build-id"), build_id).map_err(io_error("write to", &finished))?;
+        Ok(rename_into_place(&finished, &self.kept).map_err(io_error("rename to", &self.kept))?)
     }
 
-    /// Keeps an overlay.ko, last of all: who finds it finds the notes on it.
+    /// Copies overlay.ko and its notes from a folder of objects to the cache. The module comes
+    /// last, so that a module in the cache always has its notes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be copied.
     pub fn keep_module(&self, objects: &Path, name: &str) -> Result<(), Error> {
-        keep_notes(objects, &objects.join(COUNTED), &self.notes(name))?;
+        keep_notes(objects, &objects.join(COVERED), &self.notes(name))?;
         let module = objects.join("fs/overlayfs/overlay.ko");
-        let aside = self.kept.join(format!("{name}.{}", std::process::id()));
-        copy(&module, &aside).map_err(io_error("copy", &module))?;
-        Ok(command::rename_into_place(&aside, &self.kept.join(name)).map_err(io_error("rename", &aside))?)
+        Ok(copy_into_place(&module, &self.kept.join(name)).map_err(io_error("copy", &module))?)
     }
 
+    /// The folder with the notes of a module.
     fn notes(&self, module: &str) -> PathBuf {
         self.kept.join(format!("{module}.notes"))
     }
 
+    /// The kernel with a module, both from the cache.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the module or the build id is not in the cache.
     pub fn kernel(&self, kernel_spec: &KernelSpec<'_>, arch: Arch, module: &str) -> Result<Kernel, Error> {
         let build_id = self.kept.join("build-id");
         let path = self.kept.join(module);
@@ -184,7 +220,10 @@ impl KernelCache {
         })
     }
 
-    /// For people: what was built, under plain names.
+    /// Creates links to the files of the entry, under simple names, in a folder for the user.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a link cannot be created.
     pub fn link(&self, folder: &Path, arch: Arch, modules: &[(Level, String)]) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(io_error("create", folder))?;
         let plain = [arch.image_target(), "vmlinux", "config"].map(|name| (name.to_string(), name.to_string()));
@@ -192,29 +231,27 @@ impl KernelCache {
         for (name, kept) in plain.into_iter().chain(modules) {
             let (link, kept) = (folder.join(name), self.kept.join(kept));
             if fs::read_link(&link).ok().as_ref() != Some(&kept) {
-                // Aside, so that two harnesses do not find each other's link half made.
-                let aside = link.with_extension(format!("new{}", std::process::id()));
-                symlink(&kept, &aside).map_err(io_error("link", &aside))?;
-                fs::rename(&aside, &link).map_err(io_error("link", &link))?;
+                replace_symlink(&kept, &link).map_err(io_error("link", &link))?;
             }
         }
         Ok(())
     }
 }
 
-/// Copies a file, so that it is whole before it is renamed, also after a loss of power.
+/// Copies a file to a folder that is renamed later, and flushes the copy to the disk.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     File::open(to)?.sync_all()
 }
 
-/// Copies what gcc noted of objects in a folder and below, under the same names.
+/// Copies the `.gcno` files in `folder` and below, which gcc writes for coverage, to the same paths
+/// below `to`.
 fn keep_notes(objects: &Path, folder: &Path, to: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
         let path = entry.map_err(io_error("read", folder))?.path();
         if path.is_dir() {
             keep_notes(objects, &path, to)?;
-        } else if path.extension().is_some_and(|ending| ending == "gcno") {
+        } else if path.extension().is_some_and(|extension| extension == "gcno") {
             let kept = to.join(path.strip_prefix(objects).unwrap_or(&path));
             let folder = kept.parent().unwrap_or(to);
             fs::create_dir_all(folder).map_err(io_error("create", folder))?;
@@ -224,7 +261,7 @@ fn keep_notes(objects: &Path, folder: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The GNU build id of a kernel, hex.
+/// The GNU build id of a kernel, hexadecimal.
 fn build_id(vmlinux: &Path) -> Result<String, Error> {
     let failed = |why: String| Error::BuildId { path: vmlinux.to_path_buf(), why };
     let content = fs::read(vmlinux).map_err(io_error("read", vmlinux))?;
@@ -241,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_another_cache_what_is_lacking_is_taken() {
+    fn missing_kernels_and_modules_are_moved_from_another_cache() {
         let folder = tempfile::tempdir().unwrap();
         let file = |path: &str, text: &str| {
             let path = folder.path().join(path);

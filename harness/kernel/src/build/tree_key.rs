@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a kernel of a workspace is made of, told from the tree of a commit: which part of it shows in the image, and which
-//! only in overlay.ko. Two commits with the same image need it built once, however far apart they are.
+//! Cache keys of the tree of a commit: one for the files that affect the image, one for those that
+//! only affect overlay.ko. The image is built once for all commits that have the same key.
 
 use std::path::Path;
 
@@ -11,23 +11,24 @@ use crate::source::git;
 
 const OVERLAY: &str = "fs/overlayfs/";
 
-/// The same, the same.
+/// Keys of a tree. Equal keys mean identical build inputs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TreeKey {
-    /// Of the image, and of everything that a module of its can see.
+    /// Key of the image and of all other files that a module may include.
     pub image: String,
-    /// Of overlay.ko, given the image.
+    /// Key of the sources of overlay.ko alone.
     pub overlay: String,
 }
 
 impl TreeKey {
-    pub fn of(repository: &Path, commit: &str) -> Result<Self, command::Error> {
+    /// The keys of the tree of a commit.
+    pub fn of_commit(repository: &Path, commit: &str) -> Result<Self, command::Error> {
         let mut list = git(repository, ["ls-tree", "-r", "--full-tree", "-z"]);
-        Ok(TreeKey::of_list(&command::run("list a tree", list.arg(commit))?))
+        Ok(TreeKey::from_list(&command::run("list a tree", list.arg(commit))?))
     }
 
-    /// Of entries as git lists them: mode, type, id, a tab, path.
-    fn of_list(list: &str) -> Self {
+    /// The keys of a listing of `git ls-tree -z`: mode, type, id, a tab and the path of each entry.
+    fn from_list(list: &str) -> Self {
         let (mut image, mut overlay) = (Sha256::new(), Sha256::new());
         for entry in list.split_terminator('\0') {
             let path = entry.split_once('\t').map_or(entry, |(_, path)| path);
@@ -43,6 +44,7 @@ impl TreeKey {
     }
 }
 
+/// The part of a kernel that a file affects.
 #[derive(Debug, PartialEq, Eq)]
 enum TreePart {
     Nothing,
@@ -50,7 +52,8 @@ enum TreePart {
     Image,
 }
 
-/// In doubt, of the image. Makefile and Kconfig of overlayfs are: the kernel's configuration comes from them.
+/// The part that a file affects. A file that may affect the image counts as such: also Makefile and
+/// Kconfig of overlayfs, which affect the configuration.
 fn part_of(path: &str) -> TreePart {
     let is_source = || path.ends_with(".c") || path.ends_with(".h");
     let is_kconfig = || path.rsplit('/').next().is_some_and(|name| name.starts_with("Kconfig"));
@@ -70,31 +73,31 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("fs/overlayfs/super.c", TreePart::Overlay)]
-    #[case("fs/overlayfs/overlayfs.h", TreePart::Overlay)]
-    #[case("fs/overlayfs/Makefile", TreePart::Image)]
-    #[case("fs/overlayfs/Kconfig", TreePart::Image)]
-    #[case("fs/overlayfs.c", TreePart::Image)]
-    #[case("fs/super.c", TreePart::Image)]
-    #[case("include/linux/fs.h", TreePart::Image)]
-    #[case("Documentation/filesystems/overlayfs.rst", TreePart::Nothing)]
-    #[case("Documentation/Kconfig", TreePart::Image)]
-    fn what_may_show_in_the_image_counts_as_such(#[case] path: &str, #[case] expected: TreePart) {
+    #[case::overlayfs_source("fs/overlayfs/super.c", TreePart::Overlay)]
+    #[case::overlayfs_header("fs/overlayfs/overlayfs.h", TreePart::Overlay)]
+    #[case::overlayfs_makefile("fs/overlayfs/Makefile", TreePart::Image)]
+    #[case::overlayfs_kconfig("fs/overlayfs/Kconfig", TreePart::Image)]
+    #[case::similar_name("fs/overlayfs.c", TreePart::Image)]
+    #[case::other_source("fs/super.c", TreePart::Image)]
+    #[case::other_header("include/linux/fs.h", TreePart::Image)]
+    #[case::document("Documentation/filesystems/overlayfs.rst", TreePart::Nothing)]
+    #[case::kconfig_of_documentation("Documentation/Kconfig", TreePart::Image)]
+    fn files_are_assigned_to_the_part_that_they_affect(#[case] path: &str, #[case] expected: TreePart) {
         assert_eq!(part_of(path), expected);
     }
 
     #[test]
-    fn only_what_changed_changes() {
+    fn key_only_changes_with_its_files() {
         let list = |super_c: char, fs_h: char, rst: char| {
             let line = |id: char, path: &str| format!("100644 blob {id}\t{path}\0");
             line(super_c, "fs/overlayfs/super.c")
                 + &line(fs_h, "include/linux/fs.h")
                 + &line(rst, "Documentation/x.rst")
         };
-        let of = |super_c, fs_h, rst| TreeKey::of_list(&list(super_c, fs_h, rst));
-        let first = of('1', '1', '1');
-        assert_eq!(of('1', '1', '2'), first);
-        assert!(of('2', '1', '1').image == first.image && of('2', '1', '1').overlay != first.overlay);
-        assert!(of('1', '2', '1').image != first.image && of('1', '2', '1').overlay == first.overlay);
+        let keys = |super_c, fs_h, rst| TreeKey::from_list(&list(super_c, fs_h, rst));
+        let first = keys('1', '1', '1');
+        assert_eq!(keys('1', '1', '2'), first);
+        assert!(keys('2', '1', '1').image == first.image && keys('2', '1', '1').overlay != first.overlay);
+        assert!(keys('1', '2', '1').image != first.image && keys('1', '2', '1').overlay == first.overlay);
     }
 }

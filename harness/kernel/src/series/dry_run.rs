@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether patches apply to a tree, without a work tree: in an index of its own, as `git am` would, exactly or not at all.
+//! Checks whether patches apply to a tree, in an index and without a work tree. As with `git am`, a
+//! patch applies exactly or not at all.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,89 +10,96 @@ use tempfile::TempDir;
 use vremount_util::command;
 
 use crate::base::{Level, PreApplied};
-use crate::series::{Error, apply_says_no};
+use crate::series::error::Error;
+use crate::series::step::is_apply_failure;
 use crate::source::{Tree, contains_text, git};
 
-/// What every tree with a series says in its overlayfs when it refuses, whoever wrote that series.
-const CONTRACT: &str = "volatile reuse refused: ";
+/// Start of the kernel message of a refused reuse. Every implementation of the series has it.
+const REFUSAL_MESSAGE: &str = "volatile reuse refused: ";
 
-/// The place where a tree is tried.
+/// Checks patches against one tree, in a temporary index.
 pub struct ApplyCheck<'a> {
     tree: &'a Tree,
     folder: TempDir,
 }
 
-/// Where a series stopped fitting.
+/// The patch of a series that does not apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchFailure {
+    /// The file of the patch.
     pub patch: PathBuf,
-    /// Of the first hunk that failed, as git says it.
+    /// The first hunk that failed, as `FILE:LINE`, or the first error message of git.
     pub hunk: String,
 }
 
 impl<'a> ApplyCheck<'a> {
+    /// Prepares a temporary index.
+    ///
     /// # Errors
-    /// If there is no room for an index.
+    /// [`Error::Unreadable`] if no temporary folder can be created.
     pub fn of(tree: &'a Tree) -> Result<Self, Error> {
-        let folder = tempfile::tempdir().map_err(super::unreadable(&std::env::temp_dir()))?;
+        let folder = tempfile::tempdir().map_err(Error::unreadable(&std::env::temp_dir()))?;
         Ok(ApplyCheck { tree, folder })
     }
 
-    /// How a series fits: on the tree as it is, or on what is left when those of its patches that it carries are out.
+    /// Finds out how many of the first patches the tree already has: so many that they can be
+    /// reverted and then all patches be applied. The inner error is the failure of the attempt that
+    /// came closest.
     ///
     /// # Errors
-    /// If git fails for another reason than that a patch does not apply.
+    /// [`Error`] if git fails for another reason than that a patch does not apply.
     pub fn fits(&self, patches: &[PathBuf]) -> Result<Result<PreApplied, PatchFailure>, Error> {
         let mut closest = None;
-        for carried in (0..=Level::FULL.number()).rev() {
+        for count in (0..=Level::FULL.number()).rev() {
             self.reset()?;
-            let (inside, missing) = patches.split_at(usize::from(carried).min(patches.len()));
-            if self.first_misfit(inside.iter().rev(), true)?.is_some() {
+            let present = &patches[..usize::from(count).min(patches.len())];
+            if self.first_failure(present.iter().rev(), true)?.is_some() {
                 continue;
             }
-            match self.first_misfit(inside.iter().chain(missing), false)? {
-                None if carried == 0 => return Ok(Ok(PreApplied::Nothing)),
-                None => return Ok(Ok(PreApplied::First(carried))),
+            match self.first_failure(patches.iter(), false)? {
+                None if count == 0 => return Ok(Ok(PreApplied::Nothing)),
+                None => return Ok(Ok(PreApplied::First(count))),
                 Some(failure) => closest = closest.or(Some(failure)),
             }
         }
-        // With no patch carried nothing has to be taken out, so that something was tried.
+        // With count 0 nothing is reverted, so that at least one attempt has a result.
         Ok(closest.map_or(Ok(PreApplied::Nothing), Err))
     }
 
-    /// Whether a patch applies to the tree as it is.
+    /// Whether a patch applies to the tree.
     ///
     /// # Errors
-    /// If git fails for another reason.
+    /// [`Error`] if git fails for another reason than that the patch does not apply.
     pub fn applies(&self, patch: &Path) -> Result<bool, Error> {
         self.reset()?;
         Ok(self.apply(patch, false)?.is_none())
     }
 
-    /// Whether the tree has a patch already.
+    /// Whether the tree already has a patch, which means that it can be reverted.
     ///
     /// # Errors
-    /// If git fails for another reason.
+    /// [`Error`] if git fails for another reason than that the patch cannot be reverted.
     pub fn carries(&self, patch: &Path) -> Result<bool, Error> {
         self.reset()?;
         Ok(self.apply(patch, true)?.is_none())
     }
 
-    /// Whether the tree has a series already, in whatever form.
+    /// Whether the tree has any implementation of the series, by the message of a refused reuse.
     ///
     /// # Errors
-    /// If git fails.
+    /// [`Error::Tool`] if git fails.
     pub fn carries_its_own(&self) -> Result<bool, Error> {
-        Ok(contains_text(self.tree, CONTRACT, "fs/overlayfs")?)
+        Ok(contains_text(self.tree, REFUSAL_MESSAGE, "fs/overlayfs")?)
     }
 
-    fn first_misfit<'b>(
+    /// Applies or reverts patches one after the other, and returns the first failure.
+    fn first_failure<'b>(
         &self,
         patches: impl Iterator<Item = &'b PathBuf>,
-        take_out: bool,
+        revert: bool,
     ) -> Result<Option<PatchFailure>, Error> {
         for patch in patches {
-            if let Some(hunk) = self.apply(patch, take_out)? {
+            if let Some(hunk) = self.apply(patch, revert)? {
                 return Ok(Some(PatchFailure { patch: patch.clone(), hunk }));
             }
         }
@@ -100,24 +108,25 @@ impl<'a> ApplyCheck<'a> {
 
     fn git(&self, args: &[&str]) -> Command {
         let mut command = git(&self.tree.repository, args);
-        command.env("GIT_INDEX_FILE", self.folder.path().join("index")).env("LC_ALL", "C");
+        command.env("GIT_INDEX_FILE", self.folder.path().join("index"));
         command
     }
 
+    /// Resets the index to the tree.
     fn reset(&self) -> Result<(), Error> {
         command::run("read a tree", &mut self.git(&["read-tree", &self.tree.commit]))?;
         Ok(())
     }
 
-    /// Applies a patch as a whole; gives the hunk that does not.
-    fn apply(&self, patch: &Path, take_out: bool) -> Result<Option<String>, Error> {
+    /// Applies or reverts a patch. Returns the first hunk that fails; none if all apply.
+    fn apply(&self, patch: &Path, revert: bool) -> Result<Option<String>, Error> {
         let mut apply = self.git(&["apply", "--cached"]);
-        if take_out {
+        if revert {
             apply.arg("--reverse");
         }
-        match command::run("try a patch", apply.arg(patch)) {
+        match command::run("check a patch", apply.arg(patch)) {
             Ok(_) => Ok(None),
-            Err(command::Error::Failed { output, status, .. }) if apply_says_no(status) => {
+            Err(command::Error::Failed { output, status, .. }) if is_apply_failure(status) => {
                 Ok(Some(first_hunk(&output).to_string()))
             }
             Err(error) => Err(error.into()),
@@ -125,7 +134,8 @@ impl<'a> ApplyCheck<'a> {
     }
 }
 
-/// `error: patch failed: FILE:LINE`, else what git said first, as of files that are not there.
+/// The hunk in `error: patch failed: FILE:LINE`, else the first error message, for example about a
+/// missing file.
 fn first_hunk(output: &str) -> &str {
     let errors = || output.lines().filter_map(|line| line.strip_prefix("error: "));
     let hunk = errors().find_map(|line| line.strip_prefix("patch failed: "));
@@ -147,42 +157,45 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("error: patch failed: fs/a.c:12\nerror: fs/a.c: patch does not apply\n", "fs/a.c:12")]
-    #[case("warning: x\nerror: fs/b.c: does not exist in index\nerror: patch failed: fs/c.c:1\n", "fs/c.c:1")]
-    #[case("error: fs/b.c: does not exist in index\n", "fs/b.c: does not exist in index")]
-    #[case("fatal: odd\n", "fatal: odd")]
-    fn the_first_hunk_is_told(#[case] output: &str, #[case] expected: &str) {
+    #[case::hunk("error: patch failed: fs/a.c:12\nerror: fs/a.c: patch does not apply\n", "fs/a.c:12")]
+    #[case::hunk_after_missing_file(
+        "warning: x\nerror: fs/b.c: does not exist in index\nerror: patch failed: fs/c.c:1\n",
+        "fs/c.c:1"
+    )]
+    #[case::missing_file("error: fs/b.c: does not exist in index\n", "fs/b.c: does not exist in index")]
+    #[case::other_message("fatal: odd\n", "fatal: odd")]
+    fn first_failed_hunk_is_parsed(#[case] output: &str, #[case] expected: &str) {
         assert_eq!(first_hunk(output), expected);
     }
 
     #[rstest]
-    #[case("base", PreApplied::Nothing)]
-    #[case("two", PreApplied::First(2))]
-    #[case("HEAD", PreApplied::First(4))]
-    fn a_series_fits_where_all_of_it_can_be_taken_out_and_put_in(#[case] commit: &str, #[case] expected: PreApplied) {
+    #[case::none("base", PreApplied::Nothing)]
+    #[case::two_patches("two", PreApplied::First(2))]
+    #[case::all_patches("HEAD", PreApplied::First(4))]
+    fn patches_that_a_tree_already_has_are_counted(#[case] commit: &str, #[case] expected: PreApplied) {
         let toy = Toy::new();
         let (tree, patches) = (toy.with(commit), crate::series::patches(&toy.patches).unwrap());
-        let trial = ApplyCheck::of(&tree).unwrap();
-        assert_eq!(trial.fits(&patches).unwrap(), Ok(expected));
-        assert_eq!(trial.applies(&patches[0]).unwrap(), commit == "base");
-        // With others on top of it, it cannot be taken out by itself.
-        assert_eq!(trial.carries(&patches[0]).unwrap(), commit == "two");
-        // One that is not there is not tried.
-        assert!(trial.applies(Path::new("no.patch")).is_err() && trial.carries(Path::new("no.patch")).is_err());
-        assert!(!trial.carries_its_own().unwrap());
+        let check = ApplyCheck::of(&tree).unwrap();
+        assert_eq!(check.fits(&patches).unwrap(), Ok(expected));
+        assert_eq!(check.applies(&patches[0]).unwrap(), commit == "base");
+        // A patch below others cannot be reverted alone.
+        assert_eq!(check.carries(&patches[0]).unwrap(), commit == "two");
+        // A missing file is an error, not a patch that does not apply.
+        assert!(check.applies(Path::new("no.patch")).is_err() && check.carries(Path::new("no.patch")).is_err());
+        assert!(!check.carries_its_own().unwrap());
     }
 
     #[test]
-    fn a_series_of_somebody_else_is_known_by_its_words() {
+    fn other_implementation_is_recognized_by_its_message() {
         assert!(ApplyCheck::of(&Toy::new().with("own")).unwrap().carries_its_own().unwrap());
     }
 
     #[test]
-    fn a_patch_that_is_missing_in_the_middle_is_told_by_the_next() {
+    fn missing_patch_in_the_middle_makes_the_next_one_fail() {
         let toy = Toy::new();
         let patches = crate::series::patches(&toy.patches).unwrap();
-        let told = ApplyCheck::of(&toy.pristine).unwrap().fits(&[patches[0].clone(), patches[3].clone()]).unwrap();
-        let told = told.map_err(|failure| failure.to_string());
-        assert_eq!(told, Err("0004-patch-4.patch fails at fs/overlayfs/a.c:1".to_string()));
+        let result = ApplyCheck::of(&toy.pristine).unwrap().fits(&[patches[0].clone(), patches[3].clone()]).unwrap();
+        let result = result.map_err(|failure| failure.to_string());
+        assert_eq!(result, Err("0004-patch-4.patch fails at fs/overlayfs/a.c:1".to_string()));
     }
 }

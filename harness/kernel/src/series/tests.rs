@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A series of a kernel of one file, by real git.
+//! Tests of a series for a kernel that consists of one file, with real git.
 
-use crate::series::*;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use vremount_util::{command, hash};
+
+use crate::base::{Level, PreApplied};
+use crate::series::work_tree::in_tree;
+use crate::series::{COVER_LETTER, Error, Series, patches, remove_untracked, work_tree};
+use crate::source::{Tree, git};
 
 const FILE: &str = "fs/overlayfs/a.c";
 
-/// A kernel of one file, and a series of which all patches but the second, a document, add a line to it.
+/// A kernel that consists of one file, and a series. Patches 1, 3 and 4 add a line to the file,
+/// patch 2 adds a document.
 pub(crate) struct Toy {
     folder: TempDir,
     pub pristine: Tree,
@@ -21,7 +33,8 @@ pub(crate) fn level(number: u8) -> Level {
 }
 
 impl Toy {
-    /// Tags `base`, `two` with two patches of the series, and `own` with one of somebody else.
+    /// The tags are `base`, `two` with the first two patches, and `own` with another implementation
+    /// of the series.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let [bare, tree, patches] = ["bare", "tree", "patches"].map(|name| folder.path().join(name));
@@ -49,23 +62,23 @@ impl Toy {
         commit("patch 4");
         in_tree(&["format-patch", "--quiet", "--output-directory", patches.to_str().unwrap(), "base"]);
         fs::write(patches.join(COVER_LETTER), "words\n").unwrap();
-        fs::write(tree.join(FILE), "\"volatile reuse refused: so it is\"\n").unwrap();
-        commit("somebody else's");
+        fs::write(tree.join(FILE), "\"volatile reuse refused: not-clean\"\n").unwrap();
+        commit("other implementation");
         in_tree(&["tag", "own"]);
         in_tree(&["update-ref", "HEAD", "HEAD~1"]);
         Toy { pristine: Tree { repository: bare, commit: "base".to_string() }, patches, folder }
     }
 
-    fn series(&self, carries: PreApplied, on_top: Option<&Path>) -> Series {
-        Series::read(&self.patches, &[], carries, on_top).unwrap()
+    fn series(&self, pre_applied: PreApplied, mutant: Option<&Path>) -> Series {
+        Series::read(&self.patches, &[], pre_applied, mutant).unwrap()
     }
 
     pub fn with(&self, commit: &str) -> Tree {
         Tree { repository: self.pristine.repository.clone(), commit: commit.to_string() }
     }
 
-    /// A work tree at a level, by the lines of its file, and whether it has the document.
-    fn at(&self, series: &Series, pristine: &Tree, number: u8) -> (String, bool) {
+    /// Checks out a level. Returns the text of the file, and whether the document exists.
+    fn check_out(&self, series: &Series, pristine: &Tree, number: u8) -> (String, bool) {
         let tree = self.folder.path().join(&pristine.commit);
         work_tree(pristine, &tree).unwrap();
         series.check_out(pristine, &tree, level(number)).unwrap();
@@ -74,52 +87,52 @@ impl Toy {
 }
 
 #[test]
-fn each_level_has_one_patch_more_and_none_is_applied_twice() {
+fn each_level_has_one_more_patch() {
     let toy = Toy::new();
     let series = toy.series(PreApplied::Nothing, None);
     let expected: [(u8, &[u8]); 5] = [(0, &[0]), (1, &[0, 1]), (2, &[0, 1]), (3, &[0, 1, 3]), (4, &[0, 1, 3, 4])];
     for (number, lines) in expected {
-        assert_eq!(toy.at(&series, &toy.pristine, number), (text(lines), number > 1), "{number}");
+        assert_eq!(toy.check_out(&series, &toy.pristine, number), (text(lines), number > 1), "{number}");
     }
-    // What was reached before is there.
+    // The commits of all levels exist now, so that the patches are not read again.
     fs::remove_dir_all(&toy.patches).unwrap();
     for (number, lines) in expected {
-        assert_eq!(toy.at(&series, &toy.pristine, number), (text(lines), number > 1), "{number}");
+        assert_eq!(toy.check_out(&series, &toy.pristine, number), (text(lines), number > 1), "{number}");
     }
 }
 
 #[test]
-fn a_level_is_reached_over_those_below_it() {
+fn levels_are_checked_out_in_any_order() {
     let toy = Toy::new();
     let series = toy.series(PreApplied::Nothing, None);
     for (number, lines) in [(1, vec![0, 1]), (4, vec![0, 1, 3, 4]), (3, vec![0, 1, 3])] {
-        assert_eq!(toy.at(&series, &toy.pristine, number).0, text(&lines));
+        assert_eq!(toy.check_out(&series, &toy.pristine, number).0, text(&lines));
     }
-    // Of the two asides the first is forgotten: the bare repository, our work tree, and the second are left.
+    // The bare repository, the work tree and at most one temporary work tree are registered.
     let mut list = git(&toy.pristine.repository, ["worktree", "list"]);
     assert!(command::run("list", &mut list).unwrap().lines().count() <= 3);
 }
 
 #[test]
-fn what_a_tree_carries_is_taken_out_first_and_what_is_on_top_comes_last() {
+fn present_patches_are_reverted_and_a_mutant_is_applied_last() {
     let toy = Toy::new();
-    let top = toy.folder.path().join("top.diff");
-    fs::write(&top, format!("--- a/{FILE}\n+++ b/{FILE}\n@@ -4,1 +4,2 @@\n line 4\n+line 9\n")).unwrap();
-    let series = toy.series(PreApplied::First(2), Some(&top));
+    let mutant = toy.folder.path().join("mutant.diff");
+    fs::write(&mutant, format!("--- a/{FILE}\n+++ b/{FILE}\n@@ -4,1 +4,2 @@\n line 4\n+line 9\n")).unwrap();
+    let series = toy.series(PreApplied::First(2), Some(&mutant));
     let expected: [(u8, &[u8]); 4] = [(0, &[0]), (1, &[0, 1]), (3, &[0, 1, 3]), (4, &[0, 1, 3, 4, 9])];
     for (number, lines) in expected {
-        assert_eq!(toy.at(&series, &toy.with("two"), number), (text(lines), number > 1), "{number}");
+        assert_eq!(toy.check_out(&series, &toy.with("two"), number), (text(lines), number > 1), "{number}");
     }
-    let its_own = toy.series(PreApplied::ItsOwn, None);
-    assert_eq!((its_own.state(Level::FULL), its_own.patch(Level::FULL)), ("pristine", None));
+    let other = toy.series(PreApplied::ItsOwn, None);
+    assert_eq!((other.state(Level::FULL), other.patch(Level::FULL)), ("pristine", None));
 }
 
 #[test]
-fn a_series_tells_what_it_is_and_what_it_changes() {
+fn series_is_described_by_hash_subject_and_changed_paths() {
     let toy = Toy::new();
     let series = toy.series(PreApplied::Nothing, None);
     let all = [0, 1, 2, 3, 4].map(|number| series.state(level(number)));
-    assert_eq!((all[0], all.iter().collect::<std::collections::BTreeSet<_>>().len()), ("pristine", 5));
+    assert_eq!((all[0], all.iter().collect::<BTreeSet<_>>().len()), ("pristine", 5));
     assert!(series.patch(level(3)).unwrap().ends_with("0003-patch-3.patch") && series.patch(level(0)).is_none());
     assert_eq!(series.subject(&toy.pristine, level(3)).unwrap(), "patch 3");
     assert_eq!(series.changes(&toy.pristine).unwrap(), "b.rst\nfs/overlayfs/a.c\n");
@@ -130,36 +143,36 @@ fn a_series_tells_what_it_is_and_what_it_changes() {
 }
 
 #[test]
-fn a_work_tree_that_git_was_killed_over_is_made_again() {
+fn work_tree_of_a_killed_git_is_created_again() {
     let toy = Toy::new();
     let (series, tree) = (toy.series(PreApplied::Nothing, None), toy.folder.path().join(&toy.pristine.commit));
     work_tree(&toy.pristine, &tree).unwrap();
-    // One that is whole is left as it is.
+    // A complete work tree is not changed.
     fs::write(tree.join("mine"), "").unwrap();
     work_tree(&toy.pristine, &tree).unwrap();
     assert!(tree.join("mine").exists());
-    let entry = command::run("ask", &mut in_tree(&tree, ["rev-parse", "--absolute-git-dir"])).unwrap();
+    let entry = command::run("find", &mut in_tree(&tree, ["rev-parse", "--absolute-git-dir"])).unwrap();
     let lock = Path::new(entry.trim()).join("locked");
-    // Killed while it wrote files, and killed so that it still took away what it had written.
-    for was_taken_away in [false, true] {
+    // git was killed with SIGKILL, or with a signal after which it still removes the files.
+    for is_removed in [false, true] {
         fs::write(&lock, "initializing").unwrap();
         fs::remove_file(Path::new(entry.trim()).join("HEAD")).unwrap();
-        if was_taken_away {
+        if is_removed {
             fs::remove_dir_all(&tree).unwrap();
         }
-        assert_eq!(toy.at(&series, &toy.pristine, 3), (text(&[0, 1, 3]), true));
+        assert_eq!(toy.check_out(&series, &toy.pristine, 3), (text(&[0, 1, 3]), true));
         assert!(!lock.exists());
     }
 }
 
 #[test]
-fn a_patch_alone_applies_or_leaves_no_trace() {
+fn single_patch_applies_or_leaves_no_trace() {
     let toy = Toy::new();
     let (series, tree) = (toy.series(PreApplied::Nothing, None), toy.folder.path().join("alone"));
     work_tree(&toy.pristine, &tree).unwrap();
     let error = series.check_out_alone(&toy.pristine, &tree, Level::FULL).unwrap_err();
     assert!(matches!(error, Error::DoesNotApply { .. }) && error.is_of_the_kernel());
-    // git am was given up, or it would not begin again.
+    // This fails if the git am before it was not aborted.
     series.check_out_alone(&toy.pristine, &tree, Level::DOCUMENTED).unwrap();
     assert_eq!(fs::read_to_string(tree.join(FILE)).unwrap(), text(&[0]));
     assert!(tree.join("b.rst").exists());

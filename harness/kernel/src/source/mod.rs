@@ -1,91 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The source of a base becomes a pristine tree: a commit of a bare git repository in the cache.
+//! Obtains the source of a base: a pristine tree, which is a commit of a bare git repository in the
+//! cache.
 
 mod apt;
+mod error;
 mod git_cache;
+mod git_command;
 mod import;
 mod tarball;
 mod tarball_cache;
+mod tree;
+mod user_path;
+mod user_repo;
 mod worktree_snapshot;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use apt::{newest, pin, versions};
+pub use error::Error;
 pub use git_cache::{commit_in, resolve as resolve_git};
-pub use import::git;
+pub use git_command::git;
 pub use tarball::resolve as resolve_tarball;
-use vremount_util::command;
-pub use worktree_snapshot::{Snapshot, UserRepo, snapshot};
+pub use tree::{Tree, contains_text};
+pub use user_repo::UserRepo;
+pub use worktree_snapshot::{Snapshot, snapshot};
 
 use crate::base::Source;
-use crate::workspace::{self, Workspace};
+use crate::workspace::Workspace;
 
-/// Why a source could not be had. Every case has its own way out.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("failed to find a Debian mirror: apt has no source of {codename} main; add one and run `apt-get update`")]
-    NoMirror { codename: String },
-    #[error("failed to reach {from}: is there a network?\n{output}")]
-    NoNetwork { from: String, output: String },
-    #[error(
-        "failed to find {package} {version} in {suite}: the mirror does not have that version (any more); {hint}\n{output}"
-    )]
-    Gone { package: String, version: String, suite: String, hint: String, output: String },
-    #[error("failed to fetch {url}; try again, or see what was said\n{output}")]
-    NotFetched { url: String, output: String },
-    #[error(
-        "failed to find commit {commit} in {url}; give all 40 digits of it, or a branch or tag of that repository\n{output}"
-    )]
-    NoCommit { url: String, commit: String, output: String },
-    #[error(
-        "failed to verify commit {commit}: its tree is {found}, ci/bases.toml says {expected}; nothing is built from it"
-    )]
-    WrongTree { commit: String, found: String, expected: String },
-    #[error(
-        "failed to find a git work tree in {folder}; name the folder of a kernel that git knows, or a tarball with \
-         --base tarball:PATH\n{output}", folder = folder.display()
-    )]
-    NoWorkTree { folder: PathBuf, output: String },
-    #[error("failed to fetch {package} with apt-get; try again, or see what it says\n{output}")]
-    Apt { package: String, output: String },
-    #[error("failed to write to {path}: no space left; make room and try again", path = .0.display())]
-    DiskFull(PathBuf),
-    #[error(
-        "failed to verify {file}: its SHA-256 is {found}, it should be {expected}; \
-         it was not kept, and nothing is built from it"
-    )]
-    WrongHash { file: String, found: String, expected: String },
-    #[error("failed to {what} {path}: {cause}", path = path.display())]
-    Io { what: &'static str, path: PathBuf, cause: std::io::Error },
-    #[error(transparent)]
-    Tool(#[from] command::Error),
-    #[error(transparent)]
-    Project(#[from] workspace::Error),
-}
-
-impl Error {
-    fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-        let path = path.to_path_buf();
-        move |cause| match cause.kind() {
-            std::io::ErrorKind::StorageFull => Error::DiskFull(path),
-            _ => Error::Io { what, path, cause },
-        }
-    }
-}
-
-/// The pristine tree of a source.
-#[derive(Debug)]
-pub struct Tree {
-    /// Bare.
-    pub repository: PathBuf,
-    /// What git finds it by.
-    pub commit: String,
-}
-
-/// The pristine tree of a source; what is there already is not fetched again.
+/// The pristine tree of a source. A source that is in the cache is not fetched again.
 ///
 /// # Errors
-/// If it cannot be fetched, is not what it should be, or cannot be unpacked.
+/// [`Error`] if the source cannot be fetched, is not the pinned one, or cannot be unpacked.
 pub fn obtain(workspace: &Workspace, source: &Source) -> Result<Tree, Error> {
     let name = source.to_string();
     match source {
@@ -95,23 +41,11 @@ pub fn obtain(workspace: &Workspace, source: &Source) -> Result<Tree, Error> {
     }
 }
 
-/// Whether there are such words in a file or folder of a tree.
+/// An id of the content of a source: the SHA-256 of a tarball, or the id of a git tree. Sources
+/// with equal ids have the same content.
 ///
 /// # Errors
-/// If git fails.
-pub fn contains_text(tree: &Tree, words: &str, path: &str) -> Result<bool, command::Error> {
-    let mut grep = git(&tree.repository, ["grep", "--quiet", "--fixed-strings", "-e", words]);
-    match command::run("look for words in a tree", grep.args([&tree.commit, "--", path])) {
-        Ok(_) => Ok(true),
-        Err(command::Error::Failed { status, .. }) if status.code() == Some(1) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// What stands for the content of a source: the same, the same kernel.
-///
-/// # Errors
-/// If only the source itself can tell, and it cannot be had.
+/// [`Error`] if the id is not pinned and the commit cannot be fetched.
 pub fn content_id(workspace: &Workspace, source: &Source) -> Result<String, Error> {
     match source {
         Source::Package(source) => Ok(source.sha256.clone()),
@@ -126,7 +60,8 @@ pub fn content_id(workspace: &Workspace, source: &Source) -> Result<String, Erro
     }
 }
 
-/// The one commit of a repository that is named after its tarball.
+/// The tree of a tarball: the single commit of a repository that is named after the hash of the
+/// tarball. `tarball` obtains the tarball if there is no such repository yet.
 fn unpacked(
     workspace: &Workspace,
     name: &str,

@@ -1,52 +1,56 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Tarballs in the cache, each in a folder named after its SHA-256.
+//! Tarballs in the cache, each in a folder that is named after its SHA-256.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use vremount_util::atomic_file::rename_into_place;
 use vremount_util::{command, hash};
 
-use crate::source::Error;
+use crate::base::is_sha256;
+use crate::source::error::Error;
 use crate::workspace::Workspace;
 
-/// Tarball, lists, and the tree that is unpacked from it, MiB.
-const ROOM_MIB: u64 = 2500;
+/// Space that a tarball, the lists of apt and the unpacked tree need, MiB.
+const SPACE_MIB: u64 = 2500;
 
-/// Where a tarball is, or will be.
+/// The path of a tarball in the cache, whether it exists or not.
 pub fn place(workspace: &Workspace, sha256: &str, file: &str) -> PathBuf {
     workspace.cache.join("source").join(sha256).join(file)
 }
 
-/// A folder to fetch into.
-pub fn aside(workspace: &Workspace) -> Result<TempDir, Error> {
-    command::ensure_free_space("fetch a kernel source", &workspace.cache, ROOM_MIB)?;
+/// A temporary folder to fetch into, on the filesystem of the cache.
+pub fn scratch_folder(workspace: &Workspace) -> Result<TempDir, Error> {
+    command::ensure_free_space("fetch a kernel source", &workspace.cache, SPACE_MIB)?;
     let folder = workspace.cache.join("source");
     fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     tempfile::tempdir_in(&folder).map_err(Error::io("create a folder in", &folder))
 }
 
-/// Keeps what was fetched; gives its hash.
+/// Moves a fetched file to the cache and returns its SHA-256.
 pub fn keep(workspace: &Workspace, fetched: &Path, file: &str) -> Result<String, Error> {
     let sha256 = sha256(fetched)?;
     let finished = fetched.with_file_name("finished");
     fs::create_dir(&finished).map_err(Error::io("create", &finished))?;
     fs::rename(fetched, finished.join(file)).map_err(Error::io("rename", fetched))?;
     let folder = workspace.cache.join("source").join(&sha256);
-    command::rename_into_place(&finished, &folder).map_err(Error::io("rename", &finished))?;
+    rename_into_place(&finished, &folder).map_err(Error::io("rename", &finished))?;
     Ok(sha256)
 }
 
-/// The hash of a tarball of that name, if there is one.
-pub fn kept(workspace: &Workspace, file: &str) -> Option<String> {
+/// The SHA-256 of a cached tarball with this file name; none if there is none.
+pub fn find_by_name(workspace: &Workspace, file: &str) -> Option<String> {
     let folders = fs::read_dir(workspace.cache.join("source")).ok()?.flatten();
-    let is_hash = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // Where something is being fetched to is none.
+    // The other folders are those of downloads that have not finished.
     let found = folders.into_iter().filter(|folder| folder.path().join(file).exists());
-    found.map(|folder| folder.file_name().to_string_lossy().into_owned()).find(|name| is_hash(name))
+    found.map(|folder| folder.file_name().to_string_lossy().into_owned()).find(|name| is_sha256(name))
 }
 
-/// Whether it is what it should be.
+/// Checks the SHA-256 of a file.
+///
+/// # Errors
+/// [`Error::WrongHash`] if the file has another hash.
 pub fn verify(path: &Path, expected: &str) -> Result<(), Error> {
     let found = sha256(path)?;
     if found == expected {
@@ -56,6 +60,7 @@ pub fn verify(path: &Path, expected: &str) -> Result<(), Error> {
     Err(Error::WrongHash { file, found, expected: expected.to_string() })
 }
 
+/// SHA-256 of a file: 64 hexadecimal digits.
 pub fn sha256(path: &Path) -> Result<String, Error> {
     hash::of_file(path).map_err(Error::io("read", path))
 }
@@ -65,18 +70,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_being_fetched_is_not_kept() {
+    fn unfinished_download_is_not_found() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace { root: PathBuf::new(), cache: folder.path().to_path_buf() };
         for name in [".tmpAb12cd", "finished"] {
-            let half = place(&workspace, name, "a.tar");
-            fs::create_dir_all(half.parent().unwrap()).unwrap();
-            fs::write(half, "a").unwrap();
+            let partial = place(&workspace, name, "a.tar");
+            fs::create_dir_all(partial.parent().unwrap()).unwrap();
+            fs::write(partial, "a").unwrap();
         }
-        assert_eq!(kept(&workspace, "a.tar"), None);
-        let fetched = aside(&workspace).unwrap();
-        fs::write(fetched.path().join("a.tar"), "all of it").unwrap();
+        assert_eq!(find_by_name(&workspace, "a.tar"), None);
+        let fetched = scratch_folder(&workspace).unwrap();
+        fs::write(fetched.path().join("a.tar"), "complete").unwrap();
         let sha256 = keep(&workspace, &fetched.path().join("a.tar"), "a.tar").unwrap();
-        assert_eq!(kept(&workspace, "a.tar"), Some(sha256));
+        assert_eq!(find_by_name(&workspace, "a.tar"), Some(sha256));
     }
 }

@@ -1,66 +1,77 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Upper filesystems, as data: how they are made, how they are mounted, what they have.
+//! The upper filesystems: how they are made and mounted, and what they support.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use vremount_protocol::Filesystem;
 
-/// A filesystem that claims are proved on.
+/// A filesystem on which claims are tested as upper filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fs {
+    /// ext4 with its default features.
     Ext4,
     /// ext4 without a journal.
     Ext4NoJournal,
+    /// ext2.
     Ext2,
+    /// xfs without features that the oldest base lacks.
     Xfs,
+    /// btrfs, its top-level subvolume.
     Btrfs,
-    /// A subvolume of a btrfs, mounted by its name.
+    /// A named subvolume of a btrfs.
     BtrfsSubvolume,
+    /// f2fs.
     F2fs,
+    /// tmpfs, in memory.
     Tmpfs,
-    /// In memory like tmpfs, and without xattrs of any kind.
+    /// ramfs, in memory and without xattrs.
     Ramfs,
 }
 
-/// `--fs` named something else.
+/// The name of a filesystem is unknown.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to find filesystem {0:?}: there is {known}", known = Fs::ALL.map(Fs::name).join(", "))]
+#[error("failed to find filesystem {0:?}; known are {known}", known = Fs::ALL.map(Fs::name).join(", "))]
 pub struct UnknownFs(String);
 
-/// The command that makes an image. In its arguments `{image}` stands for the path of the image, `{bytes}`, `{kib}` and
-/// `{sectors}` for the size of the filesystem.
+/// The command that makes a filesystem in an image file.
 pub struct Mkfs {
+    /// The program, for example `mkfs.ext4`.
     pub program: &'static str,
+    /// The Debian package that contains it.
     pub package: &'static str,
+    /// Arguments. `{image}` stands for the path of the image; `{bytes}`, `{kib}` and `{sectors}`
+    /// stand for the size of the filesystem.
     pub(super) args: Vec<&'static str>,
-    /// Size of the image, of which the filesystem leaves a little at the end.
+    /// Size of the image, MiB. The filesystem is 4 KiB smaller.
     pub image_mib: u64,
 }
 
-/// What the filesystem leaves free at the end of the device, where what fails flushes goes.
+/// Space at the end of the image that the filesystem does not use, bytes. Faults that fail flushes
+/// need it.
 const SPARE_BYTES: u64 = 4096;
 
 impl Mkfs {
-    /// Its arguments for an image.
+    /// Arguments for the image file `image`.
     #[must_use]
     pub fn args_for(&self, image: &str) -> Vec<String> {
         let bytes = (self.image_mib << 20) - SPARE_BYTES;
         let sizes = [("{bytes}", bytes), ("{kib}", bytes / 1024), ("{sectors}", bytes / 512)];
-        let filled = |arg: &&str| {
-            let sized = sizes.iter().fold((*arg).to_string(), |arg, (name, size)| arg.replace(name, &size.to_string()));
-            sized.replace("{image}", image)
+        let expand = |arg: &&str| {
+            let with_size =
+                sizes.iter().fold((*arg).to_string(), |arg, (name, size)| arg.replace(name, &size.to_string()));
+            with_size.replace("{image}", image)
         };
-        self.args.iter().map(filled).collect()
+        self.args.iter().map(expand).collect()
     }
 
-    /// What it must find in its environment.
+    /// Environment variables for the command, which make the image reproducible and small.
     #[must_use]
     pub fn env(&self) -> &'static [(&'static str, &'static str)] {
         match self.program {
             "mkfs.ext4" | "mkfs.ext2" => &[("E2FSPROGS_FAKE_TIME", "1")],
-            // It makes nothing smaller than 300 MB but for tests.
+            // Otherwise mkfs.xfs makes no filesystem below 300 MB.
             "mkfs.xfs" => &[("TEST_DIR", "/"), ("TEST_DEV", "/"), ("QA_CHECK_FS", "1")],
             _ => &[],
         }
@@ -68,15 +79,18 @@ impl Mkfs {
 }
 
 impl Fs {
+    /// All filesystems, in the order of tables and reports.
     pub const ALL: [Fs; 9] =
         [Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs, Fs::Btrfs, Fs::BtrfsSubvolume, Fs::F2fs, Fs::Tmpfs, Fs::Ramfs];
 
-    /// Those that are asked for, each once and in the order in which they are told; nothing asked for is all.
+    /// The filesystems `asked` without duplicates, in the order of [`Fs::ALL`]. An empty list
+    /// selects all.
     #[must_use]
     pub fn selected(asked: &[Fs]) -> Vec<Fs> {
         Fs::ALL.into_iter().filter(|fs| asked.is_empty() || asked.contains(fs)).collect()
     }
 
+    /// Name as the command line and the reports spell it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -92,20 +106,21 @@ impl Fs {
         }
     }
 
-    /// Whether it is on a disk: one that can fail, be counted at, and outlive the machine.
+    /// Whether it is on a disk, which can fail, whose requests can be counted, and whose content
+    /// can outlive the machine.
     #[must_use]
     pub fn on_disk(self) -> bool {
         !matches!(self, Fs::Tmpfs | Fs::Ramfs)
     }
 
-    /// Whether a checkpoint can be stored in it.
+    /// Whether it supports the xattrs in which overlayfs stores a checkpoint.
     #[must_use]
     pub fn has_xattrs(self) -> bool {
         self != Fs::Ramfs
     }
 
-    /// How a guest mounts it. Journals are not committed in the middle of a claim, so that only what is asked for reaches
-    /// the disk.
+    /// How the guest mounts it. Commit intervals are longer than a claim, so that nothing but
+    /// explicit requests writes to the disk.
     #[must_use]
     pub fn filesystem(self) -> Filesystem {
         let (kind, options, subvolume) = match self {
@@ -126,8 +141,10 @@ impl Fs {
         }
     }
 
-    /// How its image is made. Everything that would differ from run to run is fixed as far as the tool lets us, and
-    /// nothing is left for the kernel to initialise later.
+    /// The command that makes its image; none for a filesystem in memory.
+    ///
+    /// UUIDs and hash seeds are fixed as far as the tool permits, so that each run gets the same
+    /// image. Nothing is left for the kernel to initialize after the mount.
     #[must_use]
     pub fn mkfs(self) -> Option<Mkfs> {
         let (program, package, image_mib, args) = match self {
@@ -138,7 +155,8 @@ impl Fs {
                 "-q -F -t ext4 -b 4096 -U 76726d74-0000-4000-8000-000000000004 -E root_owner=0:0,lazy_itable_init=0,\
                  lazy_journal_init=0,hash_seed=76726d74-0000-4000-8000-000000000004 {image} {kib}k",
             ),
-            // Inodes that are too small for xattrs: those get a block of their own, which can be broken.
+            // Inodes of 128 bytes have no space for xattrs. They are stored in a separate block,
+            // which a fault can target.
             Fs::Ext4NoJournal => (
                 "mkfs.ext4",
                 "e2fsprogs",
@@ -153,7 +171,7 @@ impl Fs {
                 "-q -F -t ext2 -b 4096 -U 76726d74-0000-4000-8000-000000000002 \
                  -E root_owner=0:0,hash_seed=76726d74-0000-4000-8000-000000000002 {image} {kib}k",
             ),
-            // The features that all our bases know.
+            // Without features that the oldest base lacks.
             Fs::Xfs => (
                 "mkfs.xfs",
                 "xfsprogs",

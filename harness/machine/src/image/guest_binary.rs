@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The guest binary: PID 1 of every machine, linked statically, because there is nothing else in the machine.
+//! Builds the guest binary, PID 1 of every machine. It is linked statically because the initramfs
+//! contains no libraries.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::image::Error;
+use crate::image::error::Error;
 
-/// Cargo must be told the target even though it is the host's: otherwise the flags reach procedural macros too, and
-/// those cannot be static.
+/// Target of the build. It is named although it is the host's: without `--target`, cargo applies
+/// RUSTFLAGS also to procedural macros, which cannot be linked statically.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds the guest; cargo does nothing when nothing has changed.
+/// Builds the guest of the checkout `root` with cargo, which does nothing if it is up to date.
+/// Returns the path of the binary.
 ///
 /// # Errors
-/// If cargo cannot be run or the guest does not compile.
-pub fn build(root: &Path) -> Result<PathBuf, Error> {
+/// [`Error::NoCargo`] if cargo cannot be run, [`Error::Tool`] if the guest does not compile.
+pub fn build_guest(root: &Path) -> Result<PathBuf, Error> {
     let target_dir = root.join("target/guest");
     let output = Command::new("cargo")
         .args(["build", "--quiet", "--locked", "--profile", "guest", "--package", "vremount-guest", "--target", TARGET])
         .arg("--target-dir")
         .arg(&target_dir)
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
-        // It would be heard instead.
+        // It takes precedence over RUSTFLAGS.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .current_dir(root)
         .output()

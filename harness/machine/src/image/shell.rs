@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the shell of a machine needs besides the guest: busybox, and the tools it has no good version of.
+//! Files for the shell of a machine: busybox, and the tools whose busybox version does not suffice.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,10 +7,11 @@ use std::process::Command;
 use vremount_protocol::SCRIPT_PATH;
 use vremount_util::io_error;
 
-use crate::image::Error;
+use crate::image::error::Error;
 use crate::image::initramfs::CpioEntry;
 
-/// Tools of the host that are copied with their libraries, and the Debian package each is in.
+/// Tools of the host that are copied with their libraries, each with the Debian package that
+/// contains it.
 pub const TOOLS: [(&str, &str); 21] = [
     ("dmsetup", "dmsetup"),
     ("getfattr", "attr"),
@@ -35,21 +36,22 @@ pub const TOOLS: [(&str, &str); 21] = [
     ("dash", "dash"),
 ];
 
-/// The files of a shell's world, with what it is to run unless it is used from a terminal.
+/// Reads the files for a machine with a shell. `script` is the script that the shell runs; without
+/// one, it is interactive.
 ///
 /// # Errors
-/// If a tool is not installed or cannot be read.
-pub fn files(script: Option<Vec<u8>>) -> Result<Vec<CpioEntry>, Error> {
+/// [`Error::Missing`] if a tool is not installed, [`Error::Io`] if it cannot be read.
+pub fn shell_files(script: Option<Vec<u8>>) -> Result<Vec<CpioEntry>, Error> {
     let busybox = locate("busybox", "busybox-static")?;
     let mut entries =
-        vec![CpioEntry::executable("/bin/busybox", &busybox)?, CpioEntry::executable("/bin/sh", &busybox)?];
+        vec![CpioEntry::from_executable("/bin/busybox", &busybox)?, CpioEntry::from_executable("/bin/sh", &busybox)?];
     let mut copied = std::collections::BTreeSet::new();
     for (tool, package) in TOOLS {
         let path = locate(tool, package)?;
-        entries.push(CpioEntry::executable(&format!("/usr/bin/{tool}"), &path)?);
+        entries.push(CpioEntry::from_executable(&format!("/usr/bin/{tool}"), &path)?);
         for library in libraries(&path)? {
             if copied.insert(library.clone()) {
-                entries.push(CpioEntry::executable(&library.to_string_lossy(), &library)?);
+                entries.push(CpioEntry::from_executable(&library.to_string_lossy(), &library)?);
             }
         }
     }
@@ -65,7 +67,7 @@ fn locate(program: &'static str, package: &'static str) -> Result<PathBuf, Error
         .ok_or_else(|| Error::Missing { program, package, cause: std::io::ErrorKind::NotFound.into() })
 }
 
-/// What the dynamic linker would load, the linker included.
+/// Libraries that the dynamic linker loads for `tool`, and the linker itself, as `ldd` prints them.
 fn libraries(tool: &Path) -> Result<Vec<PathBuf>, Error> {
     let output = Command::new("ldd").arg(tool).output().map_err(io_error("list the libraries of", tool))?;
     let listed = String::from_utf8_lossy(&output.stdout);

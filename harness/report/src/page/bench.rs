@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A bench: goals, curves, figures.
+//! The section of a benchmark: thresholds, plots, tables.
 
 use minijinja::Value;
 use serde::Serialize;
-use vremount_analysis::bench::{Axis, Record, axis_in_words, goal_in_words};
+use vremount_analysis::bench::{Axis, BenchResults};
 
 use crate::bench_table;
 use crate::cost_page::facts;
 use crate::error::Error;
-use crate::plot::{Line, lines, svg};
+use crate::plot::{LineEnds, caption, line_ends, svg};
+use crate::style::Style;
 
 #[derive(Serialize)]
 pub struct View {
@@ -16,46 +17,56 @@ pub struct View {
     title: String,
     command: String,
     facts: [String; 4],
-    goals: Vec<Goal>,
-    /// What the kernel complained of.
+    thresholds: Vec<ThresholdView>,
+    /// Warnings of the kernel.
     warnings: Vec<String>,
-    curves: Vec<Curve>,
-    /// All of it but the samples, as in a terminal.
+    plots: Vec<PlotView>,
+    /// The tables of the console.
     table: String,
 }
 
 #[derive(Serialize)]
-struct Goal {
+struct ThresholdView {
     met: bool,
-    words: String,
+    status: &'static str,
+    text: String,
 }
 
 #[derive(Serialize)]
-struct Curve {
-    words: &'static str,
+struct PlotView {
+    caption: String,
     svg: Value,
-    /// The same in words.
-    lines: Vec<Line>,
+    /// The ends of the lines as text.
+    lines: Vec<LineEnds>,
 }
 
 impl View {
+    /// The view of the benchmark with this index.
+    ///
     /// # Errors
-    /// If a plot cannot be drawn.
-    pub fn of((place, record): (usize, &Record)) -> Result<Self, Error> {
-        let curves = Axis::SWEPT.into_iter().filter(|axis| record.along(record.fs, *axis).count() > 1).map(|axis| {
-            // Of this program's own words and numbers, nothing else.
+    /// [`Error::Plot`] if a plot cannot be drawn.
+    pub fn new(index: usize, results: &BenchResults) -> Result<Self, Error> {
+        let record = &results.record;
+        let is_swept = |axis: &Axis| record.workloads_along(record.fs, *axis).count() > 1;
+        let plots = Axis::SWEPT.into_iter().filter(is_swept).map(|axis| {
+            // Safe: the plot has names and numbers of this program only.
             let svg = Value::from_safe_string(svg(record, axis)?);
-            Ok(Curve { words: axis_in_words(axis), svg, lines: lines(record, axis) })
+            Ok(PlotView { caption: caption(axis), svg, lines: line_ends(record, axis) })
+        });
+        let thresholds = results.thresholds.iter().map(|threshold| ThresholdView {
+            met: threshold.met,
+            status: threshold.status(),
+            text: threshold.describe(record),
         });
         Ok(View {
-            id: format!("bench{place}"),
+            id: format!("bench{index}"),
             title: format!("Linux {}, series {}, on {}", record.kernel.base, record.kernel.series, record.fs.name()),
             command: record.command.join(" "),
-            facts: facts(record),
-            goals: record.goals.iter().map(|goal| Goal { met: goal.met, words: goal_in_words(goal, record) }).collect(),
+            facts: facts(results),
+            thresholds: thresholds.collect(),
             warnings: record.warnings.clone(),
-            curves: curves.collect::<Result<_, Error>>()?,
-            table: bench_table::table(record),
+            plots: plots.collect::<Result<_, Error>>()?,
+            table: bench_table::table(results, &Style::plain()),
         })
     }
 }

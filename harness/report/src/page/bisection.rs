@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A bisection: what was found, kernel by kernel, and how the last good one and the first bad one differ.
+//! The section of a bisection: its result, each tested kernel, and the difference between the transcripts of the last good and
+//! the first bad kernel.
 
 use serde::Serialize;
 use vremount_analysis::bisect::{Bisection, Step, short};
 use vremount_runner::results::{Record, Results};
 
-use crate::page::anchor;
+use crate::page::anchor::anchor;
 use crate::page::case::Case;
 use crate::page::console::{Boot, Consoles};
-use crate::page::run::{Fact, who};
+use crate::page::run::{Fact, invocation_facts};
 
 #[derive(Serialize)]
 pub struct View {
@@ -20,30 +21,31 @@ pub struct View {
     cases: Vec<Case>,
     boots: Vec<Boot>,
     differences: Vec<String>,
-    /// Why the difference cannot be shown.
-    gone: Option<String>,
+    /// Why the differences cannot be shown.
+    no_differences: Option<String>,
 }
 
-/// A kernel that was examined.
+/// The row of a tested kernel.
 #[derive(Serialize)]
 struct Row {
     id: String,
     mark: String,
     name: String,
     title: String,
-    why: String,
+    reason: String,
     kernel: String,
     seconds: String,
-    /// Anchors of its cases, with their names.
+    /// The anchors of its cases with their names.
     cases: Vec<(String, String)>,
 }
 
 impl View {
+    /// The view of the bisection with this index. Reads the transcripts and console logs of its cases.
     #[must_use]
-    pub fn of((place, bisection): (usize, &Bisection)) -> Self {
-        let id = format!("bisection{place}");
+    pub fn new(index: usize, bisection: &Bisection) -> Self {
+        let id = format!("bisection{index}");
         let header = &bisection.header;
-        let (differences, gone) = match bisection.differences() {
+        let (differences, no_differences) = match bisection.differences() {
             Ok(differences) => (differences, None),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
@@ -51,11 +53,11 @@ impl View {
         let row = |step: &Step| {
             let row = format!("{id}:{}", anchor(&step.point.id));
             let mut consoles = Consoles::new(&row);
-            let of = |record: &Record| {
+            let case = |record: &Record| {
                 let id = format!("{row}:{}:{}", anchor(&record.claim), record.fs.name());
-                Case::of(record, id, &row, &mut consoles)
+                Case::new(record, id, &row, &mut consoles)
             };
-            let own: Vec<_> = step.records.iter().map(of).collect();
+            let own: Vec<_> = step.records.iter().map(case).collect();
             boots.extend(consoles.boot());
             let names = step.records.iter().map(|record| format!("{} on {}", record.claim, record.fs.name()));
             let links = own.iter().map(|case| case.id.clone()).zip(names).collect();
@@ -65,7 +67,7 @@ impl View {
                 mark: step.mark.to_string(),
                 name: short(&step.point.id).to_string(),
                 title: step.point.title.clone(),
-                why: step.why.clone(),
+                reason: step.why.clone(),
                 kernel: step.kernel.clone(),
                 seconds: format!("{:.1} s", std::time::Duration::from_millis(step.ms).as_secs_f64()),
                 cases: links,
@@ -81,15 +83,15 @@ impl View {
             cases,
             boots,
             differences,
-            gone,
+            no_differences,
             id,
         }
     }
 }
 
-/// Machine and command line, as the run of any of its kernels knows them.
+/// Command line, executor and host, from the run of the first kernel whose results can be read.
 fn facts(bisection: &Bisection) -> Vec<Fact> {
     let record = bisection.steps.iter().find_map(|step| step.records.first());
     let run = record.and_then(|record| Results::read(record.log.parent()?).ok());
-    run.map(|(results, _)| who(&results.plan.executor, &results.starts)).unwrap_or_default()
+    run.map(|(results, _)| invocation_facts(&results.plan.executor, &results.starts)).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A case that ran: its verdict, its transcript, what its machines said.
+//! A case that was not skipped: its verdict, its transcript, its console logs.
 
 use std::fs;
 use std::path::Path;
@@ -9,66 +9,68 @@ use vremount_claims::verdict::ObservedOutcome;
 use vremount_runner::results::Record;
 use vremount_runner::transcript::{self, TranscriptText};
 
-use crate::page::Word;
 use crate::page::console::{Console, Consoles};
+use crate::verdict_label::VerdictLabel;
 
 #[derive(Serialize)]
 pub struct Case {
     pub id: String,
-    /// Where one gets back to.
+    /// The anchor that closing the panel leads to.
     back: String,
     claim: String,
     fs: &'static str,
-    word: Word,
+    label: VerdictLabel,
     because: Option<String>,
     expected: Option<String>,
     observed: Option<String>,
     seconds: String,
     title: String,
     sentence: String,
-    /// Lines, and what kind of lines they are; none if the transcript is gone.
+    /// The lines of the transcript; empty if it cannot be read.
     steps: Vec<Line>,
     file: String,
-    gone: Option<String>,
+    /// Why the transcript cannot be read.
+    missing: Option<String>,
     consoles: Vec<Console>,
 }
 
-/// Of a transcript.
+/// A line of a transcript.
 #[derive(Serialize)]
 struct Line {
-    /// What the kernel logged, or what a step led to, or a step.
+    /// `log` (a line of the kernel log), `outcome` (of a step) or `step`.
     kind: &'static str,
     text: String,
 }
 
 impl Case {
+    /// The view of a case. Reads its transcript and its console logs.
     #[must_use]
-    pub fn of(record: &Record, id: String, back: &str, consoles: &mut Consoles) -> Self {
-        let (told, gone) = match read(&record.log) {
-            Ok(told) => (told, None),
-            Err(why) => (TranscriptText::default(), Some(why)),
+    pub fn new(record: &Record, id: String, back: &str, consoles: &mut Consoles) -> Self {
+        let (transcript, missing) = match read(&record.log) {
+            Ok(transcript) => (transcript, None),
+            Err(reason) => (TranscriptText::default(), Some(reason)),
         };
         Case {
             id,
             back: back.to_string(),
             claim: record.claim.clone(),
             fs: record.fs.name(),
-            word: Word::of(Some(record.verdict)),
+            label: VerdictLabel::new(Some(record.verdict)),
             because: record.because.clone(),
             expected: record.expected.as_ref().map(ObservedOutcome::to_string),
             observed: record.observed.as_ref().map(ObservedOutcome::to_string),
             seconds: format!("{:.2} s", std::time::Duration::from_millis(record.ms).as_secs_f64()),
-            title: told.title,
-            sentence: told.sentence,
-            steps: told.steps.lines().map(line).collect(),
+            title: transcript.title,
+            sentence: transcript.sentence,
+            steps: transcript.steps.lines().map(line).collect(),
             file: record.log.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            gone,
-            consoles: consoles.of(&record.log),
+            missing,
+            consoles: consoles.read(&record.log),
         }
     }
 }
 
-/// What is claimed, as the transcript has it; nothing if that is gone.
+/// The title of the claim in its transcript; empty if that cannot be read.
 #[must_use]
 pub fn title(transcript: &Path) -> String {
     read(transcript).unwrap_or_default().title
@@ -76,7 +78,7 @@ pub fn title(transcript: &Path) -> String {
 
 fn read(path: &Path) -> Result<TranscriptText, String> {
     let text = fs::read_to_string(path).map_err(|cause| format!("failed to read {}: {cause}", path.display()))?;
-    transcript::to_text(&text).map_err(|why| format!("failed to understand {}: {why}", path.display()))
+    transcript::to_text(&text).map_err(|reason| format!("failed to parse {}: {reason}", path.display()))
 }
 
 fn line(text: &str) -> Line {

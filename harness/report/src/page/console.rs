@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Console logs of a run. Machines of a kernel boot alike: what the first of them says until it comes to the guest is kept once,
-//! and left out of all logs.
+//! Console logs of a run. The boot messages of the first machine, up to the start of the guest, are shown once and left out of
+//! all logs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,21 +8,23 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// What a kernel says when it has booted.
+/// The last message of a kernel before the guest runs.
 const BOOTED: &str = "Run /init as init process";
-/// So much of a log is kept, its end: a machine may say a hundred times what claims make it say.
-const MOST_BYTES: usize = 256 << 10;
+/// The end of a log that is shown. A machine may print a message many times.
+const MAX_BYTES: usize = 256 << 10;
 
+/// The console logs of machines with the same kernel.
 pub struct Consoles {
+    /// The anchor of the boot messages.
     id: String,
-    /// Where one gets back to from it.
+    /// The anchor that closing them leads to.
     back: String,
     boot: Vec<String>,
-    /// The same, to be looked up.
+    /// The same, for lookups.
     known: BTreeSet<String>,
 }
 
-/// What is left out of logs.
+/// Boot messages.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Boot {
     id: String,
@@ -30,28 +32,29 @@ pub struct Boot {
     text: String,
 }
 
+/// The console log of a machine.
 #[derive(Serialize)]
 pub struct Console {
-    /// Of the machine, among those of the case.
+    /// The number of the machine among those of the case, from 1.
     number: usize,
     lines: usize,
-    /// How many of them are those of the boot.
+    /// How many of the lines are boot messages.
     left_out: usize,
-    /// Where that is.
+    /// The anchor of the boot messages.
     boot: String,
-    /// The others.
+    /// The other lines.
     text: String,
 }
 
 impl Consoles {
-    /// Of machines with one kernel.
+    /// No logs yet. `back` is the anchor that closing the boot messages leads to.
     #[must_use]
     pub fn new(back: &str) -> Self {
         Consoles { id: format!("{back}:boot"), back: back.to_string(), boot: Vec::new(), known: BTreeSet::new() }
     }
 
-    /// Those of the case with that transcript; none where it shared its machine with others.
-    pub fn of(&mut self, transcript: &Path) -> Vec<Console> {
+    /// Reads the logs of the case with this transcript. A case that shared its machine with other cases has none.
+    pub fn read(&mut self, transcript: &Path) -> Vec<Console> {
         let path = |number: usize| transcript.with_extension(format!("{number}.console"));
         let logs = (0..).map_while(|number| Some((number, fs::read(path(number)).ok()?)));
         logs.map(|(number, log)| self.add(number, &log)).collect()
@@ -73,7 +76,7 @@ impl Consoles {
         }
     }
 
-    /// None if no machine booted.
+    /// The boot messages. `None` if no machine booted.
     #[must_use]
     pub fn boot(self) -> Option<Boot> {
         let Consoles { id, back, boot, .. } = self;
@@ -81,12 +84,12 @@ impl Consoles {
     }
 }
 
-/// As a browser can show them.
+/// The lines of the end of a log, with control characters replaced.
 fn lines(log: &[u8]) -> Vec<String> {
-    let left_out = log.len().saturating_sub(MOST_BYTES);
+    let left_out = log.len().saturating_sub(MAX_BYTES);
     let text = String::from_utf8_lossy(&log[left_out..]);
     let shown = |char: char| if char.is_control() && char != '\t' { char::REPLACEMENT_CHARACTER } else { char };
-    let first = (left_out > 0).then(|| format!("... {left_out} bytes are left out here"));
+    let first = (left_out > 0).then(|| format!("... the first {left_out} bytes are left out"));
     let lines = text.lines().map(|line| line.trim_end().chars().map(shown).collect());
     first.into_iter().chain(lines).collect()
 }
@@ -96,14 +99,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_boot_is_kept_once() {
+    fn boot_messages_are_kept_once() {
         let mut consoles = Consoles::new("run");
         let log = |line: &str| format!("Linux version\r\n{BOOTED}\n{line}\n").into_bytes();
-        let died = consoles.add(0, b"Linux version\npanic\n");
-        assert_eq!((died.left_out, died.text.as_str()), (0, "Linux version\npanic"));
+        let no_boot = consoles.add(0, b"Linux version\npanic\n");
+        assert_eq!((no_boot.left_out, no_boot.text.as_str()), (0, "Linux version\npanic"));
         let first = consoles.add(0, &log("one"));
         assert_eq!((first.number, first.lines, first.left_out, first.text.as_str()), (1, 3, 2, "one"));
-        // Twice, as one that was rebooted.
+        // A machine that was rebooted.
         let second = consoles.add(1, &[log("two\x1b[0m"), log("")].concat());
         assert_eq!((second.number, second.lines, second.left_out), (2, 6, 4));
         assert_eq!(second.text, "two\u{fffd}[0m\n");
@@ -112,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn of_a_log_that_is_too_long_the_end_is_kept() {
-        let lines = lines(&[b"a\n".repeat(MOST_BYTES), b"the end\n".to_vec()].concat());
+    fn end_of_long_log_is_kept() {
+        let lines = lines(&[b"a\n".repeat(MAX_BYTES), b"the end\n".to_vec()].concat());
         assert!(lines[0].contains("bytes are left out") && lines.last().unwrap() == "the end");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the claims execute of a series: each line that it adds, by patch.
+//! The coverage of a series: each line that it adds, by patch.
 
 use serde::Serialize;
 use vremount_analysis::coverage::{Coverage, Line, LineStatus, Patch};
@@ -12,10 +12,10 @@ pub struct View {
     title: String,
     facts: Vec<Fact>,
     patches: Vec<Section>,
-    in_vain: Vec<String>,
+    unused_exemptions: Vec<String>,
 }
 
-/// A patch.
+/// The section of a patch.
 #[derive(Serialize)]
 struct Section {
     id: String,
@@ -26,14 +26,14 @@ struct Section {
     rows: Vec<Row>,
 }
 
-/// A line.
+/// The row of a line.
 #[derive(Serialize)]
 struct Row {
-    /// File and function, where they are others than those of the line before.
-    place: Option<String>,
+    /// File and function, if they differ from those of the line before.
+    location: Option<String>,
     number: u32,
     class: &'static str,
-    /// None if there is no code of it.
+    /// `None` for a line without code.
     executed: Option<u64>,
     branches: String,
     text: String,
@@ -41,47 +41,48 @@ struct Row {
 }
 
 impl View {
+    /// The view of the coverage with this index.
     #[must_use]
-    pub fn of((place, coverage): (usize, &Coverage)) -> Self {
-        let id = format!("coverage{place}");
-        let in_vain = coverage.in_vain.iter().map(|argument| format!("{}: {}", argument.function, argument.line));
+    pub fn new(index: usize, coverage: &Coverage) -> Self {
+        let id = format!("coverage{index}");
+        let unused = coverage.in_vain.iter().map(|exemption| format!("{}: {}", exemption.function, exemption.line));
         View {
             title: format!("Linux {}, series {}", coverage.base, coverage.series),
             facts: vec![("claims", coverage.tally.to_string()), ("executor", coverage.executor.clone())],
-            patches: coverage.patches.iter().map(|patch| Section::of(&id, patch)).collect(),
-            in_vain: in_vain.collect(),
+            patches: coverage.patches.iter().map(|patch| Section::new(&id, patch)).collect(),
+            unused_exemptions: unused.collect(),
             id,
         }
     }
 }
 
 impl Section {
-    fn of(coverage: &str, patch: &Patch) -> Self {
-        let mut here = None;
+    fn new(coverage: &str, patch: &Patch) -> Self {
+        let mut location = None;
         Section {
             id: format!("{coverage}:{}", patch.level),
             title: format!("{} {}", patch.level, patch.subject),
             lines: patch.sums.lines.words(),
             branches: patch.sums.branches.words(),
             no_code: patch.sums.no_code,
-            rows: patch.lines.iter().map(|line| Row::of(line, &mut here)).collect(),
+            rows: patch.lines.iter().map(|line| Row::new(line, &mut location)).collect(),
         }
     }
 }
 
 impl Row {
-    /// `here` is where the line before is.
-    fn of<'a>(line: &'a Line, here: &mut Option<(&'a str, &'a str)>) -> Self {
+    /// `location` is that of the line before, and is updated.
+    fn new<'a>(line: &'a Line, location: &mut Option<(&'a str, &'a str)>) -> Self {
         let Line { file, function, .. } = line;
-        // Of a line without code nobody says which function has it.
-        let same = here.is_some_and(|(f, of)| f == file && (function.is_empty() || of == function));
-        let place = (!same).then(|| if function.is_empty() { file.clone() } else { format!("{file}, {function}()") });
-        if !same {
-            *here = Some((file, function));
+        // The function of a line without code is unknown.
+        let is_same = location.is_some_and(|before| before.0 == file && (function.is_empty() || before.1 == function));
+        let text = (!is_same).then(|| if function.is_empty() { file.clone() } else { format!("{file}, {function}()") });
+        if !is_same {
+            *location = Some((file, function));
         }
         let branches: Vec<_> = line.branches.iter().map(u64::to_string).collect();
         Row {
-            place,
+            location: text,
             number: line.number,
             class: match line.ruling {
                 LineStatus::Executed => "holds",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! All that was found, as one page for people: a file that needs no network and no other file. Cells of tables lead to
-//! transcripts and console logs by anchors, so that all of it can be read without scripts; a script only filters.
+//! The HTML page. It is a single file that loads nothing. Cells of tables link to transcripts and console logs by anchors, so
+//! that the page can be read without scripts; the script only filters.
 
+mod anchor;
 mod bench;
 mod bisection;
 mod case;
@@ -14,32 +15,32 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
-use vremount_claims::verdict::Verdict;
 use vremount_runner::results::Tally;
 
 use self::overview::Overview;
 use self::run::Run;
 use crate::error::Error;
-use crate::fs_table::sign;
 use crate::input::ReportInput;
+use crate::verdict_label::VerdictLabel;
 
 const TEMPLATE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = concat!(include_str!("colours.css"), include_str!("page.css"));
 const SCRIPT: &str = include_str!("page.js");
 
-/// What the template makes the page of.
+/// The values of the template.
 #[derive(Serialize)]
 struct Page {
     style: &'static str,
     script: &'static str,
     version: &'static str,
-    /// None if there is no run.
+    /// `None` if there is no run.
     tally: Option<String>,
-    words: [(Word, usize); 5],
+    /// Each verdict with its number of cases.
+    labels: [(VerdictLabel, usize); 5],
     filesystems: Vec<&'static str>,
-    /// None of one run.
+    /// `None` if there is one run only.
     overview: Option<Overview>,
-    /// Titles of those that could not start, and why.
+    /// Titles of the runs that could not start, and the reasons.
     not_run: Vec<(String, String)>,
     runs: Vec<Run>,
     bisections: Vec<bisection::View>,
@@ -47,29 +48,38 @@ struct Page {
     coverages: Vec<coverage::View>,
 }
 
-/// The text of the file.
+/// The HTML page of all inputs. Transcripts and console logs are read from the directories of the runs; the page shows which
+/// of them cannot be read.
 ///
 /// # Errors
-/// If a plot cannot be drawn.
-pub fn page(findings: &ReportInput) -> Result<String, Error> {
-    let ReportInput { merged, bisections, benches, coverages } = findings;
-    let runs: Vec<_> = merged.runs.iter().map(Run::of).collect();
+/// [`Error::Plot`] if a plot cannot be drawn; [`Error::Page`] if the template cannot be rendered.
+pub fn page(input: &ReportInput) -> Result<String, Error> {
+    let ReportInput { merged, bisections, benches, coverages } = input;
+    let runs: Vec<_> = merged.runs.iter().map(Run::new).collect();
     let tally = Tally::of_all(merged);
     let page = Page {
         style: STYLE,
         script: SCRIPT,
         version: env!("CARGO_PKG_VERSION"),
         tally: (!merged.is_empty()).then(|| tally.to_string()),
-        words: Word::counted(tally),
-        filesystems: run::filesystems(&merged.runs),
-        overview: (runs.len() + merged.not_run.len() > 1).then(|| Overview::of(merged, &runs)),
-        not_run: merged.not_run.iter().map(|word| (word.title(), word.cannot_tell.clone())).collect(),
+        labels: VerdictLabel::with_counts(tally),
+        filesystems: run::all_filesystems(&merged.runs),
+        overview: (runs.len() + merged.not_run.len() > 1).then(|| Overview::new(merged, &runs)),
+        not_run: merged.not_run.iter().map(|error| (error.title(), error.cannot_tell.clone())).collect(),
         runs,
-        bisections: bisections.iter().enumerate().map(bisection::View::of).collect(),
-        benches: benches.iter().enumerate().map(bench::View::of).collect::<Result<_, _>>()?,
-        coverages: coverages.iter().enumerate().map(coverage::View::of).collect(),
+        bisections: bisections
+            .iter()
+            .enumerate()
+            .map(|(index, bisection)| bisection::View::new(index, bisection))
+            .collect(),
+        benches: benches
+            .iter()
+            .enumerate()
+            .map(|(index, results)| bench::View::new(index, results))
+            .collect::<Result<_, _>>()?,
+        coverages: coverages.iter().enumerate().map(|(index, coverage)| coverage::View::new(index, coverage)).collect(),
     };
-    render(page).map_err(|why| Error::Page(why.to_string()))
+    render(page).map_err(Error::Page)
 }
 
 fn render(page: Page) -> Result<String, minijinja::Error> {
@@ -78,61 +88,4 @@ fn render(page: Page) -> Result<String, minijinja::Error> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.template_from_str(TEMPLATE)?.render(Serde(page))
-}
-
-/// What became of a case: as cells say it, as people do, and as style and script know it.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Word {
-    class: &'static str,
-    sign: &'static str,
-    words: &'static str,
-}
-
-impl Word {
-    /// None: it never ran to its end.
-    fn of(verdict: Option<Verdict>) -> Self {
-        let (class, words) = match verdict {
-            Some(Verdict::Holds) => ("holds", "holds"),
-            Some(Verdict::Broken) => ("broken", "broken"),
-            Some(Verdict::CannotTell) => ("cannot-tell", "cannot tell"),
-            Some(Verdict::Skipped) => ("skipped", "skipped"),
-            None => ("missing", "missing"),
-        };
-        Word { class, sign: sign(verdict), words }
-    }
-
-    /// With how often it is said.
-    fn counted(tally: Tally) -> [(Self, usize); 5] {
-        let Tally { holds, broken, cannot_tell, skipped, missing } = tally;
-        [
-            (Some(Verdict::Holds), holds),
-            (Some(Verdict::Broken), broken),
-            (Some(Verdict::CannotTell), cannot_tell),
-            (Some(Verdict::Skipped), skipped),
-            (None, missing),
-        ]
-        .map(|(verdict, count)| (Word::of(verdict), count))
-    }
-}
-
-/// A name as a part of an anchor: different ones stay different, and a browser changes nothing in it.
-fn anchor(name: &str) -> String {
-    let plain = |char: char| match char {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' => char.to_string(),
-        other => format!("_{:x}_", u32::from(other)),
-    };
-    name.chars().map(plain).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn anchors_of_different_names_differ_and_need_no_escape() {
-        let anchors = ["a/b", "a_b", "a:b", "a=b", "a b", "é"].map(anchor);
-        assert!(anchors.concat().chars().all(|char| char.is_ascii_alphanumeric() || char == '_'), "{anchors:?}");
-        assert_eq!(anchors.iter().collect::<std::collections::BTreeSet<_>>().len(), anchors.len());
-        assert_eq!(anchor("5.10.13"), "5.10.13");
-    }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Many runs at a glance: claims down, runs across, as in a terminal.
+//! The table of several runs, as on the console: claims in rows, runs in columns.
 
 use serde::Serialize;
 use vremount_runner::results::MergedResults;
 
-use crate::page::Word;
 use crate::page::run::{Run, row_anchor};
 use crate::summary_table::{Column, claims, columns};
+use crate::verdict_label::VerdictLabel;
 
 #[derive(Serialize)]
 pub struct Overview {
@@ -17,7 +17,9 @@ pub struct Overview {
 /// A run, or one that could not start.
 #[derive(Serialize)]
 struct Head {
-    words: [String; 3],
+    /// Base; executor; level with configuration.
+    heads: [String; 3],
+    /// The anchor of the run. `None` if it could not start.
     run: Option<String>,
 }
 
@@ -29,32 +31,32 @@ struct Row {
 
 #[derive(Serialize)]
 struct Cell {
-    /// None where it was not planned.
-    word: Option<Word>,
+    /// `None` if the claim was not planned there.
+    label: Option<VerdictLabel>,
     text: String,
     run: Option<String>,
-    /// The row of the claim there.
+    /// The anchor of the claim's row in the table of the run.
     link: Option<String>,
 }
 
 impl Overview {
-    /// `runs` are those of all that was merged, in the same order.
+    /// The table. `runs` are the views of the merged runs, in the same order.
     #[must_use]
-    pub fn of(merged: &MergedResults, runs: &[Run]) -> Self {
+    pub fn new(merged: &MergedResults, runs: &[Run]) -> Self {
         let claims = claims(merged);
         let columns = columns(merged, &claims);
-        let run = |column: &Column| column.run.and_then(|place| runs.get(place)).map(|run| run.id.clone());
-        let cell = |column: &Column, place: usize| {
-            let (cell, run) = (&column.cells[place], run(column));
-            let link = run.as_ref().filter(|_| cell.worst.is_some()).map(|run| row_anchor(run, claims[place]));
-            Cell { word: cell.worst.map(Word::of), text: cell.to_string(), run, link }
+        let run = |column: &Column| column.run.and_then(|index| runs.get(index)).map(|run| run.id.clone());
+        let cell = |column: &Column, claim: usize| {
+            let (cell, run) = (&column.cells[claim], run(column));
+            let link = run.as_ref().filter(|_| cell.worst.is_some()).map(|run| row_anchor(run, claims[claim]));
+            Cell { label: cell.worst.map(VerdictLabel::new), text: cell.to_string(), run, link }
         };
-        let row = |(place, claim): (usize, &&str)| Row {
+        let row = |(number, claim): (usize, &&str)| Row {
             claim: (*claim).to_string(),
-            cells: columns.iter().map(|column| cell(column, place)).collect(),
+            cells: columns.iter().map(|column| cell(column, number)).collect(),
         };
         let rows = claims.iter().enumerate().map(row).collect();
-        let head = |column: &Column| Head { words: column.heads.clone(), run: run(column) };
+        let head = |column: &Column| Head { heads: column.heads.clone(), run: run(column) };
         Overview { columns: columns.iter().map(head).collect(), rows }
     }
 }

@@ -1,45 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Filters the tables. What is asked for is in the fragment of the address, so that it can be sent.
+// Filters the tables. The filter is in the fragment of the address, so that a filtered page can be linked to.
 "use strict";
 const form = document.getElementById("filter");
-const asked = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+const query = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
 
 function filter() {
-  const { text = "", verdict, fs, run } = Object.fromEntries(asked());
-  const hide = (selector, is) => document.querySelectorAll(selector).forEach((one) => (one.hidden = !is(one)));
-  hide("section.run", (one) => !run || one.id === run);
-  hide("[data-run]", (one) => !run || one.dataset.run === run);
-  hide("[data-fs]", (one) => !fs || one.dataset.fs === fs);
-  const is = (cell) => !cell.hidden && (!verdict || cell.classList.contains(verdict));
+  const { text = "", verdict, fs, run } = Object.fromEntries(query());
+  const show = (selector, isShown) =>
+    document.querySelectorAll(selector).forEach((element) => (element.hidden = !isShown(element)));
+  show("section.run", (section) => !run || section.id === run);
+  show("[data-run]", (cell) => !run || cell.dataset.run === run);
+  show("[data-fs]", (cell) => !fs || cell.dataset.fs === fs);
+  const matches = (cell) => !cell.hidden && (!verdict || cell.classList.contains(verdict));
   let [shown, planned] = [0, 0];
   for (const row of document.querySelectorAll("#overview tbody tr, .run tbody tr")) {
     const [head, ...all] = row.cells;
     const cells = all.filter((cell) => cell.textContent);
-    cells.forEach((cell) => cell.classList.toggle("other", Boolean(verdict) && !is(cell)));
-    row.hidden = !head.textContent.toLowerCase().includes(text.toLowerCase()) || !cells.some(is);
+    cells.forEach((cell) => cell.classList.toggle("other", Boolean(verdict) && !matches(cell)));
+    row.hidden = !head.textContent.toLowerCase().includes(text.toLowerCase()) || !cells.some(matches);
     const section = row.closest(".run");
     if (section) {
       planned += cells.length;
-      shown += row.hidden || section.hidden ? 0 : cells.filter(is).length;
+      shown += row.hidden || section.hidden ? 0 : cells.filter(matches).length;
     }
   }
   form.querySelector("output").textContent = `${shown} of ${planned} shown`;
 }
 
-function ask(wanted) {
-  form.querySelectorAll("[name]").forEach((field) => (field.value = wanted.get(field.name) ?? ""));
+function setFilter(parameters) {
+  form.querySelectorAll("[name]").forEach((field) => (field.value = parameters.get(field.name) ?? ""));
   filter();
 }
 
-function read() {
+function readFragment() {
   const fragment = location.hash.slice(1);
-  const linked = document.getElementById(fragment);
-  if (!linked) {
-    ask(new URLSearchParams(fragment));
-  } else if (linked.closest("[hidden]")) {
-    // What is linked to is wanted more than what was asked for before.
-    ask(new URLSearchParams());
-    linked.scrollIntoView();
+  const target = document.getElementById(fragment);
+  if (!target) {
+    setFilter(new URLSearchParams(fragment));
+  } else if (target.closest("[hidden]")) {
+    // A link to a hidden element clears the filter.
+    setFilter(new URLSearchParams());
+    target.scrollIntoView();
   }
 }
 
@@ -47,12 +48,12 @@ form.hidden = false;
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("reset", () => setTimeout(() => form.dispatchEvent(new Event("input"))));
 form.addEventListener("input", () => {
-  history.replaceState(null, "", `#${asked()}`);
+  history.replaceState(null, "", `#${query()}`);
   filter();
 });
-addEventListener("hashchange", read);
+addEventListener("hashchange", readFragment);
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") document.querySelector(".panel:target .close")?.click();
 });
 filter();
-read();
+readFragment();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A run: what it was of, its matrix, its cases.
+//! The section of a run: its options and machines, its table, its cases.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,14 @@ use vremount_claims::verdict::Verdict;
 use vremount_machine::image::Fs;
 use vremount_runner::results::{Invocation, PlannedCase, Record, Results, RunOptions, RunPlan, Tally};
 
-use crate::fs_table::{counts, reasons};
+use crate::fs_table::{filesystems, format_counts, skip_reasons};
+use crate::page::anchor::anchor;
+use crate::page::case;
 use crate::page::case::Case;
 use crate::page::console::{Boot, Consoles};
-use crate::page::{Word, anchor, case};
+use crate::verdict_label::VerdictLabel;
 
-/// Its name, and what there is to say.
+/// A name and its value.
 pub type Fact = (&'static str, String);
 
 #[derive(Serialize)]
@@ -29,25 +31,25 @@ pub struct Run {
     boot: Option<Boot>,
 }
 
-/// A claim.
+/// The row of a claim.
 #[derive(Serialize)]
 struct Row {
     id: String,
     claim: String,
     title: String,
-    /// One for each filesystem; none where it was not planned.
+    /// A cell for each filesystem; `None` if the claim was not planned there.
     cells: Vec<Option<Cell>>,
 }
 
 #[derive(Serialize)]
 struct Cell {
     fs: &'static str,
-    word: Word,
-    /// Where more is to be seen; nowhere if it never ran.
+    label: VerdictLabel,
+    /// The anchor of the case, or of the reason why it was skipped. `None` if it did not finish.
     link: Option<String>,
 }
 
-/// Why claims were skipped.
+/// A reason for skipping.
 #[derive(Serialize)]
 struct Reason {
     id: String,
@@ -56,21 +58,22 @@ struct Reason {
 }
 
 impl Run {
+    /// The view of a run. Reads the transcripts and console logs of its cases.
     #[must_use]
-    pub fn of(results: &Results) -> Self {
+    pub fn new(results: &Results) -> Self {
         let RunPlan { base, level, config, executor, .. } = &results.plan;
         let config = config.as_ref().map_or_else(String::new, |config| format!("-{}", anchor(config)));
         let id = format!("{}-{executor}-level{level}{config}", anchor(base));
-        let reasons: Vec<_> = reasons(results)
+        let reasons: Vec<_> = skip_reasons(results)
             .into_iter()
             .enumerate()
-            .map(|(place, (because, of))| Reason {
-                id: format!("{id}:skipped-{place}"),
-                counts: counts(&of),
+            .map(|(number, (because, claims))| Reason {
+                id: format!("{id}:skipped-{number}"),
+                counts: format_counts(&claims),
                 because: because.to_string(),
             })
             .collect();
-        let filesystems = filesystems([results]);
+        let filesystems = filesystems(results);
         let mut consoles = Consoles::new(&id);
         let mut cases = Vec::new();
         let rows = results.claims().filter_map(|planned| {
@@ -78,10 +81,10 @@ impl Run {
             let row = row_anchor(&id, &claim);
             let own: Vec<_> = planned.iter().filter_map(|(_, record)| *record).collect();
             let title = own.iter().map(|record| case::title(&record.log)).find(|title| !title.is_empty());
-            let told = own.into_iter().filter(|record| record.verdict != Verdict::Skipped);
-            cases.extend(told.map(|record| Case::of(record, case_anchor(&row, record.fs), &row, &mut consoles)));
-            let cell = |fs: &&str| {
-                let (case, record) = planned.iter().find(|(case, _)| case.fs.name() == *fs)?;
+            let ran = own.into_iter().filter(|record| record.verdict != Verdict::Skipped);
+            cases.extend(ran.map(|record| Case::new(record, case_anchor(&row, record.fs), &row, &mut consoles)));
+            let cell = |fs: &Fs| {
+                let (case, record) = planned.iter().find(|(case, _)| case.fs == *fs)?;
                 Some(cell(case, *record, &row, &reasons))
             };
             let cells = filesystems.iter().map(cell).collect();
@@ -92,7 +95,7 @@ impl Run {
             title: results.plan.title(),
             facts: facts(results),
             tally: Tally::of(results).to_string(),
-            filesystems,
+            filesystems: filesystems.into_iter().map(Fs::name).collect(),
             rows,
             reasons,
             cases,
@@ -102,37 +105,36 @@ impl Run {
     }
 }
 
-/// Of a claim in a run.
+/// The anchor of a claim's row in a run.
 pub fn row_anchor(run: &str, claim: &str) -> String {
     format!("{run}:{}", anchor(claim))
 }
 
-/// Of a case, below its row.
+/// The anchor of a case.
 fn case_anchor(row: &str, fs: Fs) -> String {
     format!("{row}:{}", fs.name())
 }
 
 fn cell(case: &PlannedCase, record: Option<&Record>, row: &str, reasons: &[Reason]) -> Cell {
-    let because = record.filter(|record| record.verdict == Verdict::Skipped).map(|record| record.because.as_deref());
-    let link = match because {
-        // What is skipped has nothing but a reason, which it shares with others.
+    let skipped = record.filter(|record| record.verdict == Verdict::Skipped).map(|record| record.because.as_deref());
+    let link = match skipped {
+        // Skipped cases with the same reason share its anchor.
         Some(because) => reasons.iter().find(|reason| Some(reason.because.as_str()) == because).map(|r| r.id.clone()),
         None => record.map(|_| case_anchor(row, case.fs)),
     };
-    Cell { fs: case.fs.name(), word: Word::of(record.map(|record| record.verdict)), link }
+    Cell { fs: case.fs.name(), label: VerdictLabel::new(record.map(|record| record.verdict)), link }
 }
 
-/// Those that anything was planned on.
-pub fn filesystems<'a>(runs: impl IntoIterator<Item = &'a Results>) -> Vec<&'static str> {
-    let runs: Vec<_> = runs.into_iter().collect();
-    let planned = |fs: &Fs| runs.iter().any(|run| run.plan.cases.iter().any(|case| case.fs == *fs));
-    Fs::ALL.into_iter().filter(planned).map(Fs::name).collect()
+/// The filesystems of all runs.
+pub fn all_filesystems(runs: &[Results]) -> Vec<&'static str> {
+    let is_planned = |fs: &Fs| runs.iter().any(|run| run.plan.cases.iter().any(|case| case.fs == *fs));
+    Fs::ALL.into_iter().filter(is_planned).map(Fs::name).collect()
 }
 
-/// Machine, kernel, command lines.
+/// Command lines, executor, host, options, kernel and program.
 fn facts(results: &Results) -> Vec<Fact> {
     let RunPlan { arch, executor, build_id, module_sha256, harness_sha256, how, .. } = &results.plan;
-    let mut facts = who(executor, &results.starts);
+    let mut facts = invocation_facts(executor, &results.starts);
     facts.extend(options(*how).map(|options| ("options", options)));
     facts.push(("kernel", format!("{arch}, build {build_id}")));
     facts.push(("overlay.ko", module_sha256.clone()));
@@ -140,18 +142,19 @@ fn facts(results: &Results) -> Vec<Fact> {
     facts
 }
 
-/// Who proved it. What starts have in common is said once.
-pub fn who(executor: &str, starts: &[Invocation]) -> Vec<Fact> {
+/// Command lines, executor and host of all invocations. Equal executors and hosts are listed once.
+pub fn invocation_facts(executor: &str, starts: &[Invocation]) -> Vec<Fact> {
     let commands = starts.iter().map(|start| ("command", start.command.join(" ")));
-    let whys = starts.iter().map(|start| ("executor", format!("{executor}, {}", start.why)));
-    let hosts = starts.iter().map(|start| ("machine", start.host.to_string()));
+    let executors = starts.iter().map(|start| ("executor", format!("{executor}, {}", start.why)));
+    let hosts = starts.iter().map(|start| ("host", start.host.to_string()));
     let once = |facts: BTreeSet<Fact>| facts.into_iter();
-    commands.chain(once(whys.collect())).chain(once(hosts.collect())).collect()
+    commands.chain(once(executors.collect())).chain(once(hosts.collect())).collect()
 }
 
-/// Those that are not as usual.
+/// The options that differ from the defaults.
 fn options(RunOptions { faults, twice, fresh }: RunOptions) -> Option<String> {
-    let said = [(!faults, "nothing is broken on purpose"), (twice, "each twice"), (fresh, "a machine for each")];
-    let said: Vec<_> = said.into_iter().filter(|(is, _)| *is).map(|(_, words)| words).collect();
-    (!said.is_empty()).then(|| said.join(", "))
+    let all =
+        [(!faults, "without faults"), (twice, "each case runs twice"), (fresh, "each case has a machine of its own")];
+    let set: Vec<_> = all.into_iter().filter(|(is_set, _)| *is_set).map(|(_, text)| text).collect();
+    (!set.is_empty()).then(|| set.join(", "))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the matrix proves, from `ci/matrix.toml`.
+//! The configuration of the matrix, `ci/matrix.toml`.
 
 use std::path::Path;
 
@@ -11,47 +11,55 @@ use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 use vremount_util::toml_config;
 
+/// Path of the file in the checkout.
 const FILE: &str = "ci/matrix.toml";
 
+/// The content of `ci/matrix.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatrixConfig {
-    /// Suites whose versions stay for good.
+    /// Debian suites that no longer change, so that a package version in them stays available.
     frozen: Vec<String>,
+    /// The executors, each with its claims and filesystems.
     #[serde(rename = "lane")]
     pub entries: Vec<MatrixEntry>,
 }
 
-/// What an executor proves on every base.
+/// An executor with the claims and filesystems that it tests on every base.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatrixEntry {
+    /// The executor.
     pub executor: ExecutorChoice,
-    /// None: all.
+    /// Upper filesystems. Default: all.
     #[serde(default)]
     filesystems: Vec<Fs>,
-    /// None: all.
+    /// Names of claims. Default: all.
     #[serde(default)]
     claims: Vec<String>,
 }
 
-/// Why it cannot be told what to prove.
+/// Reasons why `ci/matrix.toml` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The file cannot be read or is malformed.
     #[error(transparent)]
     Table(#[from] toml_config::Error),
+    /// An entry names a claim that does not exist.
     #[error("failed to find claim {0:?} of ci/matrix.toml: `vremount claims --names` lists all")]
     UnknownClaim(String),
 }
 
 impl MatrixConfig {
+    /// Reads the file in the checkout `root`.
+    ///
     /// # Errors
-    /// If the file is not what it should be.
+    /// [`Error::Table`] if the file cannot be read or is malformed.
     pub fn read(root: &Path) -> Result<Self, Error> {
         Ok(toml_config::read(root, FILE)?)
     }
 
-    /// Whether the source of a base can always be had.
+    /// Whether the source of a base is a package of a frozen suite and thus stays available.
     #[must_use]
     pub fn is_frozen(&self, base: &Base) -> bool {
         matches!(&base.source, Source::Package(package) if self.frozen.contains(&package.suite))
@@ -59,19 +67,20 @@ impl MatrixConfig {
 }
 
 impl MatrixEntry {
-    /// As they are on a base.
+    /// The claims of the entry, as they apply to `base`.
     ///
     /// # Errors
-    /// If it names one that is not there.
+    /// [`Error::UnknownClaim`] if the entry names a claim that does not exist.
     pub fn claims(&self, base: &Base) -> Result<Vec<Claim>, Error> {
         let all = claims::for_base(base);
         if let Some(unknown) = self.claims.iter().find(|name| !all.iter().any(|claim| claim.name == name.as_str())) {
             return Err(Error::UnknownClaim(unknown.clone()));
         }
-        let chosen = |claim: &Claim| self.claims.is_empty() || self.claims.iter().any(|name| name == claim.name);
-        Ok(all.into_iter().filter(chosen).collect())
+        let is_selected = |claim: &Claim| self.claims.is_empty() || self.claims.iter().any(|name| name == claim.name);
+        Ok(all.into_iter().filter(is_selected).collect())
     }
 
+    /// The filesystems of the entry.
     #[must_use]
     pub fn filesystems(&self) -> Vec<Fs> {
         Fs::selected(&self.filesystems)
@@ -90,11 +99,10 @@ mod tests {
         Base::find(&vremount_kernel::testing::checkout(), None).unwrap()
     }
 
-    fn shipped() -> MatrixConfig {
+    fn config() -> MatrixConfig {
         MatrixConfig::read(&vremount_kernel::testing::checkout()).unwrap()
     }
 
-    /// Every lane, so that a core that is made smaller still is one.
     #[rstest]
     #[case(Reason::NotVolatile)]
     #[case(Reason::InUse)]
@@ -104,39 +112,43 @@ mod tests {
     #[case(Reason::UpperRemounted)]
     #[case(Reason::WritebackError)]
     #[case(Reason::UnseenError)]
-    fn every_lane_has_every_stated_reason(#[case] reason: Reason) {
-        for entry in shipped().entries {
-            let states = |step: &Step| match step {
+    fn every_entry_tests_every_refusal_reason(#[case] reason: Reason) {
+        for entry in config().entries {
+            let expects_reason = |step: &Step| match step {
                 Step::Precondition(_, want) | Step::Assertion(_, want) => {
-                    matches!(want, Expectation::Refused { reason: stated, .. } if *stated == reason)
+                    matches!(want, Expectation::Refused { reason: expected, .. } if *expected == reason)
                 }
                 Step::Host(_) => false,
             };
             let claims = entry.claims(&base()).unwrap();
-            assert!(claims.iter().any(|claim| claim.steps.iter().any(states)), "{:?}: {reason:?}", entry.executor);
+            assert!(
+                claims.iter().any(|claim| claim.steps.iter().any(expects_reason)),
+                "{:?}: {reason:?}",
+                entry.executor
+            );
         }
     }
 
     #[test]
-    fn no_claim_of_a_lane_is_skipped_on_all_its_filesystems() {
-        for entry in shipped().entries {
+    fn every_claim_of_an_entry_runs_on_some_filesystem() {
+        for entry in config().entries {
             for claim in entry.claims(&base()).unwrap() {
-                let on_some = entry.filesystems().iter().any(|fs| claim.skip_reason_on(*fs).is_none());
-                // Other bases may have what this one lacks.
-                assert!(on_some || claim.skip_reason.is_some(), "{}", claim.name);
+                let runs_on_some = entry.filesystems().iter().any(|fs| claim.skip_reason_on(*fs).is_none());
+                // A claim that is skipped on this base may run on another.
+                assert!(runs_on_some || claim.skip_reason.is_some(), "{}", claim.name);
             }
         }
     }
 
     #[test]
-    fn a_claim_that_is_not_there_is_named() {
+    fn unknown_claim_is_an_error_with_its_name() {
         let entry =
             MatrixEntry { executor: ExecutorChoice::Uml, filesystems: Vec::new(), claims: vec!["resue".to_string()] };
         assert!(matches!(entry.claims(&base()), Err(Error::UnknownClaim(name)) if name == "resue"));
     }
 
     #[test]
-    fn only_packages_of_frozen_suites_can_always_be_had() {
+    fn only_packages_of_frozen_suites_are_frozen() {
         let bases = Base::all(&vremount_kernel::testing::checkout()).unwrap();
         let frozen = |base: &Base| match &base.source {
             Source::Package(package) => ["bullseye", "bookworm"].contains(&package.suite.as_str()),
@@ -144,6 +156,6 @@ mod tests {
         };
         let both: std::collections::BTreeSet<_> = bases.iter().map(frozen).collect();
         assert_eq!(both.len(), 2);
-        bases.iter().for_each(|base| assert_eq!(shipped().is_frozen(base), frozen(base), "{}", base.name));
+        bases.iter().for_each(|base| assert_eq!(config().is_frozen(base), frozen(base), "{}", base.name));
     }
 }

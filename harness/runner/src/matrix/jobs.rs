@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Many bases on several executors: a kernel is built while claims are proved on another.
+//! Runs the jobs of the matrix. Kernels are built while machines run claims on others.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, mpsc};
@@ -19,77 +19,84 @@ use crate::scheduler::jobs;
 use crate::session::{Session, record_run_error};
 use crate::testbed::RunSpec;
 
-/// From this many cores on, another kernel is built at a time: make of a small kernel keeps no more of them busy.
+/// Number of cores for each kernel that is built in parallel: the build of one small kernel does
+/// not use more.
 const CORES_PER_BUILD: usize = 16;
 
-/// A base on an executor.
+/// One base with one executor.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
+    /// The base.
     pub base: &'a Base,
+    /// The executor, with its claims and filesystems.
     pub entry: &'a MatrixEntry,
 }
 
 impl<'a> Job<'a> {
-    /// What its kernel is built for.
+    /// Architecture of its kernel.
     #[must_use]
     pub fn arch(&self) -> Arch {
         if self.entry.executor == ExecutorChoice::Uml { Arch::Um } else { Arch::X86_64 }
     }
 
-    fn kernel(self) -> KernelSpec<'a> {
+    fn kernel_spec(self) -> KernelSpec<'a> {
         KernelSpec::of(self.base)
     }
 }
 
-/// What there is to see while it goes on.
+/// Receives the progress of the matrix.
 pub trait JobObserver {
-    /// A case was proved.
+    /// A case has finished. Called in the order of the cases of the job.
     fn case_result(&mut self, job: Job<'_>, case_result: &CaseResult);
-    /// A job came to its end, or never started.
+    /// A job has finished or failed to start.
     fn done(&mut self, job: Job<'_>, outcome: &Result<Results, Error>);
 }
 
-/// Every lane on every base, lanes first: the breadth of all comes before the core of any.
+/// All combinations of entries and bases, ordered by entry: the first entry tests every base before
+/// the second one starts.
 #[must_use]
 pub fn plan_jobs<'a>(bases: &'a [Base], entries: &'a [MatrixEntry]) -> Vec<Job<'a>> {
     entries.iter().flat_map(|entry| bases.iter().map(move |base| Job { base, entry })).collect()
 }
 
-/// Does all of them. What becomes of one says nothing about the others.
+/// Runs all jobs and merges their results. A job that fails does not stop the others; its error is
+/// part of the results. `asked` is the number of machines that run in parallel, by default one for
+/// each core as far as memory permits.
 ///
 /// # Errors
-/// If the harness itself cannot go on: a lane that names no claim, results that cannot be joined.
+/// [`Error::Matrix`] if an entry names an unknown claim, [`Error::Usage`] if the results cannot be
+/// merged.
 pub fn run(
     workspace: &Workspace,
-    all: &[Job<'_>],
+    all_jobs: &[Job<'_>],
     asked: Option<u16>,
-    watch: &mut impl JobObserver,
+    observer: &mut impl JobObserver,
 ) -> Result<MergedResults, Error> {
-    // Before a kernel is built for nothing.
-    all.iter().try_for_each(|job| job.entry.claims(job.base).map(drop))?;
+    // Report unknown claims before any kernel is built.
+    all_jobs.iter().try_for_each(|job| job.entry.claims(job.base).map(drop))?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let queue = Mutex::new(all.iter());
+    let queue = Mutex::new(all_jobs.iter());
     let (sender, receiver) = mpsc::channel();
     let mut outcomes = Vec::new();
     thread::scope(|scope| {
-        for _ in 0..builders(cores, all.len()) {
+        for _ in 0..builder_count(cores, all_jobs.len()) {
             let (sender, queue) = (sender.clone(), &queue);
             scope.spawn(move || {
-                // Nobody panics while holding it.
+                // The lock cannot be poisoned: no code panics while it is held.
                 let next = || queue.lock().map_or(None, |mut queue| queue.next().copied());
                 while let Some(job) = next() {
-                    let prepared = prepare(workspace, job);
-                    // Nobody listens any more if the harness cannot go on.
-                    if sender.send((job, prepared)).is_err() {
+                    let built = build_kernel(workspace, job);
+                    // The receiver is gone if the matrix has stopped with an error.
+                    if sender.send((job, built)).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        for (job, prepared) in receiver {
-            let outcome = prove(workspace, job, prepared, asked, watch)?;
-            watch.done(job, &outcome);
+        for (job, built) in receiver {
+            let outcome = run_job(workspace, job, built, asked, observer)?;
+            observer.done(job, &outcome);
             outcomes.push((PathBuf::from(job.base.name.clone()), into_outcome(job, outcome)));
         }
         Ok::<_, Error>(())
@@ -97,46 +104,47 @@ pub fn run(
     MergedResults::of(outcomes)
 }
 
-/// Builds what the job will ask for.
-fn prepare(workspace: &Workspace, job: Job<'_>) -> Result<(), build::Error> {
-    build::kernel(workspace, &job.kernel(), job.arch()).map(drop)
+/// Builds the kernel of a job, so that [`run_job`] finds it in the cache.
+fn build_kernel(workspace: &Workspace, job: Job<'_>) -> Result<(), build::Error> {
+    build::kernel(workspace, &job.kernel_spec(), job.arch()).map(drop)
 }
 
-/// The inner error is why nothing can be told of this job.
-fn prove(
+/// Runs the cases of a job. The inner error is that of the job; the outer one stops the matrix.
+fn run_job(
     workspace: &Workspace,
     job: Job<'_>,
-    prepared: Result<(), build::Error>,
+    built: Result<(), build::Error>,
     asked: Option<u16>,
-    watch: &mut impl JobObserver,
+    observer: &mut impl JobObserver,
 ) -> Result<Result<Results, Error>, Error> {
     let (claims, filesystems) = (job.entry.claims(job.base)?, job.entry.filesystems());
     let cases = filter::cases(&claims, &filesystems);
-    let run_spec = RunSpec::new(job.kernel(), &filesystems, job.entry.executor);
-    let how = RunOptions { faults: true, twice: false, fresh: false };
-    let prepared = prepared.map_err(|error| record_run_error(workspace, &run_spec, error.into()));
-    let proved = prepared.and_then(|()| Session::start(workspace, &run_spec, how, &cases)).and_then(|mut session| {
-        let jobs = jobs(asked, session.testbed.kernel.memory_mib());
-        session.run(jobs, |case_result| watch.case_result(job, case_result))?;
-        Ok(session.log.results().clone())
-    });
-    Ok(proved)
+    let run_spec = RunSpec::new(job.kernel_spec(), &filesystems, job.entry.executor);
+    let built = built.map_err(|error| record_run_error(workspace, &run_spec, error.into()));
+    let outcome = built.and_then(|()| Session::start(workspace, &run_spec, RunOptions::default(), &cases)).and_then(
+        |mut session| {
+            let jobs = jobs(asked, session.testbed.kernel.memory_mib());
+            session.run(jobs, |case_result| observer.case_result(job, case_result))?;
+            Ok(session.log.results().clone())
+        },
+    );
+    Ok(outcome)
 }
 
-fn into_outcome(job: Job<'_>, proved: Result<Results, Error>) -> RunOutcome {
-    match proved {
+fn into_outcome(job: Job<'_>, outcome: Result<Results, Error>) -> RunOutcome {
+    match outcome {
         Ok(results) => RunOutcome::Ran(results),
-        Err(error) => RunOutcome::NotRun(crate::session::run_error(&job.kernel(), job.entry.executor, &error)),
+        Err(error) => RunOutcome::NotRun(crate::session::run_error(&job.kernel_spec(), job.entry.executor, &error)),
     }
 }
 
-fn builders(cores: usize, jobs: usize) -> usize {
+/// Number of kernels that are built in parallel.
+fn builder_count(cores: usize, jobs: usize) -> usize {
     (cores / CORES_PER_BUILD).clamp(1, jobs.max(1))
 }
 
 #[cfg(test)]
 mod tests {
-
     use rstest::rstest;
 
     use super::*;
@@ -148,12 +156,12 @@ mod tests {
     #[case(64, 10, 4)]
     #[case(64, 2, 2)]
     #[case(64, 0, 1)]
-    fn there_is_always_one_that_builds(#[case] cores: usize, #[case] jobs: usize, #[case] expected: usize) {
-        assert_eq!(builders(cores, jobs), expected);
+    fn there_is_at_least_one_builder(#[case] cores: usize, #[case] jobs: usize, #[case] expected: usize) {
+        assert_eq!(builder_count(cores, jobs), expected);
     }
 
     #[test]
-    fn every_lane_comes_to_every_base() {
+    fn every_entry_is_combined_with_every_base() {
         let root = vremount_kernel::testing::checkout();
         let (bases, entries) = (Base::all(&root).unwrap(), MatrixConfig::read(&root).unwrap().entries);
         let jobs = plan_jobs(&bases, &entries);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The matrix of bases and executors: its configuration and its jobs.
+//! Tests many bases with several executors, as `ci/matrix.toml` configures it.
 
 pub mod config;
 mod jobs;
 
-pub use jobs::*;
+pub use jobs::{Job, JobObserver, plan_jobs, run};

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Who proved it: where a run started or went on, how it was asked to, and why on this executor.
+//! Where and how a run was started or resumed.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::host_info::{self, Host};
 
+/// A start of a run, or its continuation by `--resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invocation {
-    /// The command line.
+    /// The command line, without credentials.
     pub command: Vec<String>,
+    /// The host.
     pub host: Host,
-    /// Why this executor.
+    /// Why this executor was chosen, as a clause for people.
+    #[serde(rename = "why")]
     pub why: String,
 }
 
 impl Invocation {
+    /// The invocation of this process. `why` is the reason for the choice of the executor.
+    ///
     /// # Errors
-    /// If this is no Linux.
-    pub fn here(why: &str) -> Result<Self, Error> {
+    /// As [`Host::current`].
+    pub fn current(why: &str) -> Result<Self, Error> {
         Ok(Invocation { command: host_info::command_line(), host: Host::current()?, why: why.to_string() })
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The log of a run: a line for what it is of, then one for each time that it started or went on, and one for each case as
-//! soon as it is finished. Whatever ends the run, what was proved stays proved.
+//! The log of a run, a file of JSON lines: the plan, then an invocation for each time that the run
+//! was started or resumed, and a record for each case as soon as it has finished. An interrupted
+//! run loses at most the case that was running.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,12 +10,13 @@ use vremount_util::append_log::AppendLog;
 use vremount_util::{append_log, io_error};
 
 use crate::error::Error;
-use crate::results::{Invocation, Record, Results, RunError, RunPlan};
+use crate::results::invocation::Invocation;
+use crate::results::record::Record;
+use crate::results::run_error::RunError;
+use crate::results::run_plan::RunPlan;
+use crate::results::run_results::{FILE, Results};
 
-/// Its name in the folder of the run.
-pub const FILE: &str = "results.jsonl";
-
-/// A log that is written.
+/// The open log of a run.
 pub struct Log {
     path: PathBuf,
     lines: AppendLog,
@@ -22,61 +24,64 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts a log.
+    /// Creates the log of a new run in the run directory `folder`.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// [`Error::Io`] if the file cannot be written.
     pub fn create(folder: &Path, plan: RunPlan) -> Result<Self, Error> {
         let path = folder.join(FILE);
         let mut lines = AppendLog::create(&path)?;
         lines.append(&plan)?;
-        Ok(Log { path, lines, results: Results { plan, starts: Vec::new(), records: Vec::new() } })
+        Ok(Log { path, lines, results: Results::new(plan) })
     }
 
-    /// Goes on with the log of an interrupted run of the same.
+    /// Opens the log of an interrupted run with the same plan. An incomplete last line is removed.
     ///
     /// # Errors
-    /// If there is none, or it is of another run.
+    /// [`Error::Usage`] if there is no such run or its plan differs, [`Error::Results`] if the log
+    /// is malformed, and [`Error::Io`] if it cannot be read or written.
     pub fn resume(folder: &Path, plan: &RunPlan) -> Result<Self, Error> {
         let path = folder.join(FILE);
-        let no = |why: String| Error::Usage(format!("failed to resume: {why}; run it without --resume"));
-        let (results, whole) = match fs::read(&path) {
+        let refuse = |reason: String| Error::Usage(format!("failed to resume: {reason}; run it without --resume"));
+        let (results, complete) = match fs::read(&path) {
             Ok(text) if serde_json::from_slice::<RunError>(&text).is_ok() => {
-                return Err(no(format!("the run in {} could not start", folder.display())));
+                return Err(refuse(format!("the run in {} failed to start", folder.display())));
             }
-            Ok(text) if text.contains(&b'\n') => parse(&text).map_err(not_understood(&path))?,
-            Ok(_) => return Err(no(format!("the run in {} had not started", folder.display()))),
+            Ok(text) if text.contains(&b'\n') => parse(&text).map_err(malformed(&path))?,
+            Ok(_) => return Err(refuse(format!("the run in {} had not started", folder.display()))),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                return Err(no(format!("there is no run in {}", folder.display())));
+                return Err(refuse(format!("there is no run in {}", folder.display())));
             }
             Err(cause) => return Err(io_error("read", &path)(cause).into()),
         };
         if let Some(what) = append_log::first_difference(plan, &results.plan) {
-            return Err(no(format!("the run in {} is another, its {what:?} differs", folder.display())));
+            return Err(refuse(format!("the run in {} has another {what:?}", folder.display())));
         }
-        let lines = AppendLog::resume(&path, whole)?;
+        let lines = AppendLog::resume(&path, complete)?;
         Ok(Log { path, lines, results })
     }
 
-    /// Says who proves what comes next.
+    /// Appends an invocation, before the first record that it adds.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn start(&mut self, start: Invocation) -> Result<(), Error> {
-        self.lines.append(&start)?;
-        self.results.starts.push(start);
+    /// [`Error::Io`] if the log cannot be written.
+    pub fn start(&mut self, invocation: Invocation) -> Result<(), Error> {
+        self.lines.append(&invocation)?;
+        self.results.starts.push(invocation);
         Ok(())
     }
 
-    /// Adds a finished case.
+    /// Appends the record of a finished case.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// [`Error::Io`] if the log cannot be written, [`Error::Results`] if the case is not in the
+    /// plan or has a record already.
     pub fn append(&mut self, record: Record) -> Result<(), Error> {
         self.lines.append(&record)?;
-        self.results.add(record).map_err(not_understood(&self.path))
+        self.results.add(record).map_err(malformed(&self.path))
     }
 
+    /// All that is in the log.
     #[must_use]
     pub fn results(&self) -> &Results {
         &self.results
@@ -84,43 +89,44 @@ impl Log {
 }
 
 impl Results {
-    /// What a run left behind, whether it is finished or not; and whether its last line was torn, and left out. Since then the
-    /// folder may have been moved, as CI services do: transcripts are where they are now.
+    /// Reads the results of the run in the run directory `folder`, complete or not. The flag says
+    /// whether an incomplete last line was ignored. The paths of transcripts are changed to
+    /// `folder`, because CI services move run directories.
     ///
     /// # Errors
-    /// If there is no run in the folder, or its log is not one.
+    /// [`Error::Usage`] if the log cannot be read, [`Error::Results`] if it is malformed.
     pub fn read(folder: &Path) -> Result<(Self, bool), Error> {
         let path = folder.join(FILE);
         let text = fs::read(&path).map_err(|cause| {
-            let hint = "name the folder of a run, as verify does in its last line";
+            let hint = "name the folder of a run, which verify prints in its last line";
             Error::Usage(format!("failed to read {}: {cause}; {hint}", path.display()))
         })?;
-        let (mut results, whole) = parse(&text).map_err(not_understood(&path))?;
+        let (mut results, complete) = parse(&text).map_err(malformed(&path))?;
         let folder = folder.canonicalize().map_err(io_error("find", folder))?;
         results.records.iter_mut().for_each(|record| record.is_now_in(&folder));
-        Ok((results, whole < text.len()))
+        Ok((results, complete < text.len()))
     }
 }
 
-/// The lines that are whole, and how many bytes they are.
+/// Parses the complete lines. Returns the results and the length of these lines, bytes.
 fn parse(text: &[u8]) -> Result<(Results, usize), String> {
-    let whole = append_log::complete_len(text);
-    let mut lines = text[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
+    let complete = append_log::complete_len(text);
+    let mut lines = text[..complete].split_inclusive(|byte| *byte == b'\n').enumerate();
     let Some((_, plan)) = lines.next() else { return Err("it is empty: the run had not started".to_string()) };
     let plan = serde_json::from_slice(plan).map_err(|cause| format!("line 1: {cause}"))?;
-    let mut results = Results { plan, starts: Vec::new(), records: Vec::new() };
-    for (place, line) in lines {
-        if let Ok(start) = serde_json::from_slice(line) {
-            results.starts.push(start);
+    let mut results = Results::new(plan);
+    for (index, line) in lines {
+        if let Ok(invocation) = serde_json::from_slice(line) {
+            results.starts.push(invocation);
             continue;
         }
         let record = serde_json::from_slice(line).map_err(|cause| cause.to_string());
-        record.and_then(|record| results.add(record)).map_err(|why| format!("line {}: {why}", place + 1))?;
+        record.and_then(|record| results.add(record)).map_err(|why| format!("line {}: {why}", index + 1))?;
     }
-    Ok((results, whole))
+    Ok((results, complete))
 }
 
-fn not_understood(path: &Path) -> impl FnOnce(String) -> Error {
+fn malformed(path: &Path) -> impl FnOnce(String) -> Error {
     let path = path.to_path_buf();
     move |why| Error::Results { path, why }
 }
@@ -134,53 +140,53 @@ mod tests {
     use super::super::testing::{planned, record};
     use super::*;
 
-    /// The log of a run that was interrupted after the first of two cases.
-    fn interrupted(folder: &Path) -> RunPlan {
+    /// Writes the log of a run that was interrupted after the first of two cases.
+    fn write_interrupted(folder: &Path) -> RunPlan {
         let plan = planned(&[("c", Fs::Ext4), ("c", Fs::Ext2)]).plan;
         let mut log = Log::create(folder, plan.clone()).unwrap();
         log.append(record("c", Fs::Ext2, VerdictDetail::skipped("é"))).unwrap();
         plan
     }
 
-    fn left(results: &Results) -> Vec<Fs> {
+    fn cases_left(results: &Results) -> Vec<Fs> {
         results.cases().filter(|(_, record)| record.is_none()).map(|(case, _)| case.fs).collect()
     }
 
-    /// However far the writer of a line got: the lines before it count, and the next one is a line of its own.
+    /// Tries each length of the incomplete line.
     #[test]
-    fn a_torn_line_is_as_if_it_were_not() {
+    fn incomplete_last_line_is_ignored_and_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        let plan = interrupted(folder.path());
+        let plan = write_interrupted(folder.path());
         let before = fs::read(&path).unwrap();
-        let torn = record("c", Fs::Ext4, VerdictDetail::skipped("é"));
-        let line = serde_json::to_vec(&torn).unwrap();
+        let last = record("c", Fs::Ext4, VerdictDetail::skipped("é"));
+        let line = serde_json::to_vec(&last).unwrap();
         for bytes in 0..=line.len() {
             fs::write(&path, [&before, &line[..bytes]].concat()).unwrap();
-            let (results, is_torn) = Results::read(folder.path()).unwrap();
-            assert_eq!((left(&results), is_torn), (vec![Fs::Ext4], bytes > 0));
+            let (results, is_incomplete) = Results::read(folder.path()).unwrap();
+            assert_eq!((cases_left(&results), is_incomplete), (vec![Fs::Ext4], bytes > 0));
             let mut log = Log::resume(folder.path(), &plan).unwrap();
-            assert_eq!(left(log.results()), [Fs::Ext4]);
-            log.append(torn.clone()).unwrap();
-            let (results, is_torn) = Results::read(folder.path()).unwrap();
-            assert_eq!((left(&results), is_torn), (vec![], false));
-            let now = folder.path().canonicalize().unwrap().join("c-ext4.jsonl");
-            assert_eq!(results.of("c", Fs::Ext4), Some(&Record { log: now, ..torn.clone() }));
+            assert_eq!(cases_left(log.results()), [Fs::Ext4]);
+            log.append(last.clone()).unwrap();
+            let (results, is_incomplete) = Results::read(folder.path()).unwrap();
+            assert_eq!((cases_left(&results), is_incomplete), (vec![], false));
+            let transcript = folder.path().canonicalize().unwrap().join("c-ext4.jsonl");
+            assert_eq!(results.of("c", Fs::Ext4), Some(&Record { log: transcript, ..last.clone() }));
         }
     }
 
-    /// A line that says who went on is no case, and where it was interrupted behind it there is nothing to mend.
     #[test]
-    fn every_start_is_kept() {
+    fn every_invocation_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let plan = interrupted(folder.path());
-        let start = Invocation { command: vec!["vremount".into()], host: crate::testing::host(), why: "so".into() };
-        Log::resume(folder.path(), &plan).unwrap().start(start.clone()).unwrap();
+        let plan = write_interrupted(folder.path());
+        let invocation =
+            Invocation { command: vec!["vremount".into()], host: crate::testing::host(), why: "as requested".into() };
+        Log::resume(folder.path(), &plan).unwrap().start(invocation.clone()).unwrap();
         let mut log = Log::resume(folder.path(), &plan).unwrap();
-        assert_eq!(log.results().starts, std::slice::from_ref(&start));
+        assert_eq!(log.results().starts, std::slice::from_ref(&invocation));
         log.append(record("c", Fs::Ext4, VerdictDetail::skipped("é"))).unwrap();
         let (results, _) = Results::read(folder.path()).unwrap();
-        assert_eq!((results.starts.as_slice(), left(&results)), (std::slice::from_ref(&start), vec![]));
+        assert_eq!((results.starts.as_slice(), cases_left(&results)), (std::slice::from_ref(&invocation), vec![]));
     }
 
     #[rstest]
@@ -189,42 +195,44 @@ mod tests {
     #[case::harness(|plan: &mut RunPlan| plan.harness_sha256 += "0", "harness_sha256")]
     #[case::options(|plan: &mut RunPlan| plan.how.faults = false, "how")]
     #[case::accel(|plan: &mut RunPlan| plan.accel = None, "accel")]
-    #[case::choice(|plan: &mut RunPlan| drop(plan.cases.pop()), "cases")]
-    fn another_run_is_not_gone_on_with(#[case] change: fn(&mut RunPlan), #[case] what: &str) {
+    #[case::cases(|plan: &mut RunPlan| drop(plan.cases.pop()), "cases")]
+    fn run_with_other_plan_is_not_resumed(#[case] change: fn(&mut RunPlan), #[case] what: &str) {
         let folder = tempfile::tempdir().unwrap();
-        let mut plan = interrupted(folder.path());
+        let mut plan = write_interrupted(folder.path());
         let before = fs::read(folder.path().join(FILE)).unwrap();
         change(&mut plan);
-        let Err(Error::Usage(why)) = Log::resume(folder.path(), &plan) else { panic!("it went on") };
-        assert!(why.contains(&format!("its {what:?} differs; run it without --resume")), "{why}");
+        let Err(Error::Usage(message)) = Log::resume(folder.path(), &plan) else { panic!("it was resumed") };
+        assert!(message.contains(&format!("has another {what:?}; run it without --resume")), "{message}");
         assert_eq!(fs::read(folder.path().join(FILE)).unwrap(), before);
     }
 
     #[rstest]
-    #[case::nothing(None, "there is no run in ")]
+    #[case::no_log(None, "there is no run in ")]
     #[case::empty(Some(""), " had not started")]
-    #[case::torn(Some("{\"schema\":1,"), " had not started")]
-    #[case::not_run(
+    #[case::incomplete_plan(Some("{\"schema\":1,"), " had not started")]
+    #[case::run_error(
         Some("{\"base\":\"b\",\"series\":\"s\",\"level\":4,\"executor\":\"uml\",\"cannot_tell\":\"why\"}\n"),
-        " could not start"
+        " failed to start"
     )]
-    fn a_run_that_was_not_is_not_gone_on_with(#[case] text: Option<&str>, #[case] expected: &str) {
+    fn run_that_never_started_is_not_resumed(#[case] text: Option<&str>, #[case] expected: &str) {
         let folder = tempfile::tempdir().unwrap();
         if let Some(text) = text {
             fs::write(folder.path().join(FILE), text).unwrap();
         }
-        let Err(Error::Usage(why)) = Log::resume(folder.path(), &planned(&[]).plan) else { panic!("it went on") };
-        assert!(why.contains(expected), "{why}");
+        let Err(Error::Usage(message)) = Log::resume(folder.path(), &planned(&[]).plan) else {
+            panic!("it was resumed")
+        };
+        assert!(message.contains(expected), "{message}");
         assert!(Results::read(folder.path()).is_err());
     }
 
     #[rstest]
     #[case::not_json("{]\n", "line 3: ")]
-    #[case::not_planned("btrfs", "line 3: c on btrfs was not planned")]
-    #[case::twice("ext2", "line 3: c on ext2 is there twice")]
-    fn what_no_run_writes_is_an_error(#[case] line: &str, #[case] expected: &str) {
+    #[case::not_planned("btrfs", "line 3: c on btrfs is not in the plan")]
+    #[case::twice("ext2", "line 3: c on ext2 has two records")]
+    fn malformed_log_is_an_error(#[case] line: &str, #[case] expected: &str) {
         let folder = tempfile::tempdir().unwrap();
-        interrupted(folder.path());
+        write_interrupted(folder.path());
         let path = folder.path().join(FILE);
         let before = fs::read_to_string(&path).unwrap();
         let line = line.parse().map_or(line.to_string(), |fs| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Many runs as one: shards of a run are joined, what is there twice is refused, what is not there is told.
+//! Merges runs: joins the shards of a run, refuses duplicates, and reports missing runs and shards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,65 +10,74 @@ use vremount_claims::shard::Shard;
 use vremount_util::append_log::first_difference;
 
 use crate::error::Error;
-use crate::results::{PlannedCase, Results, RunError, RunOutcome, RunPlan};
+use crate::results::run_error::RunError;
+use crate::results::run_outcome::RunOutcome;
+use crate::results::run_plan::{PlannedCase, RunPlan};
+use crate::results::run_results::Results;
 
 /// Runs on different bases and executors.
 #[derive(Debug, Default)]
 pub struct MergedResults {
+    /// Runs with results, shards joined, in the order of their directories.
     pub runs: Vec<Results>,
+    /// Runs that failed to start, and missing runs and shards.
     pub not_run: Vec<RunError>,
 }
 
-/// A run that there has to be.
+/// A run that a merged report must contain, as `vremount matrix --list` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Expected {
+    /// Name of the base.
     pub base: String,
+    /// Name of the executor.
     pub executor: String,
 }
 
-/// What makes a column: shards of the same are one.
-type Key = (String, u8, Option<String>, String);
+/// Base, level, configuration and executor: runs with equal keys are shards of one run.
+type RunKey = (String, u8, Option<String>, String);
 
 impl MergedResults {
-    /// Joins what was read from these folders.
+    /// Merges the content of run directories.
     ///
     /// # Errors
-    /// If a case was proved twice, or shards are of different kernels.
+    /// [`Error::Usage`] if two runs contain the same case, or shards differ in kernel, harness or
+    /// options.
     pub fn of(outcomes: Vec<(PathBuf, RunOutcome)>) -> Result<Self, Error> {
         let mut merged = MergedResults::default();
-        let mut groups: BTreeMap<Key, Vec<(PathBuf, Results)>> = BTreeMap::new();
-        let mut run_spec = Vec::new();
+        let mut groups: BTreeMap<RunKey, Vec<(PathBuf, Results)>> = BTreeMap::new();
+        let mut keys = Vec::new();
         for (folder, outcome) in outcomes {
             match outcome {
-                RunOutcome::NotRun(word) => merged.not_run.push(word),
+                RunOutcome::NotRun(run_error) => merged.not_run.push(run_error),
                 RunOutcome::Ran(results) => {
                     let RunPlan { base, level, config, executor, .. } = &results.plan;
                     let key = (base.clone(), *level, config.clone(), executor.clone());
                     if !groups.contains_key(&key) {
-                        run_spec.push(key.clone());
+                        keys.push(key.clone());
                     }
                     groups.entry(key).or_default().push((folder, results));
                 }
             }
         }
-        for key in run_spec {
-            let parts = groups.remove(&key).unwrap_or_default();
-            merged.not_run.extend(missing_shards(&parts));
-            merged.runs.extend(joined(parts)?);
+        for key in keys {
+            let shards = groups.remove(&key).unwrap_or_default();
+            merged.not_run.extend(missing_shards(&shards));
+            merged.runs.extend(join_shards(shards)?);
         }
         Ok(merged)
     }
 
+    /// Whether there is neither a run nor an error.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty() && self.not_run.is_empty()
     }
 
-    /// Adds word of those that left nothing at all.
+    /// Adds an error for each expected run that is neither among the runs nor among the errors.
     pub fn expect(&mut self, expected: &[Expected]) {
         let ran = self.runs.iter().map(|run| (run.plan.base.clone(), run.plan.executor.clone()));
-        let told = self.not_run.iter().map(|word| (word.base.clone(), word.executor.clone()));
-        let known: BTreeSet<_> = ran.chain(told).collect();
+        let failed = self.not_run.iter().map(|error| (error.base.clone(), error.executor.clone()));
+        let known: BTreeSet<_> = ran.chain(failed).collect();
         for Expected { base, executor } in expected {
             if !known.contains(&(base.clone(), executor.clone())) {
                 self.not_run.push(RunError {
@@ -83,62 +92,63 @@ impl MergedResults {
     }
 }
 
-/// The parts of one run as that run.
-fn joined(parts: Vec<(PathBuf, Results)>) -> Result<Option<Results>, Error> {
+/// Joins the shards of one run.
+fn join_shards(shards: Vec<(PathBuf, Results)>) -> Result<Option<Results>, Error> {
     let mut seen: BTreeMap<(String, String), PathBuf> = BTreeMap::new();
-    let mut whole: Option<(PathBuf, Results)> = None;
-    for (folder, part) in parts {
-        for PlannedCase { claim, fs } in &part.plan.cases {
-            let before = seen.insert((claim.clone(), fs.name().to_string()), folder.clone());
-            if let Some(before) = before {
-                let (fs, before, folder) = (fs.name(), before.display(), folder.display());
-                let what = format!("{claim} on {fs} is in {before} and in {folder}, leave one out");
-                return Err(Error::Usage(format!("failed to merge {}: {what}", part.plan.title())));
+    let mut joined: Option<(PathBuf, Results)> = None;
+    for (folder, shard) in shards {
+        for PlannedCase { claim, fs } in &shard.plan.cases {
+            let other = seen.insert((claim.clone(), fs.name().to_string()), folder.clone());
+            if let Some(other) = other {
+                let (fs, other, folder) = (fs.name(), other.display(), folder.display());
+                let why = format!("{claim} on {fs} is in {other} and in {folder}; name only one of them");
+                return Err(Error::Usage(format!("failed to merge {}: {why}", shard.plan.title())));
             }
         }
-        match &mut whole {
-            None => whole = Some((folder, part)),
-            Some((first, whole)) => {
-                let alike = |plan: &RunPlan| RunPlan { shard: None, cases: Vec::new(), ..plan.clone() };
-                if let Some(what) = first_difference(&alike(&whole.plan), &alike(&part.plan)) {
+        match &mut joined {
+            None => joined = Some((folder, shard)),
+            Some((first, joined)) => {
+                let without_cases = |plan: &RunPlan| RunPlan { shard: None, cases: Vec::new(), ..plan.clone() };
+                if let Some(what) = first_difference(&without_cases(&joined.plan), &without_cases(&shard.plan)) {
                     let (first, folder) = (first.display(), folder.display());
-                    let why = format!("{first} and {folder} are no parts of one run, their {what:?} differs");
-                    return Err(Error::Usage(format!("failed to merge {}: {why}", whole.plan.title())));
+                    let why = format!("{first} and {folder} are not shards of one run, their {what:?} differs");
+                    return Err(Error::Usage(format!("failed to merge {}: {why}", joined.plan.title())));
                 }
-                whole.plan.cases.extend(part.plan.cases);
-                whole.records.extend(part.records);
-                whole.starts.extend(part.starts);
+                joined.plan.cases.extend(shard.plan.cases);
+                joined.records.extend(shard.records);
+                joined.starts.extend(shard.starts);
             }
         }
     }
-    Ok(whole.map(|(_, mut whole)| {
-        whole.plan.shard = None;
-        in_order(&mut whole.plan.cases);
-        whole
+    Ok(joined.map(|(_, mut joined)| {
+        joined.plan.shard = None;
+        sort_cases(&mut joined.plan.cases);
+        joined
     }))
 }
 
-/// The order in which claims are told; those that this harness does not know come last.
-fn in_order(cases: &mut [PlannedCase]) {
-    let claims: BTreeMap<_, _> = claims::all().iter().enumerate().map(|(place, claim)| (claim.name, place)).collect();
+/// Sorts cases by the order in which the harness lists claims. Claims that this harness does not
+/// know come last.
+fn sort_cases(cases: &mut [PlannedCase]) {
+    let claims: BTreeMap<_, _> = claims::all().iter().enumerate().map(|(index, claim)| (claim.name, index)).collect();
     cases.sort_by_key(|case| {
         (claims.get(case.claim.as_str()).copied().unwrap_or(usize::MAX), case.claim.clone(), case.fs)
     });
 }
 
-fn missing_shards(parts: &[(PathBuf, Results)]) -> Vec<RunError> {
-    let there: BTreeSet<Shard> = parts.iter().filter_map(|(_, part)| part.plan.shard).collect();
-    let Some((_, any)) = parts.first() else { return Vec::new() };
-    let counts: BTreeSet<u32> = there.iter().map(|shard| shard.of()).collect();
-    let missing = counts.into_iter().flat_map(Shard::all).filter(|shard| !there.contains(shard));
-    let word = |shard: Shard| RunError {
+fn missing_shards(shards: &[(PathBuf, Results)]) -> Vec<RunError> {
+    let present: BTreeSet<Shard> = shards.iter().filter_map(|(_, results)| results.plan.shard).collect();
+    let Some((_, any)) = shards.first() else { return Vec::new() };
+    let counts: BTreeSet<u32> = present.iter().map(|shard| shard.of()).collect();
+    let missing = counts.into_iter().flat_map(Shard::all).filter(|shard| !present.contains(shard));
+    let run_error = |shard: Shard| RunError {
         base: any.plan.base.clone(),
         series: any.plan.series.clone(),
         level: any.plan.level,
         executor: any.plan.executor.clone(),
         cannot_tell: format!("shard {shard} is missing: its job left no results"),
     };
-    missing.map(word).collect()
+    missing.map(run_error).collect()
 }
 
 #[cfg(test)]
@@ -149,71 +159,76 @@ mod tests {
     use super::super::testing::{one_of_each, planned, record};
     use super::*;
 
-    /// The same run in parts, all cases skipped.
-    fn parts(of: u32, claims: &[&str]) -> Vec<(PathBuf, RunOutcome)> {
+    /// The shards of a run, all cases skipped.
+    fn shards(of: u32, claims: &[&str]) -> Vec<(PathBuf, RunOutcome)> {
         let cases: Vec<_> = claims.iter().flat_map(|claim| Fs::ALL.map(|fs| (*claim, fs))).collect();
-        let part = |shard: Shard| {
+        let outcome = |shard: Shard| {
             let own: Vec<_> = cases.iter().copied().filter(|(claim, fs)| shard.contains(claim, *fs)).collect();
             let mut results = planned(&own);
             results.plan.shard = Some(shard);
             for (claim, fs) in own {
-                results.add(record(claim, fs, VerdictDetail::skipped("so"))).unwrap();
+                results.add(record(claim, fs, VerdictDetail::skipped("reason"))).unwrap();
             }
             (PathBuf::from(format!("job-{shard}")), RunOutcome::Ran(results))
         };
-        Shard::all(of).map(part).collect()
+        Shard::all(of).map(outcome).collect()
     }
 
     #[test]
-    fn parts_make_the_whole_in_the_order_of_claims() {
-        let mut all = parts(5, &["power-cut", "reuse", "unheard-of"]);
+    fn shards_are_joined_in_order_of_claims() {
+        let mut all = shards(5, &["power-cut", "reuse", "unheard-of"]);
         all.reverse();
         let merged = MergedResults::of(all).unwrap();
         assert_eq!(merged.not_run, []);
         let [run] = merged.runs.as_slice() else { panic!("{:?}", merged.runs) };
         assert_eq!(run.plan.shard, None);
-        let told: Vec<_> = run.cases().map(|(case, record)| (case.claim.as_str(), case.fs, record.is_some())).collect();
+        let cases: Vec<_> =
+            run.cases().map(|(case, record)| (case.claim.as_str(), case.fs, record.is_some())).collect();
         let claims = ["reuse", "power-cut", "unheard-of"];
         let expected: Vec<_> = claims.iter().flat_map(|claim| Fs::ALL.map(|fs| (*claim, fs, true))).collect();
-        assert_eq!(told, expected);
+        assert_eq!(cases, expected);
     }
 
     #[test]
-    fn a_part_that_is_missing_is_a_hole() {
-        let mut all = parts(3, &["reuse"]);
+    fn missing_shard_is_an_error() {
+        let mut all = shards(3, &["reuse"]);
         all.remove(1);
         let merged = MergedResults::of(all).unwrap();
-        let told: Vec<_> = merged.not_run.iter().map(|word| word.cannot_tell.as_str()).collect();
-        assert_eq!(told, ["shard 2/3 is missing: its job left no results"]);
+        let reasons: Vec<_> = merged.not_run.iter().map(|error| error.cannot_tell.as_str()).collect();
+        assert_eq!(reasons, ["shard 2/3 is missing: its job left no results"]);
     }
 
     #[test]
-    fn what_is_there_twice_is_refused() {
+    fn duplicate_case_is_refused() {
         let again = || (PathBuf::from("again"), RunOutcome::Ran(one_of_each()));
-        let Err(Error::Usage(why)) =
+        let Err(Error::Usage(message)) =
             MergedResults::of(vec![(PathBuf::from("a"), RunOutcome::Ran(one_of_each())), again()])
         else {
             panic!("it was merged")
         };
-        assert!(why.contains("first on ext4 is in a and in again, leave one out"), "{why}");
+        assert!(message.contains("first on ext4 is in a and in again; name only one of them"), "{message}");
     }
 
     #[test]
-    fn parts_of_different_kernels_are_no_parts() {
-        let mut all = parts(2, &["reuse"]);
+    fn shards_of_different_kernels_are_refused() {
+        let mut all = shards(2, &["reuse"]);
         if let RunOutcome::Ran(results) = &mut all[1].1 {
             results.plan.build_id += "0";
         }
-        let Err(Error::Usage(why)) = MergedResults::of(all) else { panic!("it was merged") };
-        assert!(why.contains("job-1/2 and job-2/2 are no parts of one run, their \"build_id\" differs"), "{why}");
+        let Err(Error::Usage(message)) = MergedResults::of(all) else { panic!("it was merged") };
+        assert!(
+            message.contains("job-1/2 and job-2/2 are not shards of one run, their \"build_id\" differs"),
+            "{message}"
+        );
     }
 
     #[test]
-    fn a_job_that_left_nothing_is_told() {
+    fn expected_run_without_results_is_an_error() {
         let mut merged = MergedResults::of(vec![(PathBuf::from("a"), RunOutcome::Ran(one_of_each()))]).unwrap();
         let expected = |base: &str, executor: &str| Expected { base: base.to_string(), executor: executor.to_string() };
         merged.expect(&[expected("5.10.13", "qemu"), expected("5.10.13", "uml"), expected("6.1.4", "qemu")]);
-        let told: Vec<_> = merged.not_run.iter().map(|word| (word.base.as_str(), word.executor.as_str())).collect();
-        assert_eq!(told, [("5.10.13", "uml"), ("6.1.4", "qemu")]);
+        let missing: Vec<_> =
+            merged.not_run.iter().map(|error| (error.base.as_str(), error.executor.as_str())).collect();
+        assert_eq!(missing, [("5.10.13", "uml"), ("6.1.4", "qemu")]);
     }
 }

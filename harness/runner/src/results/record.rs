@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A finished case, as log and reports keep it.
+//! The record of a finished case in the log and in reports.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,65 +11,76 @@ use vremount_machine::image::Fs;
 
 use crate::case_runner::CaseResult;
 
+/// A finished case. The fields have the names of the JSON keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    /// Name of the claim.
     pub claim: String,
+    /// The upper filesystem.
     pub fs: Fs,
+    /// The verdict.
     pub verdict: Verdict,
+    /// The expected outcome of the step that decided the verdict; none if no step did.
     pub expected: Option<ObservedOutcome>,
+    /// The observed outcome of that step.
     pub observed: Option<ObservedOutcome>,
+    /// Why the verdict is not `holds`, for people.
     pub because: Option<String>,
-    /// The kernel crashed in a step that only prepares what is claimed.
+    /// Whether the kernel crashed before the first assertion of the claim.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub early_crash: bool,
+    /// Wall-clock time, milliseconds.
     pub ms: u64,
-    /// From exec to a guest that is ready, of each machine that got there.
+    /// Time from exec until the guest is ready, milliseconds, for each machine that became ready.
     pub boots_ms: Vec<u64>,
+    /// Durations of the phases.
     pub phases_us: PhaseTimes,
-    /// The transcript.
+    /// File with the transcript.
     pub log: PathBuf,
 }
 
-/// Where the time of a claim went, microseconds, all its machines together. What is missing to the whole is the
-/// harness's own: images, judgement, transcript.
+/// Durations of the phases of a case, microseconds, summed over its machines. The rest of the
+/// wall-clock time is spent in the harness: it writes images and transcripts and judges the
+/// reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseTimes {
-    /// From exec to the first thing on the console.
+    /// From exec to the first console output.
     exec: u64,
-    /// From there to PID 1.
+    /// From there to the start of the guest.
     boot: u64,
-    /// The overlay module.
+    /// Loading the overlay module.
     module: u64,
-    /// Loop and device-mapper devices, images unpacked.
+    /// Creating loop and device-mapper devices, with unpacking of images.
     devices: u64,
-    /// Upper filesystems mounted.
+    /// Mounting upper filesystems.
     filesystem: u64,
     /// All other steps.
     steps: u64,
-    /// From the guest's last word to the end of the process.
+    /// From the last end record to the end of the process.
     stop: u64,
 }
 
 impl Record {
+    /// The record of a result.
     #[must_use]
     pub fn new(case_result: &CaseResult) -> Self {
-        let judgement = case_result.judgement.clone();
+        let detail = case_result.judgement.clone();
         Record {
             claim: case_result.claim.to_string(),
             fs: case_result.fs,
-            verdict: judgement.verdict,
-            expected: judgement.expected,
-            observed: judgement.observed,
-            because: judgement.because,
+            verdict: detail.verdict,
+            expected: detail.expected,
+            observed: detail.observed,
+            because: detail.because,
             early_crash: case_result.early_crash,
             ms: micros(case_result.time) / 1000,
             boots_ms: case_result.machines.iter().filter_map(|times| Some(micros(times.ready?) / 1000)).collect(),
-            phases_us: PhaseTimes::of(&case_result.machines),
+            phases_us: PhaseTimes::from_machines(&case_result.machines),
             log: case_result.log.clone(),
         }
     }
 
-    /// Its folder is there now.
+    /// Changes the directory of the transcript to `folder`.
     pub fn is_now_in(&mut self, folder: &Path) {
         if let Some(name) = self.log.file_name() {
             self.log = folder.join(name);
@@ -78,8 +89,8 @@ impl Record {
 }
 
 impl PhaseTimes {
-    fn of(machines: &[Timings]) -> Self {
-        let sum = |of: fn(&Timings) -> Duration| micros(machines.iter().map(of).sum());
+    fn from_machines(machines: &[Timings]) -> Self {
+        let sum = |phase: fn(&Timings) -> Duration| micros(machines.iter().map(phase).sum());
         PhaseTimes {
             exec: sum(|times| times.exec),
             boot: sum(|times| times.ready.unwrap_or_default().saturating_sub(times.exec + times.module)),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Word of a run that could not start, in the place of its log.
+//! The record of a run that failed to start.
 
 use std::fs;
 use std::path::Path;
@@ -8,51 +8,38 @@ use serde::{Deserialize, Serialize};
 use vremount_util::io_error;
 
 use crate::error::Error;
-use crate::results::{FILE, Results};
+use crate::results::run_results::FILE;
 
-/// Why nothing can be told of a base on an executor.
+/// Why a run failed to start. It is stored in place of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
+    /// Name of the base.
     pub base: String,
+    /// Name of the series, or `?` if unknown.
     pub series: String,
+    /// Number of patches of the series that are applied.
     pub level: u8,
+    /// The requested executor: `qemu`, `uml` or `auto`.
     pub executor: String,
+    /// The error message.
     pub cannot_tell: String,
 }
 
-/// What is in the folder of a run.
-#[derive(Debug)]
-pub enum RunOutcome {
-    Ran(Results),
-    NotRun(RunError),
-}
-
 impl RunError {
+    /// Writes the record to the run directory `folder`.
+    ///
     /// # Errors
-    /// If it cannot be written.
+    /// [`Error::Io`] if the file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let path = folder.join(FILE);
-        // Strings and numbers in a structure always have a JSON form.
-        let line = serde_json::to_string(self).unwrap_or_default() + "\n";
+        let line = serde_json::to_string(self).map_err(|cause| io_error("encode", &path)(cause.into()))? + "\n";
         Ok(fs::write(&path, line).map_err(io_error("write", &path))?)
     }
 
-    /// In words, without why.
+    /// Kernel and executor of the run, for people.
     #[must_use]
     pub fn title(&self) -> String {
         let RunError { base, series, level, executor, .. } = self;
         format!("Linux {base}, series {series} at level {level}, {executor}")
-    }
-}
-
-impl RunOutcome {
-    /// # Errors
-    /// If there is no run in the folder, or it left something else.
-    pub fn read(folder: &Path) -> Result<Self, Error> {
-        let text = fs::read(folder.join(FILE)).unwrap_or_default();
-        match serde_json::from_slice(&text) {
-            Ok(word) => Ok(RunOutcome::NotRun(word)),
-            Err(_) => Ok(RunOutcome::Ran(Results::read(folder)?.0)),
-        }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a run proves, on what and how. Two runs of the same plan are one run that was interrupted.
+//! What a run tests and how. An interrupted run can be resumed only with an equal plan.
 
 use std::fs;
 use std::path::Path;
@@ -15,51 +15,84 @@ use vremount_util::{hash, io_error};
 use crate::error::Error;
 use crate::testbed::TestBed;
 
-/// Of log and reports. Fields are added, never changed.
+/// Version of the format of logs and JSON reports. Fields may be added without changing it.
 pub const SCHEMA: u32 = 1;
 
+/// The plan of a run, the first line of its log. The fields have the names of the JSON keys unless
+/// renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunPlan {
+    /// Version of the format, [`SCHEMA`].
     pub schema: u32,
+    /// Name of the base.
     pub base: String,
+    /// Name of the series.
     pub series: String,
+    /// Number of patches of the series that are applied.
     pub level: u8,
-    /// The further configuration fragment, if there is one.
+    /// Name of the additional configuration fragment, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+    /// Architecture of the kernel.
     pub arch: String,
+    /// The executor.
     pub executor: String,
-    /// None where the kernel is a program of the host itself.
+    /// The accelerator of QEMU; none for User Mode Linux.
     pub accel: Option<Accel>,
+    /// GNU build id of the kernel, hex.
     pub build_id: String,
+    /// SHA-256 of the overlay module, hex.
     pub module_sha256: String,
-    /// Of this program and its guest: other claims, other judgement, another run.
+    /// SHA-256 of this program and the guest binary, hex. Another harness may have other claims or
+    /// judge differently.
     pub harness_sha256: String,
+    /// Options that may change the results.
+    #[serde(rename = "how")]
     pub how: RunOptions,
-    /// None where one run proves all of it.
+    /// The shard that the run executes; none for a whole run.
     #[serde(default)]
     pub shard: Option<Shard>,
+    /// The cases, in the order of reports.
     pub cases: Vec<PlannedCase>,
 }
 
-/// Options that may change what comes out.
+/// Options that may change the results of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunOptions {
+    /// Whether faults are injected. Default: yes.
     pub faults: bool,
+    /// Whether each case runs twice and must leave identical files. Default: no.
     pub twice: bool,
+    /// Whether each case gets its own machine, however long a boot takes. Default: no.
     pub fresh: bool,
 }
 
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions { faults: true, twice: false, fresh: false }
+    }
+}
+
+/// A case of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedCase {
+    /// Name of the claim.
     pub claim: String,
+    /// The upper filesystem.
     pub fs: Fs,
 }
 
 impl RunPlan {
+    /// The plan to run `cases` on `testbed`.
+    ///
     /// # Errors
-    /// If this program or its guest cannot be read.
-    pub fn new(testbed: &TestBed, how: RunOptions, shard: Option<Shard>, cases: &[Case<'_>]) -> Result<Self, Error> {
+    /// [`Error::Io`] if this program or the guest binary cannot be read.
+    pub fn new(
+        testbed: &TestBed,
+        options: RunOptions,
+        shard: Option<Shard>,
+        cases: &[Case<'_>],
+    ) -> Result<Self, Error> {
         let kernel = &testbed.kernel;
         let planned = |case: &Case<'_>| PlannedCase { claim: case.claim.name.to_string(), fs: case.fs };
         Ok(RunPlan {
@@ -74,13 +107,13 @@ impl RunPlan {
             build_id: kernel.build_id.clone(),
             module_sha256: kernel.module.sha256.clone(),
             harness_sha256: sha256(&[Path::new("/proc/self/exe"), &testbed.guest])?,
-            how,
+            how: options,
             shard,
             cases: cases.iter().map(planned).collect(),
         })
     }
 
-    /// In words.
+    /// Kernel, configuration, executor and shard, for people.
     #[must_use]
     pub fn title(&self) -> String {
         let RunPlan { base, series, level, executor, .. } = self;
@@ -91,6 +124,7 @@ impl RunPlan {
     }
 }
 
+/// SHA-256 of the concatenation of files, hex.
 fn sha256(files: &[&Path]) -> Result<String, Error> {
     let mut hash = Sha256::new();
     for path in files {

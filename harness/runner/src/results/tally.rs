@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Counts of verdicts.
+//! Numbers of cases by verdict.
 
 use std::fmt;
 
@@ -7,20 +7,26 @@ use serde::{Deserialize, Serialize};
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
 
-use super::{MergedResults, Results};
+use crate::results::merged::MergedResults;
+use crate::results::run_results::Results;
 
-/// How many claims came out which way.
+/// Number of cases by verdict.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
+    /// Cases that hold.
     pub holds: usize,
+    /// Cases that are broken.
     pub broken: usize,
+    /// Undecided cases, and runs that failed to start.
     pub cannot_tell: usize,
+    /// Cases that are not applicable.
     pub skipped: usize,
-    /// Planned, and never ran to their end.
+    /// Planned cases without a record.
     pub missing: usize,
 }
 
 impl Tally {
+    /// Counts the cases of a run.
     #[must_use]
     pub fn of(results: &Results) -> Self {
         let mut tally = Tally::default();
@@ -36,7 +42,7 @@ impl Tally {
         tally
     }
 
-    /// Of many runs; of one that could not start, nobody can tell a thing.
+    /// Counts the cases of several runs. A run that failed to start counts as one undecided case.
     #[must_use]
     pub fn of_all(merged: &MergedResults) -> Self {
         let start = Tally { cannot_tell: merged.not_run.len(), ..Tally::default() };
@@ -49,7 +55,8 @@ impl Tally {
         })
     }
 
-    /// What it means for the command as a whole. What is broken weighs more than what nobody can tell.
+    /// The exit code of a command with these results: Broken if any case is broken, otherwise
+    /// CannotTell if any case is undecided or missing, otherwise Success.
     #[must_use]
     pub fn exit(self) -> Exit {
         match self {

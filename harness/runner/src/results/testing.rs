@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Fixtures for tests of this crate and of those that use it.
+//! Fixtures for the tests of this crate and of crates that use it.
 
 use vremount_claims::verdict::{ObservedOutcome, Verdict, VerdictDetail};
 use vremount_machine::Accel;
 use vremount_machine::image::Fs;
 
-use super::{PlannedCase, Record, Results, RunOptions, RunPlan, SCHEMA, record};
 use crate::host_info::Host;
+use crate::results::record::{PhaseTimes, Record};
+use crate::results::run_plan::{PlannedCase, RunOptions, RunPlan, SCHEMA};
+use crate::results::run_results::Results;
 
-/// Two claims on three filesystems, of every kind of outcome; `missing` never ran.
+/// A run with a case of each verdict and one without a record.
 #[must_use]
 pub fn one_of_each() -> Results {
     let because = |verdict, because: &str| VerdictDetail {
@@ -26,14 +28,14 @@ pub fn one_of_each() -> Results {
         ("second", Fs::Ramfs),
         ("third", Fs::Ramfs),
     ]);
-    for (claim, fs, judgement) in [
+    for (claim, fs, verdict_detail) in [
         ("first", Fs::Ext2, because(Verdict::Broken, "mount: expected <mounted>, observed refused EINVAL")),
         ("first", Fs::Ext4, holds.clone()),
         ("first", Fs::Xfs, VerdictDetail::cannot_tell("it hung\n             | a last line")),
         ("second", Fs::Ext4, holds),
         ("third", Fs::Ramfs, VerdictDetail::skipped("has no xattrs")),
     ] {
-        results.records.push(record(claim, fs, judgement));
+        results.records.push(record(claim, fs, verdict_detail));
     }
     results
 }
@@ -42,25 +44,27 @@ fn seen(outcome: &str, errno: Option<&str>) -> ObservedOutcome {
     ObservedOutcome { outcome: outcome.to_string(), errno: errno.map(str::to_string), reason: None }
 }
 
+/// A run with these cases and no records.
 #[must_use]
 pub fn planned(cases: &[(&str, Fs)]) -> Results {
     let cases = cases.iter().map(|(claim, fs)| PlannedCase { claim: (*claim).to_string(), fs: *fs }).collect();
-    Results { plan: run_plan(cases), starts: Vec::new(), records: Vec::new() }
+    Results::new(run_plan(cases))
 }
 
+/// A record of a case with this verdict.
 #[must_use]
-pub fn record(claim: &str, fs: Fs, judgement: VerdictDetail) -> Record {
+pub fn record(claim: &str, fs: Fs, verdict_detail: VerdictDetail) -> Record {
     Record {
         claim: claim.to_string(),
         fs,
-        verdict: judgement.verdict,
-        expected: judgement.expected,
-        observed: judgement.observed,
-        because: judgement.because,
+        verdict: verdict_detail.verdict,
+        expected: verdict_detail.expected,
+        observed: verdict_detail.observed,
+        because: verdict_detail.because,
         early_crash: false,
         ms: 1500,
         boots_ms: vec![40],
-        phases_us: record::PhaseTimes::default(),
+        phases_us: PhaseTimes::default(),
         log: format!("/runs/{claim}-{}.jsonl", fs.name()).into(),
     }
 }
@@ -81,7 +85,7 @@ pub fn run_plan(cases: Vec<PlannedCase>) -> RunPlan {
         build_id: text("b1"),
         module_sha256: text("50d1"),
         harness_sha256: text("4a"),
-        how: RunOptions { faults: true, twice: false, fresh: false },
+        how: RunOptions::default(),
         shard: None,
         cases,
     }
