@@ -1,104 +1,167 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Each target is complete by itself: it installs what is missing, builds what it needs, and does nothing twice.
+# Each target installs what is missing, builds what it needs, and repeats nothing that is cached.
+# `make help` lists all targets.
 
-# A name of ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL; TREE is a kernel's git work tree, in its place.
+# Kernel base: a name from ci/bases.toml, git:URL#COMMIT, or tarball:PATH-OR-URL.
 BASE ?= $(shell sed -n 's/^default = "\([^"]*\)".*/\1/p' ci/bases.toml)
+# Git work tree of a kernel, instead of BASE.
 TREE ?=
-# For the matrix; none: all.
+# Bases of matrix, separated by spaces; all if empty.
 BASES ?=
+# Number of patches to apply, 0 to 4.
 LEVEL ?= 4
+# auto, qemu or uml.
 EXECUTOR ?= auto
-# For bisect: commits of TREE, or released versions, GOOD..BAD.
+# Ends of bisect: commits of TREE.
 GOOD ?=
 BAD ?=
+# Ends of bisect: two released versions, GOOD..BAD.
 RELEASES ?=
-# What to print as a script.
+# Claim and filesystem of reproduce.
 CLAIM ?= reuse
 FS ?= ext4
-# Of each test of make fuzz.
+# Number of inputs for each test of fuzz.
 CASES ?= 400000
-# The version that is installed where there is none.
+# Where install puts the command; DESTDIR is put in front of it.
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Versions of cargo-mutants and mdbook that are installed if there is none.
 CARGO_MUTANTS ?= 27.1.0
-# More options for vremount, such as ARGS="--claim reuse".
+MDBOOK ?= 0.5.4
+# More options of the command, as words of a shell: ARGS="--claim reuse".
 ARGS ?=
 
-CARGO_RUN = cargo run --quiet --locked --release --package vremount --
-SOURCE = $(if $(TREE),--tree '$(TREE)',--base '$(BASE)')
-CHOICE = $(SOURCE) --level $(LEVEL)
+# What help prints.
+VARIABLES = BASE TREE BASES LEVEL EXECUTOR GOOD BAD RELEASES CLAIM FS CASES PREFIX DESTDIR ARGS
+
+# One word of a shell command line, whatever characters it has.
+quote = '$(subst ','\'',$(1))'
+
+CARGO_RUN = cargo run --quiet --locked --release --package vremount --bin vremount --
+SOURCE = $(if $(TREE),--tree $(call quote,$(TREE)),--base $(call quote,$(BASE)))
+KERNEL = $(SOURCE) --level $(call quote,$(LEVEL))
+# Options of commands whose default executor is User Mode Linux.
+UML_EXECUTOR = --executor $(call quote,$(EXECUTOR:auto=uml))
+# Fails if TREE is set: the target needs a series from patches/.
+TREE_IS_SET = error: $@ tests the series of a BASE, and a TREE has its own series; unset TREE
+REFUSE_TREE = $(if $(TREE),echo $(call quote,$(TREE_IS_SET)) >&2; exit 2,:)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel verify matrix explore mutants mutants-harness coverage bisect reproduce test test-debug check-series fuzz bench bench-harness claims shell lint clean
+.PHONY: help verify check test matrix test-debug check-series kernel claims shell reproduce bisect \
+	explore mutants coverage mutants-harness fuzz bench bench-harness lint doc book install deps clean
 
-help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
-	@echo 'Variables: BASE=$(BASE) TREE=$(TREE) BASES=$(BASES) LEVEL=$(LEVEL) EXECUTOR=$(EXECUTOR) GOOD=$(GOOD) BAD=$(BAD) RELEASES=$(RELEASES) CLAIM=$(CLAIM) FS=$(FS) ARGS=$(ARGS)'
+help: ## print this list
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s:\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@printf '\nVariables and their values:\n'
+	@printf '  %s\n' $(foreach name,$(VARIABLES),$(name)=$(call quote,$($(name))))
+	@printf '\ndocs/reference/commands.md describes them.\n'
 
-deps: ## install the Debian packages that are missing
-	@ci/install-deps
+##@ Test the patches
 
-kernel: deps ## obtain, patch and build the kernel of BASE at LEVEL
-	@$(CARGO_RUN) kernel $(CHOICE) $(ARGS)
+verify: deps ## build and boot a kernel and check the claims
+	@$(CARGO_RUN) verify $(KERNEL) --executor $(call quote,$(EXECUTOR)) $(ARGS)
 
-verify: deps ## boot it and prove the claims
-	@$(CARGO_RUN) verify $(CHOICE) --executor $(EXECUTOR) $(ARGS)
+check: deps ## after an edit, in less than a minute: formatting, clippy, unit tests, ext4 claims under User Mode Linux
+	@cargo fmt --all --check
+	@cargo clippy --quiet --locked --release --workspace --all-targets -- -D warnings
+	@cargo test --quiet --locked --release --workspace --lib --bins
+	@$(CARGO_RUN) verify $(SOURCE) --executor uml --fs ext4 $(ARGS)
 
-matrix: deps ## prove them on all BASES and executors, in one table
-	@$(CARGO_RUN) matrix $(addprefix --base ,$(BASES)) $(addprefix --executor ,$(EXECUTOR:auto=)) $(ARGS)
-
-explore: deps ## boot it and compare it with the model, over 10,000 sequences of operations
-	@$(CARGO_RUN) explore $(CHOICE) --executor $(EXECUTOR) $(ARGS)
-
-mutants: deps ## try wrong versions of the series, each of which a claim must tell from the right one
-	@$(if $(TREE),echo 'error: mutants are of the series of a BASE; TREE has its own' >&2; exit 2)
-	@$(CARGO_RUN) mutants --base '$(BASE)' --executor $(EXECUTOR:auto=uml) $(ARGS)
-
-mutants-harness: deps ## try wrong versions of what decides in the harness, each of which its unit tests must notice
-	@command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants --version '$(CARGO_MUTANTS)'
-	@cargo mutants --output target $(ARGS)
-
-coverage: deps ## prove the claims on a kernel that counts, and see which lines and branches of the series they execute
-	@$(if $(TREE),echo 'error: coverage is of the series of a BASE; TREE has its own' >&2; exit 2)
-	@$(CARGO_RUN) coverage --base '$(BASE)' --executor $(EXECUTOR:auto=uml) -o 'target/coverage-$(BASE).html' $(ARGS)
-
-bisect: deps ## find the commit of TREE, or the release, that broke a claim: GOOD, BAD or RELEASES
-	@$(CARGO_RUN) bisect $(if $(RELEASES),--releases '$(RELEASES)',--tree '$(TREE)' --good '$(GOOD)' --bad '$(BAD)') \
-		--executor $(EXECUTOR:auto=uml) $(ARGS)
-
-reproduce: ## print CLAIM on FS as a shell script that needs nothing of this
-	@$(CARGO_RUN) reproduce '$(CLAIM)' --fs '$(FS)' $(ARGS)
-
-test: deps ## run every test: units on the host, claims at every level, reports in a browser
+test: deps ## run every test: unit tests, claims at every level, scripts, bisections, reports in a browser
 	@ci/install-deps chromium
 	@$(CARGO_RUN) kernel $(SOURCE) --level 0
 	@$(CARGO_RUN) kernel $(SOURCE) --level 4
-	@BASE='$(BASE)' cargo test --locked --release --workspace $(ARGS)
+	@BASE=$(call quote,$(BASE)) cargo test --locked --release --workspace $(ARGS)
 
-test-debug: deps ## prove the claims on a kernel that watches itself: lockdep, kmemleak, KASAN
-	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor uml $(ARGS)
-	@$(CARGO_RUN) verify $(CHOICE) --config debug --executor qemu --fs ext4 $(ARGS)
+matrix: deps ## check the claims on all BASES and executors, in one table
+	@$(CARGO_RUN) matrix $(foreach base,$(BASES),--base $(call quote,$(base))) \
+		$(foreach executor,$(EXECUTOR:auto=),--executor $(call quote,$(executor))) $(ARGS)
 
-fuzz: ## feed whatever reads logs, tables and arguments with what it is not for, some ten minutes
-	@PROPTEST_CASES=$(CASES) cargo test --locked --release --package vremount --test parsers $(ARGS)
-	@PROPTEST_CASES=$(CASES) cargo test --locked --release --package vremount-guest $(ARGS)
+test-debug: deps ## check the claims on a debug kernel: lockdep, kmemleak, KASAN
+	@$(CARGO_RUN) verify $(KERNEL) --config debug --executor uml $(ARGS)
+	@$(CARGO_RUN) verify $(KERNEL) --config debug --executor qemu --fs ext4 $(ARGS)
 
-check-series: deps ## check the patches of every base as reviewers' tools do
+check-series: deps ## check the patches of every base with the tools of kernel reviewers
 	@$(CARGO_RUN) check-series $(ARGS)
 
-bench: deps ## measure what a stop-start cycle of a container costs, each way; ARGS=--quick takes less than two minutes
-	@$(CARGO_RUN) bench $(CHOICE) $(ARGS)
+kernel: deps ## obtain, patch and build the kernel
+	@$(CARGO_RUN) kernel $(KERNEL) $(ARGS)
 
-bench-harness: deps ## time the harness itself: boot, verdict, memory
-	@$(CARGO_RUN) bench-harness $(CHOICE) $(ARGS)
+##@ Investigate
 
 claims: deps ## list the claims
 	@$(CARGO_RUN) claims $(ARGS)
 
-shell: deps ## boot it and give an interactive shell
-	@$(CARGO_RUN) shell $(CHOICE) --executor $(EXECUTOR) $(ARGS)
+shell: deps ## open a shell in a machine
+	@$(CARGO_RUN) shell $(KERNEL) --executor $(call quote,$(EXECUTOR)) $(ARGS)
 
-lint: deps ## check formatting and lints
+reproduce: ## print CLAIM on FS as a shell script that does not need vremount
+	@$(CARGO_RUN) reproduce $(call quote,$(CLAIM)) --fs $(call quote,$(FS)) $(ARGS)
+
+bisect: deps ## find the commit or release that broke a claim: TREE, GOOD and BAD, or RELEASES
+	@$(CARGO_RUN) bisect $(if $(RELEASES),--releases $(call quote,$(RELEASES)),--tree $(call quote,$(TREE)) \
+		--good $(call quote,$(GOOD)) --bad $(call quote,$(BAD))) $(UML_EXECUTOR) $(ARGS)
+
+##@ Test the tests
+
+explore: deps ## compare the kernel with the model, over 10,000 sequences of operations
+	@$(CARGO_RUN) explore $(KERNEL) --executor $(call quote,$(EXECUTOR)) $(ARGS)
+
+mutants: deps ## try faulty versions of the series, each of which a claim must detect
+	@$(REFUSE_TREE)
+	@$(CARGO_RUN) mutants --base $(call quote,$(BASE)) $(UML_EXECUTOR) $(ARGS)
+
+coverage: deps ## show which lines and branches of the series the claims execute
+	@$(REFUSE_TREE)
+	@$(CARGO_RUN) coverage --base $(call quote,$(BASE)) $(UML_EXECUTOR) \
+		-o $(call quote,target/coverage-$(BASE).html) $(ARGS)
+
+mutants-harness: deps ## try faulty versions of the harness, each of which a unit test must detect
+	@command -v cargo-mutants >/dev/null || \
+		cargo install --locked cargo-mutants --version $(call quote,$(CARGO_MUTANTS))
+	@cargo mutants --output target $(ARGS)
+
+fuzz: ## feed random input to the parsers, about ten minutes
+	@PROPTEST_CASES=$(call quote,$(CASES)) cargo test --locked --release --package vremount --test parsers $(ARGS)
+	@PROPTEST_CASES=$(call quote,$(CASES)) cargo test --locked --release --package vremount-guest $(ARGS)
+
+##@ Measure
+
+bench: deps ## measure what reuse saves; ARGS=--quick takes less than two minutes
+	@$(CARGO_RUN) bench $(KERNEL) $(ARGS)
+
+bench-harness: deps ## measure the speed of the harness: boot, verdict, memory
+	@$(CARGO_RUN) bench-harness $(KERNEL) $(ARGS)
+
+##@ Develop and install
+
+lint: deps ## check formatting, clippy, shell scripts, and dependencies if cargo-deny is installed
 	@cargo fmt --all --check
+	@git ls-files -z | xargs -0 awk 'FNR == 1 && (/^#!.*sh/ || FILENAME ~ /\.sh$$/) { printf "%s%c", FILENAME, 0 }' \
+		| xargs -0 shellcheck --external-sources
 	@cargo clippy --locked --release --workspace --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; fi
 
-clean: ## remove what was built here; the cache stays (vremount cache clean)
+doc: deps ## build the documentation of the crates in target/doc, without warnings
+	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --workspace --no-deps
+
+book: ## build the pages of docs/ as a book in target/book
+	@command -v mdbook >/dev/null || cargo install --locked mdbook --version $(call quote,$(MDBOOK))
+	@mdbook build docs
+
+install: deps ## install the command, its man pages and shell completions below PREFIX
+	@cargo build --quiet --locked --release --package vremount
+	@rm -rf target/share
+	@cargo run --quiet --locked --release --package vremount --bin vremount-docs -- target/share
+	@install -D -m 755 "$${CARGO_TARGET_DIR:-target}/release/vremount" $(call quote,$(DESTDIR)$(PREFIX)/bin/vremount)
+	@find target/share -type f -printf '%P\n' | while IFS= read -r file; do \
+		install -D -m 644 "target/share/$$file" $(call quote,$(DESTDIR)$(PREFIX)/share)/"$$file" || exit 1; done
+	@echo installed $(call quote,$(DESTDIR)$(PREFIX)/bin/vremount)
+
+deps: ## install the Debian packages that are missing
+	@ci/install-deps
+
+clean: ## remove what was built here; the cache stays, see `vremount cache`
 	@cargo clean

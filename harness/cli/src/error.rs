@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The errors of all crates and the exit codes that they lead to.
+//! Joins the errors of all crates and maps them to exit codes.
 
 use vremount_claims::exit::Exit;
 
-/// Why a command could not do its work.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The user asked for something that does not exist.
+    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
-    /// A report could not be made, or anything below it failed.
+    /// A report or something below it failed.
     #[error(transparent)]
     Report(#[from] vremount_report::Error),
+    /// Results cannot be serialized.
+    #[error("failed to write {what} as JSON: {source}; this is a bug, please report it")]
+    Json {
+        /// Name of the results.
+        what: &'static str,
+        /// Cause.
+        source: serde_json::Error,
+    },
 }
 
 vremount_util::error_from!(
@@ -38,7 +46,15 @@ impl From<&Error> for Exit {
         match error {
             Error::Usage(_) => Exit::Usage,
             Error::Report(error) if error.is_usage() => Exit::Usage,
-            Error::Report(_) => Exit::CannotTell,
+            Error::Report(_) | Error::Json { .. } => Exit::CannotTell,
         }
     }
+}
+
+/// Serializes results as indented JSON.
+///
+/// # Errors
+/// If serialization fails; `what` names the results in the message.
+pub fn to_json(what: &'static str, results: &impl serde::Serialize) -> Result<String, Error> {
+    serde_json::to_string_pretty(results).map_err(|source| Error::Json { what, source })
 }

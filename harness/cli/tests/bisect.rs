@@ -269,7 +269,7 @@ fn interrupted_bisection_is_resumed() {
     assert!(stderr(&other).contains("is of another bisection: \"bad\" differs"), "{}", stderr(&other));
     let resumed = bisect(&linux, &pristine, "main", &["--resume"]).output().unwrap();
     assert_culprit_found(&linux, &resumed);
-    assert_eq!(stdout(&resumed).matches(", known\n").count(), before.len());
+    assert_eq!(stdout(&resumed).matches(", from the log\n").count(), before.len());
     assert!(steps(&linux).starts_with(&before));
 }
 
@@ -330,7 +330,7 @@ fn killed_step_skips_the_commit() {
     kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
     let output = step.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(125));
-    assert!(stderr(&output).contains("the step ended otherwise than it should (signal: 9"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the step did not end normally (signal: 9"), "{}", stderr(&output));
 }
 
 /// Child process of `vremount step` that runs the step. The environment distinguishes it from the

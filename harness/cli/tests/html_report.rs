@@ -141,7 +141,7 @@ fn counts_equal_those_of_the_terminal_and_of_the_json_report() {
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
     let summary = summary(1);
-    assert!(text.contains(&format!("\n{summary}\nthe page is ")), "{text}");
+    assert!(text.contains(&format!("\n{summary}\nHTML page: ")), "{text}");
     assert_eq!(html.matches(&format!(">{summary}<")).count(), 2, "the summary of all runs and that of the run");
     let json: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -219,7 +219,7 @@ fn bench_is_shown_with_its_charts() {
 }
 
 #[rstest]
-#[case::format_of_one_run(&["--ktap", "x"], "that is of one run")]
+#[case::format_of_one_run(&["--ktap", "x"], "these formats describe a single run")]
 #[case::empty_directory(&[], "name the folder of a run")]
 fn directory_of_runs_is_reported_as_a_whole(#[case] more: &[&str], #[case] expected: &str) {
     let folder = tempfile::tempdir().unwrap();

@@ -349,7 +349,7 @@ fn version_is_not_pinned_if_its_claims_do_not_hold() {
     let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
     assert_refused(
         &output,
-        "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye; ci/bases.toml is as it was",
+        "failed to pin 0.1: not every claim holds on linux 0.1.12-1 of bullseye; ci/bases.toml is unchanged",
     );
     assert!(stdout(&output).contains("cannot tell: Linux 0.1.12, series toy at level 4, uml: "), "{}", stdout(&output));
     assert_eq!(fs::read_to_string(&bases).unwrap(), before);
@@ -357,7 +357,7 @@ fn version_is_not_pinned_if_its_claims_do_not_hold() {
     fs::write(fake.path().join("apt-versions"), "0.1.13-1\n0.1-1\n0.1.12-1\n").unwrap();
     fs::write(fake.path().join("apt-missing"), "0.1.13-1\n").unwrap();
     let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
-    assert_refused(&output, "failed to pin 0.1: not all holds on linux 0.1.12-1 of bullseye");
+    assert_refused(&output, "failed to pin 0.1: not every claim holds on linux 0.1.12-1 of bullseye");
     assert!(
         stderr(&output).contains("note: bullseye lists 0.1.13-1 but does not have its file"),
         "{}",
@@ -366,7 +366,7 @@ fn version_is_not_pinned_if_its_claims_do_not_hold() {
     fs::write(fake.path().join("apt-versions"), "0.1-1\n0.0.9-1\n").unwrap();
     let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();
     assert_built(&output);
-    assert!(stdout(&output).contains("no newer one is to be had"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("no newer version is available"), "{}", stdout(&output));
     // The pinned version is gone, and only an older one is available.
     fs::write(fake.path().join("apt-versions"), "0.0.9-1\n").unwrap();
     let output = fake.vremount(&["base", "pin", "0.1"]).output().unwrap();

@@ -12,8 +12,12 @@ use vremount_runner::matrix::config::MatrixConfig;
 use vremount_runner::results::Tally;
 
 use crate::commands::matrix::MatrixProgress;
+use crate::commands::{CANNOT_TELL, exit_codes};
+use crate::display;
 use crate::error::Error;
+use crate::run_setup::LockedWorkspace;
 
+/// List kernel bases, or pin one to a newer version
 #[derive(Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -22,31 +26,42 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the bases of ci/bases.toml: name, series, source, and whether the source can always be had
+    /// List the bases of ci/bases.toml: name, series, source, and whether the source is frozen
+    /// (stays available)
     List,
-    /// Pin a base to the newest version of its series that is to be had, once all that the matrix proves on it holds
+    /// Pin a base to the newest available version of its source
     ///
-    /// Of a Debian source package, that is the newest of the same suite with the same first two numbers; a base that is named
-    /// after its version is renamed. A git commit is pinned to its tree, so that nothing need be fetched to know it.
+    /// For a Debian source package, this is the newest version of the same suite that has the same
+    /// first two numbers; a base that is named after its version is renamed. For a git commit, the
+    /// id of its tree is recorded, so that a cached kernel needs no download. ci/bases.toml changes
+    /// only if every claim that the matrix checks holds on the new version.
+    #[command(after_long_help = exit_codes(&[
+        (0, "the base is pinned, or there is no newer version"),
+        (1, "a claim is broken; ci/bases.toml is unchanged"),
+        (2, "the command line is wrong, or the base cannot be pinned"),
+        (125, CANNOT_TELL),
+    ]))]
     Pin {
-        /// Its name
+        /// Name of the base in ci/bases.toml
         name: String,
     },
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let workspace = Workspace::find()?;
     match &options.command {
-        Command::List => list(&workspace),
-        Command::Pin { name } => pin(&workspace, name),
+        Command::List => list(&Workspace::find()?),
+        Command::Pin { name } => {
+            let workspace = LockedWorkspace::open()?;
+            pin(&workspace, name)
+        }
     }
 }
 
 fn list(workspace: &Workspace) -> Result<Exit, Error> {
-    let entries = MatrixConfig::read(&workspace.root)?;
+    let config = MatrixConfig::read(&workspace.root)?;
     let default = Base::find(&workspace.root, None)?;
     for base in Base::all(&workspace.root)? {
-        let frozen = if entries.is_frozen(&base) { "frozen" } else { "" };
+        let frozen = if config.is_frozen(&base) { "frozen" } else { "" };
         let default = if base.name == default.name { "default" } else { "" };
         let line =
             format!("{:<12} {:<12} {:<40} {frozen:<7} {default}", base.name, base.series, base.source.to_string());
@@ -56,26 +71,30 @@ fn list(workspace: &Workspace) -> Result<Exit, Error> {
 }
 
 fn pin(workspace: &Workspace, name: &str) -> Result<Exit, Error> {
-    let _cache = workspace.lock_cache_shared()?;
     let old = Base::find(&workspace.root, Some(name))?;
-    let Some(pinned) = newest(workspace, &old)? else {
-        println!("{name} is pinned to {}, and no newer one is to be had", old.source);
+    let Some(pinned) = find_newer(workspace, &old)? else {
+        println!("{name} stays pinned to {}: no newer version is available", old.source);
         return Ok(Exit::Success);
     };
     if pinned.name != name && Base::all(&workspace.root)?.iter().any(|base| base.name == pinned.name) {
-        let why = format!("that is a base of its own, {}; take one of the two out of ci/bases.toml", pinned.name);
-        return Err(Error::Usage(format!("failed to pin {name} to {}: {why}", pinned.source)));
+        return Err(Error::Usage(format!(
+            "failed to pin {name} to {}: ci/bases.toml has another base {}; remove one of the two",
+            pinned.source, pinned.name
+        )));
     }
-    println!("{name}: {} is proved first\n", pinned.source);
+    println!("{name}: checking the claims on {}\n", pinned.source);
     let entries = MatrixConfig::read(&workspace.root)?.entries;
     let bases = [pinned];
     let jobs = matrix::plan_jobs(&bases, &entries);
     let merged = matrix::run(workspace, &jobs, None, &mut MatrixProgress::new(jobs.len()))?;
     let tally = Tally::of_all(&merged);
-    println!("\n{}\n{tally}", report::across(&merged, &report::Style::plain()));
+    println!("\n{}\n{tally}", report::across(&merged, &display::style()));
     let [pinned] = bases;
     if tally.exit() != Exit::Success {
-        eprintln!("failed to pin {name}: not all holds on {}; ci/bases.toml is as it was", pinned.source);
+        eprintln!(
+            "error: failed to pin {name}: not every claim holds on {}; ci/bases.toml is unchanged; see the table above",
+            pinned.source
+        );
         return Ok(tally.exit());
     }
     pin::write(&workspace.root, name, &pinned)?;
@@ -83,13 +102,13 @@ fn pin(workspace: &Workspace, name: &str) -> Result<Exit, Error> {
     Ok(Exit::Success)
 }
 
-/// The base with a newer source; none if there is none.
-fn newest(workspace: &Workspace, old: &Base) -> Result<Option<Base>, Error> {
+/// The base with the newest version of its source; none if it has that version already.
+fn find_newer(workspace: &Workspace, old: &Base) -> Result<Option<Base>, Error> {
     Ok(match &old.source {
         Source::Package(package) => {
             let Some(newest) = source::newest(workspace, package)? else { return Ok(None) };
             let (name, source) = (pin::renamed(old, &newest), Source::Package(newest));
-            // What it has may be more.
+            // A newer version can have more features.
             let has = resolve::features(&source::obtain(workspace, &source)?, old)?;
             Some(Base { name, source, has, ..old.clone() })
         }
@@ -99,9 +118,11 @@ fn newest(workspace: &Workspace, old: &Base) -> Result<Option<Base>, Error> {
             Some(Base { source: Source::Git(Git { tree, ..git.clone() }), ..old.clone() })
         }
         Source::Tarball(tarball) => {
-            let why =
-                format!("{} is one tarball and no series of them; name another in ci/bases.toml", tarball.tarball);
-            return Err(Error::Usage(format!("failed to find a newer version of {}: {why}", old.name)));
+            return Err(Error::Usage(format!(
+                "failed to find a newer version of {}: its source is the single tarball {}; name a newer one in \
+                 ci/bases.toml",
+                old.name, tarball.tarball
+            )));
         }
     })
 }

@@ -8,84 +8,126 @@ use vremount_analysis::bench::{self, Bench, BenchResults, BenchSize, measure};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::Level;
 use vremount_kernel::build::KernelSpec;
-use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
-use vremount_report::{Style, bench_table, cost_page};
-use vremount_runner::testbed::{RunSpec, TestBed};
+use vremount_report::{bench_table, cost_page};
+use vremount_runner::testbed::RunSpec;
 use vremount_util::atomic_file::AtomicFile;
 
-use crate::commands::KernelArgs;
+use crate::args::{JsonArg, KernelArgs, fs_help, heading};
+use crate::commands::{WRONG_COMMAND_LINE, exit_codes};
+use crate::display;
 use crate::error::Error;
+use crate::run_setup::RunSetup;
 
+/// Measure what a stop and start of a container costs, with and without reuse
+///
+/// Compares reuse; syncfs(2) and removal of the marker; rebuilding the upper; a durable mount; and
+/// mounts that check nothing. All run in turn, in one guest and one run under QEMU. Also measures
+/// how each grows, how much another container on the same filesystem is slowed down, and how long
+/// the check takes in the kernel. The kernel has the configuration fragment `bench` unless --config
+/// names another. The disk of the machine is limited to 200 MB/s, except for the first 20 MB of a
+/// burst.
 #[derive(Args)]
+#[command(after_long_help = exit_codes(&[
+    (0, "every goal is met"),
+    (1, "a goal is missed, or the kernel printed a warning"),
+    (2, WRONG_COMMAND_LINE),
+    (125, "cannot tell: nothing was measured"),
+]))]
 pub struct Options {
     #[command(flatten)]
-    which: KernelArgs,
-    /// How often each way is measured side by side; where reuse is to be flat, ten times as often. With --quick a tenth of it, but
-    /// three, where the disk is waited for
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
-    rounds: u16,
-    /// Less of everything, in less than two minutes: a look, not a proof
-    #[arg(long)]
-    quick: bool,
-    /// Upper filesystem; the first is measured in full, the others are compared; may be given more than once [default: all that
-    /// are on a disk; with --quick ext4]
-    #[arg(long, value_name = "NAME")]
+    kernel: KernelArgs,
+    #[arg(long, value_name = "NAME", help_heading = heading::SELECTION, help = fs_help(
+        " (only those on a disk); the first is measured in full, the others are compared with it; can be \
+         repeated [default: all on a disk; with --quick ext4]"
+    ))]
     fs: Vec<Fs>,
-    /// Write every sample to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write what was found, with plots, to this folder: cost.md
-    #[arg(long, value_name = "FOLDER", conflicts_with = "quick")]
-    docs: Option<PathBuf>,
-    /// Measure nothing: take what an earlier run wrote with --json
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["base", "tree", "level", "config", "rounds", "quick", "fs", "json"])]
+    /// Measure nothing and read FILE, which an earlier run wrote with --json
+    #[arg(long, value_name = "FILE", help_heading = heading::SELECTION,
+        conflicts_with_all = ["base", "tree", "level", "config", "rounds", "quick", "fs", "json"])]
     from: Option<PathBuf>,
+    /// Number of measurements of each alternative; ten times as many of reuse where its time must
+    /// not grow. With --quick no more than this number, and a tenth, but at least 3, of what waits
+    /// for the disk
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..),
+        help_heading = heading::EXECUTION)]
+    rounds: u16,
+    /// Take fewer samples, in less than two minutes; the results are indicative only
+    #[arg(long, help_heading = heading::EXECUTION)]
+    quick: bool,
+    #[command(flatten)]
+    json: JsonArg,
+    /// Write cost.md, with plots, to this directory
+    #[arg(long, value_name = "FOLDER", conflicts_with = "quick", help_heading = heading::OUTPUT)]
+    docs: Option<PathBuf>,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    if let Some(folder) = &options.docs {
-        // Nobody is to wait for an hour to be told that there is no such folder.
-        AtomicFile::new(&folder.join(cost_page::PAGE)).map(drop)?;
+    if let Some(directory) = &options.docs {
+        // A directory that cannot be written is reported before the measurements, which take an
+        // hour.
+        AtomicFile::new(&directory.join(cost_page::PAGE)).map(drop)?;
     }
     let results = match &options.from {
         Some(path) => BenchResults::read(path)?,
-        None => measured(options)?,
+        None => run_benchmark(options)?,
     };
-    print!("{}", bench_table::table(&results, &Style::plain()));
-    if let Some(folder) = &options.docs {
-        cost_page::write(&results, folder)?;
+    print!("{}", bench_table::table(&results, &display::style()));
+    if let Some(directory) = &options.docs {
+        cost_page::write(&results, directory)?;
     }
     Ok(results.exit())
 }
 
-fn measured(options: &Options) -> Result<BenchResults, Error> {
-    let Options { which, rounds, quick, fs, json, .. } = options;
-    let file = json.as_deref().map(AtomicFile::new).transpose()?;
-    let filesystems: Vec<_> = match fs.as_slice() {
-        [] if *quick => vec![Fs::Ext4],
-        [] => Fs::ALL.into_iter().filter(|fs| fs.on_disk()).collect(),
-        // In the order in which they were asked for, each once.
-        asked => (0..asked.len()).filter(|at| !asked[..*at].contains(&asked[*at])).map(|at| asked[at]).collect(),
+fn run_benchmark(options: &Options) -> Result<BenchResults, Error> {
+    let file = options.json.json.as_deref().map(AtomicFile::new).transpose()?;
+    let filesystems = options.filesystems()?;
+    let setup = RunSetup::open(options.kernel.spec().as_ref())?;
+    let kernel = KernelSpec {
+        fragment: options.kernel.config.fragment().or(Some(bench::FRAGMENT)),
+        ..options.kernel.kernel(&setup.base)
     };
-    if let Some(fs) = filesystems.iter().find(|fs| !fs.on_disk()) {
-        return Err(Error::Usage(format!("failed to measure on {}: it has no disk to wait for", fs.name())));
-    }
-    let workspace = Workspace::find()?;
-    let _cache = workspace.lock_cache_shared()?;
-    let base = which.base(&workspace)?;
-    let kernel = KernelSpec { fragment: which.config.as_deref().or(Some(bench::FRAGMENT)), ..which.kernel(&base) };
-    // A look leaves what a whole run measured.
-    let aside = quick.then_some("quick");
-    let testbed = TestBed::new(&workspace, &RunSpec { aside, ..RunSpec::new(kernel, &[], ExecutorChoice::Qemu) })?;
-    let unpatched = KernelSpec { level: Level::DOCUMENTED, ..kernel };
-    let effort = BenchSize { rounds: usize::from(*rounds), quick: *quick };
-    let bench = Bench { workspace: &workspace, testbed: &testbed, unpatched, filesystems: &filesystems, effort };
-    let results =
-        measure(&bench, |results| Ok(AtomicFile::new(&testbed.logs.join(bench::FILE))?.write(&results.json()?)?))?;
+    // A quick run must not replace the results of a complete one.
+    let aside = options.quick.then_some("quick");
+    let testbed = setup.testbed(&RunSpec { aside, ..RunSpec::new(kernel, &[], ExecutorChoice::Qemu) })?;
+    let bench = Bench {
+        workspace: &setup.workspace,
+        testbed: &testbed,
+        unpatched: KernelSpec { level: Level::DOCUMENTED, ..kernel },
+        filesystems: &filesystems,
+        effort: BenchSize { rounds: usize::from(options.rounds), quick: options.quick },
+    };
+    let path = testbed.logs.join(bench::FILE);
+    let results = measure(&bench, |results| Ok(AtomicFile::new(&path)?.write(&results.json()?)?))?;
     if let Some(file) = file {
         file.write(&results.json()?)?;
     }
     Ok(results)
+}
+
+impl Options {
+    /// The filesystems to measure, each once, in the order of the command line.
+    ///
+    /// # Errors
+    /// If one is not on a disk.
+    fn filesystems(&self) -> Result<Vec<Fs>, Error> {
+        if let Some(fs) = self.fs.iter().find(|fs| !fs.on_disk()) {
+            return Err(Error::Usage(format!(
+                "failed to measure on {}: it is not on a disk; name another filesystem with --fs",
+                fs.name()
+            )));
+        }
+        if self.fs.is_empty() {
+            let is_selected = |fs: &Fs| if self.quick { *fs == Fs::Ext4 } else { fs.on_disk() };
+            return Ok(Fs::ALL.into_iter().filter(is_selected).collect());
+        }
+        let mut filesystems = Vec::new();
+        for fs in &self.fs {
+            if !filesystems.contains(fs) {
+                filesystems.push(*fs);
+            }
+        }
+        Ok(filesystems)
+    }
 }

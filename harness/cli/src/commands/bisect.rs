@@ -14,43 +14,55 @@ use vremount_kernel::workspace::{self, Workspace};
 use vremount_runner::testbed;
 use vremount_util::io_error;
 
-use crate::args::BisectArgs;
+use crate::args::{BisectArgs, JobsArg, heading};
+use crate::commands::exit_codes;
 use crate::display;
 use crate::error::Error;
+use crate::run_setup::LockedWorkspace;
 
+/// Find the first commit or release on which a claim is broken
+///
+/// Both ends are tested first. Each kernel gets the series that applies to it; a tree that contains
+/// the series is tested as it is. A kernel that does not build or boot, hangs, or crashes before
+/// the first step that the claim is about, is skipped. `git bisect` runs in a separate repository:
+/// checkout, index, refs and bisections of the tree are not changed. Each step is logged at once.
 #[derive(Args)]
+#[command(after_long_help = exit_codes(&[
+    (0, "found"),
+    (2, "the command line is wrong, the good end is bad, or the bad end is good"),
+    (125, "cannot tell: an end is undecided, or only skipped kernels are left"),
+]))]
 pub struct Options {
-    /// A kernel's git work tree, for its history; it is only read
-    #[arg(long, value_name = "PATH", required_unless_present = "releases")]
+    /// Git repository of a kernel whose history is bisected; it is only read
+    #[arg(long, value_name = "PATH", required_unless_present = "releases", help_heading = heading::KERNEL)]
     tree: Option<PathBuf>,
-    /// A commit that is good; may be given more than once
-    #[arg(long, value_name = "COMMIT", required_unless_present = "releases")]
+    /// Commit that is good; can be repeated
+    #[arg(long, value_name = "COMMIT", required_unless_present = "releases", help_heading = heading::KERNEL)]
     good: Vec<String>,
-    /// A commit that is bad
-    #[arg(long, value_name = "COMMIT", required_unless_present = "releases")]
+    /// Commit that is bad
+    #[arg(long, value_name = "COMMIT", required_unless_present = "releases", help_heading = heading::KERNEL)]
     bad: Option<String>,
-    /// Between two released versions, the older one good, the newer one bad: those that ci/bases.toml pins first, then what else
-    /// the Debian mirror has of their suites
-    #[arg(long, value_name = "GOOD..BAD", conflicts_with_all = ["tree", "good", "bad"])]
+    /// Two released versions: the older one is good, the newer one is bad. Tests the versions
+    /// between them that ci/bases.toml pins, then others that the Debian mirror has
+    #[arg(long, value_name = "GOOD..BAD", conflicts_with_all = ["tree", "good", "bad"],
+        help_heading = heading::KERNEL)]
     releases: Option<VersionRange>,
     #[command(flatten)]
-    how: BisectArgs,
-    /// Bad is where a claim comes to another outcome, errno or reason than on the good end, holds or not [default: where one
-    /// is broken]
-    #[arg(long)]
+    checks: BisectArgs,
+    /// Call a kernel bad if the outcome, errno or reason of a claim differs from the good end, even
+    /// if the claim holds [default: a kernel is bad if a claim is broken]
+    #[arg(long, help_heading = heading::EXECUTION)]
     reason_changed: bool,
-    /// Go on with the last bisection of this tree, which was interrupted
-    #[arg(long)]
+    /// Continue the last bisection of this tree, which was interrupted; needs the same options
+    #[arg(long, help_heading = heading::EXECUTION)]
     resume: bool,
-    /// Machines side by side, as far as memory allows [default: cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    #[command(flatten)]
+    jobs: JobsArg,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let workspace = Workspace::find()?;
-    options.how.how().check(&workspace)?;
-    let _cache = workspace.lock_cache_shared()?;
+    let workspace = LockedWorkspace::open()?;
+    options.checks.options().check(&workspace)?;
     match (&options.releases, &options.tree, &options.bad) {
         (Some(versions), _, _) => {
             let mut releases = ReleaseRange::new(&workspace, versions)?;
@@ -61,42 +73,48 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
             let tree = history.tree().to_string_lossy().into_owned();
             options.bisect(&workspace, &tree, &bisect::shared_build_name(&tree), &mut history)
         }
-        // clap sees to that.
-        _ => Err(Error::Usage("failed to bisect: name --tree, --good and --bad, or --releases".to_string())),
+        // clap requires one or the other.
+        _ => Err(Error::Usage("failed to bisect: no range; name --tree, --good and --bad, or --releases".to_string())),
     }
 }
 
 impl Options {
-    /// Keeps its log in the place for runs of that name.
-    fn bisect(&self, workspace: &Workspace, of: &str, name: &str, range: &mut dyn BisectRange) -> Result<Exit, Error> {
-        let Options { reason_changed, resume, jobs, .. } = self;
-        let how = &self.how.how();
-        let folder = testbed::runs_dir(workspace, Some(name));
-        let _lock = workspace::lock(Path::new(&format!("{}.lock", folder.display())))?;
-        if folder.exists() && !resume {
-            fs::remove_dir_all(&folder).map_err(io_error("remove", &folder))?;
+    /// Bisects `range` of `subject`, and keeps the log in the run directory `name`.
+    fn bisect(
+        &self,
+        workspace: &Workspace,
+        subject: &str,
+        name: &str,
+        range: &mut dyn BisectRange,
+    ) -> Result<Exit, Error> {
+        let checks = &self.checks.options();
+        let directory = testbed::runs_dir(workspace, Some(name));
+        let _lock = workspace::lock(Path::new(&format!("{}.lock", directory.display())))?;
+        if directory.exists() && !self.resume {
+            fs::remove_dir_all(&directory).map_err(io_error("remove", &directory))?;
         }
-        fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
+        fs::create_dir_all(&directory).map_err(io_error("create", &directory))?;
         let header = Header {
-            of: of.to_string(),
-            good: range.good().iter().map(|point| point.id.clone()).collect(),
+            of: subject.to_string(),
+            good: range.good().iter().map(|revision| revision.id.clone()).collect(),
             bad: range.bad().id.clone(),
-            reason_changed: *reason_changed,
-            how: how.clone(),
+            reason_changed: self.reason_changed,
+            how: checks.clone(),
         };
-        let path = folder.join(bisect::FILE);
-        let mut log = if *resume { Log::resume(&path, &header)? } else { Log::create(&path, &header)? };
-        let tester = KernelTester { workspace, how, place: name, jobs: *jobs };
-        let mut examine = |base: &_| tester.test(base, |_| ());
-        let ending = bisect::run(range, &mut log, *reason_changed, &mut examine, &mut |news| show(&news))?;
-        log.end(&ending)?;
+        let path = directory.join(bisect::FILE);
+        let mut log = if self.resume { Log::resume(&path, &header)? } else { Log::create(&path, &header)? };
+        let tester = KernelTester { workspace, how: checks, place: name, jobs: self.jobs.jobs };
+        let mut test = |base: &_| tester.test(base, |_| ());
+        let result = bisect::run(range, &mut log, self.reason_changed, &mut test, &mut |event| print_event(&event))?;
+        log.end(&result)?;
         println!("\nall steps are in {}", path.display());
-        Ok(tell(log.so_far()))
+        Ok(print_result(log.so_far()))
     }
 }
 
-/// What came of it, and how the kernels around it differ.
-pub fn tell(bisection: &Bisection) -> Exit {
+/// Prints the result of a bisection, and how the transcripts of the last good and the first bad
+/// kernel differ.
+pub fn print_result(bisection: &Bisection) -> Exit {
     println!("{}\n", bisection.found());
     match bisection.differences() {
         Ok(differences) => differences.iter().for_each(|difference| print!("{difference}")),
@@ -105,23 +123,24 @@ pub fn tell(bisection: &Bisection) -> Exit {
     bisection.exit()
 }
 
-fn show(news: &BisectEvent<'_>) {
-    match news {
+fn print_event(event: &BisectEvent<'_>) {
+    match event {
         BisectEvent::Starts { point, mean, left } => {
             let time = mean.zip(*left).map(|(mean, left)| mean * u32::try_from(left).unwrap_or(u32::MAX));
-            let steps = left.map_or_else(String::new, |left| format!(", about {left} to go"));
-            let time = time.map_or_else(String::new, |time| format!(", {} left", minutes(time)));
-            display::remark(&format!("examining {} {}{steps}{time}", bisect::short(&point.id), point.title));
+            let steps = left.map_or_else(String::new, |left| format!(", about {left} steps left"));
+            let time = time.map_or_else(String::new, |time| format!(", about {} left", format_duration(time)));
+            display::print_status(&format!("testing {} {}{steps}{time}", bisect::short(&point.id), point.title));
         }
         BisectEvent::Done(step) => {
             let seconds = Duration::from_millis(step.ms).as_secs_f64();
             println!("{}, {seconds:.1} s", bisect::line(step));
         }
-        BisectEvent::Known(step) => println!("{}, known", bisect::line(step)),
+        BisectEvent::Known(step) => println!("{}, from the log", bisect::line(step)),
     }
 }
 
-fn minutes(time: Duration) -> String {
+/// Whole seconds below 90 s, else whole minutes, rounded.
+fn format_duration(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 90 { format!("{seconds} s") } else { format!("{} min", (seconds + 30) / 60) }
 }
@@ -133,11 +152,11 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(0, "0 s")]
-    #[case(89, "89 s")]
-    #[case(90, "2 min")]
-    #[case(3600, "60 min")]
-    fn time_is_told_as_people_do(#[case] seconds: u64, #[case] expected: &str) {
-        assert_eq!(minutes(Duration::from_secs(seconds)), expected);
+    #[case::zero(0, "0 s")]
+    #[case::longest_in_seconds(89, "89 s")]
+    #[case::shortest_in_minutes(90, "2 min")]
+    #[case::hour(3600, "60 min")]
+    fn durations_are_rounded_to_seconds_or_minutes(#[case] seconds: u64, #[case] expected: &str) {
+        assert_eq!(format_duration(Duration::from_secs(seconds)), expected);
     }
 }

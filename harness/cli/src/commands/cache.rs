@@ -2,6 +2,7 @@
 //! `vremount cache`
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -12,6 +13,9 @@ use vremount_util::io_error;
 
 use crate::error::Error;
 
+/// List the parts of the cache with their sizes, or remove parts
+///
+/// The cache is $XDG_CACHE_HOME/vremount, by default ~/.cache/vremount.
 #[derive(Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -20,23 +24,30 @@ pub struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Remove what is only needed to build again: work trees, object files and logs
+    /// Remove build trees, object files and logs of make, which are needed only to build again
     Clean {
-        /// Remove everything, sources and kernels too
+        /// Remove everything, also sources, kernels and disk images
         #[arg(long)]
         all: bool,
     },
 }
 
-/// What the cache holds, and whether it is needed only to build.
-const PARTS: [(&str, &str, bool); 7] = [
-    ("source", "tarballs", false),
-    ("tree", "pristine trees, as git repositories", false),
-    ("kernel", "kernels and modules", false),
-    ("image", "upper filesystems", false),
-    ("tool", "programs that were built here", false),
-    ("build", "work trees and object files", true),
-    ("log", "output of make", true),
+/// A directory of the cache.
+struct Part {
+    name: &'static str,
+    content: &'static str,
+    /// Whether it is needed only to build again.
+    is_scratch: bool,
+}
+
+const PARTS: [Part; 7] = [
+    Part { name: "source", content: "tarballs", is_scratch: false },
+    Part { name: "tree", content: "unmodified kernel sources, as git repositories", is_scratch: false },
+    Part { name: "kernel", content: "kernels and modules", is_scratch: false },
+    Part { name: "image", content: "disk images of upper filesystems", is_scratch: false },
+    Part { name: "tool", content: "tools that were built here", is_scratch: false },
+    Part { name: "build", content: "build trees and object files", is_scratch: true },
+    Part { name: "log", content: "output of make", is_scratch: true },
 ];
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
@@ -44,7 +55,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     match options.command {
         None => list(&workspace.cache),
         Some(Command::Clean { all }) => {
-            let _alone = workspace.lock_cache_exclusive()?;
+            let _lock = workspace.lock_cache_exclusive()?;
             clean(&workspace.cache, all)?;
         }
     }
@@ -53,31 +64,35 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 
 fn list(cache: &Path) {
     println!("{}", cache.display());
-    for (part, what, _) in PARTS {
-        println!("{:>8} MiB  {part:<8} {what}", size(&cache.join(part)) >> 20);
+    for Part { name, content, .. } in PARTS {
+        println!("{:>8} MiB  {name:<8} {content}", disk_usage(&cache.join(name)) >> 20);
     }
 }
 
 fn clean(cache: &Path, all: bool) -> Result<(), Error> {
-    for (part, _, scratch) in PARTS {
-        let folder = cache.join(part);
-        if (all || scratch) && folder.exists() {
-            let bytes = size(&folder);
-            fs::remove_dir_all(&folder).map_err(io_error("remove", &folder))?;
-            println!("{:>8} MiB  {part} removed", bytes >> 20);
+    for Part { name, is_scratch, .. } in PARTS {
+        let directory = cache.join(name);
+        if (all || is_scratch) && directory.exists() {
+            let bytes = disk_usage(&directory);
+            fs::remove_dir_all(&directory).map_err(io_error("remove", &directory))?;
+            println!("{:>8} MiB  {name} removed", bytes >> 20);
         }
     }
-    let known = cache.join(ACCEL_FILE);
-    if all && known.exists() {
-        fs::remove_file(&known).map_err(io_error("remove", &known))?;
+    let accel = cache.join(ACCEL_FILE);
+    if all && accel.exists() {
+        fs::remove_file(&accel).map_err(io_error("remove", &accel))?;
     }
     Ok(())
 }
 
-/// Bytes on the disk; what cannot be read counts as nothing.
-fn size(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
+/// Bytes that a file or a directory with its content occupies on disk. Files that cannot be read
+/// count as 0.
+fn disk_usage(path: &Path) -> u64 {
     let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
-    let below = || fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path())).sum::<u64>();
-    metadata.blocks() * 512 + if metadata.is_dir() { below() } else { 0 }
+    let content = || {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| disk_usage(&entry.path())).sum::<u64>()
+    };
+    // A block of stat(2) has 512 bytes on every filesystem.
+    metadata.blocks() * 512 + if metadata.is_dir() { content() } else { 0 }
 }

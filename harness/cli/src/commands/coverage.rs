@@ -1,64 +1,66 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `vremount coverage`
 
-use std::path::PathBuf;
-
 use clap::Args;
 use vremount_analysis::coverage::{self, Coverage};
 use vremount_claims::exit::Exit;
-use vremount_claims::filter;
-use vremount_kernel::base::Base;
-use vremount_kernel::workspace::Workspace;
-use vremount_machine::ExecutorChoice;
 use vremount_report as report;
 use vremount_report::input::ReportInput;
 use vremount_runner::results::RunOptions;
 use vremount_runner::scheduler::jobs;
-use vremount_runner::session::Session;
 use vremount_runner::testbed::RunSpec;
 use vremount_util::atomic_file::AtomicFile;
 
-use crate::args::{self, FilterArgs};
-use crate::commands::verify::shown;
+use crate::args::{BaseNameArg, ExecutorArg, FilterArgs, JobsArg, JsonArg, PageArg};
+use crate::commands::verify::case_printer;
+use crate::commands::{CANNOT_TELL, WRONG_COMMAND_LINE, exit_codes};
 use crate::error::Error;
+use crate::run_setup::RunSetup;
 
+/// Show which lines and branches of the series the claims execute
+///
+/// Checks the claims on a kernel that counts with gcov how often each line and branch of overlayfs
+/// is executed. Prints the lines and branches that the series adds and no claim executes. A line or
+/// branch that cannot be executed is listed, with the reason, in patches/unexecuted.toml; an entry
+/// that matches an executed line is an error.
 #[derive(Args)]
+#[command(after_long_help = exit_codes(&[
+    (0, "everything is executed or listed with a reason"),
+    (1, "something is not, a listed line is executed, or a claim is broken"),
+    (2, WRONG_COMMAND_LINE),
+    (125, CANNOT_TELL),
+]))]
 pub struct Options {
-    /// Kernel base, from ci/bases.toml [default: the one named there]
-    #[arg(long, value_name = "NAME")]
-    base: Option<String>,
+    #[command(flatten)]
+    base: BaseNameArg,
     #[command(flatten)]
     filters: FilterArgs,
-    /// What machines run on
-    #[arg(long, value_parser = args::executor(), default_value = "uml")]
-    executor: ExecutorChoice,
-    /// Machines side by side, as far as memory allows [default: cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Write the lines of the series to this file, as a page for people: how often each was executed, and each of its branches
-    #[arg(short = 'o', long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Write all of it to this file, for programs
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    executor: ExecutorArg<true>,
+    #[command(flatten)]
+    jobs: JobsArg,
+    #[command(flatten)]
+    page: PageArg,
+    #[command(flatten)]
+    json: JsonArg,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let workspace = Workspace::find()?;
-    let base = Base::find(&workspace.root, options.base.as_deref())?;
-    let claims = options.filters.filters().claims(&base)?;
-    let filesystems = options.filters.filters().filesystems();
-    let cases = filter::cases(&claims, &filesystems);
-    let page = options.output.as_deref().map(AtomicFile::new).transpose()?;
-    let json = options.json.as_deref().map(AtomicFile::new).transpose()?;
-    let _cache = workspace.lock_cache_shared()?;
-    let kernel = coverage::kernel(&base);
-    let run_spec = RunSpec { aside: Some(coverage::FRAGMENT), ..RunSpec::new(kernel, &filesystems, options.executor) };
-    let how = RunOptions { faults: true, twice: false, fresh: false };
-    let mut session = Session::start(&workspace, &run_spec, how, &cases)?;
-    let jobs = jobs(options.jobs, session.testbed.kernel.memory_mib());
-    session.run(jobs, shown(cases.len(), jobs, false))?;
-    let coverage = Coverage::of(&workspace, &kernel, &session)?;
+    let setup = RunSetup::open_named(options.base.base.as_deref())?;
+    let selection = setup.select(&options.filters.filters())?;
+    let cases = selection.cases();
+    let page = options.page.output.as_deref().map(AtomicFile::new).transpose()?;
+    let json = options.json.json.as_deref().map(AtomicFile::new).transpose()?;
+    let kernel = coverage::kernel(&setup.base);
+    let run_spec = RunSpec {
+        aside: Some(coverage::FRAGMENT),
+        ..RunSpec::new(kernel, &selection.filesystems, options.executor.executor)
+    };
+    let run_options = RunOptions { faults: true, twice: false, fresh: false };
+    let mut session = setup.session(&run_spec, run_options, &cases)?;
+    let jobs = jobs(options.jobs.jobs, session.testbed.kernel.memory_mib());
+    session.run(jobs, case_printer(cases.len(), jobs, false))?;
+    let coverage = Coverage::of(&setup.workspace, &kernel, &session)?;
     print!("{}", coverage::text(&coverage));
     let text = coverage.json()?;
     AtomicFile::new(&session.testbed.logs.join(coverage::FILE))?.write(&text)?;

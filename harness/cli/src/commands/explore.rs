@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use vremount_analysis::explore::{self, Difference, EVERY, ExplorePlan, Report, SequenceResult, Tally};
+use vremount_analysis::explore::{self, Difference, EVERY, ExplorePlan, Report, Tally};
 use vremount_claims::Action;
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
-use vremount_kernel::workspace::Workspace;
-use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::scheduler::jobs;
@@ -20,58 +18,82 @@ use vremount_runner::transcript;
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::{io_error, progress};
 
-use crate::commands::KernelArgs;
-use crate::error::Error;
-use crate::{args, display};
+use crate::args::{ExecutorArg, FsArg, JobsArg, JsonArg, KernelArgs, heading};
+use crate::commands::{CANNOT_TELL, WRONG_COMMAND_LINE, exit_codes};
+use crate::display;
+use crate::error::{Error, to_json};
+use crate::run_setup::RunSetup;
 
+/// Compare the kernel with the model, over generated sequences of operations
+///
+/// Runs all short sequences over a small set of operations first, then random ones over a large
+/// set: uppers and overlays at the same time, faults, tampered checkpoints, unmounts, reloads and
+/// reboots. The model predicts the outcome of each operation (docs/model.md). A sequence on which
+/// kernel and model differ is shortened, printed, and kept as a transcript that --replay takes.
+/// After eight differences the command stops.
 #[derive(Args)]
+#[command(after_long_help = exit_codes(&[
+    (0, "kernel and model agree on every sequence"),
+    (1, "they differ"),
+    (2, WRONG_COMMAND_LINE),
+    (125, CANNOT_TELL),
+]))]
 pub struct Options {
     #[command(flatten)]
-    which: KernelArgs,
-    /// How many sequences
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    kernel: KernelArgs,
+    #[command(flatten)]
+    fs: FsArg,
+    /// Number of sequences
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = heading::SELECTION)]
     sequences: u64,
-    /// Most steps of a random sequence
-    #[arg(long, value_name = "K", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=100))]
+    /// Maximum length of a random sequence, in operations
+    #[arg(long, value_name = "K", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=100),
+        help_heading = heading::SELECTION)]
     steps: u16,
-    /// What random sequences are drawn from: the same seed, the same sequences
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    /// Seed of the random sequences; the same seed gives the same sequences
+    #[arg(long, value_name = "S", default_value_t = 1, help_heading = heading::SELECTION)]
     seed: u64,
-    /// Longest sequences that are all tried
-    #[arg(long, value_name = "K", default_value_t = EVERY, value_parser = clap::value_parser!(u32).range(0..=4))]
+    /// Maximum length of the sequences that are all tried, in operations
+    #[arg(long, value_name = "K", default_value_t = EVERY, value_parser = clap::value_parser!(u32).range(0..=4),
+        help_heading = heading::SELECTION)]
     every: u32,
-    /// Upper filesystem
-    #[arg(long, value_name = "NAME", default_value = Fs::Ext4.name())]
-    fs: Fs,
-    /// What machines run on
-    #[arg(long, value_parser = args::executor(), default_value = "auto")]
-    executor: ExecutorChoice,
-    /// Machines side by side, as far as memory allows [default: cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Write all of it to this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["case", "replay"])]
-    json: Option<PathBuf>,
-    /// Work off the sequence with this number alone
-    #[arg(long, value_name = "N", conflicts_with = "replay")]
+    /// Run only the sequence with this number
+    #[arg(long, value_name = "N", conflicts_with_all = ["replay", "json"], help_heading = heading::SELECTION)]
     case: Option<u64>,
-    /// Do again what a transcript says was done: of an exploration, or of a claim
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sequences", "steps", "seed", "every", "fs"])]
+    /// Repeat the operations of a transcript, of an exploration or of a claim
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sequences", "steps", "seed", "every", "fs", "json"],
+        help_heading = heading::SELECTION)]
     replay: Option<PathBuf>,
+    #[command(flatten)]
+    executor: ExecutorArg<false>,
+    #[command(flatten)]
+    jobs: JobsArg,
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+/// One sequence that is run alone.
+struct SingleSequence<'a> {
+    /// File name of its transcript.
+    name: String,
+    number: u64,
+    actions: &'a [Action],
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    // The folder it is in may be cleaned.
-    let replayed = options.replay.as_deref().map(read).transpose()?;
-    let json = options.json.as_deref().map(AtomicFile::new).transpose()?;
-    let workspace = Workspace::find()?;
-    let _cache = workspace.lock_cache_shared()?;
-    let base = options.which.base(&workspace)?;
-    let filesystems = [replayed.as_ref().map_or(options.fs, |(fs, _)| *fs)];
-    // The claims that were proved last stay.
-    let run_spec =
-        RunSpec { resume: true, ..RunSpec::new(options.which.kernel(&base), &filesystems, options.executor) };
-    let mut testbed = TestBed::new(&workspace, &run_spec)?;
+    // Read first: the run may remove the directory that contains the file.
+    let replayed = options.replay.as_deref().map(read_transcript).transpose()?;
+    let json = options.json.json.as_deref().map(AtomicFile::new).transpose()?;
+    let setup = RunSetup::open(options.kernel.spec().as_ref())?;
+    let fs = replayed.as_ref().map_or(options.fs.fs, |(fs, _)| *fs);
+    let filesystems = [fs];
+    // `resume` keeps the results of the last `verify` in the same run directory.
+    let run_spec = RunSpec {
+        resume: true,
+        ..RunSpec::new(options.kernel.kernel(&setup.base), &filesystems, options.executor.executor)
+    };
+    let mut testbed = setup.testbed(&run_spec)?;
     testbed.logs.push("explore");
     fs::create_dir_all(&testbed.logs).map_err(io_error("create", &testbed.logs))?;
     println!(
@@ -82,27 +104,29 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         testbed.title(),
         testbed.why
     );
-    let on = format!("{} --executor {}", options.which, testbed.executor.name());
-    if let (Some((fs, acts)), Some(path)) = (replayed, &options.replay) {
+    let kernel_options = format!("{} --executor {}", options.kernel.to_command_line(), testbed.executor.name());
+    if let (Some((fs, actions)), Some(path)) = (&replayed, &options.replay) {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        // Of one that was done again already it is the same.
+        // A replay of a replay gets the same name.
         let name = format!("again-{}", stem.trim_start_matches("again-"));
-        return one(&testbed, &ExplorePlan::to_replay(fs).on(on), &name, 0, &acts);
+        let plan = ExplorePlan::to_replay(*fs).on(kernel_options);
+        return run_one(&testbed, &plan, &SingleSequence { name, number: 0, actions });
     }
-    let plan =
-        ExplorePlan::new(options.fs, options.sequences, usize::from(options.steps), options.seed, options.every).on(on);
+    let plan = ExplorePlan::new(fs, options.sequences, usize::from(options.steps), options.seed, options.every);
+    let plan = plan.on(kernel_options);
     if let Some(number) = options.case {
-        return one(&testbed, &plan, &format!("again-explore-{number}"), number, &plan.acts(number));
+        let (name, actions) = (format!("again-explore-{number}"), &plan.acts(number));
+        return run_one(&testbed, &plan, &SingleSequence { name, number, actions });
     }
-    all(&testbed, &plan, options, json)
+    run_all(&testbed, &plan, jobs(options.jobs.jobs, testbed.kernel.memory_mib()), json)
 }
 
-fn all(testbed: &TestBed, plan: &ExplorePlan, options: &Options, json: Option<AtomicFile>) -> Result<Exit, Error> {
+fn run_all(testbed: &TestBed, plan: &ExplorePlan, jobs: usize, json: Option<AtomicFile>) -> Result<Exit, Error> {
     fs::remove_dir_all(&testbed.logs)
         .and_then(|()| fs::create_dir_all(&testbed.logs))
         .map_err(io_error("clean", &testbed.logs))?;
     println!(
-        "{} sequences on {}: {} short ones, then random ones of up to {} steps, seed {}\n",
+        "{} sequences on {}: {} short ones, then random ones of up to {} operations, seed {}\n",
         plan.sequences,
         plan.fs.name(),
         plan.every(),
@@ -112,11 +136,11 @@ fn all(testbed: &TestBed, plan: &ExplorePlan, options: &Options, json: Option<At
     let started = Instant::now();
     let mut tally = Tally::default();
     let bar = progress::count("exploring", usize::try_from(plan.sequences).unwrap_or(usize::MAX));
-    explore::explore(&CaseRunner::new(testbed), plan, jobs(options.jobs, testbed.kernel.memory_mib()), |found| {
-        for found in &found {
-            tally.add(found);
-            if found.judgement.verdict != Verdict::Holds {
-                display::line(&Difference::of(found).to_string());
+    explore::explore(&CaseRunner::new(testbed), plan, jobs, |results| {
+        for result in &results {
+            tally.add(result);
+            if result.judgement.verdict != Verdict::Holds {
+                display::print_line(&Difference::of(result).to_string());
             }
             bar.advance();
         }
@@ -124,41 +148,46 @@ fn all(testbed: &TestBed, plan: &ExplorePlan, options: &Options, json: Option<At
     });
     drop(bar);
     let time = started.elapsed();
-    let left = match plan.sequences - tally.agree - tally.differ - tally.cannot_tell {
+    let not_run = match plan.sequences - tally.agree - tally.differ - tally.cannot_tell {
         0 => String::new(),
-        left => format!(", {left} not tried: that is enough"),
+        count => format!(", {count} not run because enough differ"),
     };
-    println!("{tally}{left}, in {:.0} s", time.as_secs_f64());
+    println!("{tally}{not_run}, in {:.0} s", time.as_secs_f64());
     if let Some(json) = json {
-        let report = Report::new(testbed, plan, time, &tally);
-        // Strings and numbers in structures always have a JSON form.
-        json.write(&serde_json::to_string_pretty(&report).unwrap_or_default())?;
+        json.write(&to_json("the results of the exploration", &Report::new(testbed, plan, time, &tally))?)?;
     }
     Ok(tally.exit())
 }
 
-/// One sequence, told step by step.
-fn one(testbed: &TestBed, plan: &ExplorePlan, name: &str, number: u64, acts: &[Action]) -> Result<Exit, Error> {
+/// Runs one sequence and prints each of its steps.
+fn run_one(testbed: &TestBed, plan: &ExplorePlan, sequence: &SingleSequence<'_>) -> Result<Exit, Error> {
+    let SingleSequence { name, number, actions } = sequence;
     let fs = plan.fs;
-    let steps = explore::foretell(fs, acts).map_err(|beyond| {
-        let until = (1..=acts.len()).find(|until| explore::foretell(fs, &acts[..*until]).is_err());
-        Error::Usage(format!("failed to foretell step {}: {beyond}", until.unwrap_or_default()))
+    let steps = explore::foretell(fs, actions).map_err(|cause| {
+        let step = (1..=actions.len()).find(|count| explore::foretell(fs, &actions[..*count]).is_err());
+        Error::Usage(format!(
+            "failed to predict step {}: {cause}; docs/model.md says what the model covers",
+            step.unwrap_or_default()
+        ))
     })?;
-    let found: SequenceResult = explore::rerun(&CaseRunner::new(testbed), plan, name, number, steps);
+    let result = explore::rerun(&CaseRunner::new(testbed), plan, name, *number, steps);
     let mut tally = Tally::default();
-    tally.add(&found);
-    match found.judgement.verdict {
+    tally.add(&result);
+    match result.judgement.verdict {
         Verdict::Holds => {
             println!("\nsequence {number} agrees:");
-            found.steps.iter().for_each(|step| println!("    {step}"));
+            result.steps.iter().for_each(|step| println!("    {step}"));
         }
-        _ => println!("\n{}", Difference::of(&found)),
+        _ => println!("\n{}", Difference::of(&result)),
     }
     Ok(tally.exit())
 }
 
-fn read(path: &Path) -> Result<(Fs, Vec<Action>), Error> {
+/// Filesystem and actions of a transcript.
+fn read_transcript(path: &Path) -> Result<(Fs, Vec<Action>), Error> {
     let text = fs::read_to_string(path).map_err(io_error("read", path))?;
-    Ok(transcript::acts(&text)
-        .map_err(|why| vremount_runner::Error::Results { path: path.to_path_buf(), why: why.to_string() })?)
+    transcript::acts(&text).map_err(|cause| {
+        let path = path.display();
+        Error::Usage(format!("failed to replay {path}: {cause}; name a transcript, target/runs/RUN/CLAIM-FS.jsonl"))
+    })
 }

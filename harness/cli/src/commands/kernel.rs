@@ -4,33 +4,34 @@
 use clap::Args;
 use vremount_claims::exit::Exit;
 use vremount_kernel::build::{self, Arch};
-use vremount_kernel::workspace::Workspace;
 
-use crate::args;
-use crate::commands::KernelArgs;
+use crate::args::{self, KernelArgs, heading};
 use crate::error::Error;
+use crate::run_setup::RunSetup;
 
-/// One for QEMU and one for User Mode Linux. Level 0 builds the pristine kernel; any other the patched one, with the modules
-/// of levels 1 to 4. Nothing that is in the cache is built again.
+/// Obtain, patch and build a kernel
+///
+/// Builds one kernel for QEMU and one for User Mode Linux. Level 0 builds the unmodified kernel.
+/// Every other level builds the kernel with all patches, and one overlay module for each of the
+/// levels 1 to 4. Kernels and modules in the cache are not built again. Prints image, module and
+/// build id; target/kernel/ has links to them.
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    which: KernelArgs,
-    /// Build for this only; may be given more than once [default: both]
-    #[arg(long, value_name = "ARCH", value_parser = args::arch())]
+    kernel: KernelArgs,
+    /// Architecture to build for; can be repeated [default: both]
+    #[arg(long, value_name = "ARCH", value_parser = args::arch(), help_heading = heading::KERNEL)]
     arch: Vec<Arch>,
-    /// Build nothing: print what the kernels would be kept under, the key of their content, a line each
-    #[arg(long)]
+    /// Print the key under which each kernel is cached, one per line, and build nothing
+    #[arg(long, help_heading = heading::OUTPUT)]
     key: bool,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let workspace = Workspace::find()?;
-    let _cache = workspace.lock_cache_shared()?;
-    let base = options.which.base(&workspace)?;
-    let kernel_spec = options.which.kernel(&base);
-    let wanted = |arch: &Arch| options.arch.is_empty() || options.arch.contains(arch);
-    for arch in Arch::ALL.into_iter().filter(wanted) {
+    let RunSetup { workspace, base } = RunSetup::open(options.kernel.spec().as_ref())?;
+    let kernel_spec = options.kernel.kernel(&base);
+    let is_selected = |arch: &Arch| options.arch.is_empty() || options.arch.contains(arch);
+    for arch in Arch::ALL.into_iter().filter(is_selected) {
         if options.key {
             println!("{}", build::key(&workspace, &kernel_spec, arch)?);
             continue;

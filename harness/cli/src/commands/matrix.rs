@@ -10,86 +10,99 @@ use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
 use vremount_report as report;
 use vremount_runner::case_runner::CaseResult;
-use vremount_runner::matrix::config::{MatrixConfig, MatrixEntry};
+use vremount_runner::matrix::config::MatrixConfig;
 use vremount_runner::matrix::{self, Job, JobObserver};
 use vremount_runner::results::{Record, Results, Tally};
 use vremount_util::progress::{self, Task};
 
+use crate::args::{self, BaseNamesArg, JobsArg, heading};
 use crate::commands::report::MergedOutputArgs;
+use crate::commands::{CANNOT_TELL, WRONG_COMMAND_LINE, exit_codes};
+use crate::display;
 use crate::error::Error;
-use crate::{args, display};
+use crate::run_setup::LockedWorkspace;
 
-/// Every claim on every filesystem under User Mode Linux, the core of them under QEMU (ci/matrix.toml); one table in the
-/// end. A base that cannot be had or built is told, and hides no other.
+/// Check the claims on many kernels
+///
+/// ci/matrix.toml defines what is checked: every claim on every filesystem under User Mode Linux,
+/// and the core of the claims under QEMU. Prints one table with a column for each base and
+/// executor. A base that cannot be fetched, built or booted is listed below the table and does not
+/// stop the others.
 #[derive(Args)]
+#[command(after_long_help = exit_codes(&[
+    (0, "every claim holds or is skipped"),
+    (1, "a claim is broken"),
+    (2, WRONG_COMMAND_LINE),
+    (125, CANNOT_TELL),
+]))]
 pub struct Options {
-    /// This base only; may be given more than once [default: all of ci/bases.toml]
-    #[arg(long = "base", value_name = "NAME")]
-    bases: Vec<String>,
-    /// Only bases whose source can always be had
-    #[arg(long)]
-    frozen: bool,
-    /// On this executor only; may be given more than once
-    #[arg(long = "executor", value_name = "EXECUTOR", value_parser = args::executor())]
-    executors: Vec<ExecutorChoice>,
-    /// Machines side by side, as far as memory allows [default: cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Prove nothing: print what would be, as JSON for a CI service to fan out over
-    #[arg(long, conflicts_with_all = ["output", "json", "junit"])]
-    list: bool,
     #[command(flatten)]
-    files: MergedOutputArgs,
+    bases: BaseNamesArg,
+    /// Use only bases whose source stays available: those from a suite that is frozen in
+    /// ci/matrix.toml
+    #[arg(long, help_heading = heading::KERNEL)]
+    frozen: bool,
+    /// List the jobs as JSON, for a CI service that runs each of them, and run none
+    #[arg(long, help_heading = heading::SELECTION, conflicts_with_all = ["output", "json", "junit"])]
+    list: bool,
+    /// Executor that runs the machines; can be repeated [default: all of ci/matrix.toml]
+    #[arg(long = "executor", value_name = "EXECUTOR", value_parser = args::executor(),
+        help_heading = heading::EXECUTION)]
+    executors: Vec<ExecutorChoice>,
+    #[command(flatten)]
+    jobs: JobsArg,
+    #[command(flatten)]
+    output: MergedOutputArgs,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let workspace = Workspace::find()?;
-    let MatrixConfig { entries, .. } = MatrixConfig::read(&workspace.root)?;
-    let wanted = |entry: &MatrixEntry| options.executors.is_empty() || options.executors.contains(&entry.executor);
-    let entries: Vec<MatrixEntry> = entries.into_iter().filter(wanted).collect();
-    let bases = options.bases(&workspace)?;
+    let workspace = LockedWorkspace::open()?;
+    let config = MatrixConfig::read(&workspace.root)?;
+    let bases = options.select_bases(&workspace, &config)?;
+    let mut entries = config.entries;
+    entries.retain(|entry| options.executors.is_empty() || options.executors.contains(&entry.executor));
     let jobs = matrix::plan_jobs(&bases, &entries);
     if jobs.is_empty() {
         return Err(Error::Usage(
-            "failed to find anything to prove: no base is frozen, or no lane is on that executor; \
-                                 see ci/bases.toml and ci/matrix.toml"
+            "failed to find anything to check: no selected base is frozen, or ci/matrix.toml has no entry for the \
+             executor; see ci/bases.toml and ci/matrix.toml"
                 .to_string(),
         ));
     }
     if options.list {
-        let job = |job: &Job<'_>| json!({"base": job.base.name, "executor": job.entry.executor.name(), "arch": job.arch().name()});
-        println!("{}", json!({"include": jobs.iter().map(job).collect::<Vec<_>>()}));
+        let entry = |job: &Job<'_>| {
+            let (base, executor) = (&job.base.name, job.entry.executor.name());
+            json!({"base": base, "executor": executor, "arch": job.arch().name()})
+        };
+        println!("{}", json!({"include": jobs.iter().map(entry).collect::<Vec<_>>()}));
         return Ok(Exit::Success);
     }
-    let files = options.files.open()?;
-    let _cache = workspace.lock_cache_shared()?;
-    let merged = matrix::run(&workspace, &jobs, options.jobs, &mut MatrixProgress::new(jobs.len()))?;
-    println!("\n{}", report::across(&merged, &report::Style::plain()));
+    let files = options.output.open()?;
+    let merged = matrix::run(&workspace, &jobs, options.jobs.jobs, &mut MatrixProgress::new(jobs.len()))?;
+    println!("\n{}", report::across(&merged, &display::style()));
     let tally = Tally::of_all(&merged);
-    println!("{tally}; logs, transcripts and consoles are in {}", workspace.root.join("target/runs").display());
+    println!("{tally}; transcripts and console logs are in {}", workspace.root.join("target/runs").display());
     files.write(&merged.into())?;
     Ok(tally.exit())
 }
 
 impl Options {
-    fn bases(&self, workspace: &Workspace) -> Result<Vec<Base>, Error> {
-        let entries = MatrixConfig::read(&workspace.root)?;
+    fn select_bases(&self, workspace: &Workspace, config: &MatrixConfig) -> Result<Vec<Base>, Error> {
+        let names = &self.bases.bases;
         let mut bases = Base::all(&workspace.root)?;
-        if !self.bases.is_empty() {
-            for name in &self.bases {
-                Base::find(&workspace.root, Some(name))?;
-            }
-            bases.retain(|base| self.bases.contains(&base.name));
-        }
-        bases.retain(|base| !self.frozen || entries.is_frozen(base));
+        // An unknown name is an error.
+        names.iter().try_for_each(|name| Base::find(&workspace.root, Some(name)).map(drop))?;
+        bases.retain(|base| names.is_empty() || names.contains(&base.name));
+        bases.retain(|base| !self.frozen || config.is_frozen(base));
         Ok(bases)
     }
 }
 
-/// What needs looking at, and a line for each job.
+/// Prints broken and undecided cases, and a line for each complete job.
 pub struct MatrixProgress(Task);
 
 impl MatrixProgress {
+    /// Shows a bar of `jobs` jobs.
     #[must_use]
     pub fn new(jobs: usize) -> Self {
         MatrixProgress(progress::count("bases and executors", jobs))
@@ -99,17 +112,17 @@ impl MatrixProgress {
 impl JobObserver for MatrixProgress {
     fn case_result(&mut self, job: Job<'_>, case_result: &CaseResult) {
         if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
-            display::line(&format!(
+            display::print_line(&format!(
                 "{} {}",
                 title(job),
-                report::line(&Record::new(case_result), &report::Style::plain())
+                report::line(&Record::new(case_result), &display::style())
             ));
         }
     }
 
     fn done(&mut self, job: Job<'_>, outcome: &Result<Results, vremount_runner::Error>) {
         self.0.advance();
-        display::line(&match outcome {
+        display::print_line(&match outcome {
             Ok(results) => format!("{}: {}", title(job), Tally::of(results)),
             Err(error) => format!("{}: cannot tell: {error}", title(job)),
         });

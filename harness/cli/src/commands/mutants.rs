@@ -6,100 +6,109 @@ use std::path::PathBuf;
 use clap::Args;
 use vremount_analysis::mutants::{self, Mutant, MutationRun, Report};
 use vremount_claims::exit::Exit;
-use vremount_kernel::base::Base;
-use vremount_kernel::workspace::Workspace;
-use vremount_machine::ExecutorChoice;
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::progress;
 
-use crate::args::FilterArgs;
-use crate::error::Error;
-use crate::{args, display};
+use crate::args::{BaseNameArg, ConfigArg, ExecutorArg, FilterArgs, JobsArg, JsonArg, heading};
+use crate::commands::{CANNOT_TELL, WRONG_COMMAND_LINE, exit_codes};
+use crate::display;
+use crate::error::{Error, to_json};
+use crate::run_setup::RunSetup;
 
+/// Try faulty versions of the series, each of which a claim must detect
+///
+/// A mutant is a diff on top of the series. Its overlay module is built, and the claims are checked
+/// on ext4; a broken claim detects the mutant. If none is broken, sequences of operations are
+/// explored, and the claims are checked on all other filesystems. A mutant that no test can
+/// distinguish from the correct series states the reason in its file, and must not be detected.
 #[derive(Args)]
+#[command(after_long_help = exit_codes(&[
+    (0, "every mutant is detected, or its file states why it cannot be"),
+    (1, "a mutant survived, or was detected against its file"),
+    (2, WRONG_COMMAND_LINE),
+    (125, CANNOT_TELL),
+]))]
 pub struct Options {
-    /// Try this mutant only; may be given more than once
+    /// Mutant to try; can be repeated [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Kernel base, from ci/bases.toml [default: the one named there]
-    #[arg(long, value_name = "NAME")]
-    base: Option<String>,
-    /// Folder with the mutants, a diff on top of the series each [default: mutants/ in the folder of the series]
-    #[arg(long, value_name = "FOLDER")]
+    #[command(flatten)]
+    base: BaseNameArg,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Directory with the mutants [default: mutants/ in the directory of the series]
+    #[arg(long, value_name = "FOLDER", help_heading = heading::SELECTION)]
     from: Option<PathBuf>,
     #[command(flatten)]
     filters: FilterArgs,
-    /// What machines run on
-    #[arg(long, value_parser = args::executor(), default_value = "uml")]
-    executor: ExecutorChoice,
-    /// A further configuration fragment, from vm-images/config/, such as `debug`
-    #[arg(long, value_name = "NAME")]
-    config: Option<String>,
-    /// What outlives the claims on ext4 is explored with so many sequences
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    sequences: u64,
-    /// Machines side by side, as far as memory allows [default: cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// List the mutants with what is wrong with them, and try none
-    #[arg(long, conflicts_with = "json")]
+    /// List the mutants, with what is wrong in each, and try none
+    #[arg(long, conflicts_with = "json", help_heading = heading::SELECTION)]
     list: bool,
-    /// Write all of it to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    executor: ExecutorArg<true>,
+    /// Number of sequences that are explored for a mutant that no claim detects on ext4
+    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = heading::EXECUTION)]
+    sequences: u64,
+    #[command(flatten)]
+    jobs: JobsArg,
+    #[command(flatten)]
+    json: JsonArg,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let workspace = Workspace::find()?;
-    let base = Base::find(&workspace.root, options.base.as_deref())?;
+    let RunSetup { workspace, base } = RunSetup::open_named(options.base.base.as_deref())?;
     let folder = options.from.clone().unwrap_or_else(|| mutants::folder(&workspace.root, &base.series));
-    let mutants = chosen(Mutant::all(&folder)?, &options.names)?;
+    let mutants = select(Mutant::all(&folder)?, &options.names)?;
     if options.list {
         mutants.iter().for_each(|mutant| println!("{:<34} {}", mutant.name, mutant.what));
         return Ok(Exit::Success);
     }
-    let json = options.json.as_deref().map(AtomicFile::new).transpose()?;
-    let _cache = workspace.lock_cache_shared()?;
-    let Options { executor: wanted, config, filters, sequences, jobs, .. } = options;
-    let (workspace, base, fragment) = (&workspace, &base, config.as_deref());
-    let filters = &filters.filters();
-    let trial = MutationRun { workspace, base, fragment, wanted: *wanted, filters, sequences: *sequences, jobs: *jobs };
+    let json = options.json.json.as_deref().map(AtomicFile::new).transpose()?;
+    let run = MutationRun {
+        workspace: &workspace,
+        base: &base,
+        fragment: options.config.fragment(),
+        wanted: options.executor.executor,
+        filters: &options.filters.filters(),
+        sequences: options.sequences,
+        jobs: options.jobs.jobs,
+    };
     println!("Linux {}, series {}: {} mutants\n", base.name, base.series, mutants.len());
     let bar = progress::count("trying mutants", mutants.len());
-    bar.rename("the series as it is".to_string());
-    let executor = trial.control()?;
-    let mut fates = Vec::new();
-    let mut stopped = Ok(());
+    bar.rename("the series without a mutant".to_string());
+    let executor = run.control()?;
+    let mut results = Vec::new();
+    let mut error = None;
     for mutant in &mutants {
         bar.rename(mutant.name.clone());
-        match trial.of(mutant) {
-            Ok(fate) => {
-                display::line(&mutants::line(&fate));
+        match run.of(mutant) {
+            Ok(result) => {
+                display::print_line(&mutants::line(&result));
                 bar.advance();
-                fates.push(fate);
+                results.push(result);
             }
-            Err(error) => {
-                stopped = Err(error);
+            Err(cause) => {
+                error = Some(cause);
                 break;
             }
         }
     }
     drop(bar);
-    println!("\n{}", mutants::table(&fates));
-    let tally: Vec<_> = mutants::tally(&fates).iter().map(|(word, count)| format!("{count} {word}")).collect();
-    println!("{} mutants: {}", fates.len(), tally.join(", "));
+    println!("\n{}", mutants::table(&results));
+    let tally: Vec<_> = mutants::tally(&results).iter().map(|(word, count)| format!("{count} {word}")).collect();
+    println!("{} mutants: {}", results.len(), tally.join(", "));
     if let Some(json) = json {
-        // Strings and numbers in structures always have a JSON form.
-        json.write(&serde_json::to_string_pretty(&Report::new(base, &executor, &fates)).unwrap_or_default())?;
+        json.write(&to_json("the results of mutants", &Report::new(&base, &executor, &results))?)?;
     }
-    // What was told so far is told; of the others nobody can tell.
-    stopped?;
-    Ok(mutants::exit(&fates))
+    // Results before the error are printed and written; the remaining mutants are undecided.
+    error.map_or_else(|| Ok(mutants::exit(&results)), |cause| Err(cause.into()))
 }
 
-fn chosen(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, Error> {
-    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|mutant| mutant.name == **name)) {
+/// The mutants of these names; all if there are no names.
+fn select(mut mutants: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, Error> {
+    if let Some(unknown) = names.iter().find(|name| !mutants.iter().any(|mutant| mutant.name == **name)) {
         return Err(Error::Usage(format!("failed to find mutant {unknown:?}: `vremount mutants --list` lists all")));
     }
-    Ok(all.into_iter().filter(|mutant| names.is_empty() || names.contains(&mutant.name)).collect())
+    mutants.retain(|mutant| names.is_empty() || names.contains(&mutant.name));
+    Ok(mutants)
 }

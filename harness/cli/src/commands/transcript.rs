@@ -2,7 +2,7 @@
 //! `vremount transcript`
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use vremount_claims::exit::Exit;
@@ -11,24 +11,38 @@ use vremount_util::io_error;
 
 use crate::error::Error;
 
+/// Where transcripts are.
+const HINT: &str = "name a transcript, target/runs/RUN/CLAIM-FS.jsonl";
+
+/// Print a transcript in readable form
+///
+/// Prints each step of the case with its expected outcome, its observed outcome, and what the
+/// kernel logged during the step.
 #[derive(Args)]
 pub struct Options {
-    /// The transcript of a claim, below target/runs/
+    /// Transcript of a case: target/runs/RUN/CLAIM-FS.jsonl
     file: PathBuf,
 }
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
-    let path = &options.file;
-    if !path.is_file() {
-        let path = path.display();
-        return Err(Error::Usage(format!(
-            "failed to find {path}: a transcript is a file target/runs/*/<claim>-<fs>.jsonl"
-        )));
-    }
-    let text = fs::read_to_string(path).map_err(io_error("read", path))?;
-    let words: Result<String, _> = text.lines().map(transcript::in_words).collect();
-    let not_understood =
-        |why: serde_json::Error| vremount_runner::Error::Results { path: path.clone(), why: why.to_string() };
-    print!("{}", words.map_err(not_understood)?);
+    print!("{}", read(&options.file)?);
     Ok(Exit::Success)
+}
+
+/// Reads a transcript as text for people.
+fn read(path: &Path) -> Result<String, Error> {
+    let shown = path.display();
+    if !path.is_file() {
+        return Err(Error::Usage(format!("failed to find {shown}: {HINT}")));
+    }
+    let bytes = fs::read(path).map_err(io_error("read", path))?;
+    let not_a_transcript = |cause: &str| Error::Usage(format!("failed to understand {shown}: {cause}; {HINT}"));
+    let text = String::from_utf8(bytes).map_err(|_| not_a_transcript("it is not text"))?;
+    if text.trim().is_empty() {
+        return Err(not_a_transcript("it is empty"));
+    }
+    let to_text = |(number, line)| {
+        transcript::in_words(line).map_err(|cause| not_a_transcript(&format!("line {}: {cause}", number + 1)))
+    };
+    text.lines().enumerate().map(to_text).collect()
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2034,SC2086,SC2154
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Functions of a test of xfstests, in place of the functions of a script with the same names.
 
