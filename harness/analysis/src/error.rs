@@ -96,8 +96,8 @@ vremount_util::error_from!(
 impl Error {
     /// Whether the kernel under test is the cause, and not this host. Another kernel may work.
     #[must_use]
-    pub fn is_of_the_kernel(&self) -> bool {
-        matches!(self, Error::Run(error) if error.is_of_the_kernel())
+    pub fn is_kernel_failure(&self) -> bool {
+        matches!(self, Error::Run(error) if error.is_kernel_failure())
     }
 
     /// Whether the command line, or a file that it names, is the cause. The exit code is then 2.

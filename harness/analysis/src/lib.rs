@@ -7,7 +7,7 @@
 //! - [`coverage`]: measures which lines and branches of the series the claims execute
 //! - [`lint_series`]: runs the tools of kernel reviewers on the series
 //! - [`reproduce`]: prints claims as shell scripts
-//! - [`bench`]: measures the cost and the benefit of reuse
+//! - [`mod@bench`]: measures the cost and the benefit of reuse
 //!
 //! Input: a kernel specification and options. Output: a record or a log, which [the report
 //! crate](../vremount_report/index.html) shows.

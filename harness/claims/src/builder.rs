@@ -71,12 +71,12 @@ impl ClaimBuilder {
 
     /// Attaches a disk as a loop device and mounts its filesystem.
     pub fn attach(self, disk: Disk) -> Self {
-        self.attach_on(disk, DeviceStack::Plain, "")
+        self.attach_on(disk, DeviceStack::Loop, "")
     }
 
     /// Attaches a disk on a stack of devices and mounts its filesystem with mount options.
     pub fn attach_on(self, disk: Disk, stack: DeviceStack, options: &str) -> Self {
-        self.run(Op::Attach { disk, on: stack }).run(Op::MountUpper { disk, options: options.to_string() })
+        self.run(Op::Attach { disk, stack }).run(Op::MountUpper { disk, options: options.to_string() })
     }
 
     /// Unmounts the upper filesystem.
@@ -108,7 +108,7 @@ impl ClaimBuilder {
     pub fn assert_op_refused(self, op: Op, errno: i32, reason: Reason) -> Self {
         self.run(Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Tree })
             .assert(op, Expectation::Refused { errno, reason })
-            .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done)
+            .assert(Op::CompareSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done)
     }
 
     /// Asserts that a volatile mount is refused as `writeback-error`.
@@ -148,27 +148,27 @@ impl ClaimBuilder {
 
     /// Changes the checkpoint of the marker.
     pub fn tamper(self, change: CheckpointTamper) -> Self {
-        self.run(Op::Forge { disk: Disk::A, forgery: change })
+        self.run(Op::TamperCheckpoint { disk: Disk::A, tamper: change })
     }
 
     /// Replaces the marker by something else.
     pub fn replace_marker(self, with: MarkerReplacement) -> Self {
-        self.run(Op::ReplaceMarker { disk: Disk::A, with })
+        self.run(Op::ReplaceMarker { disk: Disk::A, replacement: with })
     }
 
     /// Injects a fault into disk A.
     pub fn inject(self, fault: Fault) -> Self {
-        self.run(Op::Break { disk: Disk::A, fault })
+        self.run(Op::InjectFault { disk: Disk::A, fault })
     }
 
     /// Makes the data blocks of [`FILE`] on a disk fail.
     pub fn inject_data_fault(self, disk: Disk) -> Self {
-        self.run(Op::Break { disk, fault: Fault::Data { file: FILE.into() } })
+        self.run(Op::InjectFault { disk, fault: Fault::Data { file: FILE.into() } })
     }
 
     /// Removes the fault.
     pub fn clear_fault(self) -> Self {
-        self.run(Op::Heal { disk: Disk::A })
+        self.run(Op::RemoveFault { disk: Disk::A })
     }
 
     /// Removes the fault and requires that the upper filesystem is still read-write: reuse would be
@@ -245,12 +245,12 @@ pub fn unmount_layers(layers: LayerSet) -> Op {
 
 /// Write of [`FILE`] in the first overlay of a disk.
 pub fn write_file(disk: Disk, seed: u64) -> Op {
-    Op::Write { disk, layers: LayerSet::First, place: FileLocation::Overlay, file: FILE.into(), bytes: BYTES, seed }
+    Op::Write { disk, layers: LayerSet::First, location: FileLocation::Overlay, file: FILE.into(), bytes: BYTES, seed }
 }
 
 /// Write of [`FILE`] in another overlay of disk A.
 pub fn write_file_in(layers: LayerSet, seed: u64) -> Op {
-    Op::Write { disk: Disk::A, layers, place: FileLocation::Overlay, file: FILE.into(), bytes: BYTES, seed }
+    Op::Write { disk: Disk::A, layers, location: FileLocation::Overlay, file: FILE.into(), bytes: BYTES, seed }
 }
 
 /// Comparison of [`FILE`] in an overlay of disk A with the data of a seed.

@@ -104,7 +104,7 @@ impl Claim {
     /// filesystems.
     #[must_use]
     fn for_base(self, base: &Base) -> Self {
-        let has = |feature: &Feature| base.has.contains(feature);
+        let has = |feature: &Feature| base.features.contains(feature);
         let level = self.since_override.filter(|(feature, _)| has(feature)).map_or(self.min_level, |(_, level)| level);
         let missing = self.requires.iter().copied().find(|feature| !has(feature)).map(Feature::missing_reason);
         let conflict = || self.conflicts.iter().copied().find(|f| has(f)).map(Feature::present_reason);
@@ -122,10 +122,10 @@ impl Claim {
         if let Some((_, feature)) = self.excluded_on.filter(|(excluded, _)| excluded.contains(&fs)) {
             return Some(feature.present_reason());
         }
-        let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_disk));
+        let needs_disk = self.steps.iter().any(|step| step.op().is_none_or(Op::needs_block_device));
         match self.filesystems {
             Some((filesystems, _)) if filesystems.contains(&fs) => None,
-            _ if needs_disk && !fs.on_disk() => Some("the filesystem is in memory and the claim needs a disk"),
+            _ if needs_disk && !fs.is_on_disk() => Some("the filesystem is in memory and the claim needs a disk"),
             _ if self.min_level > 0 && !fs.has_xattrs() => {
                 Some("the filesystem has no xattrs, so no checkpoint is stored and no upper is reused")
             }
@@ -143,7 +143,7 @@ impl Claim {
 
     /// Whether the claim has host actions and therefore more than one boot.
     #[must_use]
-    pub fn needs_host(&self) -> bool {
+    pub fn has_host_steps(&self) -> bool {
         self.steps.iter().any(|step| step.op().is_none())
     }
 
@@ -156,14 +156,14 @@ impl Claim {
 
     /// How long the guest sleeps in total. Under time travel this takes no real time.
     #[must_use]
-    pub fn sleeps(&self) -> Duration {
-        self.steps.iter().filter_map(Step::op).map(Op::sleeps).sum()
+    pub fn sleep_time(&self) -> Duration {
+        self.steps.iter().filter_map(Step::op).map(Op::sleep_duration).sum()
     }
 
     /// The names of the injected faults, which `--fault` selects.
     #[must_use]
-    pub fn faults(&self) -> BTreeSet<&'static str> {
-        self.steps.iter().filter_map(Step::op).filter_map(Op::fault).collect()
+    pub fn fault_names(&self) -> BTreeSet<&'static str> {
+        self.steps.iter().filter_map(Step::op).filter_map(Op::fault_name).collect()
     }
 }
 
@@ -231,14 +231,14 @@ mod tests {
     #[test]
     fn every_disk_fault_is_followed_by_evidence_of_its_effect() {
         for claim in all() {
-            let injects = |step: &Step| matches!(step, Step::Precondition(Op::Break { .. }, _));
+            let injects = |step: &Step| matches!(step, Step::Precondition(Op::InjectFault { .. }, _));
             // A race has its own evidence: the guest reports whether two mounts overlapped in time.
             let evidence = |step: &Step| match step {
                 Step::Precondition(
                     _,
-                    Expectation::Fails(_) | Expectation::FailsToWriteBack | Expectation::IoErrors,
+                    Expectation::Fails(_) | Expectation::FailsWithEioOrEnospc | Expectation::IoErrors,
                 ) => true,
-                Step::Assertion(op, _) => matches!(op, Op::Race { .. }),
+                Step::Assertion(op, _) => matches!(op, Op::MountConcurrently { .. }),
                 _ => false,
             };
             for after in claim.steps.split(injects).skip(1) {

@@ -2,27 +2,27 @@
 //! Operations as text, for transcripts, lists of steps and error messages.
 
 use vremount_protocol::{
-    AccessPath, BenchOp, CheckpointTamper, DeviceStack, Disk, Fault, Field, FileLocation, LayerSet, MarkerReplacement,
-    Mode, Op, SnapshotScope, XattrLocation,
+    AccessPath, BenchOp, CheckpointField, CheckpointTamper, DeviceStack, Disk, Fault, FileLocation, LayerSet,
+    MarkerReplacement, Mode, Op, SnapshotScope, XattrLocation,
 };
 
 /// An operation as an English phrase in the imperative, such as `mount overlay on a, volatile`.
 #[must_use]
 pub fn describe(op: &Op) -> String {
     match op {
-        Op::Attach { disk, on: DeviceStack::Plain } => format!("attach disk {disk}"),
-        Op::Attach { disk, on: DeviceStack::Device } => format!("attach disk {disk} without a loop device"),
-        Op::Attach { disk, on: DeviceStack::Thin } => format!("attach disk {disk} as a thin volume"),
+        Op::Attach { disk, stack: DeviceStack::Loop } => format!("attach disk {disk}"),
+        Op::Attach { disk, stack: DeviceStack::Direct } => format!("attach disk {disk} without a loop device"),
+        Op::Attach { disk, stack: DeviceStack::Thin } => format!("attach disk {disk} as a thin volume"),
         Op::CopyDisk { from, to } => format!("copy disk {from} to disk {to}"),
         Op::MountUpper { disk, options } => format!("mount upper filesystem {disk}{}", with_options(options)),
         Op::UnmountUpper { disk, lazy } => format!("{} upper filesystem {disk}", unmount(*lazy)),
         Op::RemountUpper { disk, options } => format!("mount -o remount,{options} upper filesystem {disk}"),
-        Op::Reach { disk, via } => describe_reach(*disk, *via),
-        Op::Unreach { disk, via } => describe_unreach(*disk, *via),
+        Op::AddAccessPath { disk, via } => describe_reach(*disk, *via),
+        Op::RemoveAccessPath { disk, via } => describe_unreach(*disk, *via),
         Op::FreezeUpper { disk } => format!("freeze upper filesystem {disk}"),
         Op::ThawUpper { disk } => format!("thaw upper filesystem {disk}"),
         Op::ShutDownUpper { disk } => format!("shut down upper filesystem {disk} without flushing its log"),
-        Op::FreshUpper { disk } => format!("create upper and work directories on {disk} anew"),
+        Op::RecreateUpper { disk } => format!("create upper and work directories on {disk} anew"),
         Op::RemoveMarker { disk } => format!("remove work/incompat/volatile on {disk}"),
         Op::MountOverlay { disk, layers, mode, via, options } => {
             let overlay = overlay(*disk, *layers);
@@ -35,22 +35,26 @@ pub fn describe(op: &Op) -> String {
             let mode = mode_name(*mode);
             format!("mount and unmount overlay on {disk} in a user namespace, {mode}{}", with_options(options))
         }
-        Op::FoldCase { disk } => format!("create casefolded layers on {disk}"),
+        Op::RecreateCasefolded { disk } => format!("create casefolded layers on {disk}"),
         Op::UnmountOverlay { disk, layers, lazy } => format!("{} {}", unmount(*lazy), overlay(*disk, *layers)),
         Op::RemountOverlay { disk, options } => format!("mount -o remount,{options} overlay on {disk}"),
-        Op::Cycle { disk, times: 1 } => format!("mount and unmount overlay on {disk}, volatile"),
-        Op::Cycle { disk, times } => format!("mount and unmount overlay on {disk}, volatile, {times} times"),
-        Op::Race { disk, mounts } => format!("mount overlay on {disk}, volatile, in {mounts} threads at once"),
-        Op::Starve { disk, first: false } => {
+        Op::MountRepeatedly { disk, count: 1 } => format!("mount and unmount overlay on {disk}, volatile"),
+        Op::MountRepeatedly { disk, count: times } => {
+            format!("mount and unmount overlay on {disk}, volatile, {times} times")
+        }
+        Op::MountConcurrently { disk, mounts } => {
+            format!("mount overlay on {disk}, volatile, in {mounts} threads at once")
+        }
+        Op::MountWithFailingAllocations { disk, first_mount: false } => {
             format!("repeatedly mount overlay on {disk}, volatile, each time with another failing allocation")
         }
-        Op::Starve { disk, first: true } => {
+        Op::MountWithFailingAllocations { disk, first_mount: true } => {
             format!(
                 "repeatedly mount overlay on {disk}, volatile, without a marker and with a failing allocation, \
                  then again"
             )
         }
-        Op::Write { disk, layers, place, file, bytes, seed } => {
+        Op::Write { disk, layers, location: place, file, bytes, seed } => {
             format!("write {} to {}", data(*bytes, *seed), file_in(file, *disk, *layers, *place))
         }
         Op::WriteDirect { disk, file, bytes, seed } => {
@@ -70,51 +74,51 @@ pub fn describe(op: &Op) -> String {
         Op::HasOverlayXattr { disk, file, name } => {
             format!("check that {} has the xattr trusted.overlay.{name}", upper_file(file, *disk))
         }
-        Op::NoteInode { disk, file } => format!("record the inode number of {}", overlay_file(file, *disk)),
-        Op::SameInode { disk, file } => {
+        Op::RecordInode { disk, file } => format!("record the inode number of {}", overlay_file(file, *disk)),
+        Op::CompareInode { disk, file } => {
             format!("check that {} has the recorded inode number", overlay_file(file, *disk))
         }
-        Op::HoldFile { disk, place, file } => {
+        Op::OpenFile { disk, location: place, file } => {
             format!("open {} and keep it open", file_in(file, *disk, LayerSet::First, *place))
         }
-        Op::ReleaseFiles => "close all files that were kept open".to_string(),
-        Op::TakeHandle { disk, file } => format!("get the file handle of {}", overlay_file(file, *disk)),
-        Op::OpenHandle { disk } => format!("open the file handle in overlay on {disk}"),
+        Op::CloseFiles => "close all files that were kept open".to_string(),
+        Op::RecordFileHandle { disk, file } => format!("get the file handle of {}", overlay_file(file, *disk)),
+        Op::OpenFileHandle { disk } => format!("open the file handle in overlay on {disk}"),
         Op::WriteBack => "sync(2)".to_string(),
         Op::WriteBackData { disk, file } => {
             format!("write back the data of {}, leaving an error unseen", upper_file(file, *disk))
         }
         Op::SyncUpper { disk } => format!("syncfs(2) upper filesystem {disk}"),
-        Op::SyncUpperAfresh { disk } => format!("syncfs(2) upper filesystem {disk} on a new file descriptor"),
+        Op::SyncUpperNewDescriptor { disk } => format!("syncfs(2) upper filesystem {disk} on a new file descriptor"),
         Op::SyncOverlay { disk } => format!("syncfs(2) overlay on {disk}"),
         Op::FsyncOverlayFile { disk, file } => format!("fsync(2) {}", overlay_file(file, *disk)),
-        Op::SyncUpperLater { disk, ms } => {
+        Op::SyncUpperInThread { disk, ms } => {
             format!("start a thread that calls syncfs(2) on upper filesystem {disk} after {ms} ms")
         }
-        Op::HasEnded => "check that the syncfs(2) thread has ended".to_string(),
-        Op::Join => "wait for the result of the syncfs(2) thread".to_string(),
+        Op::ThreadHasEnded => "check that the syncfs(2) thread has ended".to_string(),
+        Op::JoinThread => "wait for the result of the syncfs(2) thread".to_string(),
         Op::DropCaches => "drop clean pages, dentries and inodes".to_string(),
         Op::FlushBuffers { disk } => format!("write back and drop the buffers of disk {disk}"),
         Op::FsyncUpperFile { disk, file } => format!("fsync(2) {}", upper_file(file, *disk)),
-        Op::Break { disk, fault } => describe_fault(*disk, fault),
-        Op::Heal { disk } => format!("remove the fault from disk {disk}"),
+        Op::InjectFault { disk, fault } => describe_fault(*disk, fault),
+        Op::RemoveFault { disk } => format!("remove the fault from disk {disk}"),
         Op::UpperWritable { disk } => format!("check that upper filesystem {disk} is read-write"),
         Op::PauseWriteback => "stop periodic writeback".to_string(),
-        Op::CountIo { disk } => format!("start to count the I/O of disk {disk}"),
-        Op::CountedIo { disk } => format!("read the I/O count of disk {disk}"),
+        Op::StartIoCount { disk } => format!("start to count the I/O of disk {disk}"),
+        Op::ReadIoCount { disk } => format!("read the I/O count of disk {disk}"),
         Op::ReloadOverlay => "unload and load the overlay module".to_string(),
-        Op::Forge { disk, forgery } => describe_tamper(*disk, *forgery),
-        Op::ForgeMany { disk, seed, times } => {
+        Op::TamperCheckpoint { disk, tamper: forgery } => describe_tamper(*disk, *forgery),
+        Op::FuzzCheckpoint { disk, seed, count: times } => {
             format!("mount overlay on {disk}, volatile, over {times} tampered checkpoints (seed {seed})")
         }
-        Op::ReplaceMarker { disk, with } => describe_replacement(*disk, *with),
+        Op::ReplaceMarker { disk, replacement: with } => describe_replacement(*disk, *with),
         Op::MakeIncompat { disk, name } => format!("create {} on {disk}", incompat_path(name)),
         Op::RemoveIncompat { disk, name } => format!("remove {} on {disk}", incompat_path(name)),
-        Op::LeaveBehind { disk } => format!("create a file three directories below work/work on {disk}"),
-        Op::RemoveLeftBehind { disk } => format!("remove the file three directories below work/work on {disk}"),
+        Op::CreateLeftover { disk } => format!("create a file three directories below work/work on {disk}"),
+        Op::RemoveLeftover { disk } => format!("remove the file three directories below work/work on {disk}"),
         Op::MakeLowers { count } => format!("create {count} lower layers"),
         Op::Snapshot { disk, scope } => format!("take a snapshot of {}", scope_name(*disk, *scope)),
-        Op::SameAsSnapshot { disk, scope } => format!("check that {} equals its snapshot", scope_name(*disk, *scope)),
+        Op::CompareSnapshot { disk, scope } => format!("check that {} equals its snapshot", scope_name(*disk, *scope)),
         Op::Bench(op) => describe_bench(op),
         Op::Reset => "remove all mounts, devices and images".to_string(),
         Op::Sleep { ms } => format!("sleep {ms} ms"),
@@ -124,14 +128,14 @@ pub fn describe(op: &Op) -> String {
 /// Only error messages contain operations of the benchmark.
 fn describe_bench(op: &BenchOp) -> String {
     match op {
-        BenchOp::Turn { disk, way, .. } => format!("restart the container on {disk}: {way:?}"),
+        BenchOp::Restart { disk, strategy: way, .. } => format!("restart the container on {disk}: {way:?}"),
         BenchOp::Fill { disk, files } => format!("create {files} files in upper {disk}"),
-        BenchOp::Dirty { disk, whose, bytes } => format!("write {bytes} bytes on {disk}: {whose:?}"),
+        BenchOp::Dirty { disk, writer: whose, bytes } => format!("write {bytes} bytes on {disk}: {whose:?}"),
         BenchOp::MountOthers { disk, count } => format!("mount {count} other overlays on {disk}"),
         BenchOp::UnmountOthers { disk } => format!("unmount the other overlays on {disk}"),
-        BenchOp::Neighbour { disk, seconds, .. } => format!("run a background load on {disk} for {seconds} s"),
-        BenchOp::Writeback { by_itself: true } => "start periodic writeback".to_string(),
-        BenchOp::Writeback { by_itself: false } => "stop periodic writeback".to_string(),
+        BenchOp::BackgroundLoad { disk, seconds, .. } => format!("run a background load on {disk} for {seconds} s"),
+        BenchOp::Writeback { enabled: true } => "start periodic writeback".to_string(),
+        BenchOp::Writeback { enabled: false } => "stop periodic writeback".to_string(),
         BenchOp::SwapOverlay { module } => format!("load {module} in place of the overlay module"),
         BenchOp::Trace { function } => format!("start to trace {function}"),
         BenchOp::Traced => "read the trace".to_string(),
@@ -169,7 +173,7 @@ fn through(via: AccessPath) -> &'static str {
     match via {
         AccessPath::Mount => "",
         AccessPath::Bind => " through the bind mount",
-        AccessPath::Again => " through the second mount of the device",
+        AccessPath::SecondMount => " through the second mount of the device",
         AccessPath::Moved => " through the moved mount",
         AccessPath::Idmapped => " through the idmapped mount",
     }
@@ -179,7 +183,7 @@ fn describe_reach(disk: Disk, via: AccessPath) -> String {
     match via {
         AccessPath::Mount => format!("use the mount of upper filesystem {disk}"),
         AccessPath::Bind => format!("bind-mount upper filesystem {disk}"),
-        AccessPath::Again => format!("mount the device of upper filesystem {disk} again"),
+        AccessPath::SecondMount => format!("mount the device of upper filesystem {disk} again"),
         AccessPath::Moved => format!("move the mount of upper filesystem {disk}"),
         AccessPath::Idmapped => format!("bind-mount upper filesystem {disk} with an id mapping"),
     }
@@ -189,7 +193,7 @@ fn describe_unreach(disk: Disk, via: AccessPath) -> String {
     match via {
         AccessPath::Mount => format!("keep the mount of upper filesystem {disk}"),
         AccessPath::Bind => format!("unmount the bind mount of upper filesystem {disk}"),
-        AccessPath::Again => format!("unmount the second mount of upper filesystem {disk}"),
+        AccessPath::SecondMount => format!("unmount the second mount of upper filesystem {disk}"),
         AccessPath::Moved => format!("move the mount of upper filesystem {disk} back"),
         AccessPath::Idmapped => format!("unmount the idmapped mount of upper filesystem {disk}"),
     }
@@ -248,13 +252,15 @@ fn describe_tamper(disk: Disk, tamper: CheckpointTamper) -> String {
     let checkpoint = format!("the checkpoint on {disk}");
     match tamper {
         CheckpointTamper::Remove => format!("remove {checkpoint}"),
-        CheckpointTamper::Length(bytes) => format!("truncate or zero-extend {checkpoint} to {bytes} bytes"),
+        CheckpointTamper::Resize(bytes) => format!("truncate or zero-extend {checkpoint} to {bytes} bytes"),
         CheckpointTamper::Random { seed } => format!("overwrite {checkpoint} with random bytes (seed {seed})"),
-        CheckpointTamper::All(byte) => format!("overwrite {checkpoint} with bytes {byte:#04x}"),
-        CheckpointTamper::Next(Field::BootId) => format!("change the boot id in {checkpoint}"),
-        CheckpointTamper::Next(Field::InstanceId) => format!("increment the instance id in {checkpoint}"),
-        CheckpointTamper::Next(Field::Errseq) => format!("increment the errseq in {checkpoint}"),
-        CheckpointTamper::Of(other, layers) => {
+        CheckpointTamper::Fill(byte) => format!("overwrite {checkpoint} with bytes {byte:#04x}"),
+        CheckpointTamper::Increment(CheckpointField::BootId) => format!("change the boot id in {checkpoint}"),
+        CheckpointTamper::Increment(CheckpointField::InstanceId) => {
+            format!("increment the instance id in {checkpoint}")
+        }
+        CheckpointTamper::Increment(CheckpointField::Errseq) => format!("increment the errseq in {checkpoint}"),
+        CheckpointTamper::CopyFrom(other, layers) => {
             format!("overwrite {checkpoint} with that of {}", overlay(other, layers))
         }
         CheckpointTamper::MoveTo(XattrLocation::Dirty) => format!("move {checkpoint} to work/incompat/volatile/dirty"),

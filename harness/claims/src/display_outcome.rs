@@ -19,8 +19,8 @@ pub fn describe_outcome(outcome: &Outcome) -> String {
             if *read_only { ", read-only" } else { "" }
         ),
         Outcome::Refused { errno } => format!("refused {}", errno_name(*errno)),
-        Outcome::Failed { errno: 0, what } | Outcome::Differs { what } => what.clone(),
-        Outcome::Failed { errno, what } => format!("{what}: {}", errno_name(*errno)),
+        Outcome::Failed { errno: 0, message: what } | Outcome::Differs { difference: what } => what.clone(),
+        Outcome::Failed { errno, message: what } => format!("{what}: {}", errno_name(*errno)),
         Outcome::Raced { mounted, refused } => format!("{mounted} mounted{}", by_errno(refused)),
         Outcome::Starved { mounted, read_only, refused } => {
             format!("{mounted} mounted, {read_only} read-only{}", by_errno(refused))
@@ -42,22 +42,26 @@ impl fmt::Display for Expectation {
             Expectation::Done => f.write_str("done"),
             Expectation::Mounted => f.write_str("mounted"),
             Expectation::Refused { errno, reason } => write!(f, "refused {} {reason}", errno_name(*errno)),
-            Expectation::RefusedUnsaid(errno) => write!(f, "refused {} without a known reason", errno_name(*errno)),
+            Expectation::RefusedWithoutReason(errno) => {
+                write!(f, "refused {} without a known reason", errno_name(*errno))
+            }
             Expectation::Fails(errno) => write!(f, "fails {}", errno_name(*errno)),
-            Expectation::FailsToWriteBack => f.write_str("fails EIO or ENOSPC"),
+            Expectation::FailsWithEioOrEnospc => f.write_str("fails EIO or ENOSPC"),
             Expectation::IoErrors => f.write_str("fails EIO or I/O errors logged"),
             Expectation::NoIo => f.write_str("no writes, no flushes"),
             Expectation::SomeIo => f.write_str("writes or flushes"),
             Expectation::MountedReadOnly => f.write_str("mounted read-only"),
-            Expectation::MountedOrError => f.write_str("mounted, or refused for a writeback error"),
+            Expectation::MountedOrWritebackError => f.write_str("mounted, or refused for a writeback error"),
             Expectation::Differs => f.write_str("differs"),
-            Expectation::Whatever => f.write_str("any outcome"),
-            Expectation::OneWins { reason, .. } => {
+            Expectation::AnyOutcome => f.write_str("any outcome"),
+            Expectation::AtMostOneMountedOthersRefused { reason, .. } => {
                 write!(f, "at most one mounted, all others refused EINVAL {reason}")
             }
-            Expectation::AtMostOneWins => f.write_str("at most one mounted"),
-            Expectation::RefusedUntilFed => f.write_str("some refused ENOMEM"),
-            Expectation::AcceptedOrUnchecked => f.write_str("some mounted, all others refused EINVAL no-checkpoint"),
+            Expectation::AtMostOneMounted => f.write_str("at most one mounted"),
+            Expectation::SomeRefusedWithEnomem => f.write_str("some refused ENOMEM"),
+            Expectation::SomeMountedOthersNoCheckpoint => {
+                f.write_str("some mounted, all others refused EINVAL no-checkpoint")
+            }
         }
     }
 }

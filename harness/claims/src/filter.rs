@@ -83,7 +83,7 @@ impl Filters {
     ///
     /// # Errors
     /// Fails if a filter names an unknown claim, tag or fault, or if no claim passes all filters.
-    pub fn claims(&self, base: &Base) -> Result<Vec<Claim>, Error> {
+    pub fn select_claims(&self, base: &Base) -> Result<Vec<Claim>, Error> {
         let all = claims::for_base(base);
         let names = all.iter().map(|claim| claim.name).collect();
         if let Some((name, closest)) = find_unknown(&self.claims, &names) {
@@ -93,14 +93,14 @@ impl Filters {
         if let Some((name, closest)) = find_unknown(&self.tags, &tags) {
             return Err(Error::UnknownTag { name, closest, known: join(&tags) });
         }
-        let faults = all.iter().flat_map(Claim::faults).collect();
+        let faults = all.iter().flat_map(Claim::fault_names).collect();
         if let Some((name, closest)) = find_unknown(&self.faults, &faults) {
             return Err(Error::UnknownFault { name, closest, known: join(&faults) });
         }
         let passes = |claim: &Claim| {
             is_empty_or_any(&self.claims, |name| name == claim.name)
                 && is_empty_or_any(&self.tags, |tag| tag == claim.topic)
-                && is_empty_or_any(&self.faults, |fault| claim.faults().contains(fault))
+                && is_empty_or_any(&self.faults, |fault| claim.fault_names().contains(fault))
         };
         let chosen: Vec<_> = all.into_iter().filter(passes).collect();
         if chosen.is_empty() {
@@ -111,8 +111,8 @@ impl Filters {
 
     /// Filesystems that pass the filter, each once, in the order of [`Fs::ALL`].
     #[must_use]
-    pub fn filesystems(&self) -> Vec<Fs> {
-        Fs::selected(&self.filesystems)
+    pub fn select_filesystems(&self) -> Vec<Fs> {
+        Fs::select(&self.filesystems)
     }
 }
 
@@ -125,9 +125,9 @@ pub fn cases<'a>(claims: &'a [Claim], filesystems: &[Fs]) -> Vec<Case<'a>> {
 /// Line of a list of cases: claim, filesystem, tag, faults (`-` for none), level, and the reason if
 /// it is skipped.
 #[must_use]
-pub fn line(case: &Case<'_>) -> String {
+pub fn format_case(case: &Case<'_>) -> String {
     let Case { claim, fs } = case;
-    let faults: Vec<_> = claim.faults().into_iter().collect();
+    let faults: Vec<_> = claim.fault_names().into_iter().collect();
     let faults = if faults.is_empty() { "-".to_string() } else { faults.join(",") };
     let skip_on_arch = || Arch::ALL.into_iter().find_map(|arch| Some((arch.name(), claim.skip_reason_for_arch(arch)?)));
     let skipped = match (claim.skip_reason_on(*fs), skip_on_arch()) {
@@ -166,7 +166,7 @@ mod tests {
         let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         let filters =
             Filters { claims: owned(claims), tags: owned(tags), faults: owned(faults), filesystems: Vec::new() };
-        let claims = filters.claims(&base()).map_err(|error| error.to_string())?;
+        let claims = filters.select_claims(&base()).map_err(|error| error.to_string())?;
         Ok(claims.iter().map(|claim| claim.name).collect())
     }
 
@@ -221,14 +221,14 @@ mod tests {
         for claim in claims::all() {
             assert!(!claim.topic.is_empty());
             let injects_fault = claim.steps.iter().any(claims::Step::is_fault);
-            assert!(!injects_fault || !claim.faults().is_empty(), "{}", claim.name);
+            assert!(!injects_fault || !claim.fault_names().is_empty(), "{}", claim.name);
         }
     }
 
     #[test]
     fn filesystem_that_is_given_twice_is_selected_once() {
         let filters = Filters { filesystems: vec![Fs::Tmpfs, Fs::Ext4, Fs::Tmpfs], ..Filters::default() };
-        assert_eq!(filters.filesystems(), [Fs::Ext4, Fs::Tmpfs]);
-        assert_eq!(Filters::default().filesystems(), Fs::ALL);
+        assert_eq!(filters.select_filesystems(), [Fs::Ext4, Fs::Tmpfs]);
+        assert_eq!(Filters::default().select_filesystems(), Fs::ALL);
     }
 }

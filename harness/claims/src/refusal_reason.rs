@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use vremount_protocol::FS_CONTEXT;
+use vremount_protocol::FS_CONTEXT_PREFIX;
 
 /// Reason for a refused mount.
 ///
@@ -75,15 +75,15 @@ const PATTERNS: [(&str, Reason); 19] = [
 
 impl Reason {
     /// All patterns of log lines with the reasons that they state, in order of precedence.
-    pub fn words() -> impl Iterator<Item = (&'static str, Reason)> {
+    pub fn log_patterns() -> impl Iterator<Item = (&'static str, Reason)> {
         PATTERNS.into_iter()
     }
 
     /// Reason of the only line in `log` that states one; none if no line or several lines do. A
     /// kernel that logs the same reason twice for one mount is defective.
     #[must_use]
-    pub fn stated(log: &[String]) -> Option<Reason> {
-        match Reason::all(log).as_slice() {
+    pub fn single_in(log: &[String]) -> Option<Reason> {
+        match Reason::all_in(log).as_slice() {
             [reason] => Some(*reason),
             _ => None,
         }
@@ -92,22 +92,22 @@ impl Reason {
     /// Reason of the only error message in the log of an fs context (see fsopen(2)) that states
     /// one; none if no message or several messages do.
     #[must_use]
-    pub fn stated_to_context(log: &[String]) -> Option<Reason> {
-        let errors = log.iter().filter_map(|line| line.strip_prefix(FS_CONTEXT)?.strip_prefix("e "));
-        Reason::stated(&errors.map(ToString::to_string).collect::<Vec<_>>())
+    pub fn single_in_fs_context(log: &[String]) -> Option<Reason> {
+        let errors = log.iter().filter_map(|line| line.strip_prefix(FS_CONTEXT_PREFIX)?.strip_prefix("e "));
+        Reason::single_in(&errors.map(ToString::to_string).collect::<Vec<_>>())
     }
 
     /// Reason that `log` states, in one or in several lines; none if no line states one or the
     /// lines state different ones.
     #[must_use]
-    pub fn only(log: &[String]) -> Option<Reason> {
-        let all = Reason::all(log);
+    pub fn unique_in(log: &[String]) -> Option<Reason> {
+        let all = Reason::all_in(log);
         all.first().copied().filter(|first| all.iter().all(|reason| reason == first))
     }
 
     /// Reasons of all lines in `log` that state one, in order.
     #[must_use]
-    pub fn all(log: &[String]) -> Vec<Reason> {
+    pub fn all_in(log: &[String]) -> Vec<Reason> {
         log.iter()
             // The option parser logs under the name of the filesystem type, which is `overlay`.
             .filter_map(|line| line.strip_prefix("overlayfs: ").or_else(|| line.strip_prefix("overlay: ")))
@@ -165,7 +165,7 @@ mod tests {
     #[case::line_of_another_subsystem(&["volatile reuse refused: other-boot: text"], None)]
     fn single_reason_is_read_from_the_log(#[case] log: &[&str], #[case] expected: Option<Reason>) {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
-        assert_eq!(Reason::stated(&log), expected);
+        assert_eq!(Reason::single_in(&log), expected);
     }
 
     #[rstest]
@@ -178,13 +178,14 @@ mod tests {
     )]
     fn reason_is_read_from_the_fs_context(#[case] log: &[&str], #[case] expected: Option<Reason>) {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
-        assert_eq!(Reason::stated_to_context(&log), expected);
+        assert_eq!(Reason::single_in_fs_context(&log), expected);
     }
 
     #[test]
     fn tokens_of_the_series_are_the_names_of_reasons() {
         let token = |pattern: &'static str| pattern.strip_prefix("volatile reuse refused: ")?.strip_suffix(": ");
-        let tokens: Vec<_> = Reason::words().filter_map(|(pattern, reason)| Some((token(pattern)?, reason))).collect();
+        let tokens: Vec<_> =
+            Reason::log_patterns().filter_map(|(pattern, reason)| Some((token(pattern)?, reason))).collect();
         assert_eq!(tokens.first(), Some(&("not-volatile", Reason::NotVolatile)));
         tokens.iter().for_each(|(token, reason)| assert_eq!(reason.to_string(), *token));
     }
@@ -195,6 +196,6 @@ mod tests {
     #[case::empty_log(&[], None)]
     fn one_reason_may_be_stated_repeatedly(#[case] log: &[&str], #[case] expected: Option<Reason>) {
         let log: Vec<String> = log.iter().map(ToString::to_string).collect();
-        assert_eq!(Reason::only(&log), expected);
+        assert_eq!(Reason::unique_in(&log), expected);
     }
 }

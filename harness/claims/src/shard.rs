@@ -21,12 +21,12 @@ pub struct Shard {
 /// The text is not a shard.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to parse shard {0:?}: give K/N for part K of N, with K from 1 to N")]
-pub struct NotAShard(String);
+pub struct ParseShardError(String);
 
 impl Shard {
     /// Number of shards of the run.
     #[must_use]
-    pub fn of(self) -> u32 {
+    pub fn total(self) -> u32 {
         self.total
     }
 
@@ -46,22 +46,22 @@ impl Shard {
 }
 
 impl FromStr for Shard {
-    type Err = NotAShard;
+    type Err = ParseShardError;
 
-    fn from_str(text: &str) -> Result<Self, NotAShard> {
+    fn from_str(text: &str) -> Result<Self, ParseShardError> {
         let parse = || {
             let (number, total) = text.split_once('/')?;
             Some(Shard { number: number.parse().ok()?, total: total.parse().ok()? })
         };
         let is_in_range = |shard: &Shard| (1..=shard.total).contains(&shard.number);
-        parse().filter(is_in_range).ok_or_else(|| NotAShard(text.to_string()))
+        parse().filter(is_in_range).ok_or_else(|| ParseShardError(text.to_string()))
     }
 }
 
 impl TryFrom<String> for Shard {
-    type Error = NotAShard;
+    type Error = ParseShardError;
 
-    fn try_from(text: String) -> Result<Self, NotAShard> {
+    fn try_from(text: String) -> Result<Self, ParseShardError> {
         text.parse()
     }
 }

@@ -26,7 +26,7 @@ pub enum Action {
     Guest(Op),
     /// An action of the host on the machine.
     #[serde(rename = "host")]
-    HostAction(HostStep),
+    Host(HostStep),
 }
 
 impl Step {
@@ -35,7 +35,7 @@ impl Step {
     pub fn action(&self) -> Action {
         match self {
             Step::Precondition(op, _) | Step::Assertion(op, _) => Action::Guest(op.clone()),
-            Step::Host(host) => Action::HostAction(*host),
+            Step::Host(host) => Action::Host(*host),
         }
     }
 
@@ -51,7 +51,7 @@ impl Step {
     /// Whether the step injects a disk fault. `--no-faults` leaves such steps out.
     #[must_use]
     pub fn is_fault(&self) -> bool {
-        matches!(self, Step::Precondition(Op::Break { .. }, _))
+        matches!(self, Step::Precondition(Op::InjectFault { .. }, _))
     }
 }
 
@@ -84,35 +84,35 @@ pub enum Expectation {
         reason: Reason,
     },
     /// The mount fails with this errno, and the kernel logs no known reason.
-    RefusedUnsaid(i32),
+    RefusedWithoutReason(i32),
     /// The operation fails with this errno.
     Fails(i32),
     /// The operation fails with EIO or ENOSPC. Filesystems differ in which one they report.
-    FailsToWriteBack,
+    FailsWithEioOrEnospc,
     /// The operation fails with EIO, or the kernel logs I/O errors during it.
     IoErrors,
     /// A comparison finds a difference.
     Differs,
     /// The overlay is mounted read-write, or refused for a writeback error: EIO while it is unseen,
     /// EINVAL afterwards.
-    MountedOrError,
+    MountedOrWritebackError,
     /// Any outcome. For steps that undo what only some runs have done.
-    Whatever,
+    AnyOutcome,
     /// At most one of several simultaneous mounts succeeds; the others fail with EINVAL and this
     /// reason. None succeeds if two mounts hold one of the two in-use locks each.
-    OneWins {
+    AtMostOneMountedOthersRefused {
         /// The number of mounts minus one.
         others: u32,
         /// The reason that the kernel logs for each refused mount.
         reason: Reason,
     },
     /// At most one of several simultaneous mounts succeeds; the others may fail for any reason.
-    AtMostOneWins,
+    AtMostOneMounted,
     /// Some of the mounts with a failing allocation are refused with ENOMEM.
-    RefusedUntilFed,
+    SomeRefusedWithEnomem,
     /// Of the mounts that each follow one with a failing allocation, some succeed. All others are
     /// refused as `no-checkpoint`.
-    AcceptedOrUnchecked,
+    SomeMountedOthersNoCheckpoint,
     /// The disk received no write and no flush.
     NoIo,
     /// The disk received a write or a flush.

@@ -9,7 +9,7 @@ mod tests;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use vremount_protocol::{LOST, Op, Outcome, StepReport};
+use vremount_protocol::{MESSAGES_LOST, Op, Outcome, StepReport};
 
 use crate::refusal_reason::Reason;
 use crate::{Expectation, Step, describe, describe_outcome, errno_name};
@@ -65,13 +65,13 @@ impl VerdictDetail {
     /// [`Verdict::Broken`], because the kernel warned, oopsed or panicked. The outcomes of the
     /// steps do not matter.
     #[must_use]
-    pub fn kernel_complained(because: String) -> Self {
+    pub fn kernel_failure(because: String) -> Self {
         VerdictDetail { verdict: Verdict::Broken, expected: None, observed: None, because: Some(because) }
     }
 
     /// Whether a kernel failure decided the verdict, and not the outcome of a step.
     #[must_use]
-    pub fn is_complaint(&self) -> bool {
+    pub fn is_kernel_failure(&self) -> bool {
         self.verdict == Verdict::Broken && self.expected.is_none()
     }
 
@@ -104,9 +104,11 @@ pub fn judge(steps: &[Step], reports: &[StepReport]) -> VerdictDetail {
         let satisfied = satisfies::satisfies(op, expectation, report);
         // If outcome or errno differ, no log line can make the step match.
         let depends_on_log = || {
-            satisfied || ObservedOutcome::wanted(expectation).is_same_but_reason(&ObservedOutcome::from_report(report))
+            satisfied
+                || ObservedOutcome::from_expectation(expectation)
+                    .is_same_but_reason(&ObservedOutcome::from_report(report))
         };
-        if report.log.iter().any(|line| line == LOST) && depends_on_log() {
+        if report.log.iter().any(|line| line == MESSAGES_LOST) && depends_on_log() {
             return VerdictDetail::cannot_tell(format!("{}: lines of the kernel log are lost", describe(op)));
         }
         if !satisfied {
@@ -115,7 +117,7 @@ pub fn judge(steps: &[Step], reports: &[StepReport]) -> VerdictDetail {
             let verdict = if is_assertion && !guest_failed { Verdict::Broken } else { Verdict::CannotTell };
             return VerdictDetail {
                 verdict,
-                expected: Some(ObservedOutcome::wanted(expectation)),
+                expected: Some(ObservedOutcome::from_expectation(expectation)),
                 observed: Some(ObservedOutcome::from_report(report)),
                 because: Some(format!("{}: expected {expectation}, observed {}", describe(op), Observed(report))),
             };
@@ -128,7 +130,7 @@ pub fn judge(steps: &[Step], reports: &[StepReport]) -> VerdictDetail {
     match shown {
         Some((expectation, report)) => VerdictDetail {
             verdict: Verdict::Holds,
-            expected: Some(ObservedOutcome::wanted(expectation)),
+            expected: Some(ObservedOutcome::from_expectation(expectation)),
             observed: Some(ObservedOutcome::from_report(report)),
             because: None,
         },
@@ -146,7 +148,7 @@ impl fmt::Display for Observed<'_> {
         if !matches!(report.outcome, Outcome::Refused { .. }) {
             return Ok(());
         }
-        match Reason::all(&report.log).as_slice() {
+        match Reason::all_in(&report.log).as_slice() {
             [] => f.write_str(", no reason logged"),
             [reason] => write!(f, ": {reason}"),
             reasons => {
@@ -161,23 +163,23 @@ impl ObservedOutcome {
     /// Outcome that satisfies an expectation. An expectation that several outcomes satisfy is shown
     /// as its usual one.
     #[must_use]
-    pub fn wanted(expectation: Expectation) -> Self {
+    pub fn from_expectation(expectation: Expectation) -> Self {
         let (outcome, errno, reason) = match expectation {
             Expectation::Done
             | Expectation::IoErrors
             | Expectation::NoIo
             | Expectation::SomeIo
-            | Expectation::Whatever
-            | Expectation::AtMostOneWins => ("done", None, None),
-            Expectation::RefusedUntilFed | Expectation::AcceptedOrUnchecked => ("starved", None, None),
-            Expectation::Mounted | Expectation::MountedOrError => ("mounted", None, None),
+            | Expectation::AnyOutcome
+            | Expectation::AtMostOneMounted => ("done", None, None),
+            Expectation::SomeRefusedWithEnomem | Expectation::SomeMountedOthersNoCheckpoint => ("starved", None, None),
+            Expectation::Mounted | Expectation::MountedOrWritebackError => ("mounted", None, None),
             Expectation::MountedReadOnly => ("mounted-read-only", None, None),
-            Expectation::OneWins { reason, .. } => ("one-wins", Some(libc::EINVAL), Some(reason)),
+            Expectation::AtMostOneMountedOthersRefused { reason, .. } => ("one-wins", Some(libc::EINVAL), Some(reason)),
             Expectation::Differs => ("differs", None, None),
             Expectation::Refused { errno, reason } => ("refused", Some(errno), Some(reason)),
-            Expectation::RefusedUnsaid(errno) => ("refused", Some(errno), None),
+            Expectation::RefusedWithoutReason(errno) => ("refused", Some(errno), None),
             Expectation::Fails(errno) => ("failed", Some(errno), None),
-            Expectation::FailsToWriteBack => ("failed", None, None),
+            Expectation::FailsWithEioOrEnospc => ("failed", None, None),
         };
         ObservedOutcome { outcome: outcome.to_string(), errno: errno.map(errno_name), reason }
     }
@@ -197,7 +199,7 @@ impl ObservedOutcome {
         ObservedOutcome {
             outcome: outcome.to_string(),
             errno: errno.map(errno_name),
-            reason: Reason::only(&report.log),
+            reason: Reason::unique_in(&report.log),
         }
     }
 

@@ -63,7 +63,7 @@ impl RunSetup {
     /// # Errors
     /// See [`RunSetup::open`].
     pub fn open_in(workspace: LockedWorkspace, spec: Option<&Spec>) -> Result<Self, Error> {
-        let base = resolve::find(&workspace, spec)?;
+        let base = resolve::find_base(&workspace, spec)?;
         Ok(RunSetup { workspace, base })
     }
 
@@ -80,7 +80,7 @@ impl RunSetup {
     /// # Errors
     /// If a filter names an unknown claim, tag or fault, or no claim passes.
     pub fn select(&self, filters: &Filters) -> Result<Selection, Error> {
-        Ok(Selection { claims: filters.claims(&self.base)?, filesystems: filters.filesystems() })
+        Ok(Selection { claims: filters.select_claims(&self.base)?, filesystems: filters.select_filesystems() })
     }
 
     /// Builds the kernel and the disk images and finds an executor that works.

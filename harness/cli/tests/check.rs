@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use common::checkout;
 use tempfile::TempDir;
-use vremount_analysis::lint_series::{Finding, Outcome, check};
+use vremount_analysis::lint_series::{Finding, Outcome, check_series};
 use vremount_kernel::base::{Base, Feature};
-use vremount_kernel::series::{COVER_LETTER, patches};
+use vremount_kernel::series::{COVER_LETTER, list_patches};
 use vremount_kernel::workspace::Workspace;
 
 /// Replaces the first occurrence of a text in a patch or cover letter.
@@ -28,7 +28,7 @@ fn replace_first(path: &Path, good: &str, bad: &str) {
 fn copy_series() -> (Base, TempDir, PathBuf) {
     let mut base = Base::find(&checkout(), None).unwrap();
     let (good, copy) = (checkout().join("patches").join(&base.series), tempfile::tempdir().unwrap());
-    for file in patches(&good).unwrap().into_iter().chain([good.join(COVER_LETTER)]) {
+    for file in list_patches(&good).unwrap().into_iter().chain([good.join(COVER_LETTER)]) {
         fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
     }
     base.series = copy.path().to_string_lossy().into_owned();
@@ -38,7 +38,7 @@ fn copy_series() -> (Base, TempDir, PathBuf) {
 /// Level and name of the checks that found something, and of those that could not run, and the
 /// number of all checks.
 fn run_checks(base: &Base) -> ([Vec<String>; 2], usize) {
-    let findings = check(&Workspace::find().unwrap(), base).unwrap();
+    let findings = check_series(&Workspace::find().unwrap(), base).unwrap();
     for Finding { level, check, outcome } in &findings {
         println!("{level} {check}: {outcome:?}");
     }
@@ -53,7 +53,7 @@ fn run_checks(base: &Base) -> ([Vec<String>; 2], usize) {
 #[test]
 fn series_that_does_not_apply_is_checked_no_further() {
     let (base, modified, _) = copy_series();
-    replace_first(&patches(modified.path()).unwrap()[1], "\n sync calls to", "\n sync call to");
+    replace_first(&list_patches(modified.path()).unwrap()[1], "\n sync calls to", "\n sync call to");
     let ([found, not_run], checks) = run_checks(&base);
     assert_eq!(found, ["2 git am", "3 git am", "4 git am", "2 git am, alone"]);
     let skipped =
@@ -67,7 +67,7 @@ fn series_that_does_not_apply_is_checked_no_further() {
 #[test]
 fn defects_are_found_at_the_level_that_causes_them() {
     let (mut base, modified, good) = copy_series();
-    let files = patches(modified.path()).unwrap();
+    let files = list_patches(modified.path()).unwrap();
     replace_first(&modified.path().join(COVER_LETTER), " insertions(+)", "0 insertions(+)");
     // A space before a tab.
     replace_first(&files[0], "\n+\tu64", "\n+ \tu64");
@@ -85,7 +85,7 @@ fn defects_are_found_at_the_level_that_causes_them() {
     fs::copy(&real, mutants.join("does-not.patch")).unwrap();
     replace_first(&mutants.join("does-not.patch"), "\n-\tif (!ofs->upperdir_locked", "\n-\tif (!ofs->lowerdir_locked");
     // A feature that the base does not have, instead of those that it has.
-    base.has = [Feature::Casefold].into();
+    base.features = [Feature::Casefold].into();
     let ([found, not_run], checks) = run_checks(&base);
     let expected = [
         "0 ci/bases.toml",

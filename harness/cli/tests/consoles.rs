@@ -19,24 +19,24 @@ fn classify(log: &Path) -> String {
     common::write_script(&program, &format!("#!/bin/sh\ntail --lines=+2 '{}'\n", log.display()));
     let limit = Duration::from_secs(10);
     let run = Qemu::new(&program, Accel::Tcg).run(&MachineConfig {
-        image: Path::new("/dev/null"),
+        kernel_image: Path::new("/dev/null"),
         initramfs: Path::new("/dev/null"),
         disk: None,
         memory_mib: 1,
         processors: 1,
         console_log: Path::new("/dev/null"),
-        limits: Timeouts { silence: limit, total: limit },
-        kernels: 1,
+        timeouts: Timeouts { silence: limit, total: limit },
+        kernel_count: 1,
         power_cut: false,
     });
-    let class = match run.end {
+    let class = match run.exit_reason {
         ExitReason::Panic(_) => "panic",
         ExitReason::Oops(_) => "oops",
         ExitReason::OutOfMemory(_) => "out of memory",
         ExitReason::Stuck(_) => "stuck",
         // The machine ended without a failure of its kernel.
-        ExitReason::Lost(_) if run.splats.is_empty() => "clean",
-        ExitReason::Lost(_) => "warning",
+        ExitReason::EndedEarly(_) if run.kernel_warnings.is_empty() => "clean",
+        ExitReason::EndedEarly(_) => "warning",
         other => return format!("{other:?}"),
     };
     class.to_owned()

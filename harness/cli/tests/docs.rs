@@ -58,8 +58,10 @@ fn refusals(name: &str) -> Vec<(i32, Option<Reason>)> {
     let claim = claims::all().into_iter().find(|claim| claim.name == name).unwrap();
     let refusal = |step: &Step| match step {
         Step::Assertion(_, Expectation::Refused { errno, reason }) => Some((*errno, Some(*reason))),
-        Step::Assertion(_, Expectation::OneWins { reason, .. }) => Some((libc::EINVAL, Some(*reason))),
-        Step::Assertion(_, Expectation::RefusedUnsaid(errno)) => Some((*errno, None)),
+        Step::Assertion(_, Expectation::AtMostOneMountedOthersRefused { reason, .. }) => {
+            Some((libc::EINVAL, Some(*reason)))
+        }
+        Step::Assertion(_, Expectation::RefusedWithoutReason(errno)) => Some((*errno, None)),
         _ => None,
     };
     claim.steps.iter().filter_map(refusal).collect()
@@ -78,7 +80,7 @@ fn every_refusal_token_is_documented_with_claims_that_expect_it() {
         "writeback-error",
     ] {
         // The harness must know the token.
-        let reason = Reason::stated(&[format!("overlayfs: volatile reuse refused: {token}: words")]).unwrap();
+        let reason = Reason::single_in(&[format!("overlayfs: volatile reuse refused: {token}: words")]).unwrap();
         assert_eq!(reason.to_string(), token);
         let row = text.lines().find(|line| line.starts_with(&format!("| `{token}` |"))).unwrap_or_default();
         // The column that says when the kernel refuses with the token.

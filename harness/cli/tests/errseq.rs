@@ -83,7 +83,8 @@ fn compile_kernel_errseq(folder: &Path) -> std::path::PathBuf {
     let workspace = Workspace::find().unwrap();
     let _cache = workspace.lock_cache_shared().unwrap();
     let tree = source::obtain(&workspace, &base().source).unwrap();
-    let show = source::git(&tree.repository, ["show", &format!("{}:lib/errseq.c", tree.commit)]).output().unwrap();
+    let show =
+        source::git_command(&tree.repository, ["show", &format!("{}:lib/errseq.c", tree.commit)]).output().unwrap();
     assert!(show.status.success(), "{}", String::from_utf8_lossy(&show.stderr));
     let (source, program) = (folder.join("errseq.c"), folder.join("errseq"));
     fs::write(&source, show.stdout).unwrap();

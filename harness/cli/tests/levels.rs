@@ -23,7 +23,7 @@ use vremount_protocol::Op;
 /// Claims that are proved on an executor. Claims that sleep run only under User Mode Linux, whose
 /// virtual time skips the sleeps.
 fn claims_for(executor: &str) -> Vec<Claim> {
-    let is_fast = |claim: &Claim| executor == "uml" || claim.sleeps().is_zero();
+    let is_fast = |claim: &Claim| executor == "uml" || claim.sleep_time().is_zero();
     claims::for_base(&base()).into_iter().filter(is_fast).collect()
 }
 
@@ -97,13 +97,13 @@ fn assert_broken_as_predicted(report: &Value, level: u8) {
         let claim = claims.iter().find(|claim| entry["claim"] == claim.name).unwrap();
         let fs = Fs::ALL.into_iter().find(|fs| entry["fs"] == fs.name()).unwrap();
         let Ok(prediction) = model::predict(&base(), claim, fs, level) else { continue };
-        let Prediction { step, want, .. } = prediction.unwrap();
+        let Prediction { step, expectation: want, .. } = prediction.unwrap();
         let op = step.op().unwrap();
         let because = entry["because"].as_str().unwrap();
         assert!(because.starts_with(&format!("{}: ", claims::describe(op))), "{} at {step}: {because}", claim.name);
         // Other operations report a summary of many mounts.
         if let Op::MountOverlay { .. } = op {
-            let predicted = serde_json::to_value(ObservedOutcome::wanted(want)).unwrap();
+            let predicted = serde_json::to_value(ObservedOutcome::from_expectation(want)).unwrap();
             assert_eq!(entry["observed"], predicted, "{} on {}: {because}", claim.name, fs.name());
         }
         compared += 1;
@@ -237,7 +237,8 @@ fn claims_about_faults_are_undecided_without_faults(#[values("uml", "qemu")] exe
     let mut expected = expected_verdicts(executor, evidence);
     let mut observed = verdicts(&report);
     // Without slow reads it is undefined whether mounts on two processors overlap.
-    let may_race: Vec<_> = claims::all().into_iter().filter(|claim| claim.faults().contains("slow-reads")).collect();
+    let may_race: Vec<_> =
+        claims::all().into_iter().filter(|claim| claim.fault_names().contains("slow-reads")).collect();
     for verdicts in [&mut expected, &mut observed] {
         verdicts.retain(|(name, _), _| may_race.iter().all(|claim| claim.name != name));
     }

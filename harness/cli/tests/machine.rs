@@ -56,14 +56,14 @@ impl FakeQemu {
     fn run(&self, power_cut: bool) -> MachineOutput {
         let nothing = Path::new("/dev/null");
         Qemu::new(&self.path("qemu"), Accel::Tcg).run(&MachineConfig {
-            image: nothing,
+            kernel_image: nothing,
             initramfs: nothing,
             disk: None,
             memory_mib: 1,
             processors: 1,
             console_log: &self.path("console"),
-            limits: Timeouts { silence: SILENCE, total: 3 * SILENCE },
-            kernels: 1,
+            timeouts: Timeouts { silence: SILENCE, total: 3 * SILENCE },
+            kernel_count: 1,
             power_cut,
         })
     }
@@ -127,8 +127,8 @@ fn failed_machine_never_finishes(#[case] script: &str, #[case] expected: &str) {
     let fake = FakeQemu::new(script);
     let started = Instant::now();
     let run = fake.run(false);
-    assert!(!matches!(run.end, ExitReason::Finished | ExitReason::PowerCut), "{:?}", run.end);
-    assert!(run.end.to_string().contains(expected), "{}", run.end);
+    assert!(!matches!(run.exit_reason, ExitReason::Finished | ExitReason::PowerCut), "{:?}", run.exit_reason);
+    assert!(run.exit_reason.to_string().contains(expected), "{}", run.exit_reason);
     assert!(started.elapsed() < RUN_LIMIT, "took {:?}", started.elapsed());
     fake.assert_no_process_remains();
 }
@@ -148,8 +148,8 @@ fn console_log_has_the_errors_of_qemu() {
 fn machine_is_finished_after_the_end_event(#[case] script: &str) {
     let fake = FakeQemu::new(script);
     let run = fake.run(false);
-    assert_eq!(run.end, ExitReason::Finished);
-    assert!(run.times.ready.is_some());
+    assert_eq!(run.exit_reason, ExitReason::Finished);
+    assert!(run.timings.ready.is_some());
     assert_eq!(run.events.len(), 2);
     fake.assert_no_process_remains();
 }
@@ -157,7 +157,7 @@ fn machine_is_finished_after_the_end_event(#[case] script: &str) {
 #[test]
 fn power_is_cut_right_after_the_end_event() {
     let fake = FakeQemu::new("cat $READY $END >&3; sleep 0.5; touch $PIDS.late; sleep 60");
-    assert_eq!(fake.run(true).end, ExitReason::PowerCut);
+    assert_eq!(fake.run(true).exit_reason, ExitReason::PowerCut);
     fake.assert_no_process_remains();
     assert!(!fake.path("pids.late").exists(), "the machine ran on after the end event");
 }
@@ -166,7 +166,7 @@ fn power_is_cut_right_after_the_end_event() {
 fn machine_without_qemu_is_not_started() {
     let fake = FakeQemu::new("");
     fs::remove_file(fake.path("qemu")).unwrap();
-    assert!(matches!(fake.run(false).end, ExitReason::NotStarted(_)));
+    assert!(matches!(fake.run(false).exit_reason, ExitReason::NotStarted(_)));
 }
 
 /// The test starts this binary again as a harness that runs a machine, and kills it.
@@ -177,17 +177,17 @@ fn machine_ends_when_the_harness_is_killed() {
         let nothing = Path::new("/dev/null");
         let limit = Duration::from_secs(60);
         let run = Qemu::new(Path::new(&qemu), Accel::Tcg).run(&MachineConfig {
-            image: nothing,
+            kernel_image: nothing,
             initramfs: nothing,
             disk: None,
             memory_mib: 1,
             processors: 1,
             console_log: nothing,
-            limits: Timeouts { silence: limit, total: limit },
-            kernels: 1,
+            timeouts: Timeouts { silence: limit, total: limit },
+            kernel_count: 1,
             power_cut: false,
         });
-        panic!("the machine ended before the harness was killed: {:?}", run.end);
+        panic!("the machine ended before the harness was killed: {:?}", run.exit_reason);
     }
     let fake = FakeQemu::new("exec sleep 60");
     let mut harness = Command::new(std::env::current_exe().unwrap())

@@ -13,7 +13,7 @@ use serde_json::Value;
 use vremount_analysis::mutants;
 use vremount_claims::filter::Filters;
 use vremount_kernel::base::{Base, Feature};
-use vremount_kernel::build::{Arch, KernelSpec, series};
+use vremount_kernel::build::{Arch, KernelSpec, read_series};
 use vremount_kernel::source::obtain;
 use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
@@ -126,13 +126,13 @@ fn mutants_are_not_run_if_the_unchanged_series_breaks_claims() {
         workspace: &workspace,
         base,
         fragment: None,
-        wanted: ExecutorChoice::Uml,
+        executor: ExecutorChoice::Uml,
         filters: &filters,
         sequences: 0,
         jobs: None,
     };
-    base.has.insert(Feature::QuietReadOnly);
-    let error = mutation_run(&base).control().unwrap_err();
+    base.features.insert(Feature::QuietReadOnly);
+    let error = mutation_run(&base).check_unmodified_series().unwrap_err();
     assert!(error.to_string().contains("no-space-below-a-quiet-journal on ext4"), "{error}");
     assert!(!error.is_usage());
 }
@@ -142,8 +142,8 @@ fn mutants_are_not_run_if_the_unchanged_series_breaks_claims() {
 fn every_mutant_of_the_default_base_applies() {
     let (workspace, base) = (Workspace::find().unwrap(), base());
     let pristine = obtain(&workspace, &base.source).unwrap();
-    let series = series(&workspace, &KernelSpec::of(&base), Arch::Um).unwrap();
+    let series = read_series(&workspace, &KernelSpec::new(&base), Arch::Um).unwrap();
     let files = mutants::files(&mutants_folder()).unwrap();
     assert!(!files.is_empty());
-    assert_eq!(mutants::unfit(&mutants_folder(), &series, &pristine).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(mutants::inapplicable(&mutants_folder(), &series, &pristine).unwrap(), Vec::<PathBuf>::new());
 }

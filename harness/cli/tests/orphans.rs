@@ -50,14 +50,14 @@ impl MachineFiles {
     fn create(folder: &Path) -> Self {
         let workspace = Workspace::find().unwrap();
         let base = Base::find(&checkout(), None).unwrap();
-        let kernel = build::kernel(&workspace, &KernelSpec::of(&base), Arch::Um).unwrap();
+        let kernel = build::build_kernel(&workspace, &KernelSpec::new(&base), Arch::Um).unwrap();
         fs::copy(&kernel.image, folder.join("linux")).unwrap();
         let upper = PackedDisk::obtain(Fs::Ext4, &workspace.cache).unwrap();
         let guest = image::build_guest(&workspace.root).unwrap();
         let initramfs = Initramfs::new(&guest, &kernel.module.path, upper.as_ref(), Vec::new()).unwrap();
         for (name, shutdown) in [("powers-off", Shutdown::PowerOff), ("loops", Shutdown::Spin)] {
             let program = Program {
-                work: GuestTask::Steps(Vec::new()),
+                task: GuestTask::Steps(Vec::new()),
                 module: MODULE_PATH.to_string(),
                 disks: BTreeMap::new(),
                 fs: Filesystem::default(),
@@ -71,14 +71,14 @@ impl MachineFiles {
 
     fn run(&self, number: u32, initramfs: &Path, power_cut: bool) -> MachineOutput {
         Uml.run(&MachineConfig {
-            image: &self.0.join("linux"),
+            kernel_image: &self.0.join("linux"),
             initramfs,
             disk: None,
             memory_mib: 64,
             processors: 1,
             console_log: &self.0.join(format!("{number}.console")),
-            limits: Uml.limits(),
-            kernels: 1,
+            timeouts: Uml.timeouts(),
+            kernel_count: 1,
             power_cut,
         })
     }
@@ -86,13 +86,15 @@ impl MachineFiles {
     fn run_to(&self, number: u32, end: MachineEnd) {
         match end {
             MachineEnd::PowerOff => {
-                assert_eq!(self.run(number, &self.0.join("powers-off"), false).end, ExitReason::Finished)
+                assert_eq!(self.run(number, &self.0.join("powers-off"), false).exit_reason, ExitReason::Finished)
             }
             MachineEnd::Panic => {
-                let end = self.run(number, Path::new("/dev/null"), false).end;
+                let end = self.run(number, Path::new("/dev/null"), false).exit_reason;
                 assert!(matches!(end, ExitReason::Panic(_)), "{end:?}");
             }
-            MachineEnd::Killed => assert_eq!(self.run(number, &self.0.join("loops"), true).end, ExitReason::PowerCut),
+            MachineEnd::Killed => {
+                assert_eq!(self.run(number, &self.0.join("loops"), true).exit_reason, ExitReason::PowerCut)
+            }
             MachineEnd::HarnessKilled => {
                 let mut harness = Command::new(std::env::current_exe().unwrap())
                     .args(["--exact", "machine_leaves_no_process_and_no_memory_file"])
@@ -152,7 +154,7 @@ fn machine_leaves_no_process_and_no_memory_file() {
         let files = MachineFiles(path.parent().unwrap().to_path_buf());
         let number = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
         let run = files.run(number, &files.0.join("loops"), false);
-        panic!("the machine ended before the harness was killed: {:?}", run.end);
+        panic!("the machine ended before the harness was killed: {:?}", run.exit_reason);
     }
     let folder = tempfile::tempdir().unwrap();
     let files = MachineFiles::create(folder.path());

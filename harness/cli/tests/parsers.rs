@@ -15,9 +15,9 @@ use vremount_claims::refusal_reason::Reason;
 use vremount_claims::shard::Shard;
 use vremount_kernel::base::{Base, Level, Spec};
 use vremount_machine::image::Fs;
-use vremount_protocol::{Event, Outcome, SIGNS, StepReport, classify, decode, encode, extents};
-use vremount_runner::results::{FILE, RunOutcome};
-use vremount_runner::transcript::{acts, in_words};
+use vremount_protocol::{Event, FAILURE_PATTERNS, Outcome, StepReport, classify, decode, encode, extents};
+use vremount_runner::results::{LOG_FILE, RunOutcome};
+use vremount_runner::transcript::{format_line, read_actions};
 
 /// A text that is truncated or has one character inserted, replaced or removed.
 fn damaged(text: String) -> impl Strategy<Value = String> {
@@ -44,13 +44,13 @@ fn argument() -> impl Strategy<Value = String> {
 
 /// A console sign of a kernel failure, or none.
 fn sign() -> impl Strategy<Value = Option<&'static str>> {
-    prop::option::of(prop::sample::select(SIGNS.map(|(sign, _)| sign).to_vec()))
+    prop::option::of(prop::sample::select(FAILURE_PATTERNS.map(|(sign, _)| sign).to_vec()))
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let report = (0..9_usize, any::<i32>(), ".*", prop::collection::vec(".*", 0..3), any::<u64>());
     let report = report.prop_map(|(index, errno, what, log, us)| {
-        Event::Step(StepReport { index, outcome: Outcome::Failed { errno, what }, log, us })
+        Event::Step(StepReport { index, outcome: Outcome::Failed { errno, message: what }, log, us })
     });
     prop_oneof![report, (0..9_usize).prop_map(|steps| Event::End { steps })]
 }
@@ -97,7 +97,7 @@ const MUTANT: &str = include_str!("../../../patches/be4df0cea/mutants/id-is-zero
 /// Number of results that are read from a run directory with a result log.
 fn count_results(text: &str) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(FILE), text).unwrap();
+    fs::write(folder.path().join(LOG_FILE), text).unwrap();
     match RunOutcome::read(folder.path()).ok()? {
         RunOutcome::Ran(results) => Some(results.cases().filter(|(_, record)| record.is_some()).count()),
         RunOutcome::NotRun(_) => None,
@@ -107,7 +107,7 @@ fn count_results(text: &str) -> Option<usize> {
 /// Bisection that is read from a directory with a log.
 fn read_bisection(text: &str) -> Option<Bisection> {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(bisect::FILE), text).unwrap();
+    fs::write(folder.path().join(bisect::LOG_FILE), text).unwrap();
     Bisection::read(folder.path()).ok()
 }
 
@@ -121,13 +121,13 @@ fn read_coverage(text: &str) -> Option<Coverage> {
 #[test]
 fn undamaged_samples_are_read() {
     let whole = read_bisection(BISECTION).unwrap();
-    assert!(whole.steps.len() == 1 && whole.end.is_some());
+    assert!(whole.steps.len() == 1 && whole.result.is_some());
     assert!(read_coverage(COVERAGE).is_some());
     assert_eq!(count_results(RESULTS), Some(1));
-    assert_eq!(acts(TRANSCRIPT).unwrap().1.len(), 2);
+    assert_eq!(read_actions(TRANSCRIPT).unwrap().1.len(), 2);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.patch"), MUTANT).unwrap();
-    assert!(Mutant::all(folder.path()).unwrap()[0].argument.is_some());
+    assert!(Mutant::all(folder.path()).unwrap()[0].equivalence.is_some());
 }
 
 proptest! {
@@ -151,33 +151,33 @@ proptest! {
         let line = format!("{time}{before}{}{after}", sign.unwrap_or_default());
         let seen = classify(&line);
         // What stands around it may be the sign of something worse, or one where there was none.
-        prop_assert_eq!(seen.is_some(), SIGNS.iter().any(|(sign, _)| line.contains(sign)));
+        prop_assert_eq!(seen.is_some(), FAILURE_PATTERNS.iter().any(|(sign, _)| line.contains(sign)));
         prop_assert!(seen.is_some() || sign.is_none());
-        prop_assert!(seen.is_none_or(|seen| line.trim_end().ends_with(&seen.title)));
+        prop_assert!(seen.is_none_or(|seen| line.trim_end().ends_with(&seen.message)));
         prop_assert!(decode(&line).is_err());
     }
 
     #[test]
     fn damaged_transcript_has_no_additional_actions(text in damaged(TRANSCRIPT.to_string())) {
-        if let Ok((_, actions)) = acts(&text) {
+        if let Ok((_, actions)) = read_actions(&text) {
             prop_assert!(actions.len() <= 2);
         }
         for line in text.lines() {
-            let _ = in_words(line);
+            let _ = format_line(line);
         }
     }
 
     #[test]
     fn reason_is_read_from_lines_of_overlayfs_only(
-        prefix in "(overlayfs: |overlay: |EXT4-fs: |)", pattern in prop::sample::select(Reason::words().collect::<Vec<_>>()), tail in ".*"
+        prefix in "(overlayfs: |overlay: |EXT4-fs: |)", pattern in prop::sample::select(Reason::log_patterns().collect::<Vec<_>>()), tail in ".*"
     ) {
         let (pattern, reason) = pattern;
         let by_overlay = prefix.starts_with("overlay");
         let line = format!("{prefix}{pattern}{tail}");
-        let all = Reason::all(&[line]);
+        let all = Reason::all_in(&[line]);
         prop_assert_eq!(all.len(), usize::from(by_overlay));
         // The tail may contain a pattern that has precedence.
-        prop_assert!(!by_overlay || all == [reason] || Reason::words().any(|(other, _)| tail.contains(other)));
+        prop_assert!(!by_overlay || all == [reason] || Reason::log_patterns().any(|(other, _)| tail.contains(other)));
     }
 
     #[test]
@@ -193,7 +193,7 @@ proptest! {
     #[test]
     fn packed_image_unpacks_to_itself_and_a_damaged_one_does_not_panic(image in image(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut packed = Vec::new();
-        extents::write(&mut image.as_slice(), &mut packed).unwrap();
+        extents::pack(&mut image.as_slice(), &mut packed).unwrap();
         let mut unpacked = Cursor::new(Vec::new());
         extents::unpack(&mut packed.as_slice(), &mut unpacked).unwrap();
         unpacked.get_mut().resize(image.len(), 0);
@@ -236,7 +236,7 @@ proptest! {
         fs::write(folder.path().join("a.patch"), &text).unwrap();
         if let Ok(mutants) = Mutant::all(folder.path()) {
             prop_assert_eq!(mutants.len(), 1);
-            prop_assert!(!mutants[0].what.is_empty() && text.contains("diff --git "));
+            prop_assert!(!mutants[0].description.is_empty() && text.contains("diff --git "));
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use common::checkout;
 use vremount_kernel::base::Base;
-use vremount_kernel::series::{COVER_LETTER, patches};
+use vremount_kernel::series::{COVER_LETTER, list_patches};
 
 /// Splits a patch into its message and the rest, from the diffstat on.
 fn split_patch(path: &Path) -> (String, String) {
@@ -38,7 +38,7 @@ fn series_of_all_bases_have_the_same_subjects() {
         let letter = fs::read_to_string(folder.join(COVER_LETTER)).unwrap();
         assert!(subject(&letter).starts_with("overlay: Reuse volatile"), "{letter}");
         let mut series_subjects = Vec::new();
-        for patch in patches(folder).unwrap() {
+        for patch in list_patches(folder).unwrap() {
             let ((message, diff), name) = (split_patch(&patch), patch.display());
             assert_eq!(message.lines().filter(|line| line.starts_with("Signed-off-by: ")).count(), 1, "{name}");
             // Each series is for one base, so it needs no version checks.

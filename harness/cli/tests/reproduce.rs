@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use common::{base, checkout, run_in_shell, script_lines, stderr, stdout, vremount};
 use rstest::rstest;
-use vremount_analysis::reproduce::{expected, no_script, of_claim, test};
+use vremount_analysis::reproduce::{claim_script, expected_outcomes, unsupported_reason, xfstests_test};
 use vremount_claims as claims;
 use vremount_claims::Claim;
 use vremount_machine::image::Fs;
@@ -38,7 +38,7 @@ fn check(level: u8, shell: &str, filesystems: &[Fs], claims: &[&str]) -> Output 
 
 /// Claims of the base that have a script.
 fn claims_with_script() -> Vec<Claim> {
-    claims::for_base(&base()).into_iter().filter(|claim| no_script(&claim.steps).is_none()).collect()
+    claims::for_base(&base()).into_iter().filter(|claim| unsupported_reason(&claim.steps).is_none()).collect()
 }
 
 fn applies_to(claim: &Claim, fs: Fs) -> bool {
@@ -65,7 +65,7 @@ fn assert_expectations_equal_the_golden_output() {
     for claim in claims_with_script().iter().filter(|claim| applies_to(claim, Fs::Ext4)) {
         let text = fs::read_to_string(logs.join(format!("{}-ext4.said", claim.name))).unwrap();
         let expects: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("   expected: ")).collect();
-        assert_eq!(expects, expected(claim, Fs::Ext4).unwrap(), "{}", claim.name);
+        assert_eq!(expects, expected_outcomes(claim, Fs::Ext4).unwrap(), "{}", claim.name);
     }
 }
 
@@ -96,8 +96,11 @@ fn scripts_agree_on_other_filesystems() {
 
 #[test]
 fn claims_without_a_script_are_listed() {
-    let without_script: Vec<_> =
-        claims::all().iter().filter(|claim| no_script(&claim.steps).is_some()).map(|claim| claim.name).collect();
+    let without_script: Vec<_> = claims::all()
+        .iter()
+        .filter(|claim| unsupported_reason(&claim.steps).is_some())
+        .map(|claim| claim.name)
+        .collect();
     assert_eq!(
         without_script,
         [
@@ -128,7 +131,7 @@ fn run_in_clean_shell(lines: &str) -> String {
 }
 
 fn script_of(name: &str, fs: Fs) -> String {
-    of_claim(claims::all().iter().find(|claim| claim.name == name).unwrap(), fs).unwrap()
+    claim_script(claims::all().iter().find(|claim| claim.name == name).unwrap(), fs).unwrap()
 }
 
 #[rstest]
@@ -206,7 +209,7 @@ fn assert_parses(shell: &[&str], text: &str, what: &str) {
 fn every_script_parses_in_dash_and_busybox() {
     for claim in claims_with_script() {
         for fs in Fs::ALL.into_iter().filter(|fs| applies_to(&claim, *fs)) {
-            let text = of_claim(&claim, fs).unwrap();
+            let text = claim_script(&claim, fs).unwrap();
             assert_parses(&["dash"], &text, claim.name);
             assert_parses(&["busybox", "sh"], &text, claim.name);
         }
@@ -215,8 +218,10 @@ fn every_script_parses_in_dash_and_busybox() {
 
 #[test]
 fn every_xfstests_test_parses_in_bash() {
-    let tests: Vec<_> =
-        claims_with_script().into_iter().filter_map(|claim| test(&claim).ok().map(|test| (claim, test))).collect();
+    let tests: Vec<_> = claims_with_script()
+        .into_iter()
+        .filter_map(|claim| xfstests_test(&claim).ok().map(|test| (claim, test)))
+        .collect();
     assert!(!tests.is_empty());
     for (claim, test) in tests {
         assert_parses(&["bash"], &test.text, claim.name);

@@ -13,7 +13,7 @@ use common::history::Repository;
 use common::{checkout, stdout};
 use vremount_kernel::base::{Base, PreApplied, Source, Spec};
 use vremount_kernel::resolve::SeriesMatch;
-use vremount_kernel::source::{Tree, git};
+use vremount_kernel::source::{Tree, git_command};
 use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{resolve, source};
 
@@ -31,10 +31,11 @@ fn source_of_each_base_selects_its_own_series_and_features() {
             continue;
         }
         let tree = source::obtain(&workspace, &base.source).unwrap();
-        let SeriesMatch { version, base: found, left_out } = resolve::of(&workspace, &tree, "it").unwrap();
+        let SeriesMatch { version, base: found, unused_fixes: left_out } =
+            resolve::match_series(&workspace, &tree, "it").unwrap();
         assert_eq!(version, base.name);
-        assert_eq!((&found.series, found.carries), (&base.series, PreApplied::Nothing), "{version}");
-        assert_eq!((&found.has, &found.fixes), (&base.has, &base.fixes), "{version}");
+        assert_eq!((&found.series, found.pre_applied), (&base.series, PreApplied::None), "{version}");
+        assert_eq!((&found.features, &found.fixes), (&base.features, &base.fixes), "{version}");
         assert_eq!(left_out, Vec::<String>::new(), "{version}");
         compared += 1;
     }
@@ -63,10 +64,10 @@ fn equal_sources_give_the_same_tree_from_any_origin() {
     let cache = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let workspace = Workspace { cache: cache.path().to_path_buf(), ..Workspace::find().unwrap() };
     let tree_of = |spec: Spec| {
-        let base = resolve::find(&workspace, Some(&spec)).unwrap();
-        assert_eq!(base.carries, PreApplied::First(4), "{}", base.name);
+        let base = resolve::find_base(&workspace, Some(&spec)).unwrap();
+        assert_eq!(base.pre_applied, PreApplied::FirstPatches(4), "{}", base.name);
         let Tree { repository, commit } = source::obtain(&workspace, &base.source).unwrap();
-        let tree = git(&repository, ["rev-parse", &format!("{commit}^{{tree}}")]).output().unwrap();
+        let tree = git_command(&repository, ["rev-parse", &format!("{commit}^{{tree}}")]).output().unwrap();
         stdout(&tree).trim().to_string()
     };
     let repository_state = || {
@@ -101,7 +102,7 @@ fn source_without_a_matching_series_names_the_first_failing_hunk() {
     );
     author.import();
     let tree = Tree { repository: repository.path.join(".git"), commit: "unfit-1".to_string() };
-    let error = resolve::of(&Workspace::find().unwrap(), &tree, "it").err().unwrap().to_string();
+    let error = resolve::match_series(&Workspace::find().unwrap(), &tree, "it").err().unwrap().to_string();
     let series = Base::find(&checkout(), None).unwrap().series;
     assert!(error.contains(&format!("- {series}: 0003-overlay-")), "{error}");
     assert!(error.contains(" fails at fs/overlayfs/super.c:"), "{error}");

@@ -271,7 +271,7 @@ fn path_of_the_cache_that_make_cannot_take_is_refused(#[case] name: &str, #[case
 fn tarball_with_a_known_hash_is_fetched_once(#[case] from: &str, #[case] builds_offline: bool) {
     let fake = FakeToolchain::new();
     let tarball = fake.path().join("linux_0.1.orig.tar.gz");
-    let hash = hash::of_file(&tarball).unwrap();
+    let hash = hash::sha256_file(&tarball).unwrap();
     let base = format!("tarball:{from}").replace("TARBALL", tarball.to_str().unwrap()).replace("HASH", &hash);
     assert_built(&fake.run_kernel_command(&["--base", &base]));
     assert_eq!(read_module(&fake, 4), "overlay\npatch 3\npatch 4\n");
@@ -291,7 +291,7 @@ fn tarball_with_a_known_hash_is_fetched_once(#[case] from: &str, #[case] builds_
 fn base_may_have_any_kind_of_source(#[case] source: &str, #[case] expected: Option<&str>) {
     let fake = FakeToolchain::new();
     let tarball = fake.path().join("linux_0.1.orig.tar.gz");
-    let hash = hash::of_file(&tarball).unwrap();
+    let hash = hash::sha256_file(&tarball).unwrap();
     let source = source
         .replace("LINUX", fake.linux().to_str().unwrap())
         .replace("COMMIT", &fake.git(&["rev-parse", "HEAD~4"]))

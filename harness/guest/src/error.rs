@@ -38,7 +38,7 @@ impl fmt::Display for Failure {
 
 impl From<Failure> for Outcome {
     fn from(Failure { errno, message }: Failure) -> Self {
-        Outcome::Failed { errno, what: message }
+        Outcome::Failed { errno, message }
     }
 }
 

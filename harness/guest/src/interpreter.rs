@@ -101,10 +101,12 @@ impl<'a> Interpreter<'a> {
             }
             Op::MountInUserNamespace { disk, mode, options } => userns::mount(*disk, *mode, options),
             Op::RemountOverlay { disk, options } => overlay::remount(&merged(*disk, LayerSet::First), options),
-            Op::Cycle { disk, times } => repeated_mounts::run(*disk, *times),
-            Op::Race { disk, mounts } => concurrent_mounts::run(*disk, *mounts),
-            Op::Starve { disk, first } => failing_allocations::run(*disk, *first),
-            Op::ForgeMany { disk, seed, times } => checkpoint_fuzz::run(*disk, *seed, *times, &mut self.log),
+            Op::MountRepeatedly { disk, count: times } => repeated_mounts::run(*disk, *times),
+            Op::MountConcurrently { disk, mounts } => concurrent_mounts::run(*disk, *mounts),
+            Op::MountWithFailingAllocations { disk, first_mount: first } => failing_allocations::run(*disk, *first),
+            Op::FuzzCheckpoint { disk, seed, count: times } => {
+                checkpoint_fuzz::run(*disk, *seed, *times, &mut self.log)
+            }
             Op::Compare { disk, layers, file, bytes, seed } => {
                 file_io::compare(&merged(*disk, *layers).join(file), *bytes, *seed)
             }
@@ -112,9 +114,9 @@ impl<'a> Interpreter<'a> {
                 file_io::compare_on_disk(&upperdir(*disk).join(file), *bytes, *seed)
             }
             Op::HasMode { disk, file, mode } => files::compare_mode(&overlay_file(*disk, file), *mode),
-            Op::SameInode { disk, file } => self.compare_inode_number(*disk, file),
-            Op::SameAsSnapshot { disk, scope } => self.compare_with_snapshot(*disk, *scope),
-            Op::CountedIo { disk } => self.disk(*disk)?.io_since_start().map(Outcome::Counted),
+            Op::CompareInode { disk, file } => self.compare_inode_number(*disk, file),
+            Op::CompareSnapshot { disk, scope } => self.compare_with_snapshot(*disk, *scope),
+            Op::ReadIoCount { disk } => self.disk(*disk)?.io_since_start().map(Outcome::Counted),
             Op::Bench(op) => bench::run(op, &self.disks),
             _ => self.run_without_result(op).map(|()| Outcome::Done),
         }
@@ -127,19 +129,21 @@ impl<'a> Interpreter<'a> {
             | Op::MountUpper { .. }
             | Op::UnmountUpper { .. }
             | Op::RemountUpper { .. }
-            | Op::Reach { .. }
+            | Op::AddAccessPath { .. }
             | Op::FlushBuffers { .. }
-            | Op::CountIo { .. }
-            | Op::Break { .. }
-            | Op::Heal { .. } => self.run_on_disk(op),
-            Op::SyncUpper { .. } | Op::SyncUpperLater { .. } | Op::HasEnded | Op::Join | Op::KeepWriting { .. } => {
-                self.run_sync_or_thread(op)
-            }
-            Op::HoldFile { .. }
-            | Op::ReleaseFiles
-            | Op::NoteInode { .. }
-            | Op::TakeHandle { .. }
-            | Op::OpenHandle { .. }
+            | Op::StartIoCount { .. }
+            | Op::InjectFault { .. }
+            | Op::RemoveFault { .. } => self.run_on_disk(op),
+            Op::SyncUpper { .. }
+            | Op::SyncUpperInThread { .. }
+            | Op::ThreadHasEnded
+            | Op::JoinThread
+            | Op::KeepWriting { .. } => self.run_sync_or_thread(op),
+            Op::OpenFile { .. }
+            | Op::CloseFiles
+            | Op::RecordInode { .. }
+            | Op::RecordFileHandle { .. }
+            | Op::OpenFileHandle { .. }
             | Op::Snapshot { .. } => self.run_on_recorded_files(op),
             Op::ReloadOverlay => module::reload(&self.program.module),
             Op::Reset => self.reset(),
@@ -150,7 +154,7 @@ impl<'a> Interpreter<'a> {
     /// Operations on disks and upper filesystems.
     fn run_on_disk(&mut self, op: &Op) -> Result<(), Failure> {
         match op {
-            Op::Attach { disk, on } => {
+            Op::Attach { disk, stack: on } => {
                 let backing = self.backing(*disk)?;
                 if *backing != Backing::Memory {
                     self.disks.insert(*disk, Disk::attach(*disk, backing, *on)?);
@@ -179,13 +183,15 @@ impl<'a> Interpreter<'a> {
                 self.disks.get(disk).map_or(Ok(()), Disk::sync_backing)
             }
             Op::RemountUpper { disk, options } => mounts::remount_upper(*disk, &self.program.fs.kind, options),
-            Op::Reach { disk, via } => mounts::add_access_path(*disk, *via, &self.device(*disk)?, &self.program.fs),
+            Op::AddAccessPath { disk, via } => {
+                mounts::add_access_path(*disk, *via, &self.device(*disk)?, &self.program.fs)
+            }
             Op::FlushBuffers { disk } => {
                 simple_ops::with_open_file(&self.disk(*disk)?.device, "flush buffers of", ioctl::flush_buffers)
             }
-            Op::CountIo { disk } => self.disk(*disk)?.start_io_count(),
-            Op::Break { disk, fault } => self.disk(*disk)?.inject_fault(fault, &upperdir(*disk), &workdir(*disk)),
-            Op::Heal { disk } => self.disk(*disk)?.remove_fault(),
+            Op::StartIoCount { disk } => self.disk(*disk)?.start_io_count(),
+            Op::InjectFault { disk, fault } => self.disk(*disk)?.inject_fault(fault, &upperdir(*disk), &workdir(*disk)),
+            Op::RemoveFault { disk } => self.disk(*disk)?.remove_fault(),
             _ => Err(unsupported(op)),
         }
     }
@@ -200,7 +206,7 @@ impl<'a> Interpreter<'a> {
                 })?;
                 context("syncfs", mount_point, syncfs(descriptor))
             }
-            Op::SyncUpperLater { disk, ms } => {
+            Op::SyncUpperInThread { disk, ms } => {
                 let (mount_point, delay) = (upper_filesystem(*disk, AccessPath::Mount), Duration::from_millis(*ms));
                 let file = context("open", &mount_point, File::open(&mount_point))?;
                 self.sync_thread = Some(thread::spawn(move || {
@@ -209,13 +215,13 @@ impl<'a> Interpreter<'a> {
                 }));
                 Ok(())
             }
-            Op::HasEnded => match &self.sync_thread {
+            Op::ThreadHasEnded => match &self.sync_thread {
                 Some(thread) if !thread.is_finished() => {
                     Err(Failure::from_errno(libc::EBUSY, "the syncing thread has not ended"))
                 }
                 _ => Ok(()),
             },
-            Op::Join => {
+            Op::JoinThread => {
                 let thread = self.sync_thread.take();
                 join(thread.ok_or_else(|| Failure::new("failed to join the syncing thread: there is none"))?)
             }
@@ -239,21 +245,21 @@ impl<'a> Interpreter<'a> {
     /// Operations that record open files, file handles, inode numbers and snapshots.
     fn run_on_recorded_files(&mut self, op: &Op) -> Result<(), Failure> {
         match op {
-            Op::HoldFile { disk, place, file } => {
+            Op::OpenFile { disk, location: place, file } => {
                 let path = paths::file_root(*disk, LayerSet::First, *place).join(file);
                 self.open_files.push(context("open", &path, File::open(&path))?);
             }
-            Op::ReleaseFiles => self.open_files.clear(),
-            Op::NoteInode { disk, file } => {
+            Op::CloseFiles => self.open_files.clear(),
+            Op::RecordInode { disk, file } => {
                 let number = files::inode_number(&overlay_file(*disk, file))?;
                 self.inode_numbers.insert((*disk, file.clone()), number);
             }
-            Op::TakeHandle { disk, file } => {
+            Op::RecordFileHandle { disk, file } => {
                 let path = overlay_file(*disk, file);
                 let handle = context("get the file handle of", &path, Handle::from_path(&path))?;
                 self.file_handles.insert(*disk, handle);
             }
-            Op::OpenHandle { disk } => {
+            Op::OpenFileHandle { disk } => {
                 let missing =
                     || Failure::new(format!("failed to open a file handle: none is recorded for disk {disk}"));
                 let handle = self.file_handles.get(disk).ok_or_else(missing)?;
@@ -327,7 +333,7 @@ impl<'a> Interpreter<'a> {
         Ok(if now == recorded {
             Outcome::Done
         } else {
-            Outcome::Differs { what: format!("{file} has inode number {now} instead of {recorded}") }
+            Outcome::Differs { difference: format!("{file} has inode number {now} instead of {recorded}") }
         })
     }
 
@@ -335,7 +341,7 @@ impl<'a> Interpreter<'a> {
         let missing = || Failure::new(format!("failed to compare disk {disk} with a snapshot: there is none"));
         let before = self.snapshots.get(&(disk, scope_name(scope))).ok_or_else(missing)?;
         let difference = before.difference(&take_snapshot(disk, scope)?);
-        Ok(difference.map_or(Outcome::Done, |what| Outcome::Differs { what }))
+        Ok(difference.map_or(Outcome::Done, |what| Outcome::Differs { difference: what }))
     }
 }
 

@@ -58,7 +58,7 @@ fn run(shutdown: &mut Shutdown) -> Result<(), Failure> {
     report_panics(program.channel.clone(), program.shutdown);
     let result = execute_program(&program, &mut channel);
     if let Err(failure) = &result {
-        channel.send(&Event::GaveUp { why: failure.to_string() })?;
+        channel.send(&Event::GuestFailed { reason: failure.to_string() })?;
     }
     result
 }
@@ -72,7 +72,7 @@ fn execute_program(program: &Program, channel: &mut Channel) -> Result<(), Failu
         module_sha256,
         uptime_ms: init_system::uptime_ms()?,
     })?;
-    match &program.work {
+    match &program.task {
         GuestTask::Steps(ops) => {
             init_system::set_clock()?;
             let mut interpreter = Interpreter::new(program)?;
@@ -104,7 +104,7 @@ fn execute_program(program: &Program, channel: &mut Channel) -> Result<(), Failu
 /// kernel panic.
 fn report_panics(channel: String, shutdown: Shutdown) {
     panic::set_hook(Box::new(move |info| {
-        let gave_up = Event::GaveUp { why: format!("the guest panicked: {info}") };
+        let gave_up = Event::GuestFailed { reason: format!("the guest panicked: {info}") };
         if Channel::open(&channel).and_then(|mut channel| channel.send(&gave_up)).is_err() {
             eprintln!("vremount-guest: {info}");
         }

@@ -28,11 +28,11 @@ pub fn run(program: &Program, script_interpreter: &str, channel: &mut Channel) -
     drop(command);
     for line in BufReader::new(reader).split(b'\n') {
         let line = context("read from", script_interpreter, line)?;
-        channel.send(&Event::Said(String::from_utf8_lossy(&line).into_owned()))?;
+        channel.send(&Event::ScriptOutput(String::from_utf8_lossy(&line).into_owned()))?;
     }
     let code = context("wait for", script_interpreter, script.wait())?.code();
     let left = resources()?.difference(&before).cloned().collect();
-    channel.send(&Event::Exited { code, left })
+    channel.send(&Event::Exited { code, leftovers: left })
 }
 
 /// Names of all mounts, bound loop devices, device-mapper devices and temporary files.

@@ -50,7 +50,7 @@ pub fn run(program: &Program) -> Result<(), Failure> {
 fn prepare(program: &Program) -> Result<(), Failure> {
     let disk = Disk::A;
     let mut interpreter = Interpreter::new(program)?;
-    for op in [Op::Attach { disk, on: DeviceStack::Plain }, Op::MountUpper { disk, options: String::new() }] {
+    for op in [Op::Attach { disk, stack: DeviceStack::Loop }, Op::MountUpper { disk, options: String::new() }] {
         let report = interpreter.run_step(0, &op)?;
         if report.outcome != Outcome::Done {
             return Err(Failure::new(format!("failed to prepare the shell: {op:?} returned {:?}", report.outcome)));

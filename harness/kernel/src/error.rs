@@ -47,16 +47,16 @@ pub enum Error {
     },
     /// There is no checkout or no cache, or they cannot be used.
     #[error(transparent)]
-    Project(#[from] workspace::Error),
+    Workspace(#[from] workspace::Error),
     /// The kernel does not build.
     #[error(transparent)]
     Build(#[from] build::Error),
     /// A program failed.
     #[error(transparent)]
-    Tool(#[from] command::Error),
+    Command(#[from] command::Error),
     /// A file of `ci/` cannot be used.
     #[error(transparent)]
-    Table(#[from] toml_config::Error),
+    Config(#[from] toml_config::Error),
     /// A file operation failed.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -65,11 +65,11 @@ pub enum Error {
 impl Error {
     /// Whether the kernel is the cause, and not this machine: another kernel may work.
     #[must_use]
-    pub fn is_of_the_kernel(&self) -> bool {
+    pub fn is_kernel_failure(&self) -> bool {
         match self {
             Error::NoKernel(_) | Error::NoSeries { .. } => true,
-            Error::Series(error) => error.is_of_the_kernel(),
-            Error::Build(error) => error.is_of_the_kernel(),
+            Error::Series(error) => error.is_kernel_failure(),
+            Error::Build(error) => error.is_kernel_failure(),
             _ => false,
         }
     }

@@ -5,7 +5,7 @@
 //! [`base::Level`] and an architecture. Out: a [`build::Kernel`]: image, `overlay.ko`,
 //! configuration and build id, in a cache whose keys are hashes of all build inputs.
 //!
-//! Entry points: [`resolve::find`] turns a spec into a base, [`build::kernel`] turns a base into a
+//! Entry points: [`resolve::find_base`] turns a spec into a base, [`build::build_kernel`] turns a base into a
 //! kernel, [`workspace::Workspace::find`] finds checkout and cache.
 //!
 //! Stages, each of which uses only those before it: [`workspace`], [`base`], [`source`],

@@ -9,15 +9,17 @@ use toml_edit::{DocumentMut, Item, Key, TableLike, Value};
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::io_error;
 
-use crate::base::{self, Base, Package, Source, upstream};
+use crate::base::{self, Base, Package, Source, upstream_version};
 use crate::error::Error;
 
 /// The name of a base after it is pinned to a newer package: a base that is named after its version
 /// is renamed, any other base keeps its name.
 #[must_use]
-pub fn renamed(base: &Base, newer: &Package) -> String {
+pub fn renamed_base(base: &Base, newer: &Package) -> String {
     match &base.source {
-        Source::Package(package) if upstream(&package.version) == base.name => upstream(&newer.version).to_string(),
+        Source::Package(package) if upstream_version(&package.version) == base.name => {
+            upstream_version(&newer.version).to_string()
+        }
         _ => base.name.clone(),
     }
 }
@@ -28,7 +30,7 @@ pub fn renamed(base: &Base, newer: &Package) -> String {
 /// # Errors
 /// [`Error::Usage`] if the file has no such base or is malformed, [`Error::Io`] if it cannot be
 /// read or written.
-pub fn write(root: &Path, name: &str, pinned: &Base) -> Result<(), Error> {
+pub fn write_pin(root: &Path, name: &str, pinned: &Base) -> Result<(), Error> {
     let path = root.join(base::FILE);
     let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
     let text = replace_pin(&text, name, pinned)
@@ -41,7 +43,7 @@ fn replace_pin(text: &str, name: &str, pinned: &Base) -> Result<String, String> 
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let base = document.get_mut("bases").and_then(|bases| bases.get_mut(name)).and_then(Item::as_table_like_mut);
     let base = base.ok_or_else(|| format!("it has no base {name:?}"))?;
-    let features: Vec<_> = pinned.has.iter().map(ToString::to_string).collect();
+    let features: Vec<_> = pinned.features.iter().map(ToString::to_string).collect();
     let listed = base.get("has").and_then(Item::as_array).into_iter().flatten().filter_map(Value::as_str);
     if listed.collect::<BTreeSet<_>>() != features.iter().map(String::as_str).collect() {
         set(base, "has", features.into_iter().collect::<Value>());
@@ -119,12 +121,12 @@ commit = "c"
         Base {
             name: name.to_string(),
             series,
-            make,
-            config: Vec::new(),
-            has: std::collections::BTreeSet::new(),
+            make_args: make,
+            config_fragments: Vec::new(),
+            features: std::collections::BTreeSet::new(),
             fixes,
             source,
-            carries: PreApplied::Nothing,
+            pre_applied: PreApplied::None,
         }
     }
 
@@ -142,11 +144,11 @@ commit = "c"
     fn only_pin_and_name_change() {
         let newer = package("6.12.107-1", "new");
         let old = base("6.12.8", Source::Package(package("6.12.8-1", "old")));
-        let name = renamed(&old, &newer);
+        let name = renamed_base(&old, &newer);
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("ci")).unwrap();
         fs::write(folder.path().join(base::FILE), TEXT).unwrap();
-        write(folder.path(), "6.12.8", &base(&name, Source::Package(newer))).unwrap();
+        write_pin(folder.path(), "6.12.8", &base(&name, Source::Package(newer))).unwrap();
         let text = fs::read_to_string(folder.path().join(base::FILE)).unwrap();
         assert_eq!(text, TEXT.replace("6.12.8", "6.12.107").replace("\"old\"", "\"new\""));
     }
@@ -155,8 +157,10 @@ commit = "c"
     fn changed_features_are_written() {
         let text = TEXT.replace("series = \"6.12\"\n", "series = \"6.12\"\nhas = [\"userxattr\"] # comment\n");
         let newer = Source::Package(package("6.12.8-2", "old"));
-        let has =
-            |features: &[Feature]| Base { has: features.iter().copied().collect(), ..base("6.12.8", newer.clone()) };
+        let has = |features: &[Feature]| Base {
+            features: features.iter().copied().collect(),
+            ..base("6.12.8", newer.clone())
+        };
         let same = replace_pin(&text, "6.12.8", &has(&[Feature::Userxattr])).unwrap();
         assert!(same.contains("\nhas = [\"userxattr\"] # comment\n"), "{same}");
         let more = replace_pin(&text, "6.12.8", &has(&[Feature::Userxattr, Feature::FsContext])).unwrap();
@@ -166,7 +170,7 @@ commit = "c"
     #[test]
     fn name_that_is_no_version_is_kept() {
         let trixie = base("trixie", Source::Package(package("6.12.8-1", "old")));
-        assert_eq!(renamed(&trixie, &package("6.12.107-1", "new")), "trixie");
+        assert_eq!(renamed_base(&trixie, &package("6.12.107-1", "new")), "trixie");
     }
 
     #[test]

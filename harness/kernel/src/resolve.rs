@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use vremount_util::{command, progress};
 
-use crate::base::{Base, Feature, Git, Package, PreApplied, Source, SourceProbe, Spec, numbers};
+use crate::base::{Base, Feature, Git, Package, PreApplied, Source, SourceProbe, Spec, version_numbers};
 use crate::build::Arch;
 use crate::error::Error;
 use crate::series::ApplyCheck;
-use crate::source::{Snapshot, Tree, git};
+use crate::source::{Snapshot, Tree, git_command};
 use crate::workspace::Workspace;
 use crate::{series, source};
 
@@ -24,7 +24,7 @@ const ID_DIGITS: usize = 12;
 /// [`Error::Base`] if there is no base of that name, [`Error::Source`] if the source cannot be
 /// obtained, [`Error::NoKernel`] or [`Error::NoSeries`] if it is no kernel or no series applies to
 /// it.
-pub fn find(workspace: &Workspace, spec: Option<&Spec>) -> Result<Base, Error> {
+pub fn find_base(workspace: &Workspace, spec: Option<&Spec>) -> Result<Base, Error> {
     let (source, kind) = match spec {
         None => return Ok(Base::find(&workspace.root, None)?),
         Some(Spec::Named(name)) => return Ok(Base::find(&workspace.root, Some(name))?),
@@ -33,7 +33,7 @@ pub fn find(workspace: &Workspace, spec: Option<&Spec>) -> Result<Base, Error> {
             (Source::Tarball(source::resolve_tarball(workspace, from, sha256.as_deref())?), Kind::Tarball)
         }
         Some(Spec::Tree(folder)) => {
-            let Snapshot { git, changed } = source::snapshot(workspace, folder)?;
+            let Snapshot { git, changed_files: changed } = source::take_snapshot(workspace, folder)?;
             let uncommitted = match changed {
                 0 => String::new(),
                 1 => "; the kernel includes the uncommitted changes of 1 file".to_string(),
@@ -53,7 +53,7 @@ pub fn find(workspace: &Workspace, spec: Option<&Spec>) -> Result<Base, Error> {
 /// # Errors
 /// [`Error::Source`] if there is no such commit, [`Error::NoKernel`] or [`Error::NoSeries`] if it
 /// is no kernel or no series applies to it.
-pub fn commit(workspace: &Workspace, repository: &Path, commit: &str) -> Result<(Base, String), Error> {
+pub fn base_of_commit(workspace: &Workspace, repository: &Path, commit: &str) -> Result<(Base, String), Error> {
     let git = source::resolve_git(workspace, &repository.to_string_lossy(), commit)?;
     base_of(workspace, Source::Git(git), Kind::Git)
 }
@@ -63,7 +63,7 @@ pub fn commit(workspace: &Workspace, repository: &Path, commit: &str) -> Result<
 /// # Errors
 /// [`Error::Source`] if the package cannot be fetched, [`Error::NoKernel`] or [`Error::NoSeries`]
 /// if it is no kernel or no series applies to it.
-pub fn package(workspace: &Workspace, package: Package) -> Result<(Base, String), Error> {
+pub fn base_of_package(workspace: &Workspace, package: Package) -> Result<(Base, String), Error> {
     base_of(workspace, Source::Package(package), Kind::Package)
 }
 
@@ -97,13 +97,14 @@ fn base_of(workspace: &Workspace, source: Source, kind: Kind) -> Result<(Base, S
     };
     let short: String = id.chars().take(ID_DIGITS).collect();
     let tree = source::obtain(workspace, &source)?;
-    let SeriesMatch { version, base, left_out } = of(workspace, &tree, &from)?;
+    let SeriesMatch { version, base, unused_fixes: left_out } = match_series(workspace, &tree, &from)?;
     let left_out =
         left_out.iter().map(|name| format!("; fix {name} does not apply and is not used")).collect::<String>();
     let series_state = describe_series(&base);
     let description = format!("{from} is Linux {version}, built like base {}; {series_state}{left_out}", base.name);
     let name = format!("{}-{}{short}", path_component(&version), kind.letter());
-    let series = if base.carries == PreApplied::ItsOwn { "in-tree".to_string() } else { base.series.clone() };
+    let series =
+        if base.pre_applied == PreApplied::OtherImplementation { "in-tree".to_string() } else { base.series.clone() };
     Ok((Base { name, series, source, ..base }, description))
 }
 
@@ -120,7 +121,7 @@ pub struct SeriesMatch {
     /// already are those of the tree.
     pub base: Base,
     /// Fixes for an architecture of that base that neither apply to the tree nor are in it.
-    pub left_out: Vec<String>,
+    pub unused_fixes: Vec<String>,
 }
 
 /// Finds the base that a tree is built like. `from` is the source as the user named it, for errors.
@@ -128,12 +129,12 @@ pub struct SeriesMatch {
 /// # Errors
 /// [`Error::NoKernel`] if the tree is no kernel with overlayfs, [`Error::NoSeries`] if no series
 /// applies to it; another [`Error`] if git fails or `ci/bases.toml` cannot be used.
-pub fn of(workspace: &Workspace, tree: &Tree, from: &str) -> Result<SeriesMatch, Error> {
+pub fn match_series(workspace: &Workspace, tree: &Tree, from: &str) -> Result<SeriesMatch, Error> {
     let version = version(tree).ok_or_else(|| Error::NoKernel(from.to_string()))?;
-    let check = ApplyCheck::of(tree)?;
+    let check = ApplyCheck::new(tree)?;
     let SeriesChoice { closest, pre_applied } = choose_series(workspace, &check, &version, from)?;
-    let (has, (fixes, left_out)) = (features(tree, &closest)?, fixes_that_apply(workspace, &check, &closest)?);
-    Ok(SeriesMatch { version, base: Base { has, fixes, carries: pre_applied, ..closest }, left_out })
+    let (has, (fixes, left_out)) = (detect_features(tree, &closest)?, fixes_that_apply(workspace, &check, &closest)?);
+    Ok(SeriesMatch { version, base: Base { features: has, fixes, pre_applied, ..closest }, unused_fixes: left_out })
 }
 
 /// The features of a tree, from its source. A feature that no text in the source shows is taken
@@ -141,15 +142,15 @@ pub fn of(workspace: &Workspace, tree: &Tree, from: &str) -> Result<SeriesMatch,
 ///
 /// # Errors
 /// [`source::Error`] if git fails.
-pub fn features(tree: &Tree, closest: &Base) -> Result<BTreeSet<Feature>, source::Error> {
+pub fn detect_features(tree: &Tree, closest: &Base) -> Result<BTreeSet<Feature>, source::Error> {
     let mut has = BTreeSet::new();
     for feature in Feature::ALL {
-        let is_present = match feature.trace() {
-            Some(SourceProbe { path, says, but_not }) => {
+        let is_present = match feature.source_probe() {
+            Some(SourceProbe { path, contains: says, excludes: but_not }) => {
                 let is_excluded = but_not.map_or(Ok(false), |text| source::contains_text(tree, text, path))?;
                 !is_excluded && source::contains_text(tree, says, path)?
             }
-            None => closest.has.contains(&feature),
+            None => closest.features.contains(&feature),
         };
         has.extend(is_present.then_some(feature));
     }
@@ -180,14 +181,16 @@ fn choose_series(
         if tried.contains_key(&closest.series) {
             continue;
         }
-        let patches = series::patches(&workspace.root.join("patches").join(&closest.series))?;
-        match check.fits(&patches)? {
+        let patches = series::list_patches(&workspace.root.join("patches").join(&closest.series))?;
+        match check.find_pre_applied(&patches)? {
             Ok(pre_applied) => return Ok(SeriesChoice { closest: closest.clone(), pre_applied }),
             Err(failure) => tried.insert(closest.series.clone(), failure.to_string()),
         };
     }
     match bases.into_iter().next() {
-        Some(closest) if check.carries_its_own()? => Ok(SeriesChoice { closest, pre_applied: PreApplied::ItsOwn }),
+        Some(closest) if check.has_other_implementation()? => {
+            Ok(SeriesChoice { closest, pre_applied: PreApplied::OtherImplementation })
+        }
         _ => Err(Error::NoSeries { from: from.to_string(), version: version.to_string(), tried }),
     }
 }
@@ -195,7 +198,7 @@ fn choose_series(
 /// The distance between two versions: the differences of their first three numbers, which are
 /// compared in order.
 fn distance(base: &str, version: &str) -> [u64; 3] {
-    let (base, version) = (numbers(base), numbers(version));
+    let (base, version) = (version_numbers(base), version_numbers(version));
     let number = |numbers: &[u64], index: usize| numbers.get(index).copied().unwrap_or(0);
     [0, 1, 2].map(|index| number(&base, index).abs_diff(number(&version, index)))
 }
@@ -222,9 +225,9 @@ fn fixes_that_apply(
         let mut apply = Vec::new();
         for name in names.drain(..) {
             let path: PathBuf = workspace.root.join("vm-images/fixes").join(&name);
-            if check.applies(&path)? {
+            if check.can_apply(&path)? {
                 apply.push(name);
-            } else if is_for_arch && !check.carries(&path)? {
+            } else if is_for_arch && !check.has_patch(&path)? {
                 left_out.push(name);
             }
         }
@@ -234,17 +237,19 @@ fn fixes_that_apply(
 }
 
 /// How the series relates to the tree, for a note to the user.
-fn describe_series(Base { carries, series, .. }: &Base) -> String {
+fn describe_series(Base { pre_applied: carries, series, .. }: &Base) -> String {
     match carries {
-        PreApplied::Nothing => format!("series {series} applies"),
-        PreApplied::First(4) => format!("it already has series {series}; for levels below 4 patches are reverted"),
-        PreApplied::First(count) => {
+        PreApplied::None => format!("series {series} applies"),
+        PreApplied::FirstPatches(4) => {
+            format!("it already has series {series}; for levels below 4 patches are reverted")
+        }
+        PreApplied::FirstPatches(count) => {
             let patches = if *count == 1 { "patch 1".to_string() } else { format!("patches 1 to {count}") };
             format!(
                 "it already has {patches} of series {series}; the others are applied, or some are reverted, by level"
             )
         }
-        PreApplied::ItsOwn => {
+        PreApplied::OtherImplementation => {
             "it has another implementation of the series, and is verified as it is, as level 4".to_string()
         }
     }
@@ -254,7 +259,7 @@ fn describe_series(Base { carries, series, .. }: &Base) -> String {
 fn version(tree: &Tree) -> Option<String> {
     let show = |path: &str| {
         let object = format!("{}:{path}", tree.commit);
-        command::run("read a file of a tree", &mut git(&tree.repository, ["show", &object])).ok()
+        command::run("read a file of a tree", &mut git_command(&tree.repository, ["show", &object])).ok()
     };
     show("fs/overlayfs/super.c")?;
     let makefile = show("Makefile")?;

@@ -81,7 +81,7 @@ pub trait Executor: Sync {
     fn boots_fast(&self) -> bool;
 
     /// Timeouts of a machine that runs a claim: about a hundred times the usual duration.
-    fn limits(&self) -> Timeouts;
+    fn timeouts(&self) -> Timeouts;
 
     /// Removes files that a killed machine leaves on the host.
     fn clean_up(&self, _config: &MachineConfig<'_>) {}

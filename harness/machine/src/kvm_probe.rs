@@ -59,9 +59,9 @@ pub fn choose_accel<E: From<Error>>(
     let output = probe(&Qemu::new(program, Accel::Kvm), PROBE_TIMEOUTS)?;
     // If the guest sent events before it failed, KVM ran it: the failure has another cause and may
     // not occur again.
-    let is_conclusive =
-        output.end == ExitReason::Finished || matches!(output.end, ExitReason::Hung(_)) && output.events.is_empty();
-    let choice = match output.end {
+    let is_conclusive = output.exit_reason == ExitReason::Finished
+        || matches!(output.exit_reason, ExitReason::Hung(_)) && output.events.is_empty();
+    let choice = match output.exit_reason {
         ExitReason::Finished => AccelChoice { accel: Accel::Kvm, reason: "a probe boot worked".to_string() },
         end => {
             AccelChoice { accel: Accel::Tcg, reason: format!("/dev/kvm can be opened, but a probe boot failed: {end}") }

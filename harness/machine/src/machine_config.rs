@@ -10,7 +10,7 @@ use crate::timeouts::Timeouts;
 /// Parameters of one machine.
 pub struct MachineConfig<'a> {
     /// The kernel: a bzImage for QEMU, an executable for User Mode Linux.
-    pub image: &'a Path,
+    pub kernel_image: &'a Path,
     /// The initramfs, with the program of the guest.
     pub initramfs: &'a Path,
     /// A disk image of the host whose content outlives the machine. Default: none.
@@ -23,10 +23,10 @@ pub struct MachineConfig<'a> {
     /// File for the console output. It is overwritten.
     pub console_log: &'a Path,
     /// Deadlines after which the machine counts as hung and is killed.
-    pub limits: Timeouts,
+    pub timeouts: Timeouts,
     /// Number of kernels that run in the machine, one after the other by kexec. Each sends an end
     /// record. Default: 1.
-    pub kernels: usize,
+    pub kernel_count: usize,
     /// Kill the machine as soon as the guest has sent its last end record. Default: no.
     pub power_cut: bool,
 }
@@ -37,14 +37,14 @@ impl<'a> MachineConfig<'a> {
     #[must_use]
     pub fn new(kernel: &'a Kernel, initramfs: &'a Path, console_log: &'a Path, limits: Timeouts) -> Self {
         MachineConfig {
-            image: &kernel.image,
+            kernel_image: &kernel.image,
             initramfs,
             disk: None,
             memory_mib: kernel.memory_mib(),
             processors: 1,
             console_log,
-            limits,
-            kernels: 1,
+            timeouts: limits,
+            kernel_count: 1,
             power_cut: false,
         }
     }

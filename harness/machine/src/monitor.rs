@@ -31,7 +31,7 @@ pub(crate) fn watch(
     channel: impl Read + Send + 'static,
     config: &MachineConfig<'_>,
 ) -> MachineOutput {
-    let &MachineConfig { console_log, limits, power_cut, .. } = config;
+    let &MachineConfig { console_log, timeouts: limits, power_cut, .. } = config;
     let log = match File::create(console_log) {
         Ok(log) => log,
         Err(cause) => {
@@ -39,20 +39,20 @@ pub(crate) fn watch(
         }
     };
     let input = spawn_readers(console, channel);
-    let mut monitor = Monitor::new(log, config.kernels);
+    let mut monitor = Monitor::new(log, config.kernel_count);
     let end = monitor.run(&input, &mut group, limits);
     let ended = Instant::now();
-    let times = &mut monitor.output.times;
+    let times = &mut monitor.output.timings;
     times.steps = monitor.started.elapsed().saturating_sub(times.ready.unwrap_or_default());
-    monitor.output.peak_kib = group.peak_kib();
+    monitor.output.peak_kib = group.peak_memory_kib();
     if end == ExitReason::Finished && !power_cut {
-        group.ends_within(SHUTDOWN_GRACE);
+        group.wait_for_exit(SHUTDOWN_GRACE);
     }
     drop(group);
-    monitor.output.times.stop = ended.elapsed();
+    monitor.output.timings.stop = ended.elapsed();
     monitor.drain_console(&input);
     let Monitor { tail, crash, mut output, .. } = monitor;
-    output.end = match (end, crash) {
+    output.exit_reason = match (end, crash) {
         // The guest may send its end record although the kernel has crashed.
         (_, Some((issue, _))) => ExitReason::from(issue),
         (ExitReason::Finished, None) if power_cut => ExitReason::PowerCut,
@@ -120,7 +120,7 @@ impl Monitor {
             {
                 return ExitReason::from(issue.clone());
             }
-            if let Ok(Some(status)) = group.ended() {
+            if let Ok(Some(status)) = group.try_wait() {
                 return self.read_rest(input, &status.to_string());
             }
             if self.console_bytes > MAX_BYTES {
@@ -153,14 +153,14 @@ impl Monitor {
         }
         match &self.crash {
             Some((issue, _)) => ExitReason::from(issue.clone()),
-            None => ExitReason::Lost(format!("the machine ended ({status}) before the guest's end record")),
+            None => ExitReason::EndedEarly(format!("the machine ended ({status}) before the guest's end record")),
         }
     }
 
     /// Records an event. Returns the exit reason if it is the last one.
     fn add_event(&mut self, line: &str) -> Option<ExitReason> {
         let event = match decode(line) {
-            Ok(Event::Arcs { object, gcda }) => {
+            Ok(Event::GcovData { object, gcda }) => {
                 self.time_since_previous_event();
                 self.output.coverage_data.push((object, gcda));
                 return None;
@@ -170,11 +170,11 @@ impl Monitor {
         };
         let end = match &event {
             Event::Ready { .. } => {
-                self.output.times.module = self.time_since_previous_event();
-                self.output.times.ready = Some(self.started.elapsed());
+                self.output.timings.module = self.time_since_previous_event();
+                self.output.timings.ready = Some(self.started.elapsed());
                 None
             }
-            Event::Booted | Event::Arcs { .. } | Event::Said(_) | Event::Exited { .. } => {
+            Event::Booted | Event::GcovData { .. } | Event::ScriptOutput(_) | Event::Exited { .. } => {
                 self.time_since_previous_event();
                 None
             }
@@ -187,7 +187,7 @@ impl Monitor {
                 self.kernels_left = self.kernels_left.saturating_sub(1);
                 (self.kernels_left == 0).then_some(ExitReason::Finished)
             }
-            Event::GaveUp { why } => Some(ExitReason::GuestFailed(why.clone())),
+            Event::GuestFailed { reason: why } => Some(ExitReason::GuestFailed(why.clone())),
         };
         self.output.events.push(event);
         end
@@ -200,7 +200,7 @@ impl Monitor {
 
     fn add_console(&mut self, bytes: &[u8]) {
         if self.console_bytes == 0 {
-            self.output.times.exec = self.started.elapsed();
+            self.output.timings.exec = self.started.elapsed();
         }
         self.console_bytes += bytes.len() as u64;
         // An error of the log file does not stop the machine: the tail is kept in memory.
@@ -221,7 +221,7 @@ impl Monitor {
 
     fn classify_line(&mut self, line: &str) {
         match classify(line) {
-            Some(issue) if issue.class == Severity::Warning => self.output.splats.push(issue.title),
+            Some(issue) if issue.severity == Severity::Warning => self.output.kernel_warnings.push(issue.message),
             Some(issue) if self.crash.is_none() => self.crash = Some((issue, Instant::now())),
             _ => {}
         }

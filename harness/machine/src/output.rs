@@ -28,7 +28,7 @@ pub enum ExitReason {
     /// A timeout expired, or the machine printed too much.
     Hung(String),
     /// The process of the machine ended before the last end record.
-    Lost(String),
+    EndedEarly(String),
     /// The guest reported an error of its own.
     GuestFailed(String),
     /// The event channel carried invalid data.
@@ -60,18 +60,18 @@ pub struct Timings {
 #[derive(Debug)]
 pub struct MachineOutput {
     /// Why it ended.
-    pub end: ExitReason,
+    pub exit_reason: ExitReason,
     /// Events of the guest in the order of arrival, without coverage data.
     pub events: Vec<Event>,
     /// Durations of the phases. `devices` and `filesystem` are zero until the caller, who knows the
     /// program, sets them.
-    pub times: Timings,
+    pub timings: Timings,
     /// Duration of each operation, measured on the host.
     pub step_durations: Vec<Duration>,
     /// Peak memory of the executor's process, KiB; none if it had ended before it could be read.
     pub peak_kib: Option<u64>,
     /// Kernel warnings on the console after which the kernel continued.
-    pub splats: Vec<String>,
+    pub kernel_warnings: Vec<String>,
     /// Coverage data of all kernels of the machine: path of a `.gcda` file and its content.
     pub coverage_data: Vec<(String, Vec<u8>)>,
     /// The last 64 to 128 KiB of the console.
@@ -96,12 +96,12 @@ impl MachineOutput {
     /// Output of a machine that could not be started.
     pub fn not_started(reason: String) -> Self {
         MachineOutput {
-            end: ExitReason::NotStarted(reason),
+            exit_reason: ExitReason::NotStarted(reason),
             events: Vec::new(),
-            times: Timings::default(),
+            timings: Timings::default(),
             step_durations: Vec::new(),
             peak_kib: None,
-            splats: Vec::new(),
+            kernel_warnings: Vec::new(),
             coverage_data: Vec::new(),
             console_tail: String::new(),
         }
@@ -110,11 +110,11 @@ impl MachineOutput {
 
 impl From<ConsoleIssue> for ExitReason {
     fn from(issue: ConsoleIssue) -> Self {
-        match issue.class {
-            Severity::Panic => ExitReason::Panic(issue.title),
-            Severity::OutOfMemory => ExitReason::OutOfMemory(issue.title),
-            Severity::Stuck => ExitReason::Stuck(issue.title),
-            Severity::Oops | Severity::Warning => ExitReason::Oops(issue.title),
+        match issue.severity {
+            Severity::Panic => ExitReason::Panic(issue.message),
+            Severity::OutOfMemory => ExitReason::OutOfMemory(issue.message),
+            Severity::Stuck => ExitReason::Stuck(issue.message),
+            Severity::Oops | Severity::Warning => ExitReason::Oops(issue.message),
         }
     }
 }
@@ -128,7 +128,7 @@ impl fmt::Display for ExitReason {
             ExitReason::OutOfMemory(why) => write!(f, "the guest ran out of memory: {why}"),
             ExitReason::Stuck(why) => write!(f, "the guest kernel is stuck: {why}"),
             ExitReason::Hung(why) => write!(f, "the machine hung: {why}"),
-            ExitReason::Lost(why) => f.write_str(why),
+            ExitReason::EndedEarly(why) => f.write_str(why),
             ExitReason::GuestFailed(why) => write!(f, "the guest failed: {why}"),
             ExitReason::ChannelCorrupt(why) => write!(f, "the event channel carried invalid data: {why}"),
             ExitReason::NotStarted(why) => write!(f, "the machine did not start: {why}"),

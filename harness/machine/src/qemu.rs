@@ -44,7 +44,7 @@ impl Qemu {
     /// frequency of the time stamp counter on its command line, because it may fail to calibrate
     /// it.
     #[must_use]
-    pub fn to_measure(self, bytes_per_second: u64) -> Self {
+    pub fn for_benchmark(self, bytes_per_second: u64) -> Self {
         Qemu { disk_speed: Some(bytes_per_second), ..self }
     }
 
@@ -88,7 +88,7 @@ impl Executor for Qemu {
         command.arg("-m").arg(config.memory_mib.to_string());
         command
             .arg("-kernel")
-            .arg(config.image)
+            .arg(config.kernel_image)
             .arg("-initrd")
             .arg(config.initramfs)
             .arg("-append")
@@ -134,7 +134,7 @@ impl Executor for Qemu {
         self.accel == Accel::Kvm
     }
 
-    fn limits(&self) -> Timeouts {
+    fn timeouts(&self) -> Timeouts {
         let factor = match self.accel {
             Accel::Kvm => 1,
             Accel::Tcg => 4,

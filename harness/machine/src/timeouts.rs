@@ -29,7 +29,7 @@ impl Timeouts {
     /// Extends both timeouts by `time`, for a program that sleeps or works for so long without any
     /// output.
     #[must_use]
-    pub fn and_silent(self, time: Duration) -> Self {
+    pub fn extend(self, time: Duration) -> Self {
         Timeouts { silence: self.silence + time, total: self.total + time }
     }
 }

@@ -14,7 +14,7 @@ use std::{env, fs};
 
 use nix::sys::personality::{self, Persona};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use vremount_kernel::build::{Arch, MOST_MEMORY_MIB};
+use vremount_kernel::build::{Arch, MAX_MEMORY_MIB};
 use vremount_protocol::{Backing, Shutdown};
 use vremount_util::command;
 
@@ -46,7 +46,7 @@ impl Executor for Uml {
     }
 
     fn command(&self, config: &MachineConfig<'_>) -> Command {
-        let mut command = Command::new(config.image);
+        let mut command = Command::new(config.kernel_image);
         command.arg(format!("mem={}M", config.memory_mib)).arg(format!("initrd={}", config.initramfs.display()));
         command.args(KERNEL_ARGS);
         if let Some((folder, id)) = instance_dir(config) {
@@ -95,7 +95,7 @@ impl Executor for Uml {
         true
     }
 
-    fn limits(&self) -> Timeouts {
+    fn timeouts(&self) -> Timeouts {
         Timeouts { silence: Duration::from_secs(15), total: Duration::from_secs(60) }
     }
 }
@@ -128,7 +128,7 @@ fn memory_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         let shared = Path::new("/dev/shm");
-        match command::ensure_free_space("run a machine", shared, MACHINES * u64::from(MOST_MEMORY_MIB)) {
+        match command::ensure_free_space("run a machine", shared, MACHINES * u64::from(MAX_MEMORY_MIB)) {
             Ok(()) if permits_execution(shared) => shared.to_path_buf(),
             _ => env::temp_dir(),
         }

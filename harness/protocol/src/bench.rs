@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Disk, Io};
+use crate::types::{Disk, IoCounts};
 
 /// An operation of a benchmark. Its outcome is `done` or `failed`, unless stated otherwise.
 ///
@@ -16,12 +16,12 @@ pub enum BenchOp {
     /// Restarts the container with one strategy. The overlay is mounted before and after. Outcome:
     /// `measured`, a restart.
     #[serde(rename = "turn")]
-    Turn {
+    Restart {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// How to restart.
         #[serde(rename = "way")]
-        way: RestartStrategy,
+        strategy: RestartStrategy,
         /// Number of files that [`RestartStrategy::Rebuild`] creates.
         files: u32,
     },
@@ -44,7 +44,7 @@ pub enum BenchOp {
         disk: Disk,
         /// Who writes the file.
         #[serde(rename = "whose")]
-        whose: Writer,
+        writer: Writer,
         /// Number of bytes.
         bytes: u64,
     },
@@ -65,17 +65,17 @@ pub enum BenchOp {
     /// writes. Once per second the container writes `dirty` bytes and is restarted. Outcome:
     /// `measured`, a background sample.
     #[serde(rename = "neighbour")]
-    Neighbour {
+    BackgroundLoad {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// How to restart the container; none: it is not restarted.
         #[serde(rename = "way")]
-        way: Option<RestartStrategy>,
+        strategy: Option<RestartStrategy>,
         /// Duration, seconds.
         seconds: u32,
         /// Bytes that the container writes before each restart.
         #[serde(rename = "dirty")]
-        dirty: u64,
+        dirty_bytes: u64,
         /// Number of files that [`RestartStrategy::Rebuild`] creates.
         files: u32,
     },
@@ -83,7 +83,7 @@ pub enum BenchOp {
     Writeback {
         /// True: the defaults of the kernel. False: the kernel writes back only on a sync.
         #[serde(rename = "by_itself")]
-        by_itself: bool,
+        enabled: bool,
     },
     /// Unloads overlay and loads another build of the module.
     SwapOverlay {
@@ -129,19 +129,19 @@ pub enum Writer {
     Own,
     /// Another user of the same upper filesystem.
     #[serde(rename = "neighbour")]
-    Neighbour,
+    Other,
 }
 
 /// Result of a benchmark operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measurement {
-    /// Result of [`BenchOp::Turn`].
+    /// Result of [`BenchOp::Restart`].
     #[serde(rename = "turn")]
-    Turn(RestartCycle),
-    /// Result of [`BenchOp::Neighbour`].
+    Restart(RestartCycle),
+    /// Result of [`BenchOp::BackgroundLoad`].
     #[serde(rename = "neighbour")]
-    Neighbour(BackgroundSample),
+    BackgroundLoad(BackgroundSample),
     /// Duration of each traced call in nanoseconds, in order.
     Calls(Vec<u64>),
     /// Name of the clock source.
@@ -155,18 +155,18 @@ pub struct RestartCycle {
     pub unmount: u64,
     /// Duration of the work between unmount and mount that makes the mount safe.
     #[serde(rename = "between")]
-    pub between: u64,
+    pub make_safe: u64,
     /// Duration of the mount.
     pub mount: u64,
     /// Requests to the disk during the restart.
-    pub io: Io,
+    pub io: IoCounts,
 }
 
 impl RestartCycle {
     /// Duration of the whole restart, nanoseconds.
     #[must_use]
-    pub fn nanoseconds(&self) -> u64 {
-        self.unmount + self.between + self.mount
+    pub fn total_ns(&self) -> u64 {
+        self.unmount + self.make_safe + self.mount
     }
 }
 
@@ -179,9 +179,9 @@ pub struct BackgroundSample {
     pub write: Vec<u32>,
     /// Duration of each restart of the container, nanoseconds.
     #[serde(rename = "turns")]
-    pub turns: Vec<u64>,
+    pub restarts: Vec<u64>,
     /// Requests to the disk of both containers.
-    pub io: Io,
+    pub io: IoCounts,
 }
 
 #[cfg(test)]
@@ -192,26 +192,26 @@ mod tests {
 
     #[rstest]
     #[case::turn(
-        BenchOp::Turn { disk: Disk::A, way: RestartStrategy::Reuse, files: 1 },
+        BenchOp::Restart { disk: Disk::A, strategy: RestartStrategy::Reuse, files: 1 },
         r#"{"turn":{"disk":"a","way":"reuse","files":1}}"#
     )]
     #[case::dirty(
-        BenchOp::Dirty { disk: Disk::A, whose: Writer::Neighbour, bytes: 1 },
+        BenchOp::Dirty { disk: Disk::A, writer: Writer::Other, bytes: 1 },
         r#"{"dirty":{"disk":"a","whose":"neighbour","bytes":1}}"#
     )]
     #[case::neighbour(
-        BenchOp::Neighbour { disk: Disk::A, way: None, seconds: 1, dirty: 2, files: 3 },
+        BenchOp::BackgroundLoad { disk: Disk::A, strategy: None, seconds: 1, dirty_bytes: 2, files: 3 },
         r#"{"neighbour":{"disk":"a","way":null,"seconds":1,"dirty":2,"files":3}}"#
     )]
-    #[case::writeback(BenchOp::Writeback { by_itself: true }, r#"{"writeback":{"by_itself":true}}"#)]
+    #[case::writeback(BenchOp::Writeback { enabled: true }, r#"{"writeback":{"by_itself":true}}"#)]
     fn json_names_of_operations_do_not_change(#[case] op: BenchOp, #[case] json: &str) {
         assert_eq!(serde_json::to_string(&op).unwrap(), json);
     }
 
     #[test]
     fn json_names_of_measurements_do_not_change() {
-        let io = Io { writes: 1, bytes: 2, flushes: 3 };
-        let restart = Measurement::Turn(RestartCycle { unmount: 1, between: 2, mount: 3, io });
+        let io = IoCounts { writes: 1, bytes: 2, flushes: 3 };
+        let restart = Measurement::Restart(RestartCycle { unmount: 1, make_safe: 2, mount: 3, io });
         let io = r#"{"writes":1,"bytes":2,"flushes":3}"#;
         assert_eq!(
             serde_json::to_string(&restart).unwrap(),

@@ -69,15 +69,15 @@ impl Checkpoint {
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let mut bytes = [0; Self::LEN];
-        Prng::of(seed).fill(&mut bytes);
+        Prng::new(seed).fill(&mut bytes);
         Self::from_array(bytes)
     }
 
     fn from_array(bytes: [u8; Self::LEN]) -> Self {
         Checkpoint {
-            boot_id: Uuid::from_bytes(field_bytes(&bytes, Field::BootId)),
-            instance_id: u64::from_le_bytes(field_bytes(&bytes, Field::InstanceId)),
-            errseq: u32::from_le_bytes(field_bytes(&bytes, Field::Errseq)),
+            boot_id: Uuid::from_bytes(field_bytes(&bytes, CheckpointField::BootId)),
+            instance_id: u64::from_le_bytes(field_bytes(&bytes, CheckpointField::InstanceId)),
+            errseq: u32::from_le_bytes(field_bytes(&bytes, CheckpointField::Errseq)),
         }
     }
 
@@ -85,9 +85,9 @@ impl Checkpoint {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
-        bytes[Field::BootId.range()].copy_from_slice(self.boot_id.as_bytes());
-        bytes[Field::InstanceId.range()].copy_from_slice(&self.instance_id.to_le_bytes());
-        bytes[Field::Errseq.range()].copy_from_slice(&self.errseq.to_le_bytes());
+        bytes[CheckpointField::BootId.range()].copy_from_slice(self.boot_id.as_bytes());
+        bytes[CheckpointField::InstanceId.range()].copy_from_slice(&self.instance_id.to_le_bytes());
+        bytes[CheckpointField::Errseq.range()].copy_from_slice(&self.errseq.to_le_bytes());
         bytes
     }
 
@@ -100,20 +100,20 @@ impl Checkpoint {
 
     /// Adds 1 to a field, with wraparound. The boot id counts with its first byte as the least
     /// significant one.
-    pub fn increment(&mut self, field: Field) {
+    pub fn increment(&mut self, field: CheckpointField) {
         match field {
-            Field::BootId => {
+            CheckpointField::BootId => {
                 let number = u128::from_le_bytes(self.boot_id.into_bytes()).wrapping_add(1);
                 self.boot_id = Uuid::from_bytes(number.to_le_bytes());
             }
-            Field::InstanceId => self.instance_id = self.instance_id.wrapping_add(1),
-            Field::Errseq => self.errseq = self.errseq.wrapping_add(1),
+            CheckpointField::InstanceId => self.instance_id = self.instance_id.wrapping_add(1),
+            CheckpointField::Errseq => self.errseq = self.errseq.wrapping_add(1),
         }
     }
 
     /// Adds 1 to a field of an xattr value of any length. A value that does not contain the whole
     /// field stays as it is.
-    pub fn increment_in_xattr(value: &mut [u8], field: Field) {
+    pub fn increment_in_xattr(value: &mut [u8], field: CheckpointField) {
         if value.len() < field.range().end {
             return;
         }
@@ -142,7 +142,7 @@ impl Checkpoint {
 }
 
 /// The bytes of a field; `N` is its length.
-fn field_bytes<const N: usize>(bytes: &[u8; Checkpoint::LEN], field: Field) -> [u8; N] {
+fn field_bytes<const N: usize>(bytes: &[u8; Checkpoint::LEN], field: CheckpointField) -> [u8; N] {
     let mut copy = [0; N];
     copy.copy_from_slice(&bytes[field.range()]);
     copy
@@ -165,7 +165,7 @@ impl fmt::Display for Checkpoint {
 /// A field of the checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Field {
+pub enum CheckpointField {
     /// 16 bytes.
     BootId,
     /// 8 bytes.
@@ -174,14 +174,14 @@ pub enum Field {
     Errseq,
 }
 
-impl Field {
+impl CheckpointField {
     /// The bytes of the field in the checkpoint.
     #[must_use]
     pub const fn range(self) -> Range<usize> {
         match self {
-            Field::BootId => 0..16,
-            Field::InstanceId => 16..24,
-            Field::Errseq => 24..28,
+            CheckpointField::BootId => 0..16,
+            CheckpointField::InstanceId => 16..24,
+            CheckpointField::Errseq => 24..28,
         }
     }
 }
@@ -194,7 +194,7 @@ pub enum CheckpointTamper {
     Remove,
     /// Truncates the value to this many bytes, or extends it with zeros.
     #[serde(rename = "length")]
-    Length(usize),
+    Resize(usize),
     /// Replaces the value by [`Checkpoint::LEN`] random bytes.
     Random {
         /// Seed of the [`Prng`].
@@ -202,14 +202,14 @@ pub enum CheckpointTamper {
     },
     /// Replaces the value by [`Checkpoint::LEN`] bytes with this value.
     #[serde(rename = "all")]
-    All(u8),
+    Fill(u8),
     /// Adds 1 to a field ([`Checkpoint::increment_in_xattr`]).
     #[serde(rename = "next")]
-    Next(Field),
+    Increment(CheckpointField),
     /// Copies the value from the marker of another overlay. Stores an empty value if that marker
     /// has no checkpoint.
     #[serde(rename = "of")]
-    Of(Disk, LayerSet),
+    CopyFrom(Disk, LayerSet),
     /// Moves the xattr to another inode. Succeeds if there is none.
     MoveTo(XattrLocation),
 }
@@ -220,19 +220,19 @@ impl CheckpointTamper {
     #[must_use]
     pub fn forge(self, stored: &[u8]) -> Option<Vec<u8>> {
         match self {
-            CheckpointTamper::Length(length) => {
+            CheckpointTamper::Resize(length) => {
                 let mut value = stored.to_vec();
                 value.resize(length, 0);
                 Some(value)
             }
             CheckpointTamper::Random { seed } => Some(Checkpoint::from_seed(seed).to_bytes().to_vec()),
-            CheckpointTamper::All(byte) => Some(vec![byte; Checkpoint::LEN]),
-            CheckpointTamper::Next(field) => {
+            CheckpointTamper::Fill(byte) => Some(vec![byte; Checkpoint::LEN]),
+            CheckpointTamper::Increment(field) => {
                 let mut value = stored.to_vec();
                 Checkpoint::increment_in_xattr(&mut value, field);
                 Some(value)
             }
-            CheckpointTamper::Remove | CheckpointTamper::Of(..) | CheckpointTamper::MoveTo(_) => None,
+            CheckpointTamper::Remove | CheckpointTamper::CopyFrom(..) | CheckpointTamper::MoveTo(_) => None,
         }
     }
 }
@@ -315,57 +315,57 @@ mod tests {
         vec![],
         "f2fbfbc743184981a8149021226a824941785aeae247486b83aff610"
     )]
-    #[case::all(CheckpointTamper::All(0xff), vec![], "ffffffffffffffffffffffffffffffffffffffffffffffffffffffff")]
-    #[case::truncated(CheckpointTamper::Length(3), counting(28), "010203")]
-    #[case::extended(CheckpointTamper::Length(4), counting(2), "01020000")]
+    #[case::all(CheckpointTamper::Fill(0xff), vec![], "ffffffffffffffffffffffffffffffffffffffffffffffffffffffff")]
+    #[case::truncated(CheckpointTamper::Resize(3), counting(28), "010203")]
+    #[case::extended(CheckpointTamper::Resize(4), counting(2), "01020000")]
     #[case::boot_id(
-        CheckpointTamper::Next(Field::BootId),
+        CheckpointTamper::Increment(CheckpointField::BootId),
         counting(28),
         "0202030405060708090a0b0c0d0e0f101112131415161718191a1b1c"
     )]
     #[case::boot_id_wraps(
-        CheckpointTamper::Next(Field::BootId),
+        CheckpointTamper::Increment(CheckpointField::BootId),
         vec![0xff; 28],
         "00000000000000000000000000000000ffffffffffffffffffffffff"
     )]
     #[case::boot_id_carries(
-        CheckpointTamper::Next(Field::BootId),
+        CheckpointTamper::Increment(CheckpointField::BootId),
         [vec![0xff; 2], vec![7; 26]].concat(),
         "00000807070707070707070707070707070707070707070707070707"
     )]
     #[case::instance_id(
-        CheckpointTamper::Next(Field::InstanceId),
+        CheckpointTamper::Increment(CheckpointField::InstanceId),
         counting(28),
         "0102030405060708090a0b0c0d0e0f101212131415161718191a1b1c"
     )]
     #[case::instance_id_of_24_bytes(
-        CheckpointTamper::Next(Field::InstanceId),
+        CheckpointTamper::Increment(CheckpointField::InstanceId),
         counting(24),
         "0102030405060708090a0b0c0d0e0f101212131415161718"
     )]
     #[case::errseq(
-        CheckpointTamper::Next(Field::Errseq),
+        CheckpointTamper::Increment(CheckpointField::Errseq),
         counting(28),
         "0102030405060708090a0b0c0d0e0f1011121314151617181a1a1b1c"
     )]
     #[case::errseq_of_30_bytes(
-        CheckpointTamper::Next(Field::Errseq),
+        CheckpointTamper::Increment(CheckpointField::Errseq),
         vec![0xff; 30],
         "ffffffffffffffffffffffffffffffffffffffffffffffff00000000ffff"
     )]
     #[case::errseq_of_24_bytes(
-        CheckpointTamper::Next(Field::Errseq),
+        CheckpointTamper::Increment(CheckpointField::Errseq),
         counting(24),
         "0102030405060708090a0b0c0d0e0f101112131415161718"
     )]
-    #[case::field_cut_off(CheckpointTamper::Next(Field::BootId), vec![7; 10], "07070707070707070707")]
+    #[case::field_cut_off(CheckpointTamper::Increment(CheckpointField::BootId), vec![7; 10], "07070707070707070707")]
     fn forged_bytes_do_not_change(#[case] tamper: CheckpointTamper, #[case] stored: Vec<u8>, #[case] expected: &str) {
         assert_eq!(tamper.forge(&stored).map(|value| hex(&value)).as_deref(), Some(expected));
     }
 
     #[rstest]
     #[case::remove(CheckpointTamper::Remove)]
-    #[case::copy(CheckpointTamper::Of(Disk::B, LayerSet::First))]
+    #[case::copy(CheckpointTamper::CopyFrom(Disk::B, LayerSet::First))]
     #[case::elsewhere(CheckpointTamper::MoveTo(XattrLocation::Dirty))]
     fn tampering_without_new_value_forges_nothing(#[case] tamper: CheckpointTamper) {
         assert_eq!(tamper.forge(&counting(28)), None);
@@ -384,10 +384,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case::length(CheckpointTamper::Length(3), r#"{"length":3}"#)]
-    #[case::all(CheckpointTamper::All(1), r#"{"all":1}"#)]
-    #[case::next(CheckpointTamper::Next(Field::BootId), r#"{"next":"boot-id"}"#)]
-    #[case::of(CheckpointTamper::Of(Disk::B, LayerSet::First), r#"{"of":["b","first"]}"#)]
+    #[case::length(CheckpointTamper::Resize(3), r#"{"length":3}"#)]
+    #[case::all(CheckpointTamper::Fill(1), r#"{"all":1}"#)]
+    #[case::next(CheckpointTamper::Increment(CheckpointField::BootId), r#"{"next":"boot-id"}"#)]
+    #[case::of(CheckpointTamper::CopyFrom(Disk::B, LayerSet::First), r#"{"of":["b","first"]}"#)]
     fn json_names_do_not_change(#[case] tamper: CheckpointTamper, #[case] json: &str) {
         assert_eq!(serde_json::to_string(&tamper).unwrap(), json);
     }

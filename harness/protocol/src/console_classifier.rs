@@ -20,15 +20,15 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsoleIssue {
     /// Kind of the failure.
-    pub class: Severity,
+    pub severity: Severity,
     /// The message, without its time stamp.
-    pub title: String,
+    pub message: String,
 }
 
 /// Texts that identify a message as a kernel failure, and its kind. The first text that a message
 /// contains decides, so specific texts precede general ones. I/O errors and filesystem errors are
 /// not included: claims cause them on purpose.
-pub const SIGNS: [(&str, Severity); 27] = [
+pub const FAILURE_PATTERNS: [(&str, Severity); 27] = [
     ("BUG: KASAN: ", Severity::Oops),
     ("BUG: unable to handle ", Severity::Oops),
     ("BUG: kernel NULL pointer dereference", Severity::Oops),
@@ -63,10 +63,10 @@ pub const SIGNS: [(&str, Severity); 27] = [
 #[must_use]
 pub fn classify(line: &str) -> Option<ConsoleIssue> {
     let title = strip_timestamp(line.trim_end());
-    SIGNS
+    FAILURE_PATTERNS
         .iter()
         .find(|(pattern, _)| title.contains(pattern))
-        .map(|(_, class)| ConsoleIssue { class: *class, title: title.to_string() })
+        .map(|(_, class)| ConsoleIssue { severity: *class, message: title.to_string() })
 }
 
 /// Removes the time stamp of `[    1.234567] text`.
@@ -96,7 +96,7 @@ mod tests {
     #[case::bug("kernel BUG at lib/list_debug.c:26!", Severity::Oops)]
     #[case::stall("rcu: INFO: rcu_sched detected stalls on CPUs/tasks:", Severity::Stuck)]
     fn kernel_failure_is_classified(#[case] line: &str, #[case] class: Severity) {
-        assert_eq!(classify(line).map(|issue| issue.class), Some(class));
+        assert_eq!(classify(line).map(|issue| issue.severity), Some(class));
     }
 
     #[rstest]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::bench::Measurement;
-use crate::types::Io;
+use crate::types::IoCounts;
 
 /// One line of the event channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,19 +30,19 @@ pub enum Event {
     Step(StepReport),
     /// One line that a script printed.
     #[serde(rename = "said")]
-    Said(String),
+    ScriptOutput(String),
     /// A script has exited.
     Exited {
         /// Exit code; none if a signal terminated the script.
         code: Option<i32>,
         /// Mounts, devices and temporary files that did not exist before the script.
         #[serde(rename = "left")]
-        left: Vec<String>,
+        leftovers: Vec<String>,
     },
     /// Coverage counters of one kernel object since boot. Sent before `End`, only by kernels with
     /// `CONFIG_GCOV_KERNEL`.
     #[serde(rename = "arcs")]
-    Arcs {
+    GcovData {
         /// Path of the `.gcda` file below `/sys/kernel/debug/gcov`.
         object: String,
         /// Content of the `.gcda` file.
@@ -55,20 +55,20 @@ pub enum Event {
     },
     /// The guest itself failed and stops the machine. This is not an outcome of an operation.
     #[serde(rename = "gave-up")]
-    GaveUp {
+    GuestFailed {
         /// What failed, and the cause.
         #[serde(rename = "why")]
-        why: String,
+        reason: String,
     },
 }
 
 /// Prefix of lines in [`StepReport::log`] that are from the log of a filesystem context instead of
 /// the kernel log.
-pub const FS_CONTEXT: &str = "fs context: ";
+pub const FS_CONTEXT_PREFIX: &str = "fs context: ";
 
 /// Line in [`StepReport::log`] that stands for kernel messages which were overwritten before the
 /// guest read them.
-pub const LOST: &str = "vremount-guest: messages were lost";
+pub const MESSAGES_LOST: &str = "vremount-guest: messages were lost";
 
 /// Report of one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,16 +108,16 @@ pub enum Outcome {
         errno: i32,
         /// What failed, on which object.
         #[serde(rename = "what")]
-        what: String,
+        message: String,
     },
     /// A comparison found a difference.
     Differs {
         /// The first difference.
         #[serde(rename = "what")]
-        what: String,
+        difference: String,
     },
     /// Requests to the disk since counting started.
-    Counted(Io),
+    Counted(IoCounts),
     /// Result of a bench operation.
     Measured(Measurement),
     /// Results of concurrent mounts.
@@ -145,17 +145,17 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::said(Event::Said("x".into()), r#"{"said":"x"}"#)]
-    #[case::exited(Event::Exited { code: None, left: vec![] }, r#"{"exited":{"code":null,"left":[]}}"#)]
-    #[case::arcs(Event::Arcs { object: "o".into(), gcda: vec![1] }, r#"{"arcs":{"object":"o","gcda":[1]}}"#)]
-    #[case::gave_up(Event::GaveUp { why: "x".into() }, r#"{"gave-up":{"why":"x"}}"#)]
+    #[case::said(Event::ScriptOutput("x".into()), r#"{"said":"x"}"#)]
+    #[case::exited(Event::Exited { code: None, leftovers: vec![] }, r#"{"exited":{"code":null,"left":[]}}"#)]
+    #[case::arcs(Event::GcovData { object: "o".into(), gcda: vec![1] }, r#"{"arcs":{"object":"o","gcda":[1]}}"#)]
+    #[case::gave_up(Event::GuestFailed { reason: "x".into() }, r#"{"gave-up":{"why":"x"}}"#)]
     fn json_names_of_events_do_not_change(#[case] event: Event, #[case] json: &str) {
         assert_eq!(serde_json::to_string(&event).unwrap(), json);
     }
 
     #[rstest]
-    #[case::failed(Outcome::Failed { errno: 5, what: "x".into() }, r#"{"failed":{"errno":5,"what":"x"}}"#)]
-    #[case::differs(Outcome::Differs { what: "x".into() }, r#"{"differs":{"what":"x"}}"#)]
+    #[case::failed(Outcome::Failed { errno: 5, message: "x".into() }, r#"{"failed":{"errno":5,"what":"x"}}"#)]
+    #[case::differs(Outcome::Differs { difference: "x".into() }, r#"{"differs":{"what":"x"}}"#)]
     fn json_names_of_outcomes_do_not_change(#[case] outcome: Outcome, #[case] json: &str) {
         assert_eq!(serde_json::to_string(&outcome).unwrap(), json);
     }

@@ -16,7 +16,7 @@ const BLOCK: usize = 4096;
 /// # Errors
 /// If reading `image` or writing `packed` fails, or with `FileTooLarge` if an extent has 4 GiB or
 /// more.
-pub fn write(image: &mut impl Read, packed: &mut (impl Write + ?Sized)) -> io::Result<()> {
+pub fn pack(image: &mut impl Read, packed: &mut (impl Write + ?Sized)) -> io::Result<()> {
     let mut bytes = Vec::new();
     image.read_to_end(&mut bytes)?;
     packed.write_all(MAGIC)?;
@@ -94,7 +94,7 @@ mod tests {
 
     fn packed(image: &[u8]) -> Vec<u8> {
         let mut packed = Vec::new();
-        write(&mut &*image, &mut packed).unwrap();
+        pack(&mut &*image, &mut packed).unwrap();
         packed
     }
 

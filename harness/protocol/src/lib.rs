@@ -33,9 +33,11 @@ mod program;
 mod types;
 
 pub use bench::{BackgroundSample, BenchOp, Measurement, RestartCycle, RestartStrategy, Writer};
-pub use checkpoint::{CHECKPOINT_XATTR, Checkpoint, CheckpointLengthError, CheckpointTamper, Field, XattrLocation};
-pub use console_classifier::{ConsoleIssue, SIGNS, Severity, classify};
-pub use event::{Event, FS_CONTEXT, LOST, Outcome, StepReport};
+pub use checkpoint::{
+    CHECKPOINT_XATTR, Checkpoint, CheckpointField, CheckpointLengthError, CheckpointTamper, XattrLocation,
+};
+pub use console_classifier::{ConsoleIssue, FAILURE_PATTERNS, Severity, classify};
+pub use event::{Event, FS_CONTEXT_PREFIX, MESSAGES_LOST, Outcome, StepReport};
 pub use fault::{Fault, MarkerReplacement};
 pub use frame::{FrameError, decode, encode};
 pub use op::Op;
@@ -43,4 +45,4 @@ pub use prng::Prng;
 pub use program::{
     Backing, Filesystem, GuestTask, NEXT_INITRAMFS_PATH, NEXT_KERNEL_PATH, PROGRAM_PATH, Program, SCRIPT_PATH, Shutdown,
 };
-pub use types::{AccessPath, DeviceStack, Disk, FileLocation, Io, LayerSet, Mode, SnapshotScope};
+pub use types::{AccessPath, DeviceStack, Disk, FileLocation, IoCounts, LayerSet, Mode, SnapshotScope};

@@ -22,7 +22,7 @@ pub enum Op {
         disk: Disk,
         /// Devices below the device-mapper device.
         #[serde(rename = "on")]
-        on: DeviceStack,
+        stack: DeviceStack,
     },
     /// Copies all data of one disk to another of the same size. Both must be attached and not
     /// mounted.
@@ -57,7 +57,7 @@ pub enum Op {
     },
     /// Mounts the upper filesystem at another path. Fails for `Mount`, which exists already.
     #[serde(rename = "reach")]
-    Reach {
+    AddAccessPath {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// The path.
@@ -65,7 +65,7 @@ pub enum Op {
     },
     /// Removes the mount that `Reach` made.
     #[serde(rename = "unreach")]
-    Unreach {
+    RemoveAccessPath {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// The path.
@@ -90,14 +90,14 @@ pub enum Op {
     /// Removes `upper` and `work` with their content and creates them again. This makes a mount
     /// safe without the series.
     #[serde(rename = "fresh-upper")]
-    FreshUpper {
+    RecreateUpper {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
     /// Creates `upper`, `work` and `lower` again as case-insensitive directories
     /// (`FS_CASEFOLD_FL`), with a directory `folder` in `lower`.
     #[serde(rename = "fold-case")]
-    FoldCase {
+    RecreateCasefolded {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
@@ -117,13 +117,13 @@ pub enum Op {
     PauseWriteback,
     /// Starts counting requests to the disk.
     #[serde(rename = "count-io")]
-    CountIo {
+    StartIoCount {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
     /// Reads the number of requests since `CountIo`. Outcome: `counted`.
     #[serde(rename = "counted-io")]
-    CountedIo {
+    ReadIoCount {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
@@ -144,7 +144,7 @@ pub enum Op {
     },
     /// Mounts an overlay with fsopen(2), fsconfig(2) for each option, and fsmount(2). The report
     /// also contains the log of the filesystem context, each line with the prefix
-    /// [`FS_CONTEXT`](crate::FS_CONTEXT). Outcome: `mounted` or `refused`.
+    /// [`FS_CONTEXT`](crate::FS_CONTEXT_PREFIX). Outcome: `mounted` or `refused`.
     MountOverlayByContext {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -184,18 +184,18 @@ pub enum Op {
     /// Mounts the overlay volatile and unmounts it, repeatedly. Outcome: `differs` at the first
     /// mount that is refused, read-only or not volatile.
     #[serde(rename = "cycle")]
-    Cycle {
+    MountRepeatedly {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Number of mounts.
         #[serde(rename = "times")]
-        times: u32,
+        count: u32,
     },
     /// Mounts the overlay volatile in several threads at once, each at a mount point of its own,
     /// and unmounts it again. Outcome: `raced`. Fails if some were mounted but no two mounts
     /// overlapped in time.
     #[serde(rename = "race")]
-    Race {
+    MountConcurrently {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Number of threads.
@@ -206,13 +206,13 @@ pub enum Op {
     /// Outcome: `starved`; `differs` if a mount succeeded read-write although the leftover
     /// remained.
     #[serde(rename = "starve")]
-    Starve {
+    MountWithFailingAllocations {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Whether each of these mounts is a first mount, without a marker. It is then followed by
         /// a mount without failing allocations, which is the one that the outcome counts.
         #[serde(rename = "first")]
-        first: bool,
+        first_mount: bool,
     },
     /// Creates the lower layers `/lowers/1`, `/lowers/2` and so on.
     MakeLowers {
@@ -231,7 +231,7 @@ pub enum Op {
         layers: LayerSet,
         /// Directory that contains the file.
         #[serde(rename = "place")]
-        place: FileLocation,
+        location: FileLocation,
         /// Path below that directory.
         file: String,
         /// Number of bytes.
@@ -284,18 +284,18 @@ pub enum Op {
     },
     /// Opens a file and keeps it open.
     #[serde(rename = "hold-file")]
-    HoldFile {
+    OpenFile {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Directory that contains the file.
         #[serde(rename = "place")]
-        place: FileLocation,
+        location: FileLocation,
         /// Path below that directory.
         file: String,
     },
     /// Closes all files of `HoldFile`.
     #[serde(rename = "release-files")]
-    ReleaseFiles,
+    CloseFiles,
     /// chmod(2) of a file of the overlay.
     SetMode {
         /// Disk of the upper filesystem.
@@ -335,7 +335,7 @@ pub enum Op {
     },
     /// Records the inode number of a file of the overlay.
     #[serde(rename = "note-inode")]
-    NoteInode {
+    RecordInode {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Path in the overlay.
@@ -343,7 +343,7 @@ pub enum Op {
     },
     /// Compares the inode number with the recorded one. Outcome: `done` or `differs`.
     #[serde(rename = "same-inode")]
-    SameInode {
+    CompareInode {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Path in the overlay.
@@ -351,7 +351,7 @@ pub enum Op {
     },
     /// Records the file handle of a file of the overlay (name_to_handle_at(2)), one per disk.
     #[serde(rename = "take-handle")]
-    TakeHandle {
+    RecordFileHandle {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Path in the overlay.
@@ -359,7 +359,7 @@ pub enum Op {
     },
     /// Opens the recorded file handle (open_by_handle_at(2)).
     #[serde(rename = "open-handle")]
-    OpenHandle {
+    OpenFileHandle {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
@@ -382,7 +382,7 @@ pub enum Op {
     },
     /// syncfs(2) on a new file descriptor of the upper filesystem.
     #[serde(rename = "sync-upper-afresh")]
-    SyncUpperAfresh {
+    SyncUpperNewDescriptor {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
@@ -393,7 +393,7 @@ pub enum Op {
     },
     /// Opens the upper filesystem and starts a thread that sleeps and then calls syncfs(2) on it.
     #[serde(rename = "sync-upper-later")]
-    SyncUpperLater {
+    SyncUpperInThread {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Sleep, milliseconds.
@@ -401,10 +401,10 @@ pub enum Op {
     },
     /// Done if the thread of `SyncUpperLater` has ended; fails with `EBUSY` otherwise.
     #[serde(rename = "has-ended")]
-    HasEnded,
+    ThreadHasEnded,
     /// Waits for the thread of `SyncUpperLater`. The outcome is that of the thread.
     #[serde(rename = "join")]
-    Join,
+    JoinThread,
     /// fsync(2) of a file of the upper directory, without going through the overlay. Reports a
     /// failed flush.
     FsyncUpperFile {
@@ -423,7 +423,7 @@ pub enum Op {
     // Faults and tampering.
     /// Injects a fault into the disk.
     #[serde(rename = "break")]
-    Break {
+    InjectFault {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// The fault.
@@ -431,7 +431,7 @@ pub enum Op {
     },
     /// Removes the fault that `Break` injected.
     #[serde(rename = "heal")]
-    Heal {
+    RemoveFault {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
@@ -443,25 +443,25 @@ pub enum Op {
     },
     /// Tampers with the checkpoint xattr of the marker.
     #[serde(rename = "forge")]
-    Forge {
+    TamperCheckpoint {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// The modification.
         #[serde(rename = "forgery")]
-        forgery: CheckpointTamper,
+        tamper: CheckpointTamper,
     },
     /// Stores many forged checkpoints of all kinds and mounts the overlay volatile over each. Done
     /// if every mount was refused with `EINVAL`, the kernel logged exactly the expected reason, and
     /// the size of its slabs did not grow; otherwise `differs`.
     #[serde(rename = "forge-many")]
-    ForgeMany {
+    FuzzCheckpoint {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Seed of the forged checkpoints.
         seed: u64,
         /// Number of forged checkpoints.
         #[serde(rename = "times")]
-        times: u32,
+        count: u32,
     },
     /// Replaces the marker by another object.
     ReplaceMarker {
@@ -469,7 +469,7 @@ pub enum Op {
         disk: Disk,
         /// The object.
         #[serde(rename = "with")]
-        with: MarkerReplacement,
+        replacement: MarkerReplacement,
     },
     /// Creates the directory `work/incompat/<name>`, as a kernel with an unknown incompatible
     /// feature does.
@@ -489,13 +489,13 @@ pub enum Op {
     /// Creates a file three directories below `work/work`. Overlayfs creates nothing there and does
     /// not clean it up.
     #[serde(rename = "leave-behind")]
-    LeaveBehind {
+    CreateLeftover {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
     /// Removes the file and directories of `LeaveBehind`.
     #[serde(rename = "remove-left-behind")]
-    RemoveLeftBehind {
+    RemoveLeftover {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
@@ -509,7 +509,7 @@ pub enum Op {
     },
     /// Compares the files with the recorded snapshot. Outcome: `done` or `differs`.
     #[serde(rename = "same-as-snapshot")]
-    SameAsSnapshot {
+    CompareSnapshot {
         /// Disk of the upper filesystem.
         disk: Disk,
         /// Which files.
@@ -534,26 +534,26 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::reach(Op::Reach { disk: Disk::A, via: AccessPath::Again }, r#"{"reach":{"disk":"a","via":"again"}}"#)]
-    #[case::unreach(Op::Unreach { disk: Disk::A, via: AccessPath::Bind }, r#"{"unreach":{"disk":"a","via":"bind"}}"#)]
-    #[case::attach(Op::Attach { disk: Disk::A, on: DeviceStack::Plain }, r#"{"attach":{"disk":"a","on":"plain"}}"#)]
-    #[case::starve(Op::Starve { disk: Disk::A, first: true }, r#"{"starve":{"disk":"a","first":true}}"#)]
-    #[case::cycle(Op::Cycle { disk: Disk::A, times: 2 }, r#"{"cycle":{"disk":"a","times":2}}"#)]
+    #[case::reach(Op::AddAccessPath { disk: Disk::A, via: AccessPath::SecondMount }, r#"{"reach":{"disk":"a","via":"again"}}"#)]
+    #[case::unreach(Op::RemoveAccessPath { disk: Disk::A, via: AccessPath::Bind }, r#"{"unreach":{"disk":"a","via":"bind"}}"#)]
+    #[case::attach(Op::Attach { disk: Disk::A, stack: DeviceStack::Loop }, r#"{"attach":{"disk":"a","on":"plain"}}"#)]
+    #[case::starve(Op::MountWithFailingAllocations { disk: Disk::A, first_mount: true }, r#"{"starve":{"disk":"a","first":true}}"#)]
+    #[case::cycle(Op::MountRepeatedly { disk: Disk::A, count: 2 }, r#"{"cycle":{"disk":"a","times":2}}"#)]
     #[case::forge_many(
-        Op::ForgeMany { disk: Disk::A, seed: 1, times: 2 },
+        Op::FuzzCheckpoint { disk: Disk::A, seed: 1, count: 2 },
         r#"{"forge-many":{"disk":"a","seed":1,"times":2}}"#
     )]
     #[case::hold_file(
-        Op::HoldFile { disk: Disk::B, place: FileLocation::Upper, file: "f".into() },
+        Op::OpenFile { disk: Disk::B, location: FileLocation::Upper, file: "f".into() },
         r#"{"hold-file":{"disk":"b","place":"upper","file":"f"}}"#
     )]
     #[case::forge(
-        Op::Forge { disk: Disk::A, forgery: CheckpointTamper::Remove },
+        Op::TamperCheckpoint { disk: Disk::A, tamper: CheckpointTamper::Remove },
         r#"{"forge":{"disk":"a","forgery":"remove"}}"#
     )]
-    #[case::join(Op::Join, r#""join""#)]
-    #[case::has_ended(Op::HasEnded, r#""has-ended""#)]
-    #[case::release_files(Op::ReleaseFiles, r#""release-files""#)]
+    #[case::join(Op::JoinThread, r#""join""#)]
+    #[case::has_ended(Op::ThreadHasEnded, r#""has-ended""#)]
+    #[case::release_files(Op::CloseFiles, r#""release-files""#)]
     fn json_names_do_not_change(#[case] op: Op, #[case] json: &str) {
         assert_eq!(serde_json::to_string(&op).unwrap(), json);
     }

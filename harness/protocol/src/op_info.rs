@@ -9,9 +9,9 @@ use crate::types::{AccessPath, LayerSet, Mode};
 impl Op {
     /// Time for which the operation sleeps, or the thread that it starts.
     #[must_use]
-    pub fn sleeps(&self) -> Duration {
+    pub fn sleep_duration(&self) -> Duration {
         match self {
-            Op::Sleep { ms } | Op::SyncUpperLater { ms, .. } => Duration::from_millis(*ms),
+            Op::Sleep { ms } | Op::SyncUpperInThread { ms, .. } => Duration::from_millis(*ms),
             _ => Duration::ZERO,
         }
     }
@@ -21,18 +21,18 @@ impl Op {
     #[must_use]
     pub fn max_silence(&self) -> Duration {
         match self {
-            Op::ForgeMany { .. } => Duration::from_secs(30),
-            _ => self.sleeps(),
+            Op::FuzzCheckpoint { .. } => Duration::from_secs(30),
+            _ => self.sleep_duration(),
         }
     }
 
     /// Name of the fault that the operation injects, if it injects one.
     #[must_use]
-    pub fn fault(&self) -> Option<&'static str> {
+    pub fn fault_name(&self) -> Option<&'static str> {
         match self {
-            Op::Break { fault, .. } => Some(fault.name()),
+            Op::InjectFault { fault, .. } => Some(fault.name()),
             Op::ShutDownUpper { .. } => Some("shutdown"),
-            Op::Starve { .. } => Some("no-memory"),
+            Op::MountWithFailingAllocations { .. } => Some("no-memory"),
             _ => None,
         }
     }
@@ -40,13 +40,13 @@ impl Op {
     /// Whether the operation runs several mounts concurrently.
     #[must_use]
     pub fn is_race(&self) -> bool {
-        matches!(self, Op::Race { .. })
+        matches!(self, Op::MountConcurrently { .. })
     }
 
     /// Whether the operation requests a volatile mount. If several options select volatile or not,
     /// the last one counts. A remount applies to an overlay that is volatile and remains volatile.
     #[must_use]
-    pub fn asks_volatile(&self) -> bool {
+    pub fn requests_volatile(&self) -> bool {
         if matches!(self, Op::RemountOverlay { .. }) {
             return true;
         }
@@ -69,21 +69,21 @@ impl Op {
     /// Whether the operation has a log of its own, that of a filesystem context, besides the kernel
     /// log.
     #[must_use]
-    pub fn has_own_log(&self) -> bool {
+    pub fn uses_fs_context(&self) -> bool {
         matches!(self, Op::MountOverlayByContext { .. })
     }
 
     /// Whether the operation requires an upper filesystem on a block device.
     #[must_use]
-    pub fn needs_disk(&self) -> bool {
+    pub fn needs_block_device(&self) -> bool {
         matches!(
             self,
-            Op::Break { .. }
-                | Op::Heal { .. }
-                | Op::CountIo { .. }
-                | Op::CountedIo { .. }
+            Op::InjectFault { .. }
+                | Op::RemoveFault { .. }
+                | Op::StartIoCount { .. }
+                | Op::ReadIoCount { .. }
                 | Op::UnmountUpper { .. }
-                | Op::Reach { via: AccessPath::Again, .. }
+                | Op::AddAccessPath { via: AccessPath::SecondMount, .. }
                 | Op::WriteDirect { .. }
                 | Op::CompareOnDisk { .. }
                 | Op::FreezeUpper { .. }

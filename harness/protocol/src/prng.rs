@@ -8,7 +8,7 @@ pub struct Prng(u64);
 impl Prng {
     /// Creates the generator of `seed`.
     #[must_use]
-    pub fn of(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Prng(seed.wrapping_mul(0xD1B5_4A32_D192_ED03))
     }
 
@@ -16,12 +16,12 @@ impl Prng {
     /// one word.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         for word in bytes.chunks_mut(8) {
-            word.copy_from_slice(&self.word().to_le_bytes()[..word.len()]);
+            word.copy_from_slice(&self.next_u64().to_le_bytes()[..word.len()]);
         }
     }
 
     /// Returns the next word of the stream.
-    pub fn word(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

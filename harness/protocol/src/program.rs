@@ -26,7 +26,7 @@ pub const NEXT_INITRAMFS_PATH: &str = "/vremount/next/initramfs";
 pub struct Program {
     /// What the guest runs.
     #[serde(rename = "work")]
-    pub work: GuestTask,
+    pub task: GuestTask,
     /// Path in the initramfs of the overlay module, which the guest loads first.
     pub module: String,
     /// Backing of each disk that the program uses.

@@ -46,7 +46,7 @@ pub enum AccessPath {
     Bind,
     /// A second mount of the same device, `/again/<disk>`.
     #[serde(rename = "again")]
-    Again,
+    SecondMount,
     /// The mount of the upper filesystem after it was moved (`MS_MOVE`) to `/moved/<disk>`.
     Moved,
     /// An idmapped mount of the upper filesystem, `/idmapped/<disk>`. It swaps users 0 and 1000.
@@ -83,13 +83,13 @@ pub enum FileLocation {
 pub enum DeviceStack {
     /// A loop device over the backing.
     #[serde(rename = "plain")]
-    Plain,
+    Loop,
     /// A thin volume (dm-thin) whose external origin is a loop device over the backing. Writes
     /// allocate from a pool that another volume can exhaust.
     Thin,
     /// The backing, which is a block device. No loop device adds a page cache of its own.
     #[serde(rename = "device")]
-    Device,
+    Direct,
 }
 
 /// The files of an upper filesystem that a snapshot contains.
@@ -104,7 +104,7 @@ pub enum SnapshotScope {
 
 /// Counters of requests to a block device, or the difference of two readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Io {
+pub struct IoCounts {
     /// Completed write requests.
     pub writes: u64,
     /// Bytes written.

@@ -14,7 +14,7 @@ const VERDICT_WIDTH: usize = 12;
 /// The line of a finished case: verdict, claim, filesystem, observed outcome, time. If it does not hold, the lines below have
 /// the reason and the path of the transcript.
 #[must_use]
-pub fn line(record: &Record, style: &Style) -> String {
+pub fn case_line(record: &Record, style: &Style) -> String {
     let outcome = record.observed.as_ref().map_or_else(|| "-".to_string(), ObservedOutcome::to_string);
     let verdict = record.verdict.to_string();
     let mut line = format!(
@@ -37,7 +37,7 @@ pub fn line(record: &Record, style: &Style) -> String {
 
 /// The line of a case that did not finish.
 #[must_use]
-pub fn missing(case: &PlannedCase, style: &Style) -> String {
+pub fn missing_case_line(case: &PlannedCase, style: &Style) -> String {
     let verdict = pad(style.verdict(None, "missing"), "missing", VERDICT_WIDTH);
     format!("{verdict} {:<28} {}", case.claim, case.fs.name())
 }
@@ -52,7 +52,8 @@ mod tests {
     fn colour_does_not_move_columns() {
         let results = one_of_each();
         for (case, record) in results.cases() {
-            let text = |style| record.map_or_else(|| missing(case, &style), |record| line(record, &style));
+            let text =
+                |style| record.map_or_else(|| missing_case_line(case, &style), |record| case_line(record, &style));
             let without_codes = ["32", "1;31", "33", "2", "0"]
                 .iter()
                 .fold(text(Style::colour()), |text, code| text.replace(&format!("\x1b[{code}m"), ""));

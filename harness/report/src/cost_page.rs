@@ -9,7 +9,7 @@ use vremount_analysis::bench::ratio::Ratio;
 use vremount_analysis::bench::ratios::{growth_name, latency};
 use vremount_analysis::bench::record::{BackgroundRuns, HostLoad, Record, WorkloadResult};
 use vremount_analysis::bench::{Axis, BenchResults};
-use vremount_protocol::{Io, RestartStrategy};
+use vremount_protocol::{IoCounts, RestartStrategy};
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::stats::Summary;
 
@@ -87,7 +87,7 @@ fn write_strategies(text: &mut String, workload: &WorkloadResult) -> fmt::Result
     writeln!(text, "| --- | ---: | --- | ---: | ---: | ---: |")?;
     for samples in STRATEGIES.iter().filter_map(|strategy| workload.samples(*strategy)) {
         // The sum of all samples: a median would hide rare I/O.
-        let (ms, Io { bytes, flushes, .. }) = (samples.ms, samples.total_io());
+        let (ms, IoCounts { bytes, flushes, .. }) = (samples.ms, samples.total_io());
         let name = strategies::name(samples.strategy);
         write!(text, "| {name} | {:.2} | {:.2} to {:.2} | {} ", ms.median, ms.q1, ms.q3, ms.n)?;
         writeln!(text, "| {bytes} | {flushes} |")?;
@@ -186,7 +186,7 @@ fn write_residual(text: &mut String, record: &Record) -> fmt::Result {
     writeln!(text, "| --- | ---: | ---: | ---: | ---: |")?;
     for workload in workloads {
         let written = workload.io.map_or("-".to_string(), |io| format!("{} bytes, {} flushes", io.bytes, io.flushes));
-        let kib = |io: Option<Io>| io.map_or("-".to_string(), |io| format!("{} KiB", io.bytes.div_ceil(1024)));
+        let kib = |io: Option<IoCounts>| io.map_or("-".to_string(), |io| format!("{} KiB", io.bytes.div_ceil(1024)));
         let cycles = workload.samples(RestartStrategy::Reuse).map_or(0, |samples| samples.cycles.len());
         let residual = workload.residual;
         let left = [residual.map(|io| io.reuse), residual.map(|io| io.marker_removed)].map(kib);
@@ -229,10 +229,10 @@ fn write_background(text: &mut String, background: &[&BackgroundRuns]) -> fmt::R
         let name = runs.strategy.map_or("not restarted", strategies::name);
         let fsync = |percent| latency(samples.iter().map(|sample| &sample.fsync), percent).unwrap_or(f64::NAN);
         let buffered = |percent| latency(samples.iter().map(|sample| &sample.write), percent).unwrap_or(f64::NAN);
-        let cycle = Summary::of(samples.iter().flat_map(|sample| &sample.turns).map(|ns| *ns as f64 / 1e6));
+        let cycle = Summary::from_values(samples.iter().flat_map(|sample| &sample.restarts).map(|ns| *ns as f64 / 1e6));
         let cycle = cycle.map_or("-".to_string(), |ms| format!("{:.2}", ms.median));
         let ([p50, p99, max], [buffered_p99, buffered_max]) = ([50, 99, 100].map(fsync), [99, 100].map(buffered));
-        let (Io { bytes, flushes, .. }, rate) = (runs.total_io(), runs.rounds_per_second());
+        let (IoCounts { bytes, flushes, .. }, rate) = (runs.total_io(), runs.rounds_per_second());
         write!(text, "| {name} | {cycle} | {} of {} s ", samples.len(), runs.seconds)?;
         write!(text, "| {p50:.2} | {p99:.2} | {max:.2} | {buffered_p99:.2} | {buffered_max:.2} ")?;
         writeln!(text, "| {rate:.0} | {} | {flushes} |", bytes >> 20)?;

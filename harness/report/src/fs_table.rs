@@ -13,7 +13,7 @@ use crate::verdict_label::VerdictLabel;
 
 /// The table of a run.
 #[must_use]
-pub fn matrix(results: &Results, style: &Style) -> String {
+pub fn filesystem_table(results: &Results, style: &Style) -> String {
     let filesystems = filesystems(results);
     let claim_width = results.cases().map(|(case, _)| case.claim.len()).max().unwrap_or_default();
     let width = |fs: Fs| fs.name().len().max(VerdictLabel::new(None).sign.len());
@@ -91,13 +91,13 @@ third                              -
 skipped claims on each filesystem, and the reason:
 - ramfs 1: has no xattrs
 ";
-        let text = matrix(&one_of_each(), &Style::plain());
+        let text = filesystem_table(&one_of_each(), &Style::plain());
         assert_eq!(text, expected, "{text}");
     }
 
     #[test]
     fn empty_cells_have_no_colour() {
-        let text = matrix(&one_of_each(), &Style::colour());
+        let text = filesystem_table(&one_of_each(), &Style::colour());
         let row = text.lines().nth(1).unwrap();
         assert_eq!(row, "first   \x1b[32mok\x1b[0m       \x1b[1;31mBROKEN\x1b[0m   \x1b[33m?\x1b[0m");
     }

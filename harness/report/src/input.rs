@@ -10,7 +10,7 @@ use vremount_analysis::bisect::Bisection;
 use vremount_analysis::coverage::Coverage;
 use vremount_analysis::{bench, bisect, coverage};
 use vremount_claims::exit::Exit;
-use vremount_kernel::base::numbers;
+use vremount_kernel::base::version_numbers;
 use vremount_runner::results::{self, MergedResults, Results, RunOutcome, Tally};
 use vremount_util::io_error;
 
@@ -31,7 +31,7 @@ pub struct ReportInput {
 
 /// The kind of a directory or file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum InputKind {
     /// A run of `verify` or `matrix`.
     Run,
     /// A bisection.
@@ -42,26 +42,26 @@ pub enum Kind {
     Coverage,
 }
 
-impl Kind {
+impl InputKind {
     /// The kind of a directory, by the file that it has, or of a file, by its name; a file with any other name is taken for
     /// the JSON of a benchmark. `None` for a directory without such a file.
     #[must_use]
-    pub fn of(path: &Path) -> Option<Kind> {
+    pub fn from_path(path: &Path) -> Option<InputKind> {
         let has = |name: &str| if path.is_file() { path.ends_with(name) } else { path.join(name).is_file() };
         let files = [
-            (coverage::FILE, Kind::Coverage),
-            (results::FILE, Kind::Run),
-            (bisect::FILE, Kind::Bisection),
-            (bench::FILE, Kind::Bench),
+            (coverage::FILE, InputKind::Coverage),
+            (results::LOG_FILE, InputKind::Run),
+            (bisect::LOG_FILE, InputKind::Bisection),
+            (bench::FILE, InputKind::Bench),
         ];
         let known = files.into_iter().find(|(name, _)| has(name)).map(|(_, kind)| kind);
-        known.or_else(|| path.is_file().then_some(Kind::Bench))
+        known.or_else(|| path.is_file().then_some(InputKind::Bench))
     }
 }
 
 /// The directory itself, or the directory of a file.
 #[must_use]
-pub fn folder(path: &Path) -> &Path {
+pub fn results_dir(path: &Path) -> &Path {
     path.parent().filter(|_| path.is_file()).unwrap_or(path)
 }
 
@@ -70,18 +70,18 @@ impl ReportInput {
     ///
     /// # Errors
     /// A usage error if a directory has no results; the error of the reader if a file cannot be read or parsed; the error of
-    /// [`MergedResults::of`] if two runs have the same case or cannot be joined.
+    /// [`MergedResults::merge`] if two runs have the same case or cannot be joined.
     pub fn read(paths: &[PathBuf]) -> Result<Self, Error> {
         let mut input = ReportInput::default();
         let mut runs = Vec::new();
         for path in paths.iter().map(|path| expand(path)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
-            let folder = folder(&path);
-            match Kind::of(&path) {
+            let folder = results_dir(&path);
+            match InputKind::from_path(&path) {
                 // Without any known file: the reader of runs returns the error.
-                Some(Kind::Run) | None => runs.push((folder.to_path_buf(), RunOutcome::read(folder)?)),
-                Some(Kind::Bisection) => input.bisections.push(Bisection::read(folder)?),
-                Some(Kind::Coverage) => input.coverages.push(Coverage::read(&folder.join(coverage::FILE))?),
-                Some(Kind::Bench) if path.is_file() => {
+                Some(InputKind::Run) | None => runs.push((folder.to_path_buf(), RunOutcome::read(folder)?)),
+                Some(InputKind::Bisection) => input.bisections.push(Bisection::read(folder)?),
+                Some(InputKind::Coverage) => input.coverages.push(Coverage::read(&folder.join(coverage::FILE))?),
+                Some(InputKind::Bench) if path.is_file() => {
                     input.benches.push(BenchResults::read(&path).map_err(|error| match error {
                         vremount_analysis::Error::Usage(why) => {
                             Error::Usage(format!("{why}; for a run, name its directory in target/runs"))
@@ -89,10 +89,10 @@ impl ReportInput {
                         error => error.into(),
                     })?)
                 }
-                Some(Kind::Bench) => input.benches.push(BenchResults::read(&path.join(bench::FILE))?),
+                Some(InputKind::Bench) => input.benches.push(BenchResults::read(&path.join(bench::FILE))?),
             }
         }
-        input.merged = MergedResults::of(runs)?;
+        input.merged = MergedResults::merge(runs)?;
         Ok(input)
     }
 
@@ -101,7 +101,7 @@ impl ReportInput {
     pub fn exit(&self) -> Exit {
         let others = self.bisections.iter().map(Bisection::exit).chain(self.benches.iter().map(BenchResults::exit));
         let others = others.chain(self.coverages.iter().map(coverage::exit));
-        others.fold(Tally::of_all(&self.merged).exit(), Exit::worst)
+        others.fold(Tally::from_merged(&self.merged).exit_code(), Exit::worst)
     }
 }
 
@@ -113,21 +113,21 @@ impl From<MergedResults> for ReportInput {
 
 impl From<Results> for ReportInput {
     fn from(run: Results) -> Self {
-        MergedResults { runs: vec![run], not_run: Vec::new() }.into()
+        MergedResults { runs: vec![run], run_errors: Vec::new() }.into()
     }
 }
 
 /// The path itself, or the directories of a known kind in it, ordered by the versions in their names.
 fn expand(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    if Kind::of(path).is_some() || !path.is_dir() {
+    if InputKind::from_path(path).is_some() || !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
     let entries =
         fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(io_error("list", path))?;
     let folders = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_dir());
-    let mut found: Vec<_> = folders.filter(|folder| Kind::of(folder).is_some()).collect();
+    let mut found: Vec<_> = folders.filter(|folder| InputKind::from_path(folder).is_some()).collect();
     let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    found.sort_by_cached_key(|folder| (numbers(&name(folder)), name(folder)));
+    found.sort_by_cached_key(|folder| (version_numbers(&name(folder)), name(folder)));
     Ok(if found.is_empty() { vec![path.to_path_buf()] } else { found })
 }
 
@@ -158,7 +158,7 @@ mod tests {
         fs::create_dir(&bench).unwrap();
         fs::write(bench.join(bench::FILE), results().json().unwrap()).unwrap();
         let input = ReportInput::read(&[folder.path().to_path_buf()]).unwrap();
-        let bases: Vec<_> = input.merged.not_run.iter().map(|error| error.base.as_str()).collect();
+        let bases: Vec<_> = input.merged.run_errors.iter().map(|error| error.base.as_str()).collect();
         assert_eq!(bases, ["nowhere", "6.1.176", "6.12.107"]);
         assert_eq!(input.benches, [results()]);
         // The benchmark misses a threshold.

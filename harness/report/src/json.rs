@@ -66,7 +66,7 @@ pub fn json(results: &Results) -> Result<String, Error> {
 pub fn merged_json(input: &ReportInput) -> Result<String, Error> {
     let ReportInput { merged, bisections, benches, coverages } = input;
     let runs = merged.runs.iter().map(report).collect();
-    to_text("JSON", &Reports { schema: SCHEMA, runs, not_run: &merged.not_run, bisections, benches, coverages })
+    to_text("JSON", &Reports { schema: SCHEMA, runs, not_run: &merged.run_errors, bisections, benches, coverages })
 }
 
 /// A value as indented JSON with a final newline.
@@ -91,8 +91,8 @@ fn report(results: &Results) -> Report<'_> {
         accel: plan.accel,
         build_id: &plan.build_id,
         module_sha256: &plan.module_sha256,
-        how: plan.how,
-        starts: &results.starts,
+        how: plan.options,
+        starts: &results.invocations,
         boot_ms: boots.get(boots.len() / 2).copied(),
         verdicts,
         missing: results.cases().filter(|(_, record)| record.is_none()).map(|(case, _)| case).collect(),

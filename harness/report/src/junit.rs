@@ -29,7 +29,7 @@ pub fn merged_junit(merged: &MergedResults) -> Result<String, Error> {
     for results in &merged.runs {
         report.add_test_suites(suites(results, &format!("{}: ", results.plan.title())));
     }
-    for error in &merged.not_run {
+    for error in &merged.run_errors {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_type("cannot-tell").set_message(error.cannot_tell.lines().next().unwrap_or_default());
         status.set_description(error.cannot_tell.as_str());

@@ -23,7 +23,7 @@ pub fn kcidb(results: &Results) -> Result<String, Error> {
     let checkout = format!("{ORIGIN}:{}-{}-level{}", plan.base, plan.series, plan.level);
     let build = format!("{checkout}-{}-{}-{}", plan.arch, plan.build_id, plan.module_sha256);
     let accel = plan.accel.map_or_else(String::new, |accel| format!("-{}", accel.name()));
-    let RunOptions { faults, twice, fresh } = plan.how;
+    let RunOptions { faults, twice, fresh } = plan.options;
     let options = [(!faults, "-no-faults"), (twice, "-twice"), (fresh, "-fresh")];
     let options: String = options.into_iter().filter_map(|(is_set, name)| is_set.then_some(name)).collect();
     let machine = format!("{}{accel}{options}", plan.executor);

@@ -32,14 +32,14 @@ mod summary_table;
 mod svg_table;
 mod verdict_label;
 
-pub use console::{line, missing};
+pub use console::{case_line, missing_case_line};
 pub use error::Error;
-pub use fs_table::matrix;
+pub use fs_table::filesystem_table;
 pub use json::{json, merged_json};
 pub use junit::{junit, merged_junit};
 pub use kcidb::kcidb;
 pub use ktap::ktap;
-pub use page::page;
+pub use page::html_page;
 pub use style::Style;
-pub use summary_table::across;
+pub use summary_table::summary_table;
 pub use svg_table::svg_table;

@@ -14,7 +14,7 @@ use crate::verdict_label::VerdictLabel;
 /// skipped, on how many of the filesystems where it was not skipped. The level and the configuration are shown where they
 /// differ.
 #[must_use]
-pub fn across(merged: &MergedResults, style: &Style) -> String {
+pub fn summary_table(merged: &MergedResults, style: &Style) -> String {
     let claims = claims(merged);
     let columns = columns(merged, &claims);
     let has_one_level = columns.windows(2).all(|pair| pair[0].heads[2] == pair[1].heads[2]);
@@ -37,7 +37,7 @@ pub fn across(merged: &MergedResults, style: &Style) -> String {
         };
         row(claim, columns.iter().zip(&widths).map(cell).collect());
     }
-    for error in &merged.not_run {
+    for error in &merged.run_errors {
         let verdict = style.verdict(Some(Verdict::CannotTell), "cannot tell");
         let _ = write!(text, "\n{verdict}: {}: {}\n", error.title(), error.cannot_tell.trim_end());
     }
@@ -104,7 +104,7 @@ pub(super) fn columns(merged: &MergedResults, claims: &[&str]) -> Vec<Column> {
         Column { heads, run: Some(number), cells }
     };
     let mut columns: Vec<_> = merged.runs.iter().enumerate().map(from_run).collect();
-    for error in &merged.not_run {
+    for error in &merged.run_errors {
         let heads = [error.base.clone(), error.executor.clone(), level(error.level, None)];
         // A missing shard belongs to the column of the other shards.
         let is_shard_of =
@@ -150,7 +150,8 @@ mod tests {
             executor: "uml".to_string(),
             cannot_tell: "failed to reach a mirror".to_string(),
         };
-        let text = across(&MergedResults { runs: vec![few, one_of_each()], not_run: vec![lost] }, &Style::plain());
+        let text =
+            summary_table(&MergedResults { runs: vec![few, one_of_each()], run_errors: vec![lost] }, &Style::plain());
         let expected = "        6.1.4        5.10.13      7.3.4
         uml          qemu/tcg     uml
 first                BROKEN 1/3   ?
@@ -166,7 +167,8 @@ cannot tell: Linux 7.3.4, series s at level 4, uml: failed to reach a mirror
     fn levels_and_configurations_are_shown_if_they_differ() {
         let mut other = planned(&[("first", Fs::Ext4)]);
         (other.plan.level, other.plan.config) = (3, Some("debug".to_string()));
-        let text = across(&MergedResults { runs: vec![one_of_each(), other], not_run: vec![] }, &Style::plain());
+        let text =
+            summary_table(&MergedResults { runs: vec![one_of_each(), other], run_errors: vec![] }, &Style::plain());
         let expected = "        5.10.13      5.10.13
         qemu/tcg     qemu/tcg
         level 4      level 3, debug

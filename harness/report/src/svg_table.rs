@@ -28,7 +28,7 @@ pub fn svg_table(results: &Results) -> String {
 fn write_svg(text: &mut String, results: &Results) -> fmt::Result {
     let filesystems = filesystems(results);
     let rows: Vec<_> = rows(results, &filesystems).collect();
-    let title = format!("{}: {}", results.plan.title(), Tally::of(results));
+    let title = format!("{}: {}", results.plan.title(), Tally::from_results(results));
     let widths: Vec<usize> =
         filesystems.iter().map(|fs| (fs.name().len().max("missing".len()) + 2) * CHARACTER).collect();
     let claim_width = rows.iter().map(|(claim, _)| claim.len() + 2).max().unwrap_or_default() * CHARACTER;

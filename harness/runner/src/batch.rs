@@ -17,7 +17,7 @@ use vremount_protocol::{Op, Outcome, StepReport, classify};
 use crate::boot_segment::BootSegment;
 use crate::case_runner::{CaseResult, CaseRunner};
 use crate::transcript;
-use crate::validate::{check, kernel_failure, reports};
+use crate::validate::{check, kernel_failure, step_reports};
 
 /// Results of the scripts of a batch.
 #[derive(Default)]
@@ -111,19 +111,19 @@ impl BatchResolver for CaseResolver<'_> {
         let reset = Step::Assertion(Op::Reset, Expectation::Done);
         let steps = [self.scripts[index].as_slice(), &[reset]].concat();
         let result = self.case_runner.run_case_steps(&self.cases[index], &steps);
-        if result.judgement.verdict != Verdict::Holds {
+        if result.verdict_detail.verdict != Verdict::Holds {
             return result;
         }
         let verdict_detail =
             VerdictDetail::cannot_tell(format!("it holds alone, but not after other claims on one machine: {reason}"));
         // If the transcript cannot be changed, it shows that the claim holds alone; the record has
         // this verdict.
-        let _ = transcript::replace_verdict(&result.log, &verdict_detail);
-        CaseResult { judgement: verdict_detail, ..result }
+        let _ = transcript::replace_verdict(&result.transcript, &verdict_detail);
+        CaseResult { verdict_detail, ..result }
     }
 
     fn verdict_detail(result: &CaseResult) -> &VerdictDetail {
-        &result.judgement
+        &result.verdict_detail
     }
 }
 
@@ -158,7 +158,7 @@ impl BatchResult {
         }
         if let Some(BatchFailure { index, reason }) = failure
             && index < outputs.len()
-            && !outputs.iter().any(|output| R::verdict_detail(output).is_complaint())
+            && !outputs.iter().any(|output| R::verdict_detail(output).is_kernel_failure())
         {
             let output = outputs.remove(index);
             outputs.insert(index, recheck_if_holding(resolver, index, output, &reason));
@@ -193,7 +193,7 @@ fn evaluate_batch(
     segments: &[BootSegment],
     output: MachineOutput,
 ) -> BatchResult {
-    let reports = reports(&output.events);
+    let reports = step_reports(&output.events);
     let failed = |reason| BatchResult {
         failure: Some(BatchFailure { index: failing_script_index(scripts, &reports), reason }),
         ..BatchResult::default()
@@ -202,9 +202,9 @@ fn evaluate_batch(
         return failed(reason);
     }
     match check(kernel, segments, &output) {
-        Ok(()) => judge_scripts(scripts, &reports, output.times.ready),
+        Ok(()) => judge_scripts(scripts, &reports, output.timings.ready),
         // The machine failed before the first script, so no script is the cause.
-        Err(_) if output.times.ready.is_none() => BatchResult::default(),
+        Err(_) if output.timings.ready.is_none() => BatchResult::default(),
         Err(reason) => failed(reason),
     }
 }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn failed(errno: i32) -> Outcome {
-        Outcome::Failed { errno, what: "failed to unload overlay".to_string() }
+        Outcome::Failed { errno, message: "failed to unload overlay".to_string() }
     }
 
     /// A batch of which all operations succeed, except the reset after the second script.
@@ -275,17 +275,17 @@ mod tests {
     #[rstest]
     #[case::hung(ExitReason::Hung("h".into()), true, Some("h"))]
     #[case::out_of_memory(ExitReason::OutOfMemory("o".into()), true, Some("o"))]
-    #[case::lost(ExitReason::Lost("l".into()), true, Some("l"))]
+    #[case::lost(ExitReason::EndedEarly("l".into()), true, Some("l"))]
     #[case::crashed(ExitReason::Oops("x".into()), true, Some("the kernel crashed: x"))]
     #[case::not_started(ExitReason::NotStarted("n".into()), false, None)]
-    #[case::lost_while_booting(ExitReason::Lost("l".into()), false, None)]
+    #[case::lost_while_booting(ExitReason::EndedEarly("l".into()), false, None)]
     fn machine_that_ends_early_after_boot_is_a_batch_failure(
         #[case] end: ExitReason,
         #[case] ready: bool,
         #[case] expected: Option<&str>,
     ) {
         let times = Timings { ready: ready.then_some(Duration::from_secs(1)), ..Timings::default() };
-        let output = MachineOutput { end, times, ..MachineOutput::not_started(String::new()) };
+        let output = MachineOutput { exit_reason: end, timings: times, ..MachineOutput::not_started(String::new()) };
         let batch = evaluate_batch(&scripts(), &vremount_kernel::testing::kernel(), &[], output);
         assert!(batch.script_results.is_empty());
         let reason = batch.failure.map(|failure| failure.reason);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     fn holds() -> VerdictDetail {
-        VerdictDetail { verdict: Verdict::Holds, because: None, ..VerdictDetail::kernel_complained(String::new()) }
+        VerdictDetail { verdict: Verdict::Holds, because: None, ..VerdictDetail::kernel_failure(String::new()) }
     }
 
     impl BatchResolver for TestResolver<'_> {
@@ -330,10 +330,10 @@ mod tests {
             match self.isolated[index] {
                 None => holds(),
                 Some("unexpected outcome") => VerdictDetail {
-                    expected: Some(ObservedOutcome::wanted(Expectation::Done)),
-                    ..VerdictDetail::kernel_complained(String::new())
+                    expected: Some(ObservedOutcome::from_expectation(Expectation::Done)),
+                    ..VerdictDetail::kernel_failure(String::new())
                 },
-                Some(reason) => VerdictDetail::kernel_complained(reason.to_string()),
+                Some(reason) => VerdictDetail::kernel_failure(reason.to_string()),
             }
         }
 
@@ -372,7 +372,7 @@ mod tests {
         #[case] isolated: Option<&str>,
         #[case] expected: Option<usize>,
     ) {
-        let verdict_detail = VerdictDetail::kernel_complained("expected done".to_string());
+        let verdict_detail = VerdictDetail::kernel_failure("expected done".to_string());
         let script_results = vec![ScriptResult { reports: Vec::new(), verdict_detail, ready: None }];
         let resolver = TestResolver { isolated: &[isolated], rechecked: Cell::new(None) };
         let results = BatchResult { script_results, ..BatchResult::default() }.resolve(1, &resolver);

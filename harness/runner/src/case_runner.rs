@@ -15,7 +15,7 @@ use vremount_protocol::{Disk, GuestTask, Op, Program, Shutdown, StepReport};
 use crate::boot_segment::BootSegment;
 use crate::testbed::TestBed;
 use crate::transcript::Title;
-use crate::validate::{check, crashed_in_setup, kernel_failure, reports};
+use crate::validate::{check, crashed_in_setup, kernel_failure, step_reports};
 use crate::{determinism, gcov_data, transcript};
 
 /// Runs cases on one kernel with one executor.
@@ -29,7 +29,7 @@ pub struct CaseRunner<'a> {
     /// Whether faults are injected. If not, claims about faults must end undecided.
     pub faults: bool,
     /// Directory for transcripts, console logs and coverage data.
-    pub logs: &'a Path,
+    pub log_dir: &'a Path,
     /// Whether each case runs twice and must leave identical files.
     pub twice: bool,
     /// Whether each case gets its own machine, however long a boot takes.
@@ -43,17 +43,17 @@ pub struct CaseResult {
     /// The upper filesystem.
     pub fs: Fs,
     /// The verdict and what decided it.
-    pub judgement: VerdictDetail,
+    pub verdict_detail: VerdictDetail,
     /// Whether the kernel crashed before the first assertion of the claim.
     pub early_crash: bool,
     /// Wall-clock time, with boots; both runs if the case ran twice.
-    pub time: Duration,
+    pub duration: Duration,
     /// Durations of the phases of each machine.
-    pub machines: Vec<Timings>,
+    pub machine_timings: Vec<Timings>,
     /// Peak memory of its largest machine, KiB; none if unknown.
     pub peak_kib: Option<u64>,
     /// File with the transcript.
-    pub log: PathBuf,
+    pub transcript: PathBuf,
 }
 
 impl<'a> CaseRunner<'a> {
@@ -61,9 +61,9 @@ impl<'a> CaseRunner<'a> {
     /// shares a machine with others if booting is slow.
     #[must_use]
     pub fn new(testbed: &'a TestBed) -> Self {
-        let TestBed { kernel, executor, disk_setups, logs, .. } = testbed;
+        let TestBed { kernel, executor, disk_setups, run_dir: logs, .. } = testbed;
         let executor = executor.as_ref();
-        CaseRunner { kernel, executor, disk_setups, logs, faults: true, twice: false, fresh: false }
+        CaseRunner { kernel, executor, disk_setups, log_dir: logs, faults: true, twice: false, fresh: false }
     }
 
     /// Runs a case on its own machines, twice if [`twice`](Self::twice) is set. A case that is not
@@ -78,25 +78,25 @@ impl<'a> CaseRunner<'a> {
         if !self.twice {
             return first;
         }
-        let moved = match determinism::move_files(self.logs, &first.log) {
+        let moved = match determinism::move_files(self.log_dir, &first.transcript) {
             Ok(moved) => moved,
             Err(cause) => {
                 let reason = format!("failed to move the files of the first run: {cause}");
-                return CaseResult { judgement: VerdictDetail::cannot_tell(reason), ..first };
+                return CaseResult { verdict_detail: VerdictDetail::cannot_tell(reason), ..first };
             }
         };
         let second = self.run_isolated(case);
-        let time = first.time + second.time;
-        let reason = match determinism::first_difference(&moved, self.logs) {
-            Ok(None) => return CaseResult { time, ..second },
+        let time = first.duration + second.duration;
+        let reason = match determinism::first_difference(&moved, self.log_dir) {
+            Ok(None) => return CaseResult { duration: time, ..second },
             Ok(Some(difference)) => format!("the second run differs from the first: {difference}"),
             Err(cause) => format!("failed to compare the second run with the first: {cause}"),
         };
         let verdict_detail = VerdictDetail::cannot_tell(reason);
         // If the transcript cannot be changed, it shows the verdict of the second run; the record
         // has this one.
-        let _ = transcript::replace_verdict(&second.log, &verdict_detail);
-        CaseResult { judgement: verdict_detail, time, ..second }
+        let _ = transcript::replace_verdict(&second.transcript, &verdict_detail);
+        CaseResult { verdict_detail, duration: time, ..second }
     }
 
     /// Runs a case once, on its own machines.
@@ -109,9 +109,9 @@ impl<'a> CaseRunner<'a> {
         let started = Instant::now();
         let (verdict_detail, outputs) = self.run_steps(&case.name(), case.fs, steps);
         let boots: Vec<Vec<StepReport>> =
-            outputs.iter().flat_map(MachineOutput::per_kernel_events).map(reports).collect();
+            outputs.iter().flat_map(MachineOutput::per_kernel_events).map(step_reports).collect();
         let boots: Vec<&[StepReport]> = boots.iter().map(Vec::as_slice).collect();
-        let machines = outputs.iter().map(|output| output.times).collect();
+        let machines = outputs.iter().map(|output| output.timings).collect();
         let early_crash = crashed_in_setup(steps, &outputs);
         let case_result = self.case_result(case, steps, &boots, verdict_detail, started.elapsed(), machines);
         CaseResult { early_crash, peak_kib: outputs.iter().filter_map(|output| output.peak_kib).max(), ..case_result }
@@ -124,7 +124,7 @@ impl<'a> CaseRunner<'a> {
             Ok(reports) => judge(steps, &reports),
             Err(reason) => VerdictDetail::cannot_tell(reason),
         };
-        (kernel_failure(&outputs).map_or(verdict_detail, VerdictDetail::kernel_complained), outputs)
+        (kernel_failure(&outputs).map_or(verdict_detail, VerdictDetail::kernel_failure), outputs)
     }
 
     /// The steps of a claim, without faults if [`faults`](Self::faults) is not set.
@@ -144,13 +144,22 @@ impl<'a> CaseRunner<'a> {
         machines: Vec<Timings>,
     ) -> CaseResult {
         let log = self.path(&case.name(), "jsonl");
-        let title = Title::of(case.claim, case.fs);
+        let title = Title::from_claim(case.claim, case.fs);
         let verdict_detail = match transcript::write(&log, self.kernel, title, steps, boots, &verdict_detail) {
             Ok(()) => verdict_detail,
             Err(cause) => VerdictDetail::cannot_tell(format!("failed to write {}: {cause}", log.display())),
         };
         let (claim, fs) = (case.claim.name, case.fs);
-        CaseResult { claim, fs, judgement: verdict_detail, early_crash: false, time, machines, peak_kib: None, log }
+        CaseResult {
+            claim,
+            fs,
+            verdict_detail,
+            early_crash: false,
+            duration: time,
+            machine_timings: machines,
+            peak_kib: None,
+            transcript: log,
+        }
     }
 
     /// Runs the machines of `steps` one after the other and adds their outputs to `outputs`. The
@@ -166,14 +175,14 @@ impl<'a> CaseRunner<'a> {
         let image = self.disk_setup(fs)?.packed_disk.as_ref().filter(|_| segments.len() > 1);
         let disk = image.map(|_| self.path(name, "disk"));
         if let (Some(image), Some(disk)) = (image, &disk) {
-            image::unpack(image, disk).map_err(|error| error.to_string())?;
+            image::unpack_disk(image, disk).map_err(|error| error.to_string())?;
         }
         let mut all_reports = Vec::new();
         let machines = segments.split_inclusive(|segment| segment.host_step != Some(HostStep::Kexec));
         for (number, segments) in machines.enumerate() {
             let output = self.run_machine(name, fs, number, segments, disk.as_deref())?;
             let outcome = check(self.kernel, segments, &output);
-            all_reports.extend(reports(&output.events));
+            all_reports.extend(step_reports(&output.events));
             outputs.push(output);
             outcome?;
         }
@@ -198,17 +207,17 @@ impl<'a> CaseRunner<'a> {
         self.write_initramfs(fs, segments, disk, &initramfs)?;
         let ops: Vec<&Op> = segments.iter().flat_map(|segment| &segment.ops).collect();
         let silence = ops.iter().map(|op| op.max_silence()).sum();
-        let limits = self.executor.limits().scale(self.kernel.slowdown()).and_silent(silence);
+        let limits = self.executor.timeouts().scale(self.kernel.slowdown()).extend(silence);
         let console = self.path(name, &format!("{number}.console"));
         let mut output = self.executor.run(&MachineConfig {
             disk,
             processors: if ops.iter().any(|op| op.is_race()) { 2 } else { 1 },
-            kernels: segments.len(),
+            kernel_count: segments.len(),
             power_cut: BootSegment::last_host_step(segments) == Some(HostStep::PowerCut),
             ..MachineConfig::new(self.kernel, &initramfs, &console, limits)
         });
-        output.times.devices = total_time(&output, &ops, |op| matches!(op, Op::Attach { .. }));
-        output.times.filesystem = total_time(&output, &ops, |op| matches!(op, Op::MountUpper { .. }));
+        output.timings.devices = total_time(&output, &ops, |op| matches!(op, Op::Attach { .. }));
+        output.timings.filesystem = total_time(&output, &ops, |op| matches!(op, Op::MountUpper { .. }));
         let _ = std::fs::remove_file(&initramfs);
         gcov_data::store(&output.coverage_data, &self.path(name, &number.to_string()))
             .map_err(|cause| format!("failed to store coverage data: {cause}"))?;
@@ -223,7 +232,7 @@ impl<'a> CaseRunner<'a> {
         for segment in segments.iter().rev() {
             let disk_a = disk.map_or_else(|| disk_setup.backing(), |disk| self.executor.backing(disk));
             let program = Program {
-                work: GuestTask::Steps(segment.ops.clone()),
+                task: GuestTask::Steps(segment.ops.clone()),
                 module: MODULE_PATH.to_string(),
                 disks: BTreeMap::from([(Disk::A, disk_a), (Disk::B, disk_setup.backing())]),
                 fs: fs.filesystem(),
@@ -248,7 +257,7 @@ impl<'a> CaseRunner<'a> {
     }
 
     fn path(&self, name: &str, extension: &str) -> PathBuf {
-        self.logs.join(format!("{name}.{extension}"))
+        self.log_dir.join(format!("{name}.{extension}"))
     }
 }
 

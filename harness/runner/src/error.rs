@@ -81,9 +81,9 @@ impl Error {
     /// Whether the kernel is the cause and not the host or the harness. A bisection skips such a
     /// kernel.
     #[must_use]
-    pub fn is_of_the_kernel(&self) -> bool {
+    pub fn is_kernel_failure(&self) -> bool {
         match self {
-            Error::Kernel(error) => error.is_of_the_kernel(),
+            Error::Kernel(error) => error.is_kernel_failure(),
             Error::Machine(vremount_machine::Error::NoUml(_)) => true,
             _ => false,
         }

@@ -18,17 +18,17 @@ const DIR_EXTENSION: &str = "arcs";
 
 /// Counts of a source line, summed over all objects and functions that contain it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Count {
+pub struct LineCount {
     /// The first function, by name, that contains the line.
     pub function: String,
     /// Number of executions.
-    pub executed: u64,
+    pub executions: u64,
     /// Number of times that each branch of the line was taken.
     pub branches: Vec<u64>,
 }
 
 /// Counts by file, with the path that was passed to the compiler, and line.
-pub type Counts = BTreeMap<(String, u32), Count>;
+pub type LineCounts = BTreeMap<(String, u32), LineCount>;
 
 /// Stores the coverage data of a machine: path of a `.gcda` file and its content. Each kernel of
 /// the machine gets its own directory, whose path starts with `name`.
@@ -45,7 +45,7 @@ pub(crate) fn store(data: &[(String, Vec<u8>)], name: &Path) -> io::Result<()> {
 
 /// File name for an object: its path below the build directory, with `#` for `/`.
 fn flat_name(object: &str) -> String {
-    let relative = object.rsplit_once(&format!("/{}/", build::OBJECTS)).map_or(object, |(_, relative)| relative);
+    let relative = object.rsplit_once(&format!("/{}/", build::OBJECTS_FOLDER)).map_or(object, |(_, relative)| relative);
     relative.replace('/', "#")
 }
 
@@ -55,7 +55,7 @@ fn flat_name(object: &str) -> String {
 /// # Errors
 /// [`Error::NoCoverageData`] if there is no data, [`Error::Kernel`] if gcov-tool or gcov fails,
 /// [`Error::Gcov`] if the output of gcov is malformed, and [`Error::Io`] if a file operation fails.
-pub fn sum(logs: &Path, notes: &Path) -> Result<Counts, Error> {
+pub fn merge_counts(logs: &Path, notes: &Path) -> Result<LineCounts, Error> {
     let entries = fs::read_dir(logs).map_err(io_error("read", logs))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let dirs: Vec<_> =
@@ -92,7 +92,7 @@ fn copy_notes(notes: &Path, folder: &Path, to: &Path) -> Result<(), Error> {
 }
 
 /// Runs gcov on all objects in a directory. It prints one line of JSON for each.
-fn run_gcov(folder: &Path) -> Result<Counts, Error> {
+fn run_gcov(folder: &Path) -> Result<LineCounts, Error> {
     let mut gcov = Command::new("gcov");
     gcov.args(["--json-format", "--stdout", "--branch-probabilities"]).current_dir(folder);
     for entry in fs::read_dir(folder).map_err(io_error("read", folder))? {
@@ -133,7 +133,7 @@ struct Branch {
 type Functions = BTreeMap<String, (u64, Vec<u64>)>;
 
 /// Parses the output of gcov.
-fn parse(text: &str) -> Result<Counts, Error> {
+fn parse(text: &str) -> Result<LineCounts, Error> {
     // A function of a header is in several objects: its counts are added. Several functions can
     // share a line, for example when a macro defines them: their branches are concatenated.
     let mut lines_by_function: BTreeMap<(String, u32), Functions> = BTreeMap::new();
@@ -148,8 +148,8 @@ fn parse(text: &str) -> Result<Counts, Error> {
             }
         }
     }
-    let total = |functions: Functions| Count {
-        executed: functions.values().map(|(executed, _)| executed).sum(),
+    let total = |functions: Functions| LineCount {
+        executions: functions.values().map(|(executed, _)| executed).sum(),
         branches: functions.values().flat_map(|(_, branches)| branches).copied().collect(),
         function: functions.into_keys().next().unwrap_or_default(),
     };
@@ -170,8 +170,8 @@ mod tests {
             serde_json::json!({"gcc_version": "12", "files": [{"file": "/s/fs/a.h", "lines": [line]}]}).to_string()
         };
         let text = [object("f", 3, [3, 0]), object("f", 4, [0, 4]), object("g", 5, [5, 0])].join("\n");
-        let count = Count { function: "f".to_string(), executed: 12, branches: vec![3, 4, 5, 0] };
-        assert_eq!(parse(&text).unwrap(), Counts::from([(("/s/fs/a.h".to_string(), 7), count)]));
+        let count = LineCount { function: "f".to_string(), executions: 12, branches: vec![3, 4, 5, 0] };
+        assert_eq!(parse(&text).unwrap(), LineCounts::from([(("/s/fs/a.h".to_string(), 7), count)]));
         assert!(parse("gcov: odd").is_err());
     }
 

@@ -58,8 +58,8 @@ fn batches<'a>(case_runner: &CaseRunner<'_>, cases: &[Case<'a>]) -> Vec<Batch<'a
     let is_alone = |case: &Case<'_>| {
         let all_alone = case_runner.fresh || case_runner.twice || case_runner.executor.boots_fast();
         all_alone
-            || case.claim.needs_host()
-            || !case.claim.sleeps().is_zero()
+            || case.claim.has_host_steps()
+            || !case.claim.sleep_time().is_zero()
             || case.claim.skip_reason_on(case.fs).is_some()
     };
     let (single, shared): (Batch<'_>, Batch<'_>) =
@@ -70,7 +70,7 @@ fn batches<'a>(case_runner: &CaseRunner<'_>, cases: &[Case<'a>]) -> Vec<Batch<'a
         by_fs.entry(case.fs).or_default().push((index, case));
     }
     batches.extend(by_fs.values().flat_map(|cases| cases.chunks(BATCH_SIZE).map(<[_]>::to_vec)));
-    batches.sort_by_key(|batch| batch.first().map(|(index, case)| (Reverse(case.claim.sleeps()), *index)));
+    batches.sort_by_key(|batch| batch.first().map(|(index, case)| (Reverse(case.claim.sleep_time()), *index)));
     batches
 }
 
@@ -87,7 +87,7 @@ fn run_batch(case_runner: &CaseRunner<'_>, batch: &Batch<'_>) -> Vec<(usize, Cas
 /// into the memory that is available now. At least 1. `machine_mib` is the memory of one machine,
 /// MiB.
 #[must_use]
-pub fn jobs(asked: Option<u16>, machine_mib: u32) -> usize {
+pub fn job_count(asked: Option<u16>, machine_mib: u32) -> usize {
     let wanted = asked.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let fitting = available_mib()
         .map_or(wanted, |available| usize::try_from(available / u64::from(machine_mib).max(1)).unwrap_or(wanted));

@@ -22,7 +22,7 @@ pub struct Session<'a> {
     /// The log of the run.
     pub log: Log,
     /// Cases that have no record in the log yet.
-    pub left: Vec<Case<'a>>,
+    pub remaining_cases: Vec<Case<'a>>,
     options: RunOptions,
 }
 
@@ -44,13 +44,13 @@ impl<'a> Session<'a> {
         let _ = fs::remove_dir_all(testbed::run_dir(workspace, run_spec, run_spec.executor.name()));
         let plan = RunPlan::new(&testbed, options, run_spec.shard, cases)?;
         let mut log =
-            if run_spec.resume { Log::resume(&testbed.logs, &plan)? } else { Log::create(&testbed.logs, plan)? };
-        let is_left = |case: &&Case<'_>| log.results().of(case.claim.name, case.fs).is_none();
+            if run_spec.resume { Log::resume(&testbed.run_dir, &plan)? } else { Log::create(&testbed.run_dir, plan)? };
+        let is_left = |case: &&Case<'_>| log.results().find_record(case.claim.name, case.fs).is_none();
         let left: Vec<_> = cases.iter().filter(is_left).copied().collect();
         if !left.is_empty() {
-            log.start(Invocation::current(&testbed.why)?)?;
+            log.start(Invocation::current(&testbed.executor_reason)?)?;
         }
-        Ok(Session { testbed, log, left, options })
+        Ok(Session { testbed, log, remaining_cases: left, options })
     }
 
     /// Runs the remaining cases on up to `jobs` machines and appends a record for each to the log.
@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// [`Error::Io`] if the log cannot be written.
     pub fn run(&mut self, jobs: usize, show: impl FnMut(&CaseResult)) -> Result<(), Error> {
-        let Session { testbed, log, left, options } = self;
+        let Session { testbed, log, remaining_cases: left, options } = self;
         let case_runner = CaseRunner {
             faults: options.faults,
             twice: options.twice,
@@ -104,7 +104,7 @@ pub(crate) fn record_run_error(workspace: &Workspace, run_spec: &RunSpec<'_>, er
 pub fn run_error(kernel: &KernelSpec<'_>, executor: ExecutorChoice, error: &Error) -> RunError {
     RunError {
         base: kernel.base.name.clone(),
-        series: kernel.series(),
+        series: kernel.series_name(),
         level: kernel.level.number(),
         executor: executor.name().to_string(),
         cannot_tell: error.to_string(),

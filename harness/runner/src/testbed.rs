@@ -38,14 +38,14 @@ pub struct RunSpec<'a> {
     pub shard: Option<Shard>,
     /// Subdirectory of `target/runs` for the run directory, so that other runs of the same kernel
     /// do not overwrite it. Default: none.
-    pub aside: Option<&'a str>,
+    pub subdirectory: Option<&'a str>,
 }
 
 impl<'a> RunSpec<'a> {
     /// A whole, new run in the default directory.
     #[must_use]
     pub fn new(kernel: KernelSpec<'a>, filesystems: &'a [Fs], executor: ExecutorChoice) -> Self {
-        RunSpec { kernel, filesystems, executor, resume: false, shard: None, aside: None }
+        RunSpec { kernel, filesystems, executor, resume: false, shard: None, subdirectory: None }
     }
 }
 
@@ -58,13 +58,13 @@ pub struct TestBed {
     /// The accelerator of QEMU; none for User Mode Linux.
     pub accel: Option<Accel>,
     /// Why this executor was chosen, as a clause for people.
-    pub why: String,
+    pub executor_reason: String,
     /// Disk image and initramfs of each filesystem of the run.
     pub disk_setups: BTreeMap<Fs, DiskSetup>,
     /// The guest binary.
     pub guest: PathBuf,
     /// The run directory: results, transcripts and console logs.
-    pub logs: PathBuf,
+    pub run_dir: PathBuf,
     /// Lock that keeps other runs from using the same directory.
     _logs_lock: File,
 }
@@ -139,7 +139,7 @@ struct BootArtifacts {
 
 impl BootArtifacts {
     fn obtain(workspace: &Workspace, run_spec: &RunSpec<'_>, arch: Arch) -> Result<Self, Error> {
-        let kernel = build::kernel(workspace, &run_spec.kernel, arch)?;
+        let kernel = build::build_kernel(workspace, &run_spec.kernel, arch)?;
         let guest = image::build_guest(&workspace.root)?;
         let disk_setup =
             |fs: &Fs| Ok((*fs, DiskSetup::obtain(*fs, &workspace.cache, &guest, &kernel.module.path, Vec::new())?));
@@ -160,13 +160,22 @@ impl BootArtifacts {
     ) -> Result<TestBed, Error> {
         let BootArtifacts { kernel, disk_setups, guest, .. } = self;
         let (logs, logs_lock) = create_run_dir(workspace, run_spec, executor.arch())?;
-        Ok(TestBed { kernel, executor, accel, why, disk_setups, guest, logs, _logs_lock: logs_lock })
+        Ok(TestBed {
+            kernel,
+            executor,
+            accel,
+            executor_reason: why,
+            disk_setups,
+            guest,
+            run_dir: logs,
+            _logs_lock: logs_lock,
+        })
     }
 
     /// Boots a machine with User Mode Linux. This is as fast as checking what it needs.
     fn probe_uml(&self) -> Result<Uml, Error> {
-        let output = self.probe_boot(&Uml, Uml.limits())?;
-        match &output.end {
+        let output = self.probe_boot(&Uml, Uml.timeouts())?;
+        match &output.exit_reason {
             ExitReason::Finished => Ok(Uml),
             end => {
                 // At its start the kernel prints what it checks on the host. The last check is the
@@ -181,7 +190,7 @@ impl BootArtifacts {
     /// Boots a machine without any operations.
     fn probe_boot(&self, executor: &dyn Executor, limits: Timeouts) -> Result<MachineOutput, Error> {
         let program = Program {
-            work: GuestTask::Steps(Vec::new()),
+            task: GuestTask::Steps(Vec::new()),
             module: MODULE_PATH.to_string(),
             disks: BTreeMap::new(),
             fs: Filesystem::default(),
@@ -212,7 +221,7 @@ pub fn run_dir(workspace: &Workspace, run_spec: &RunSpec<'_>, target: &str) -> P
         run_spec.shard.map_or_else(String::new, |shard| format!("-shard-{}", shard.to_string().replace('/', "-of-")));
     let KernelSpec { base, level, fragment, .. } = run_spec.kernel;
     let fragment = fragment.map(|name| format!("-{name}")).unwrap_or_default();
-    let runs = runs_dir(workspace, run_spec.aside);
+    let runs = runs_dir(workspace, run_spec.subdirectory);
     runs.join(format!("{}-level{level}-{target}{fragment}{shard}", base.name))
 }
 

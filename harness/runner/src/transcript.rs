@@ -82,7 +82,7 @@ pub struct Title<'a> {
 impl<'a> Title<'a> {
     /// The title of a case.
     #[must_use]
-    pub fn of(claim: &'a Claim, fs: Fs) -> Self {
+    pub fn from_claim(claim: &'a Claim, fs: Fs) -> Self {
         Title { claim: claim.name, title: claim.title, sentence: claim.sentence, fs }
     }
 }
@@ -168,7 +168,7 @@ fn line(line: &Line<'_>) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// The [`serde_json::Error`] of the first malformed line, or of a missing first line.
-pub fn acts(text: &str) -> serde_json::Result<(Fs, Vec<Action>)> {
+pub fn read_actions(text: &str) -> serde_json::Result<(Fs, Vec<Action>)> {
     let mut filesystem = None;
     let mut acts = Vec::new();
     for line in text.lines() {
@@ -186,7 +186,7 @@ pub fn acts(text: &str) -> serde_json::Result<(Fs, Vec<Action>)> {
 ///
 /// # Errors
 /// The [`serde_json::Error`] of a malformed line.
-pub fn in_words(line: &str) -> serde_json::Result<String> {
+pub fn format_line(line: &str) -> serde_json::Result<String> {
     format_with(line, |us| format!(" ({us} us)"))
 }
 
@@ -194,7 +194,7 @@ pub fn in_words(line: &str) -> serde_json::Result<String> {
 ///
 /// # Errors
 /// The [`serde_json::Error`] of a malformed line.
-pub fn in_words_without_times(line: &str) -> serde_json::Result<String> {
+pub fn format_line_without_times(line: &str) -> serde_json::Result<String> {
     format_with(line, |_| String::new())
 }
 
@@ -213,14 +213,14 @@ pub struct TranscriptText {
 ///
 /// # Errors
 /// The [`serde_json::Error`] of the first malformed line.
-pub fn to_text(text: &str) -> serde_json::Result<TranscriptText> {
+pub fn format_without_verdict(text: &str) -> serde_json::Result<TranscriptText> {
     let mut formatted = TranscriptText::default();
     for line in text.lines() {
         match serde_json::from_str(line)? {
             Line::First { title, sentence, .. } => {
                 (formatted.title, formatted.sentence) = (title.into_owned(), sentence.into_owned());
             }
-            Line::Step { .. } => formatted.steps += &in_words(line)?,
+            Line::Step { .. } => formatted.steps += &format_line(line)?,
             Line::Last { .. } => {}
         }
     }
@@ -264,15 +264,15 @@ mod tests {
 
     #[test]
     fn outcome_with_errnos_as_keys_is_read_back() {
-        let steps = [Step::Assertion(Op::WriteBack, Expectation::AtMostOneWins)];
+        let steps = [Step::Assertion(Op::WriteBack, Expectation::AtMostOneMounted)];
         let outcome = Outcome::Raced { mounted: 1, refused: BTreeMap::from([(22, 15)]) };
         let reports = [StepReport { index: 0, outcome, log: Vec::new(), us: 7 }];
         let title = Title { claim: "c", title: "A title", sentence: "So.", fs: Fs::Ext4 };
         let text =
             text(&vremount_kernel::testing::kernel(), title, &steps, &[&reports], &VerdictDetail::cannot_tell("so"))
                 .unwrap();
-        assert!(to_text(&text).unwrap().steps.contains("EINVAL"), "{text}");
-        assert_eq!(acts(&text).unwrap().1, [steps[0].action()]);
+        assert!(format_without_verdict(&text).unwrap().steps.contains("EINVAL"), "{text}");
+        assert_eq!(read_actions(&text).unwrap().1, [steps[0].action()]);
     }
 
     #[test]
@@ -304,9 +304,9 @@ mod tests {
             us: 7,
         };
         let first = [report(Outcome::Done, &["one", "two"])];
-        let second = [report(Outcome::Failed { errno: 5, what: "sync".to_string() }, &[])];
+        let second = [report(Outcome::Failed { errno: 5, message: "sync".to_string() }, &[])];
         let verdict_detail = VerdictDetail::cannot_tell("it hung");
-        let title = Title::of(&claim, Fs::Ext4NoJournal);
+        let title = Title::from_claim(&claim, Fs::Ext4NoJournal);
         let text =
             text(&vremount_kernel::testing::kernel(), title, &steps, &[&first, &second], &verdict_detail).unwrap();
         assert_eq!(
@@ -319,14 +319,14 @@ mod tests {
 {"verdict":"cannot-tell","because":"it hung"}
 "#
         );
-        assert_eq!(acts(&text).unwrap(), (Fs::Ext4NoJournal, steps.iter().map(Step::action).collect()));
-        assert!(acts("").is_err());
+        assert_eq!(read_actions(&text).unwrap(), (Fs::Ext4NoJournal, steps.iter().map(Step::action).collect()));
+        assert!(read_actions("").is_err());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &text).unwrap();
         replace_verdict(file.path(), &VerdictDetail::cannot_tell("it differs")).unwrap();
         assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text.replace("it hung", "it differs"));
-        let formatted: String = text.lines().map(|line| in_words(line).unwrap()).collect();
-        let without_verdict = to_text(&text).unwrap();
+        let formatted: String = text.lines().map(|line| format_line(line).unwrap()).collect();
+        let without_verdict = format_without_verdict(&text).unwrap();
         assert_eq!((without_verdict.title.as_str(), without_verdict.sentence.as_str()), ("A title", "He said \"so\"."));
         assert!(
             formatted.contains(&format!("level 4\n\n{}\ncannot tell", without_verdict.steps)),

@@ -10,7 +10,7 @@ use vremount_protocol::{Event, StepReport};
 use crate::boot_segment::BootSegment;
 
 /// The step reports among `events`, in order.
-pub fn reports(events: &[Event]) -> Vec<StepReport> {
+pub fn step_reports(events: &[Event]) -> Vec<StepReport> {
     let reports = events.iter().filter_map(|event| match event {
         Event::Step(report) => Some(report.clone()),
         _ => None,
@@ -22,13 +22,13 @@ pub fn reports(events: &[Event]) -> Vec<StepReport> {
 /// expected build. The error is the reason why its reports cannot be judged.
 pub(crate) fn check(kernel: &Kernel, segments: &[BootSegment], output: &MachineOutput) -> Result<(), String> {
     let planned_power_cut = BootSegment::last_host_step(segments) == Some(HostStep::PowerCut);
-    let ended_as_planned = match output.end {
+    let ended_as_planned = match output.exit_reason {
         ExitReason::Finished => !planned_power_cut,
         ExitReason::PowerCut => planned_power_cut,
         _ => false,
     };
     if !ended_as_planned {
-        return Err(format!("{}{}", output.end, output.last_lines()));
+        return Err(format!("{}{}", output.exit_reason, output.last_lines()));
     }
     let boots: Vec<_> = output.per_kernel_events().collect();
     if boots.len() != segments.len() {
@@ -60,9 +60,9 @@ fn check_boot(kernel: &Kernel, segment: &BootSegment, events: &[Event]) -> Resul
 /// A kernel warning or crash in one of the runs, which breaks any claim. A crash before the guest
 /// is ready does not count: the claim had not begun.
 pub fn kernel_failure(runs: &[MachineOutput]) -> Option<String> {
-    runs.iter().find_map(|output| match (&output.end, output.splats.first()) {
+    runs.iter().find_map(|output| match (&output.exit_reason, output.kernel_warnings.first()) {
         (_, Some(warning)) => Some(format!("the kernel warned: {warning}")),
-        (ExitReason::Oops(why) | ExitReason::Panic(why), None) if output.times.ready.is_some() => {
+        (ExitReason::Oops(why) | ExitReason::Panic(why), None) if output.timings.ready.is_some() => {
             Some(format!("the kernel crashed: {why}{}", output.last_lines()))
         }
         _ => None,
@@ -72,8 +72,8 @@ pub fn kernel_failure(runs: &[MachineOutput]) -> Option<String> {
 /// Whether a kernel crashed before it reached the first assertion. The claim is broken all the
 /// same, but a bisection of the claim must skip this kernel.
 pub(crate) fn crashed_in_setup(steps: &[Step], runs: &[MachineOutput]) -> bool {
-    let crashed = runs.iter().any(|output| matches!(output.end, ExitReason::Oops(_) | ExitReason::Panic(_)));
-    let completed: usize = runs.iter().map(|output| reports(&output.events).len()).sum();
+    let crashed = runs.iter().any(|output| matches!(output.exit_reason, ExitReason::Oops(_) | ExitReason::Panic(_)));
+    let completed: usize = runs.iter().map(|output| step_reports(&output.events).len()).sum();
     // The completed operations and the one during which the kernel crashed.
     let mut started = steps.iter().filter(|step| step.op().is_some()).take(completed + 1);
     crashed && !started.any(|step| matches!(step, Step::Assertion(..)))
@@ -123,7 +123,7 @@ mod tests {
     ) {
         let segment = BootSegment { ops: vec![Op::WriteBack, Op::WriteBack], host_step: None };
         let events = [vec![Event::Booted], events].concat();
-        let output = MachineOutput { end: ended, events, ..MachineOutput::not_started(String::new()) };
+        let output = MachineOutput { exit_reason: ended, events, ..MachineOutput::not_started(String::new()) };
         assert_eq!(check(&vremount_kernel::testing::kernel(), &[segment], &output).is_ok(), expected);
     }
 
@@ -138,8 +138,11 @@ mod tests {
         use vremount_claims::Expectation;
         let precondition = || Step::Precondition(Op::WriteBack, Expectation::Done);
         let steps = [precondition(), precondition(), Step::Assertion(Op::WriteBack, Expectation::Done), precondition()];
-        let output =
-            MachineOutput { end, events: (0..done).map(step).collect(), ..MachineOutput::not_started(String::new()) };
+        let output = MachineOutput {
+            exit_reason: end,
+            events: (0..done).map(step).collect(),
+            ..MachineOutput::not_started(String::new())
+        };
         assert_eq!(crashed_in_setup(&steps, &[output]), expected);
     }
 
@@ -160,7 +163,12 @@ mod tests {
     ) {
         let times = Timings { ready: ready.then_some(Duration::from_secs(1)), ..Timings::default() };
         let splats = warnings.iter().map(ToString::to_string).collect();
-        let output = MachineOutput { end, splats, times, ..MachineOutput::not_started(String::new()) };
+        let output = MachineOutput {
+            exit_reason: end,
+            kernel_warnings: splats,
+            timings: times,
+            ..MachineOutput::not_started(String::new())
+        };
         assert_eq!(kernel_failure(&[output]).as_deref(), expected);
     }
 
@@ -170,7 +178,7 @@ mod tests {
     fn planned_power_cut_is_required(#[case] ended: ExitReason, #[case] expected: bool) {
         let segment = BootSegment { ops: vec![Op::WriteBack], host_step: Some(HostStep::PowerCut) };
         let events = vec![Event::Booted, ready("k", "m"), step(0), end(1)];
-        let output = MachineOutput { end: ended, events, ..MachineOutput::not_started(String::new()) };
+        let output = MachineOutput { exit_reason: ended, events, ..MachineOutput::not_started(String::new()) };
         assert_eq!(check(&vremount_kernel::testing::kernel(), &[segment], &output).is_ok(), expected);
     }
 }

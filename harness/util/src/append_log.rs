@@ -28,7 +28,7 @@ impl AppendLog {
     }
 
     /// Opens an existing log to append to it, after it is truncated to its first `whole` bytes.
-    /// [`complete_len`] gives the number of bytes that its complete lines take.
+    /// [`complete_lines_len`] gives the number of bytes that its complete lines take.
     ///
     /// # Errors
     /// [`IoError`] if the file does not exist or cannot be written.
@@ -61,7 +61,7 @@ impl AppendLog {
 /// The name of the first field in which two log headers differ; none if they are equal. If a header
 /// cannot be serialized to a JSON object, the result is the reason for that.
 #[must_use]
-pub fn first_difference<T: Serialize>(current: &T, recorded: &T) -> Option<String> {
+pub fn first_differing_field<T: Serialize>(current: &T, recorded: &T) -> Option<String> {
     let (current, recorded) = match (json_object(current), json_object(recorded)) {
         (Ok(current), Ok(recorded)) => (current, recorded),
         (Err(reason), _) | (_, Err(reason)) => return Some(reason),
@@ -79,7 +79,7 @@ fn json_object(header: &impl Serialize) -> Result<Map<String, Value>, String> {
 
 /// Number of bytes that the complete lines of a log take. An incomplete last line is not counted.
 #[must_use]
-pub fn complete_len(text: &[u8]) -> usize {
+pub fn complete_lines_len(text: &[u8]) -> usize {
     text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let path = folder.path().join("log.jsonl");
         AppendLog::create(&path).unwrap().append(&1).unwrap();
         fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"incompl").unwrap();
-        let mut log = AppendLog::resume(&path, complete_len(&fs::read(&path).unwrap())).unwrap();
+        let mut log = AppendLog::resume(&path, complete_lines_len(&fs::read(&path).unwrap())).unwrap();
         log.append(&2).unwrap();
         log.sync().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "1\n2\n");
@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn first_differing_field_is_named() {
         let header = |base, level| serde_json::json!({"base": base, "level": level});
-        assert_eq!(first_difference(&header("a", 1), &header("a", 1)), None);
-        assert_eq!(first_difference(&header("a", 1), &header("a", 2)).as_deref(), Some("level"));
-        assert!(first_difference(&Value::Null, &Value::Null).unwrap().contains("not a JSON object"));
+        assert_eq!(first_differing_field(&header("a", 1), &header("a", 1)), None);
+        assert_eq!(first_differing_field(&header("a", 1), &header("a", 2)).as_deref(), Some("level"));
+        assert!(first_differing_field(&Value::Null, &Value::Null).unwrap().contains("not a JSON object"));
     }
 }

@@ -55,7 +55,7 @@ pub enum Error {
 /// [`Error::NotRun`] if the program cannot be started.
 pub fn run_capture(command: &mut Command) -> Result<(ExitStatus, String), Error> {
     let program = program_name(command);
-    let output = process_group::output(command).map_err(|cause| Error::NotRun { program, cause })?;
+    let output = process_group::run_with_output(command).map_err(|cause| Error::NotRun { program, cause })?;
     Ok((output.status, lossy(&[output.stdout, output.stderr].concat())))
 }
 
@@ -66,7 +66,8 @@ pub fn run_capture(command: &mut Command) -> Result<(ExitStatus, String), Error>
 /// [`Error::NotRun`] if the program cannot be started, [`Error::Failed`] if it ends with a failure.
 pub fn run(what: &str, command: &mut Command) -> Result<String, Error> {
     let program = program_name(command);
-    let output = process_group::output(command).map_err(|cause| Error::NotRun { program: program.clone(), cause })?;
+    let output =
+        process_group::run_with_output(command).map_err(|cause| Error::NotRun { program: program.clone(), cause })?;
     if output.status.success() {
         return Ok(lossy(&output.stdout));
     }
@@ -102,7 +103,7 @@ pub fn ensure_free_space(what: &str, folder: &Path, needed_mib: u64) -> Result<(
 ///
 /// # Errors
 /// [`io::Error`] if the folder cannot be read completely.
-pub fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn sorted_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)

@@ -18,7 +18,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// The first 16 hexadecimal digits of a hash: enough to distinguish the entries of one cache.
 #[must_use]
-pub fn short(hash: Sha256) -> String {
+pub fn cache_key(hash: Sha256) -> String {
     hex(&hash.finalize()[..KEY_BYTES])
 }
 
@@ -26,7 +26,7 @@ pub fn short(hash: Sha256) -> String {
 ///
 /// # Errors
 /// [`io::Error`] if the file cannot be read.
-pub fn of_file(path: &Path) -> io::Result<String> {
+pub fn sha256_file(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut file = File::open(path)?;
     let mut chunk = vec![0; 1 << 20];
@@ -45,7 +45,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(of_file(file.path()).unwrap(), expected);
-        assert_eq!(short(Sha256::new_with_prefix("abc")), expected[..16]);
+        assert_eq!(sha256_file(file.path()).unwrap(), expected);
+        assert_eq!(cache_key(Sha256::new_with_prefix("abc")), expected[..16]);
     }
 }

@@ -49,22 +49,22 @@ impl Group {
     ///
     /// # Errors
     /// [`io::Error`] if wait(2) fails.
-    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
     /// Peak resident memory of the program (`VmHWM`), KiB. None after the program has ended.
-    pub fn peak_kib(&self) -> Option<u64> {
+    pub fn peak_memory_kib(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
         line.split_whitespace().nth(1)?.parse().ok()
     }
 
     /// Waits up to `time` for the program to end. Returns whether it ended.
-    pub fn ends_within(&mut self, time: Duration) -> bool {
+    pub fn wait_for_exit(&mut self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         while Instant::now() < deadline {
-            if matches!(self.ended(), Ok(Some(_))) {
+            if matches!(self.try_wait(), Ok(Some(_))) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -109,7 +109,7 @@ fn stop(child: Pid) {
 ///
 /// # Errors
 /// [`io::Error`] if the program cannot be started.
-pub fn output(command: &mut Command) -> io::Result<Output> {
+pub fn run_with_output(command: &mut Command) -> io::Result<Output> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0);
     let _guard = Guard::start_for(command)?;
@@ -225,7 +225,7 @@ mod tests {
     fn ended_program_is_not_waited_for() {
         let mut group = Group::start(&mut Command::new("true")).unwrap();
         let id = Pid::from_raw(group.child.id().cast_signed());
-        while group.ended().unwrap().is_none() {}
+        while group.try_wait().unwrap().is_none() {}
         let started = Instant::now();
         stop(id);
         assert!(started.elapsed() < Duration::from_secs(1));

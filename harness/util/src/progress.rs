@@ -74,7 +74,7 @@ pub fn start(text: impl Into<String>) -> Task {
 
 /// Starts a task of `total` items; call [`Task::advance`] once for each.
 #[must_use]
-pub fn count(text: impl Into<String>, total: usize) -> Task {
+pub fn start_with_total(text: impl Into<String>, total: usize) -> Task {
     Task::new(text.into(), Some(total))
 }
 

@@ -27,7 +27,7 @@ pub struct Summary {
 impl Summary {
     /// Summarizes values; none if there are no values.
     #[must_use]
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let quantile = |percent| percentile(&values, percent);
@@ -66,14 +66,14 @@ mod tests {
     #[case::several(&[3.0, 1.0, 2.0], "2.0 ms (1.0 to 3.0)")]
     #[case::single(&[5.0], "5.0 ms (5.0 to 5.0)")]
     fn summary_is_shown_as_median_and_extremes(#[case] values: &[f64], #[case] expected: &str) {
-        assert_eq!(Summary::of(values.iter().copied()).unwrap().to_string(), expected);
+        assert_eq!(Summary::from_values(values.iter().copied()).unwrap().to_string(), expected);
     }
 
     #[test]
     fn quartiles_are_measured_values() {
-        let summary = Summary::of((0..100).map(f64::from)).unwrap();
+        let summary = Summary::from_values((0..100).map(f64::from)).unwrap();
         assert_eq!((summary.n, summary.q1, summary.median, summary.q3), (100, 25.0, 50.0, 75.0));
-        assert_eq!(Summary::of([]), None);
+        assert_eq!(Summary::from_values([]), None);
     }
 
     #[test]

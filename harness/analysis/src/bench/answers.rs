@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use vremount_claims::refusal_reason::Reason;
 use vremount_claims::{describe, describe_outcome};
-use vremount_protocol::{Io, Measurement, Op, Outcome, RestartCycle, RestartStrategy, StepReport};
+use vremount_protocol::{IoCounts, Measurement, Op, Outcome, RestartCycle, RestartStrategy, StepReport};
 
 use crate::bench::axis::Axis;
 use crate::bench::plan::{Plan, TRACED_CYCLES};
@@ -17,9 +17,9 @@ use crate::bench::script::{SampleId, Script};
 pub struct Answers {
     /// By the index of the workload in its plan, and the strategy.
     cycles: BTreeMap<(usize, RestartStrategy), Vec<RestartCycle>>,
-    quiet: Option<Io>,
+    quiet: Option<IoCounts>,
     /// By whether the marker was removed.
-    residual: BTreeMap<bool, Io>,
+    residual: BTreeMap<bool, IoCounts>,
     background: Vec<BackgroundRuns>,
     check_cost: CheckCost,
     clock: String,
@@ -40,7 +40,7 @@ impl Answers {
                 return Err(format!("the guest ended before: {}", describe(op)));
             };
             answers.add(*id, op, report).ok_or_else(|| {
-                let reason = Reason::stated(&report.log).map(|reason| format!(" ({reason})"));
+                let reason = Reason::single_in(&report.log).map(|reason| format!(" ({reason})"));
                 let outcome = describe_outcome(&report.outcome);
                 format!("{}: unexpected outcome: {outcome}{}", describe(op), reason.unwrap_or_default())
             })?;
@@ -52,10 +52,10 @@ impl Answers {
     fn add(&mut self, id: Option<SampleId>, op: &Op, report: &StepReport) -> Option<()> {
         match (id, &report.outcome) {
             (None, Outcome::Done) => {}
-            (None, Outcome::Mounted { volatile, read_only: false }) if *volatile == op.asks_volatile() => {}
+            (None, Outcome::Mounted { volatile, read_only: false }) if *volatile == op.requests_volatile() => {}
             // Cycles and neighbours without an id are traced mounts and warm-up rounds.
-            (None, Outcome::Measured(Measurement::Turn(_) | Measurement::Neighbour(_))) => {}
-            (Some(SampleId::Cycle { workload, strategy }), Outcome::Measured(Measurement::Turn(cycle))) => {
+            (None, Outcome::Measured(Measurement::Restart(_) | Measurement::BackgroundLoad(_))) => {}
+            (Some(SampleId::Cycle { workload, strategy }), Outcome::Measured(Measurement::Restart(cycle))) => {
                 self.cycles.entry((workload, strategy)).or_default().push(*cycle);
             }
             (Some(SampleId::Quiet), Outcome::Counted(io)) => self.quiet = Some(*io),
@@ -64,7 +64,7 @@ impl Answers {
             }
             (
                 Some(SampleId::Background { strategy, seconds, kernel_writeback }),
-                Outcome::Measured(Measurement::Neighbour(sample)),
+                Outcome::Measured(Measurement::BackgroundLoad(sample)),
             ) => {
                 let is_same =
                     |runs: &&mut BackgroundRuns| (runs.strategy, runs.kernel_writeback) == (strategy, kernel_writeback);
@@ -145,12 +145,12 @@ mod tests {
     use super::super::{BenchResults, BenchSize};
     use super::*;
 
-    const NO_IO: Io = Io { writes: 0, bytes: 0, flushes: 0 };
-    const CYCLE: RestartCycle = RestartCycle { unmount: 1, between: 2, mount: 3, io: NO_IO };
+    const NO_IO: IoCounts = IoCounts { writes: 0, bytes: 0, flushes: 0 };
+    const CYCLE: RestartCycle = RestartCycle { unmount: 1, make_safe: 2, mount: 3, io: NO_IO };
     const REUSE_ID: SampleId = SampleId::Cycle { workload: 0, strategy: RestartStrategy::Reuse };
 
     fn reuse() -> Op {
-        Op::Bench(BenchOp::Turn { disk: Disk::A, way: RestartStrategy::Reuse, files: 0 })
+        Op::Bench(BenchOp::Restart { disk: Disk::A, strategy: RestartStrategy::Reuse, files: 0 })
     }
 
     fn report(outcome: Outcome) -> StepReport {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::failed(Outcome::Failed { errno: libc::EINVAL, what: "failed to mount an overlay".to_string() })]
+    #[case::failed(Outcome::Failed { errno: libc::EINVAL, message: "failed to mount an overlay".to_string() })]
     #[case::refused(Outcome::Refused { errno: libc::EINVAL })]
     #[case::read_only(Outcome::Mounted { volatile: true, read_only: true })]
     #[case::durable(Outcome::Mounted { volatile: false, read_only: false })]
@@ -185,15 +185,15 @@ mod tests {
     /// The outcome of an operation on a machine that works.
     fn expected_outcome(op: &Op, id: Option<SampleId>) -> Outcome {
         match (id, op) {
-            (Some(SampleId::Cycle { .. }), _) => Outcome::Measured(Measurement::Turn(CYCLE)),
+            (Some(SampleId::Cycle { .. }), _) => Outcome::Measured(Measurement::Restart(CYCLE)),
             (Some(SampleId::Quiet | SampleId::Residual { .. }), _) => Outcome::Counted(NO_IO),
-            (_, Op::Bench(BenchOp::Neighbour { .. })) => {
-                let sample = BackgroundSample { fsync: vec![1], write: vec![1], turns: Vec::new(), io: NO_IO };
-                Outcome::Measured(Measurement::Neighbour(sample))
+            (_, Op::Bench(BenchOp::BackgroundLoad { .. })) => {
+                let sample = BackgroundSample { fsync: vec![1], write: vec![1], restarts: Vec::new(), io: NO_IO };
+                Outcome::Measured(Measurement::BackgroundLoad(sample))
             }
             (Some(SampleId::Calls { .. }), _) => Outcome::Measured(Measurement::Calls(vec![1; TRACED_CYCLES])),
             (Some(SampleId::Clock), _) => Outcome::Measured(Measurement::Clock("tsc".to_string())),
-            (_, Op::MountOverlay { .. }) => Outcome::Mounted { volatile: op.asks_volatile(), read_only: false },
+            (_, Op::MountOverlay { .. }) => Outcome::Mounted { volatile: op.requests_volatile(), read_only: false },
             _ => Outcome::Done,
         }
     }
@@ -220,7 +220,7 @@ mod tests {
         let script = Script(vec![(reuse(), Some(REUSE_ID))]);
         assert!(Answers::from_reports(&script, [].iter()).is_err());
         let answers =
-            Answers::from_reports(&script, [report(Outcome::Measured(Measurement::Turn(CYCLE)))].iter()).unwrap();
+            Answers::from_reports(&script, [report(Outcome::Measured(Measurement::Restart(CYCLE)))].iter()).unwrap();
         assert_eq!(answers.cycles[&(0, RestartStrategy::Reuse)], [CYCLE]);
     }
 

@@ -46,7 +46,7 @@ pub struct Bench<'a> {
     /// The filesystems. The first one is measured in full, the others with fewer workloads.
     pub filesystems: &'a [Fs],
     /// How many samples are taken.
-    pub effort: BenchSize,
+    pub size: BenchSize,
 }
 
 /// Runs the benchmark. Calls `keep` with the results so far after each machine, so that they are stored before the next one
@@ -60,7 +60,7 @@ pub struct Bench<'a> {
 pub fn measure(bench: &Bench<'_>, keep: impl Fn(&BenchResults) -> Result<(), Error>) -> Result<BenchResults, Error> {
     let Bench { workspace, testbed, filesystems, .. } = bench;
     let kernel = &testbed.kernel;
-    let unpatched = build::kernel(workspace, &bench.unpatched, testbed.executor.arch())?;
+    let unpatched = build::build_kernel(workspace, &bench.unpatched, testbed.executor.arch())?;
     if unpatched.build_id != kernel.build_id {
         let why = "failed to measure: the patched and the unpatched module belong to different kernels";
         return Err(Error::Usage(why.to_string()));
@@ -72,14 +72,14 @@ pub fn measure(bench: &Bench<'_>, keep: impl Fn(&BenchResults) -> Result<(), Err
         return Err(Error::Usage(why.to_string()));
     };
     let path = &unpatched.module.path;
-    let module = CpioEntry::file(UNPATCHED_PATH, std::fs::read(path).map_err(io_error("read", path))?);
+    let module = CpioEntry::from_bytes(UNPATCHED_PATH, std::fs::read(path).map_err(io_error("read", path))?);
     let machines = Machines {
         bench,
-        qemu: Qemu::new(Path::new(QEMU), accel).to_measure(DISK_MB_PER_S * MB),
+        qemu: Qemu::new(Path::new(QEMU), accel).for_benchmark(DISK_MB_PER_S * MB),
         initramfs: Initramfs::new(&testbed.guest, &kernel.module.path, None, vec![module])?,
     };
     let mut record = new_record(bench, &unpatched.module.sha256)?;
-    for plan in Plan::all(filesystems, bench.effort, has_tracer) {
+    for plan in Plan::all(filesystems, bench.size, has_tracer) {
         machines.measure(&plan, &mut record)?;
         record.host.update_end();
         keep(&record.clone().into())?;
@@ -89,7 +89,7 @@ pub fn measure(bench: &Bench<'_>, keep: impl Fn(&BenchResults) -> Result<(), Err
 
 /// A record without samples.
 fn new_record(bench: &Bench<'_>, unpatched_module_sha256: &str) -> Result<Record, Error> {
-    let Bench { testbed, filesystems, effort, .. } = bench;
+    let Bench { testbed, filesystems, size: effort, .. } = bench;
     let kernel = &testbed.kernel;
     let Some((&fs, others)) = filesystems.split_first() else {
         return Err(Error::Usage("failed to measure: no filesystem is selected".to_string()));
@@ -113,7 +113,7 @@ fn new_record(bench: &Bench<'_>, unpatched_module_sha256: &str) -> Result<Record
         executor: Executor {
             name: testbed.title(),
             version: Qemu::version(Path::new(QEMU))?,
-            why: testbed.why.clone(),
+            why: testbed.executor_reason.clone(),
             memory_mib: MEMORY_MIB,
             clock: String::new(),
         },
@@ -154,8 +154,8 @@ impl Machines<'_> {
             self.run(plan, &script)?
         };
         let failed = |why: String| Error::Bench { fs: plan.fs.name(), why };
-        if run.end != ExitReason::Finished {
-            return Err(failed(format!("{}{}", run.end, run.last_lines())));
+        if run.exit_reason != ExitReason::Finished {
+            return Err(failed(format!("{}{}", run.exit_reason, run.last_lines())));
         }
         for event in &run.events {
             if let Event::Ready { release, build_id, .. } = event {
@@ -167,7 +167,7 @@ impl Machines<'_> {
                 record.kernel.release.clone_from(release);
             }
         }
-        record.warnings.extend(run.splats.iter().cloned());
+        record.warnings.extend(run.kernel_warnings.iter().cloned());
         let reports = run.events.iter().filter_map(|event| match event {
             Event::Step(report) => Some(report),
             _ => None,
@@ -179,14 +179,14 @@ impl Machines<'_> {
     fn run(&self, plan: &Plan, script: &Script) -> Result<MachineOutput, Error> {
         let Bench { workspace, testbed, .. } = self.bench;
         let name = format!("{}{}", plan.fs.name(), if plan.measures_neighbour { "-neighbour" } else { "" });
-        let file = |extension: &str| testbed.logs.join(format!("bench-{name}.{extension}"));
-        command::ensure_free_space("create the disk of the benchmark", &testbed.logs, DISK_MIB)?;
+        let file = |extension: &str| testbed.run_dir.join(format!("bench-{name}.{extension}"));
+        command::ensure_free_space("create the disk of the benchmark", &testbed.run_dir, DISK_MIB)?;
         let no_disk = || Error::Usage(format!("failed to measure on {}: it is not on a disk", plan.fs.name()));
-        let upper = PackedDisk::of_size(plan.fs, DISK_MIB, &workspace.cache)?.ok_or_else(no_disk)?;
+        let upper = PackedDisk::obtain_with_size(plan.fs, DISK_MIB, &workspace.cache)?.ok_or_else(no_disk)?;
         let (disk, initramfs) = (file("disk"), file("initramfs"));
-        image::unpack(&upper, &disk)?;
+        image::unpack_disk(&upper, &disk)?;
         let program = Program {
-            work: GuestTask::Steps(script.0.iter().map(|(op, _)| op.clone()).collect()),
+            task: GuestTask::Steps(script.0.iter().map(|(op, _)| op.clone()).collect()),
             module: MODULE_PATH.to_string(),
             disks: BTreeMap::from([(DISK, self.qemu.backing(&disk))]),
             fs: plan.fs.filesystem(),

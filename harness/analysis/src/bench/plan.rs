@@ -75,8 +75,8 @@ impl Plan {
     #[must_use]
     pub fn script(&self, modules: [&str; 2]) -> Script {
         let mut script = Script::default();
-        script.sample(Op::Bench(BenchOp::Clock), SampleId::Clock).bench(BenchOp::Writeback { by_itself: false });
-        script.op(Op::Attach { disk: DISK, on: DeviceStack::Device });
+        script.sample(Op::Bench(BenchOp::Clock), SampleId::Clock).bench(BenchOp::Writeback { enabled: false });
+        script.op(Op::Attach { disk: DISK, stack: DeviceStack::Direct });
         script.op(Op::MountUpper { disk: DISK, options: String::new() }).op(mount(Mode::Volatile));
         let numbered: Vec<_> = self.workloads.iter().enumerate().collect();
         for of_axis in numbered.chunk_by(|(_, one), (_, next)| one.axis == next.axis) {
@@ -109,7 +109,7 @@ impl Plan {
     fn measure_neighbour(&self, script: &mut Script) {
         let sample = |way, seconds| {
             let (disk, dirty, files) = (DISK, BACKGROUND_DIRTY_BYTES, DEFAULT_FILES);
-            Op::Bench(BenchOp::Neighbour { disk, way, seconds, dirty, files })
+            Op::Bench(BenchOp::BackgroundLoad { disk, strategy: way, seconds, dirty_bytes: dirty, files })
         };
         script
             .op(unmount())
@@ -117,7 +117,7 @@ impl Plan {
             .op(mount(Mode::Volatile))
             .op(sync());
         for BackgroundSchedule { strategies, samples, seconds, kernel_writeback } in background_schedules(self.size) {
-            script.bench(BenchOp::Writeback { by_itself: kernel_writeback });
+            script.bench(BenchOp::Writeback { enabled: kernel_writeback });
             // Round 0 warms caches up and is not counted.
             for round in 0..=samples {
                 for strategy in shuffled(strategies.clone(), &[round]) {
@@ -149,7 +149,7 @@ impl Plan {
                 if reuse {
                     script.remount_volatile(!is_patched);
                 } else {
-                    script.bench(BenchOp::Turn { disk: DISK, way: RestartStrategy::First, files: 0 });
+                    script.bench(BenchOp::Restart { disk: DISK, strategy: RestartStrategy::First, files: 0 });
                 }
             }
             script.sample(Op::Bench(BenchOp::Traced), SampleId::Calls { patched: is_patched, reuse });
@@ -235,7 +235,7 @@ mod tests {
                         assert!(is_dirty, "{strategy:?} in {workload:?}");
                         is_dirty = !matches!(strategy, RestartStrategy::Sync | RestartStrategy::Durable);
                     }
-                    (Op::SyncUpperAfresh { .. }, _) => is_dirty = false,
+                    (Op::SyncUpperNewDescriptor { .. }, _) => is_dirty = false,
                     _ => {}
                 }
             }
@@ -280,7 +280,7 @@ mod tests {
         let mut is_clean = false;
         for (op, id) in all_visits(&Workload::new(Axis::Overlays, 1, &strategies)) {
             match (&op, id) {
-                (Op::SyncUpperAfresh { .. }, _) => is_clean = true,
+                (Op::SyncUpperNewDescriptor { .. }, _) => is_clean = true,
                 (_, Some(SampleId::Cycle { strategy: RestartStrategy::Sync | RestartStrategy::Durable, .. })) => {
                     assert!(is_clean);
                 }

@@ -19,9 +19,9 @@ impl Ratio {
     /// The ratio of `values` to `reference`. `None` if one of them is empty.
     #[must_use]
     pub fn from_values(values: &[f64], reference: &[f64]) -> Option<Self> {
-        let median = |values: &[f64]| Some(Summary::of(values.iter().copied())?.median);
+        let median = |values: &[f64]| Some(Summary::from_values(values.iter().copied())?.median);
         let pairs = values.iter().flat_map(|value| reference.iter().map(move |reference| value / reference));
-        let pairs = Summary::of(pairs)?;
+        let pairs = Summary::from_values(pairs)?;
         Some(Ratio { value: median(values)? / median(reference)?, low: pairs.q1, high: pairs.q3 })
     }
 }

@@ -101,7 +101,7 @@ pub fn growth_name(axis: Axis, fs: Fs) -> String {
 pub fn disk_throughput(record: &Record) -> Option<Summary> {
     let busy = record.workload(Axis::Busy)?;
     let throughput = |cycle: &RestartCycle| cycle.io.bytes as f64 / 1000.0 / milliseconds(cycle);
-    Summary::of(busy.samples(RestartStrategy::Sync)?.cycles.iter().map(throughput))
+    Summary::from_values(busy.samples(RestartStrategy::Sync)?.cycles.iter().map(throughput))
 }
 
 /// A percentile of the neighbour's fsync(2) latencies during restarts, over that while the container keeps running. The
@@ -135,12 +135,12 @@ mod tests {
     use super::super::record::BackgroundRuns;
     use super::*;
 
-    const NO_IO: vremount_protocol::Io = vremount_protocol::Io { writes: 0, bytes: 0, flushes: 0 };
+    const NO_IO: vremount_protocol::IoCounts = vremount_protocol::IoCounts { writes: 0, bytes: 0, flushes: 0 };
 
     #[test]
     fn samples_with_kernel_writeback_are_in_no_ratio() {
         let runs = |strategy, kernel_writeback, us| {
-            let sample = BackgroundSample { fsync: vec![us], write: vec![us], turns: Vec::new(), io: NO_IO };
+            let sample = BackgroundSample { fsync: vec![us], write: vec![us], restarts: Vec::new(), io: NO_IO };
             BackgroundRuns { strategy, kernel_writeback, seconds: 1, samples: vec![sample] }
         };
         let reuse = Some(RestartStrategy::Reuse);
@@ -156,7 +156,7 @@ mod tests {
     fn rare_delay_shows_in_worst_latency_and_in_rounds() {
         let runs = |strategy, rounds: usize, worst| {
             let fsync = [vec![1000; rounds - 1], vec![worst]].concat();
-            let sample = BackgroundSample { fsync, write: Vec::new(), turns: Vec::new(), io: NO_IO };
+            let sample = BackgroundSample { fsync, write: Vec::new(), restarts: Vec::new(), io: NO_IO };
             BackgroundRuns { strategy, kernel_writeback: false, seconds: 1, samples: vec![sample; 3] }
         };
         let background = vec![runs(None, 300, 1000), runs(Some(RestartStrategy::Sync), 210, 280_000)];

@@ -6,7 +6,7 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 use vremount_machine::image::Fs;
-use vremount_protocol::{BackgroundSample, Io, RestartCycle, RestartStrategy};
+use vremount_protocol::{BackgroundSample, IoCounts, RestartCycle, RestartStrategy};
 use vremount_runner::host_info::Host;
 use vremount_util::stats::Summary;
 
@@ -132,7 +132,7 @@ pub struct WorkloadResult {
     #[serde(rename = "ways")]
     pub strategies: Vec<Samples>,
     /// The I/O from the first cycle until half a second after the last. `Some` only on [`Axis::Quiet`].
-    pub io: Option<Io>,
+    pub io: Option<IoCounts>,
     /// The I/O that cycles left to the next sync. `Some` only on [`Axis::Quiet`].
     #[serde(rename = "left", default)]
     pub residual: Option<ResidualIo>,
@@ -142,10 +142,10 @@ pub struct WorkloadResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResidualIo {
     /// After cycles of reuse.
-    pub reuse: Io,
+    pub reuse: IoCounts,
     /// After as many mounts without the series, each after the marker was removed without any check.
     #[serde(rename = "blind")]
-    pub marker_removed: Io,
+    pub marker_removed: IoCounts,
 }
 
 impl WorkloadResult {
@@ -195,7 +195,7 @@ impl Samples {
     /// The samples of these cycles. `None` if there are no cycles.
     #[must_use]
     pub fn new(strategy: RestartStrategy, cycles: Vec<RestartCycle>) -> Option<Self> {
-        Some(Samples { strategy, ms: Summary::of(cycles.iter().map(milliseconds))?, cycles })
+        Some(Samples { strategy, ms: Summary::from_values(cycles.iter().map(milliseconds))?, cycles })
     }
 
     /// The ratio of these durations to those of `reference`.
@@ -207,15 +207,15 @@ impl Samples {
 
     /// The I/O of all cycles together.
     #[must_use]
-    pub fn total_io(&self) -> Io {
+    pub fn total_io(&self) -> IoCounts {
         total(self.cycles.iter().map(|cycle| cycle.io))
     }
 }
 
 /// The sum of all writes, bytes and flushes.
-fn total(all: impl Iterator<Item = Io>) -> Io {
-    let zero = Io { writes: 0, bytes: 0, flushes: 0 };
-    all.fold(zero, |sum, io| Io {
+fn total(all: impl Iterator<Item = IoCounts>) -> IoCounts {
+    let zero = IoCounts { writes: 0, bytes: 0, flushes: 0 };
+    all.fold(zero, |sum, io| IoCounts {
         writes: sum.writes + io.writes,
         bytes: sum.bytes + io.bytes,
         flushes: sum.flushes + io.flushes,
@@ -225,7 +225,7 @@ fn total(all: impl Iterator<Item = Io>) -> Io {
 /// The duration of a cycle, milliseconds.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn milliseconds(cycle: &RestartCycle) -> f64 {
-    cycle.nanoseconds() as f64 / 1e6
+    cycle.total_ns() as f64 / 1e6
 }
 
 /// The samples of a neighbour while the container is restarted once a second, or keeps running.
@@ -247,7 +247,7 @@ pub struct BackgroundRuns {
 impl BackgroundRuns {
     /// The I/O of all samples together.
     #[must_use]
-    pub fn total_io(&self) -> Io {
+    pub fn total_io(&self) -> IoCounts {
         total(self.samples.iter().map(|sample| sample.io))
     }
 
@@ -255,7 +255,7 @@ impl BackgroundRuns {
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn io_per_round(&self) -> [f64; 2] {
-        let Io { bytes, flushes, .. } = self.total_io();
+        let IoCounts { bytes, flushes, .. } = self.total_io();
         [bytes, flushes].map(|count| count as f64 / self.rounds() as f64)
     }
 
@@ -295,7 +295,7 @@ impl CheckCost {
             ("marker removed, unpatched module", &self.unpatched_again),
             ("reuse, patched module", &self.patched_reuse),
         ];
-        let us = |calls: &Vec<u64>| Summary::of(calls.iter().map(|ns| *ns as f64 / 1000.0));
+        let us = |calls: &Vec<u64>| Summary::from_values(calls.iter().map(|ns| *ns as f64 / 1000.0));
         mounts.into_iter().filter_map(move |(name, calls)| Some((name, us(calls)?)))
     }
 }

@@ -96,5 +96,5 @@ pub(super) fn swap(module: &str) -> BenchOp {
 }
 
 pub(super) fn sync() -> Op {
-    Op::SyncUpperAfresh { disk: DISK }
+    Op::SyncUpperNewDescriptor { disk: DISK }
 }

@@ -2,7 +2,7 @@
 //! Fixtures for tests of this crate and of crates that use it.
 
 use vremount_machine::image::Fs;
-use vremount_protocol::{Io, RestartCycle, RestartStrategy};
+use vremount_protocol::{IoCounts, RestartCycle, RestartStrategy};
 
 use super::axis::Axis;
 use super::record::{Disk, Executor, HostLoad, Kernel, Record, SCHEMA, Samples, WorkloadResult};
@@ -13,9 +13,9 @@ use super::results::BenchResults;
 pub fn record() -> Record {
     let cycle = |ms: u64| RestartCycle {
         unmount: ms * 1_000_000,
-        between: 0,
+        make_safe: 0,
         mount: 0,
-        io: Io { writes: 0, bytes: 0, flushes: 0 },
+        io: IoCounts { writes: 0, bytes: 0, flushes: 0 },
     };
     let workload = |axis, value: u64, step: u64| WorkloadResult {
         fs: Fs::Ext4,

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use vremount_machine::image::Fs;
-use vremount_protocol::{Io, RestartStrategy};
+use vremount_protocol::{IoCounts, RestartStrategy};
 
 use crate::bench::axis::Axis;
 use crate::bench::ratio::Ratio;
@@ -108,11 +108,11 @@ fn largest_growth_on(fs: Fs) -> String {
 #[allow(clippy::cast_precision_loss)]
 fn io_of_reuse(record: &Record) -> Option<(f64, f64)> {
     let cycles = record.workloads.iter().filter_map(|workload| workload.samples(RestartStrategy::Reuse));
-    let all: Vec<Io> = cycles
+    let all: Vec<IoCounts> = cycles
         .map(|samples| samples.total_io())
         .chain(record.workloads.iter().filter_map(|workload| workload.io))
         .collect();
-    let sum = |count: fn(&Io) -> u64| all.iter().map(count).sum::<u64>() as f64;
+    let sum = |count: fn(&IoCounts) -> u64| all.iter().map(count).sum::<u64>() as f64;
     (!all.is_empty()).then(|| (sum(|io| io.bytes), sum(|io| io.flushes)))
 }
 
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn filesystem_with_most_residual_io_counts() {
-        let io = |bytes| Io { writes: 1, bytes, flushes: 0 };
+        let io = |bytes| IoCounts { writes: 1, bytes, flushes: 0 };
         let mut record = record();
         record.workloads[0].residual = Some(ResidualIo { reuse: io(48), marker_removed: io(96) });
         assert_eq!(value(&record, "bytes left"), (Some(0.5), true));
@@ -329,8 +329,8 @@ mod tests {
     #[test]
     fn slower_neighbour_is_described_with_its_disk_use() {
         let runs = |strategy, bytes| {
-            let io = Io { writes: 1, bytes, flushes: 3 };
-            let sample = BackgroundSample { fsync: vec![1, 1], write: vec![1, 1], turns: Vec::new(), io };
+            let io = IoCounts { writes: 1, bytes, flushes: 3 };
+            let sample = BackgroundSample { fsync: vec![1, 1], write: vec![1, 1], restarts: Vec::new(), io };
             BackgroundRuns { strategy, kernel_writeback: false, seconds: 1, samples: vec![sample] }
         };
         let background = vec![runs(None, 800), runs(Some(RestartStrategy::Reuse), 1000)];

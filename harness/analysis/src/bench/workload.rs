@@ -63,7 +63,7 @@ impl Workload {
     /// `modules` are the paths of the patched and of the unpatched module in the initramfs.
     pub(super) fn visit(&self, workload: usize, visit: usize, modules: [&str; 2]) -> Script {
         let mut script = Script::default();
-        script.op(unmount()).op(Op::FreshUpper { disk: DISK });
+        script.op(unmount()).op(Op::RecreateUpper { disk: DISK });
         script.bench(BenchOp::Fill { disk: DISK, files: self.files }).op(mount(Mode::Volatile));
         if self.overlays > 1 {
             script.bench(BenchOp::MountOthers { disk: DISK, count: self.overlays - 1 });
@@ -72,7 +72,7 @@ impl Workload {
         let mut is_dirty = false;
         if self.axis == Axis::Quiet {
             self.make_dirty(&mut script, &mut is_dirty);
-            script.op(Op::CountIo { disk: DISK });
+            script.op(Op::StartIoCount { disk: DISK });
         }
         for (round, strategies) in self.rounds(visit).into_iter().enumerate() {
             for strategy in shuffled(strategies, &[workload, visit, round]) {
@@ -84,7 +84,7 @@ impl Workload {
             }
         }
         if self.axis == Axis::Quiet {
-            script.op(Op::Sleep { ms: SETTLE_MS }).sample(Op::CountedIo { disk: DISK }, SampleId::Quiet);
+            script.op(Op::Sleep { ms: SETTLE_MS }).sample(Op::ReadIoCount { disk: DISK }, SampleId::Quiet);
             self.measure_residual_io(&mut script, modules);
         }
         if self.overlays > 1 {
@@ -121,9 +121,9 @@ impl Workload {
         if *is_dirty {
             return;
         }
-        for (whose, bytes) in [(Writer::Neighbour, self.neighbour_dirty), (Writer::Own, self.own_dirty)] {
+        for (whose, bytes) in [(Writer::Other, self.neighbour_dirty), (Writer::Own, self.own_dirty)] {
             if bytes > 0 {
-                script.bench(BenchOp::Dirty { disk: DISK, whose, bytes });
+                script.bench(BenchOp::Dirty { disk: DISK, writer: whose, bytes });
             }
         }
         *is_dirty = true;
@@ -137,11 +137,11 @@ impl Workload {
             if marker_removed {
                 script.change_module(unpatched);
             }
-            script.op(sync()).op(Op::CountIo { disk: DISK });
+            script.op(sync()).op(Op::StartIoCount { disk: DISK });
             for _ in 0..cycles {
                 script.remount_volatile(marker_removed);
             }
-            script.op(sync()).sample(Op::CountedIo { disk: DISK }, SampleId::Residual { marker_removed });
+            script.op(sync()).sample(Op::ReadIoCount { disk: DISK }, SampleId::Residual { marker_removed });
         }
         script.change_module(patched);
     }
@@ -155,7 +155,7 @@ impl Workload {
         id: SampleId,
         [patched, unpatched]: [&str; 2],
     ) {
-        let cycle = Op::Bench(BenchOp::Turn { disk: DISK, way: strategy, files: self.files });
+        let cycle = Op::Bench(BenchOp::Restart { disk: DISK, strategy, files: self.files });
         match strategy {
             RestartStrategy::Plain => {
                 // Its unmount syncs. It must not write what other strategies left.
@@ -191,8 +191,8 @@ fn syncs(strategy: RestartStrategy) -> bool {
 /// no strategy always comes first or always follows the same other one.
 pub(super) fn shuffled<T>(strategies: Vec<T>, seed: &[usize]) -> Vec<T> {
     let seed = seed.iter().fold(0, |seed: u64, part| seed.wrapping_mul(1009).wrapping_add(*part as u64));
-    let mut random = Prng::of(seed);
-    let mut keyed: Vec<_> = strategies.into_iter().map(|strategy| (random.word(), strategy)).collect();
+    let mut random = Prng::new(seed);
+    let mut keyed: Vec<_> = strategies.into_iter().map(|strategy| (random.next_u64(), strategy)).collect();
     keyed.sort_by_key(|(key, _)| *key);
     keyed.into_iter().map(|(_, strategy)| strategy).collect()
 }

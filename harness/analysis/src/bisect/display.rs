@@ -13,14 +13,14 @@ use crate::error::Error;
 
 /// Formats a step as one line: mark, abbreviated id, title, and the first line of the reason.
 #[must_use]
-pub fn line(step: &Step) -> String {
+pub fn format_step(step: &Step) -> String {
     let why = step.why.lines().next().unwrap_or_default();
-    format!("{:<4} {:<12} {}: {why}", step.mark, short(&step.point.id), step.point.title)
+    format!("{:<4} {:<12} {}: {why}", step.mark, abbreviate_id(&step.revision.id), step.revision.title)
 }
 
 /// The first 12 characters of an id. A shorter id, such as a version, stays as it is.
 #[must_use]
-pub fn short(id: &str) -> &str {
+pub fn abbreviate_id(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
@@ -38,10 +38,10 @@ impl Bisection {
     /// The result for a terminal: the first bad revision with title and reason, the candidates, or
     /// that it was interrupted.
     #[must_use]
-    pub fn found(&self) -> String {
-        match &self.end {
+    pub fn result_text(&self) -> String {
+        match &self.result {
             Some(LoggedResult::Found { bad, .. }) => {
-                let (title, why) = self.step(bad).map_or(("", ""), |step| (&step.point.title, &step.why));
+                let (title, why) = self.step(bad).map_or(("", ""), |step| (&step.revision.title, &step.why));
                 format!("first bad revision: {bad}\n  {title}\n  {why}")
             }
             Some(LoggedResult::Undecided(revisions)) => {
@@ -57,22 +57,23 @@ impl Bisection {
     ///
     /// # Errors
     /// If a transcript cannot be read, or is not one.
-    pub fn differences(&self) -> Result<Vec<String>, Error> {
-        let Some(LoggedResult::Found { good, bad }) = &self.end else { return Ok(Vec::new()) };
+    pub fn transcript_diffs(&self) -> Result<Vec<String>, Error> {
+        let Some(LoggedResult::Found { good, bad }) = &self.result else { return Ok(Vec::new()) };
         let (Some(good), Some(bad)) = (self.step(good), self.step(bad)) else { return Ok(Vec::new()) };
         let reference = self.header.good.first().and_then(|id| self.step(id));
         let rule = match reference {
-            Some(step) if self.header.reason_changed => Rule::Differs(&step.records),
+            Some(step) if self.header.reason_changed => Rule::DiffersFrom(&step.records),
             _ => Rule::Broken,
         };
-        let title = |Revision { id, title }: &Revision| format!("{} {title}", short(id));
-        let diff = |(before, after)| transcript_diff::diff((before, &title(&good.point)), (after, &title(&bad.point)));
+        let title = |Revision { id, title }: &Revision| format!("{} {title}", abbreviate_id(id));
+        let diff =
+            |(before, after)| transcript_diff::diff((before, &title(&good.revision)), (after, &title(&bad.revision)));
         transcript_diff::differing_cases(good, bad, rule).into_iter().map(diff).collect()
     }
 
     /// [`Exit::Success`] if the first bad revision was found, else [`Exit::CannotTell`].
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if matches!(self.end, Some(LoggedResult::Found { .. })) { Exit::Success } else { Exit::CannotTell }
+        if matches!(self.result, Some(LoggedResult::Found { .. })) { Exit::Success } else { Exit::CannotTell }
     }
 }

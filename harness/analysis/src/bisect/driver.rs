@@ -15,18 +15,18 @@ use crate::error::Error;
 /// Progress of a bisection.
 pub enum BisectEvent<'a> {
     /// A test begins.
-    Starts {
+    TestStarted {
         /// The revision that is tested.
-        point: &'a Revision,
+        revision: &'a Revision,
         /// Mean duration of the tests so far, without the first one; none before the second test.
-        mean: Option<Duration>,
+        mean_duration: Option<Duration>,
         /// Estimated number of tests left; none if it is unknown.
-        left: Option<usize>,
+        tests_left: Option<usize>,
     },
     /// A test has ended.
-    Done(&'a Step),
+    Tested(&'a Step),
     /// The log already has a result for this revision.
-    Known(&'a Step),
+    FoundInLog(&'a Step),
 }
 
 /// The results of each run of a kernel over the same cases.
@@ -63,7 +63,7 @@ pub fn run(
             }
             NextStep::Undecided(revisions) => return Ok(BisectResult::Undecided(revisions)),
             NextStep::Found(revision) => {
-                let known = driver.log.so_far().step(&revision.id).cloned();
+                let known = driver.log.bisection().step(&revision.id).cloned();
                 let bad = known.map_or_else(|| driver.test(range, &revision, None), Ok)?;
                 let good = driver.last_good(range, &revision)?;
                 return Ok(BisectResult::Found { good: Box::new(good), bad: Box::new(bad) });
@@ -84,15 +84,15 @@ struct Driver<'a> {
 impl Driver<'_> {
     /// Tests a revision and appends the step to the log, or takes the step from the log.
     fn test(&mut self, range: &dyn BisectRange, revision: &Revision, left: Option<usize>) -> Result<Step, Error> {
-        if let Some(step) = self.log.so_far().step(&revision.id) {
-            (self.on_event)(BisectEvent::Known(step));
+        if let Some(step) = self.log.bisection().step(&revision.id) {
+            (self.on_event)(BisectEvent::FoundInLog(step));
             return Ok(step.clone());
         }
         let mean = self.mean_duration();
-        (self.on_event)(BisectEvent::Starts { point: revision, mean, left });
+        (self.on_event)(BisectEvent::TestStarted { revision, mean_duration: mean, tests_left: left });
         let started = Instant::now();
         let mut kernel = String::new();
-        let runs = range.base(revision).and_then(|(base, description)| {
+        let runs = range.resolve(revision).and_then(|(base, description)| {
             kernel = description;
             (self.test_kernel)(&base)
         });
@@ -101,27 +101,27 @@ impl Driver<'_> {
                 let (mark, why) = self.judge(&runs);
                 (mark, why, runs.pop().unwrap_or_default())
             }
-            Err(error) if error.is_of_the_kernel() => (Mark::Skip, error.to_string(), Vec::new()),
+            Err(error) if error.is_kernel_failure() => (Mark::Skip, error.to_string(), Vec::new()),
             Err(error) => return Err(error),
         };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let step = Step { point: revision.clone(), mark, why, kernel, ms, records };
+        let step = Step { revision: revision.clone(), mark, why, kernel, duration_ms: ms, records };
         self.log.add(step.clone())?;
-        (self.on_event)(BisectEvent::Done(&step));
+        (self.on_event)(BisectEvent::Tested(&step));
         Ok(step)
     }
 
     fn judge(&self, runs: &RepeatedRuns) -> (Mark, String) {
         match &self.reference {
             None => judge(runs, Rule::Broken),
-            Some(empty) if empty.is_empty() => judge(runs, Rule::Differs(runs.first().map_or(&[], Vec::as_slice))),
-            Some(reference) => judge(runs, Rule::Differs(reference)),
+            Some(empty) if empty.is_empty() => judge(runs, Rule::DiffersFrom(runs.first().map_or(&[], Vec::as_slice))),
+            Some(reference) => judge(runs, Rule::DiffersFrom(reference)),
         }
     }
 
     /// Mean duration of the steps so far. The first step is left out: it builds everything.
     fn mean_duration(&self) -> Option<Duration> {
-        let times: Vec<u64> = self.log.so_far().steps.iter().skip(1).map(|step| step.ms).collect();
+        let times: Vec<u64> = self.log.bisection().steps.iter().skip(1).map(|step| step.duration_ms).collect();
         let count = u64::try_from(times.len()).ok().filter(|count| *count > 0)?;
         Some(Duration::from_millis(times.iter().sum::<u64>() / count))
     }
@@ -129,9 +129,9 @@ impl Driver<'_> {
     /// The good revision directly before the first bad one, if it was tested; else the one that was
     /// found good last, which is the closest.
     fn last_good(&self, range: &dyn BisectRange, bad: &Revision) -> Result<Step, Error> {
-        let before = range.before(bad)?;
-        let good = || self.log.so_far().steps.iter().filter(|step| step.mark == Mark::Good);
-        let directly_before = good().find(|step| before.contains(&step.point.id));
+        let before = range.parents(bad)?;
+        let good = || self.log.bisection().steps.iter().filter(|step| step.mark == Mark::Good);
+        let directly_before = good().find(|step| before.contains(&step.revision.id));
         let found = directly_before.or_else(|| good().next_back()).cloned();
         let none = || format!("no revision before {} was found good; name an older one with --good", bad.id);
         found.ok_or_else(|| Error::Undecided(none()))
@@ -140,7 +140,7 @@ impl Driver<'_> {
 
 /// Checks that an end has the mark that the user gave it.
 fn check_end(step: &Step, given: Mark) -> Result<(), Error> {
-    let Step { point: Revision { id, title }, mark, why, .. } = step;
+    let Step { revision: Revision { id, title }, mark, why, .. } = step;
     let hint = match given {
         Mark::Bad => "a newer one with --bad, or another claim with --claim",
         Mark::Good | Mark::Skip => "an older one with --good, or another claim with --claim",
@@ -213,11 +213,11 @@ mod tests {
             Ok(())
         }
 
-        fn before(&self, revision: &Revision) -> Result<Vec<String>, Error> {
+        fn parents(&self, revision: &Revision) -> Result<Vec<String>, Error> {
             Ok(vec![(revision.id.parse::<usize>().unwrap() - 1).to_string()])
         }
 
-        fn base(&self, revision: &Revision) -> Result<(Base, String), Error> {
+        fn resolve(&self, revision: &Revision) -> Result<(Base, String), Error> {
             let root = vremount_kernel::testing::checkout();
             let base = Base::find(&root, None).unwrap();
             Ok((Base { name: revision.id.clone(), ..base }, "unchanged".to_string()))
@@ -253,7 +253,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let (result, _) = drive(&mut log(&folder), &mut |base| Ok(results(base, first_bad)));
             let Ok(BisectResult::Found { good, bad }) = result else { panic!("{first_bad}: {result:?}") };
-            assert_eq!((good.point, bad.point), (revision(first_bad - 1), revision(first_bad)));
+            assert_eq!((good.revision, bad.revision), (revision(first_bad - 1), revision(first_bad)));
         }
     }
 
@@ -276,7 +276,7 @@ mod tests {
                 tested_then.push(base.name.clone());
                 Ok(results(base, 5))
             });
-            assert!(matches!(result, Ok(BisectResult::Found { bad, .. }) if bad.point == revision(5)));
+            assert!(matches!(result, Ok(BisectResult::Found { bad, .. }) if bad.revision == revision(5)));
             assert_eq!(tested_first.len() + tested_then.len(), 6);
             assert!(tested_first.iter().all(|id| !tested_then.contains(id)));
             assert_eq!(marked, [8, 4, 6, 5]);
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn kernel_fault_is_skipped_and_host_fault_stops_the_bisection() {
         let not_built = |first: &str| {
-            Error::from(build::Error::Build { what: "Linux".into(), first: first.into(), log: "/log".into() })
+            Error::from(build::Error::MakeFailed { what: "Linux".into(), first: first.into(), log: "/log".into() })
         };
         for (first, is_skipped) in [("fs/a.c:1:2: error: x", true), ("a.o: No space left on device", false)] {
             let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use vremount_kernel::base::Base;
-use vremount_kernel::source::{UserRepo, git};
+use vremount_kernel::source::{UserRepo, git_command};
 use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{resolve, source};
 use vremount_util::{command, io_error};
@@ -37,33 +37,33 @@ impl<'a> GitRange<'a> {
         let user_repo = UserRepo::find(folder)?;
         let repository = tempfile::tempdir().map_err(io_error("create a folder in", std::env::temp_dir()))?;
         let path = repository.path();
-        command::run("create a repository", git(path, ["init", "--quiet", "--bare"]).arg(path))?;
+        command::run("create a repository", git_command(path, ["init", "--quiet", "--bare"]).arg(path))?;
         let alternates = path.join("objects/info/alternates");
         fs::write(&alternates, format!("{}\n", user_repo.objects.display())).map_err(io_error("write", &alternates))?;
         if user_repo.shallow.exists() {
             fs::copy(&user_repo.shallow, path.join("shallow")).map_err(io_error("copy", &user_repo.shallow))?;
         }
         let revision = |name: &str| {
-            let id = source::commit_in(&user_repo.top, name)?;
-            let mut subject = git(path, ["log", "-1", "--format=%s", &id, "--"]);
+            let id = source::resolve_commit(&user_repo.top, name)?;
+            let mut subject = git_command(path, ["log", "-1", "--format=%s", &id, "--"]);
             let title = command::run("read a commit", &mut subject)?.trim().to_string();
             Ok::<_, Error>(Revision { id, title })
         };
         let good: Vec<Revision> = good.iter().map(|name| revision(name)).collect::<Result<_, _>>()?;
         let bad = revision(bad)?;
         // `git bisect` needs a HEAD.
-        command::run("set HEAD", &mut git(path, ["update-ref", "HEAD", &bad.id]))?;
+        command::run("set HEAD", &mut git_command(path, ["update-ref", "HEAD", &bad.id]))?;
         Ok(GitRange { workspace, user_repo, repository, good, bad, output: None })
     }
 
     /// The top directory of the work tree.
     #[must_use]
-    pub fn tree(&self) -> &Path {
+    pub fn top_dir(&self) -> &Path {
         &self.user_repo.top
     }
 
     fn bisect(&mut self, args: &[&str]) -> Result<(), Error> {
-        let mut bisect = git(self.repository.path(), ["bisect"]);
+        let mut bisect = git_command(self.repository.path(), ["bisect"]);
         let output = match command::run("bisect", bisect.args(args).env("LC_ALL", "C")) {
             Ok(output) => output,
             // git exits with an error if only skipped commits are left.
@@ -80,7 +80,7 @@ impl<'a> GitRange<'a> {
     }
 
     fn revision(&self, commit: &str) -> Result<Revision, Error> {
-        let mut show = git(self.repository.path(), ["log", "-1", "--format=%H %s", commit, "--"]);
+        let mut show = git_command(self.repository.path(), ["log", "-1", "--format=%H %s", commit, "--"]);
         let line = command::run("read a commit", &mut show)?;
         let (id, title) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
         Ok(Revision { id: id.to_string(), title: title.to_string() })
@@ -126,14 +126,14 @@ impl BisectRange for GitRange<'_> {
         self.bisect(&[&mark.to_string(), &revision.id])
     }
 
-    fn before(&self, revision: &Revision) -> Result<Vec<String>, Error> {
-        let mut show = git(self.repository.path(), ["log", "-1", "--format=%P", &revision.id, "--"]);
+    fn parents(&self, revision: &Revision) -> Result<Vec<String>, Error> {
+        let mut show = git_command(self.repository.path(), ["log", "-1", "--format=%P", &revision.id, "--"]);
         let parents = command::run("read a commit", &mut show)?;
         Ok(parents.split_whitespace().map(ToString::to_string).collect())
     }
 
-    fn base(&self, revision: &Revision) -> Result<(Base, String), Error> {
-        Ok(resolve::commit(self.workspace, &self.user_repo.top, &revision.id)?)
+    fn resolve(&self, revision: &Revision) -> Result<(Base, String), Error> {
+        Ok(resolve::base_of_commit(self.workspace, &self.user_repo.top, &revision.id)?)
     }
 }
 

@@ -10,7 +10,7 @@ use vremount_kernel::workspace::Workspace;
 use vremount_machine::ExecutorChoice;
 use vremount_runner::case_runner::CaseResult;
 use vremount_runner::results::{self, Record};
-use vremount_runner::scheduler::jobs;
+use vremount_runner::scheduler::job_count;
 use vremount_runner::session::Session;
 use vremount_runner::testbed::RunSpec;
 use vremount_util::{hash, progress};
@@ -37,8 +37,8 @@ impl BisectOptions {
     ///
     /// # Errors
     /// If a filter names an unknown claim, tag, fault or filesystem.
-    pub fn check(&self, workspace: &Workspace) -> Result<(), Error> {
-        Ok(self.filters.claims(&Base::find(&workspace.root, None)?).map(drop)?)
+    pub fn check_filters(&self, workspace: &Workspace) -> Result<(), Error> {
+        Ok(self.filters.select_claims(&Base::find(&workspace.root, None)?).map(drop)?)
     }
 }
 
@@ -47,9 +47,9 @@ pub struct KernelTester<'a> {
     /// The checkout and the cache.
     pub workspace: &'a Workspace,
     /// The cases, and how they are run.
-    pub how: &'a BisectOptions,
+    pub options: &'a BisectOptions,
     /// Name of the run directory below `target/runs/`.
-    pub place: &'a str,
+    pub run_dir: &'a str,
     /// Number of machines that run at the same time, as far as memory allows; none for one per
     /// processor.
     pub jobs: Option<u16>,
@@ -63,8 +63,8 @@ impl KernelTester<'_> {
     /// If the kernel does not build or boot, the executor is not available, or a filter matches
     /// nothing.
     pub fn test(&self, base: &Base, mut show: impl FnMut(&CaseResult)) -> Result<Vec<Vec<Record>>, Error> {
-        let BisectOptions { filters, executor, config, repeat } = self.how;
-        let (claims, filesystems) = (filters.claims(base)?, filters.filesystems());
+        let BisectOptions { filters, executor, config, repeat } = self.options;
+        let (claims, filesystems) = (filters.select_claims(base)?, filters.select_filesystems());
         let cases = filter::cases(&claims, &filesystems);
         let shared_build = match &base.source {
             Source::Git(git) => Some(shared_build_name(&git.git)),
@@ -72,12 +72,12 @@ impl KernelTester<'_> {
         };
         let (fragment, shared_build) = (config.as_deref(), shared_build.as_deref());
         let kernel = KernelSpec { base, level: Level::FULL, fragment, shared_build, mutant: None };
-        let run_spec = RunSpec { aside: Some(self.place), ..RunSpec::new(kernel, &filesystems, *executor) };
+        let run_spec = RunSpec { subdirectory: Some(self.run_dir), ..RunSpec::new(kernel, &filesystems, *executor) };
         let options = results::RunOptions { faults: true, twice: false, fresh: false };
         let mut runs = Vec::new();
         for _ in 0..*repeat {
             let mut session = Session::start(self.workspace, &run_spec, options, &cases)?;
-            let jobs = jobs(self.jobs, session.testbed.kernel.memory_mib());
+            let jobs = job_count(self.jobs, session.testbed.kernel.memory_mib());
             session.run(jobs, &mut show)?;
             let results = session.log.results();
             runs.push(results.cases().filter_map(|(_, record)| record.cloned()).collect());
@@ -95,7 +95,7 @@ impl KernelTester<'_> {
 pub fn shared_build_name(tree: &str) -> String {
     let name = tree.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
     let plain: String = name.chars().filter(|char| char.is_ascii_alphanumeric() || "-_.".contains(*char)).collect();
-    format!("bisect-{plain}-{}", hash::short(Sha256::new_with_prefix(tree)))
+    format!("bisect-{plain}-{}", hash::cache_key(Sha256::new_with_prefix(tree)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::error::Error;
 pub struct Header {
     /// Top directory of the git work tree, or name of the source package.
     #[serde(rename = "of")]
-    pub of: String,
+    pub subject: String,
     /// Ids of the good ends.
     pub good: Vec<String>,
     /// Id of the bad end.
@@ -32,7 +32,7 @@ pub struct Header {
     pub reason_changed: bool,
     /// How each kernel is tested.
     #[serde(flatten)]
-    pub how: BisectOptions,
+    pub options: BisectOptions,
 }
 
 /// A tested kernel.
@@ -40,7 +40,7 @@ pub struct Header {
 pub struct Step {
     /// The commit or release.
     #[serde(flatten)]
-    pub point: Revision,
+    pub revision: Revision,
     /// Its mark.
     pub mark: Mark,
     /// Why it has this mark.
@@ -49,7 +49,7 @@ pub struct Step {
     pub kernel: String,
     /// Duration of the step, with the build, in milliseconds.
     #[serde(rename = "ms")]
-    pub ms: u64,
+    pub duration_ms: u64,
     /// Results of the last run; empty if the kernel did not run.
     pub records: Vec<Record>,
 }
@@ -93,11 +93,11 @@ pub struct Bisection {
     pub steps: Vec<Step>,
     /// The result; none if the bisection was interrupted.
     #[serde(rename = "end")]
-    pub end: Option<LoggedResult>,
+    pub result: Option<LoggedResult>,
 }
 
 /// Name of the log in the run directory of a bisection.
-pub const FILE: &str = "bisect.jsonl";
+pub const LOG_FILE: &str = "bisect.jsonl";
 
 /// A log that is open for appending.
 pub struct Log {
@@ -131,10 +131,10 @@ impl Log {
             }
             Err(cause) => return Err(io_error("read", path)(cause).into()),
         };
-        let length = append_log::complete_len(&text);
+        let length = append_log::complete_lines_len(&text);
         let bisection =
             Bisection::parse(&text[..length]).map_err(|why| refused(format!("{}: {why}", path.display())))?;
-        if let Some(key) = append_log::first_difference(header, &bisection.header) {
+        if let Some(key) = append_log::first_differing_field(header, &bisection.header) {
             return Err(refused(format!("{} is of another bisection: {key:?} differs", path.display())));
         }
         Ok(Log { lines: AppendLog::resume(path, length)?, bisection })
@@ -155,31 +155,31 @@ impl Log {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn end(&mut self, result: &BisectResult) -> Result<(), Error> {
+    pub fn finish(&mut self, result: &BisectResult) -> Result<(), Error> {
         let end = match result {
             BisectResult::Found { good, bad } => {
-                LoggedResult::Found { good: good.point.id.clone(), bad: bad.point.id.clone() }
+                LoggedResult::Found { good: good.revision.id.clone(), bad: bad.revision.id.clone() }
             }
             BisectResult::Undecided(revisions) => LoggedResult::Undecided(revisions.clone()),
         };
-        if self.bisection.end.as_ref() != Some(&end) {
+        if self.bisection.result.as_ref() != Some(&end) {
             self.lines.append(&end)?;
             self.lines.sync()?;
-            self.bisection.end = Some(end);
+            self.bisection.result = Some(end);
         }
         Ok(())
     }
 
     /// The content of the log so far.
     #[must_use]
-    pub fn so_far(&self) -> &Bisection {
+    pub fn bisection(&self) -> &Bisection {
         &self.bisection
     }
 }
 
 impl Bisection {
     fn new(header: Header) -> Self {
-        Bisection { header, steps: Vec::new(), end: None }
+        Bisection { header, steps: Vec::new(), result: None }
     }
 
     /// Reads the log of a run directory. The paths of transcripts are adapted if the directory was
@@ -189,14 +189,14 @@ impl Bisection {
     /// [`Error::InvalidLog`] if the file is not the log of a bisection; an I/O error if it cannot
     /// be read.
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(FILE);
+        let path = folder.join(LOG_FILE);
         let text = fs::read(&path).map_err(io_error("read", &path))?;
         let invalid = |why: String| Error::InvalidLog { path: path.clone(), why };
-        let mut bisection = Bisection::parse(&text[..append_log::complete_len(&text)]).map_err(invalid)?;
+        let mut bisection = Bisection::parse(&text[..append_log::complete_lines_len(&text)]).map_err(invalid)?;
         let folder = folder.canonicalize().map_err(io_error("find", folder))?;
         bisection.steps.iter_mut().flat_map(|step| &mut step.records).for_each(|record| {
             let run = record.log.parent().and_then(Path::file_name).unwrap_or_default();
-            record.is_now_in(&folder.join(run));
+            record.set_directory(&folder.join(run));
         });
         Ok(bisection)
     }
@@ -204,7 +204,7 @@ impl Bisection {
     /// The step of the revision with this id; none if it was not tested.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {
-        self.steps.iter().find(|step| step.point.id == id)
+        self.steps.iter().find(|step| step.revision.id == id)
     }
 
     /// Parses complete lines.
@@ -216,7 +216,7 @@ impl Bisection {
         let mut bisection = Bisection::new(header);
         for (index, line) in lines {
             match serde_json::from_slice(line) {
-                Ok(end) => bisection.end = Some(end),
+                Ok(end) => bisection.result = Some(end),
                 Err(_) => bisection.steps.push(serde_json::from_slice(line).map_err(|why| invalid(index, why))?),
             }
         }
@@ -233,12 +233,18 @@ pub(super) mod tests {
 
     pub fn header() -> Header {
         let how = BisectOptions { filters: Filters::default(), executor: ExecutorChoice::Uml, config: None, repeat: 1 };
-        Header { of: "/linux".into(), good: vec!["a".into()], bad: "z".into(), reason_changed: false, how }
+        Header {
+            subject: "/linux".into(),
+            good: vec!["a".into()],
+            bad: "z".into(),
+            reason_changed: false,
+            options: how,
+        }
     }
 
     pub fn step(id: &str, mark: Mark) -> Step {
         let point = Revision { id: id.to_string(), title: format!("title of {id}") };
-        Step { point, mark, why: "é".into(), kernel: String::new(), ms: 7, records: Vec::new() }
+        Step { revision: point, mark, why: "é".into(), kernel: String::new(), duration_ms: 7, records: Vec::new() }
     }
 
     #[test]
@@ -252,9 +258,9 @@ pub(super) mod tests {
         for bytes in 0..=line.len() {
             fs::write(&path, [&before, &line[..bytes]].concat()).unwrap();
             let mut log = Log::resume(&path, &header()).unwrap();
-            assert_eq!(log.so_far().steps, [step("b", Mark::Good)]);
+            assert_eq!(log.bisection().steps, [step("b", Mark::Good)]);
             log.add(step("d", Mark::Skip)).unwrap();
-            assert_eq!(Log::resume(&path, &header()).unwrap().so_far().step("d"), Some(&step("d", Mark::Skip)));
+            assert_eq!(Log::resume(&path, &header()).unwrap().bisection().step("d"), Some(&step("d", Mark::Skip)));
         }
     }
 
@@ -269,8 +275,8 @@ pub(super) mod tests {
         assert!(why(&header()).contains("there is no log"));
         Log::create(&path, &header()).unwrap();
         assert!(why(&Header { bad: "y".into(), ..header() }).contains("\"bad\" differs"));
-        let how = BisectOptions { repeat: 2, ..header().how };
-        assert!(why(&Header { how, ..header() }).contains("\"repeat\" differs"));
+        let options = BisectOptions { repeat: 2, ..header().options };
+        assert!(why(&Header { options, ..header() }).contains("\"repeat\" differs"));
         fs::write(&path, "{").unwrap();
         assert!(why(&header()).contains("it is empty"));
         fs::write(&path, "{}\n").unwrap();
@@ -280,16 +286,16 @@ pub(super) mod tests {
     #[test]
     fn result_is_logged_once() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(LOG_FILE);
         let mut log = Log::create(&path, &header()).unwrap();
         log.add(step("a", Mark::Good)).unwrap();
-        assert_eq!(Bisection::read(folder.path()).unwrap().end, None);
+        assert_eq!(Bisection::read(folder.path()).unwrap().result, None);
         let result = BisectResult::Found { good: Box::new(step("a", Mark::Good)), bad: Box::new(step("b", Mark::Bad)) };
         log.add(step("b", Mark::Bad)).unwrap();
-        log.end(&result).unwrap();
-        Log::resume(&path, &header()).unwrap().end(&result).unwrap();
+        log.finish(&result).unwrap();
+        Log::resume(&path, &header()).unwrap().finish(&result).unwrap();
         let bisection = Bisection::read(folder.path()).unwrap();
-        assert_eq!(bisection.end, Some(LoggedResult::Found { good: "a".into(), bad: "b".into() }));
+        assert_eq!(bisection.result, Some(LoggedResult::Found { good: "a".into(), bad: "b".into() }));
         assert_eq!((bisection.header, bisection.steps.len()), (header(), 2));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
     }

@@ -15,11 +15,11 @@ mod range;
 mod release_range;
 mod transcript_diff;
 
-pub use display::{line, short};
+pub use display::{abbreviate_id, format_step};
 pub use driver::{BisectEvent, run};
 pub use git_range::GitRange;
 pub use kernel_tester::{BisectOptions, KernelTester, shared_build_name};
-pub use log::{BisectResult, Bisection, FILE, Header, Log, LoggedResult, Step};
+pub use log::{BisectResult, Bisection, Header, LOG_FILE, Log, LoggedResult, Step};
 pub use policy::{Mark, Rule, judge};
 pub use range::{BisectRange, NextStep, Revision};
 pub use release_range::{ReleaseRange, VersionRange};

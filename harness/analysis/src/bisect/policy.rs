@@ -23,7 +23,7 @@ pub enum Rule<'a> {
     /// The claim is broken.
     Broken,
     /// Outcome, errno or stated reason differs from the record of the same case in this list.
-    Differs(&'a [Record]),
+    DiffersFrom(&'a [Record]),
 }
 
 /// Marks a kernel from one or more runs over the same cases, and gives the reason. One bad case
@@ -57,7 +57,7 @@ fn judge_case(record: &Record, rule: Rule<'_>) -> Mark {
         _ if record.early_crash => Mark::Skip,
         (Verdict::Broken, Rule::Broken) => Mark::Bad,
         (Verdict::Holds, Rule::Broken) => Mark::Good,
-        (_, Rule::Differs(reference)) => match reference.iter().find(|other| is_same_case(record, other)) {
+        (_, Rule::DiffersFrom(reference)) => match reference.iter().find(|other| is_same_case(record, other)) {
             Some(other) if matches!(other.verdict, Verdict::CannotTell | Verdict::Skipped) => Mark::Skip,
             Some(other) if other.observed == record.observed => Mark::Good,
             Some(_) => Mark::Bad,
@@ -158,7 +158,7 @@ mod tests {
         #[case] now: Vec<Record>,
         #[case] expected: Mark,
     ) {
-        assert_eq!(judge(&[now], Rule::Differs(&before)).0, expected);
+        assert_eq!(judge(&[now], Rule::DiffersFrom(&before)).0, expected);
     }
 
     #[rstest]
@@ -179,6 +179,6 @@ mod tests {
     fn reason_counts_skipped_cases() {
         let records = [vec![skipped("a"), skipped("b"), holds("c")]];
         assert_eq!(judge(&records, Rule::Broken).1, "1 hold, 2 skipped");
-        assert_eq!(judge(&records, Rule::Differs(&records[0])).1, "1 are as on the good end, 2 skipped");
+        assert_eq!(judge(&records, Rule::DiffersFrom(&records[0])).1, "1 are as on the good end, 2 skipped");
     }
 }

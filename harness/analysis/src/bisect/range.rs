@@ -52,11 +52,11 @@ pub trait BisectRange {
     ///
     /// # Errors
     /// If git fails.
-    fn before(&self, revision: &Revision) -> Result<Vec<String>, Error>;
+    fn parents(&self, revision: &Revision) -> Result<Vec<String>, Error>;
 
     /// The kernel of a revision, and a sentence for the log about its source and series.
     ///
     /// # Errors
     /// If its source cannot be obtained, or no series applies to it.
-    fn base(&self, revision: &Revision) -> Result<(Base, String), Error>;
+    fn resolve(&self, revision: &Revision) -> Result<(Base, String), Error>;
 }

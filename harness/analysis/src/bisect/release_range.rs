@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use vremount_kernel::base::{Base, Package, Source, numbers};
+use vremount_kernel::base::{Base, Package, Source, version_numbers};
 use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{resolve, source};
 use vremount_util::progress;
@@ -62,7 +62,7 @@ impl<'a> ReleaseRange<'a> {
     /// # Errors
     /// [`Error::Usage`] if a version is unknown, or the good version is not older than the bad one.
     pub fn new(workspace: &'a Workspace, versions: &VersionRange) -> Result<Self, Error> {
-        let all = sorted_releases(pinned(workspace)?, |package| match source::versions(workspace, package) {
+        let all = sorted_releases(pinned(workspace)?, |package| match source::list_versions(workspace, package) {
             Ok(versions) => versions,
             Err(error) => {
                 progress::note(format!("failed to list {}, only its pinned releases are used: {error}", package.suite));
@@ -118,12 +118,12 @@ impl BisectRange for ReleaseRange<'_> {
         Ok(())
     }
 
-    fn before(&self, revision: &Revision) -> Result<Vec<String>, Error> {
+    fn parents(&self, revision: &Revision) -> Result<Vec<String>, Error> {
         let index = self.index_of(&revision.id).and_then(|index| index.checked_sub(1));
         Ok(index.map(|index| self.releases[index].version.clone()).into_iter().collect())
     }
 
-    fn base(&self, revision: &Revision) -> Result<(Base, String), Error> {
+    fn resolve(&self, revision: &Revision) -> Result<(Base, String), Error> {
         match self.index_of(&revision.id).map(|index| &self.releases[index]) {
             Some(Release { base: Some(name), .. }) => {
                 let base = Base::find(&self.workspace.root, Some(name))?;
@@ -131,7 +131,7 @@ impl BisectRange for ReleaseRange<'_> {
                 Ok((base, description))
             }
             Some(Release { package, .. }) => {
-                Ok(resolve::package(self.workspace, source::pin(self.workspace, package)?)?)
+                Ok(resolve::base_of_package(self.workspace, source::pin_package(self.workspace, package)?)?)
             }
             None => Err(Error::Usage(format!("failed to find release {}", revision.id))),
         }
@@ -172,7 +172,7 @@ fn sorted_releases(pinned: Vec<Release>, mut versions_of: impl FnMut(&Package) -
     }
     let mut releases: Vec<_> = by_version.into_values().collect();
     // The release candidate 7.3~rc7 comes before 7.3.
-    releases.sort_by_key(|release| (numbers(&release.version), !release.version.contains('~')));
+    releases.sort_by_key(|release| (version_numbers(&release.version), !release.version.contains('~')));
     releases
 }
 

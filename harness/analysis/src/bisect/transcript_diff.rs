@@ -35,6 +35,6 @@ pub fn diff((good, good_title): (&Record, &str), (bad, bad_title): (&Record, &st
 
 fn transcript_text(record: &Record) -> Result<String, Error> {
     let text = fs::read_to_string(&record.log).map_err(io_error("read", &record.log))?;
-    let lines: Result<String, _> = text.lines().map(transcript::in_words_without_times).collect();
+    let lines: Result<String, _> = text.lines().map(transcript::format_line_without_times).collect();
     Ok(lines.map_err(|why| vremount_runner::Error::Results { path: record.log.clone(), why: why.to_string() })?)
 }

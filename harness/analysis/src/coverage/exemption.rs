@@ -70,7 +70,7 @@ mod tests {
         for exemption in CoverageExemption::all(&root).unwrap() {
             let name = |folder: &Path| folder.file_name().unwrap().to_string_lossy().into_owned();
             let own = folders.iter().filter(|folder| exemption.is_for_series(&name(folder)));
-            let patches: Vec<_> = own.flat_map(|folder| series::patches(folder).unwrap()).collect();
+            let patches: Vec<_> = own.flat_map(|folder| series::list_patches(folder).unwrap()).collect();
             let text: String = patches.iter().map(|patch| fs::read_to_string(patch).unwrap()).collect();
             let mut added = text.lines().filter_map(|line| line.strip_prefix('+')).map(str::trim);
             assert!(added.any(|line| line == exemption.line), "{}", exemption.line);

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use vremount_kernel::series::AddedLine;
-use vremount_runner::gcov_data::{Count, Counts};
+use vremount_runner::gcov_data::{LineCount, LineCounts};
 
 use crate::coverage::exemption::CoverageExemption;
 
@@ -17,7 +17,7 @@ pub enum LineStatus {
     Executed,
     /// It is not executed, or a branch is not taken, and an exemption explains why.
     #[serde(rename = "argued")]
-    Argued,
+    Exempt,
     /// It is not executed, or a branch is not taken.
     Unexecuted,
     /// The compiler generated no code for it: a declaration, a comment, or a continuation of the
@@ -42,7 +42,7 @@ pub struct Line {
     pub branches: Vec<u64>,
     /// The coverage.
     #[serde(rename = "ruling")]
-    pub ruling: LineStatus,
+    pub status: LineStatus,
     /// Reason of the exemption; none without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
@@ -50,10 +50,10 @@ pub struct Line {
 
 impl Line {
     /// The coverage of an added line, from the counts of all lines.
-    pub(super) fn new(added: &AddedLine, counts: &Counts, exemptions: &[CoverageExemption]) -> Self {
+    pub(super) fn new(added: &AddedLine, counts: &LineCounts, exemptions: &[CoverageExemption]) -> Self {
         let count = counts.get(&(added.file.clone(), added.number)).cloned();
         let has_code = count.is_some();
-        let Count { function, executed, branches } = count.unwrap_or_default();
+        let LineCount { function, executions: executed, branches } = count.unwrap_or_default();
         let mut line = Line {
             file: added.file.clone(),
             number: added.number,
@@ -61,15 +61,15 @@ impl Line {
             function,
             executed,
             branches,
-            ruling: LineStatus::Unexecuted,
+            status: LineStatus::Unexecuted,
             because: None,
         };
         if !has_code {
-            line.ruling = LineStatus::NoCode;
+            line.status = LineStatus::NoCode;
         } else if line.untaken_branches() == Some(0) {
-            line.ruling = LineStatus::Executed;
+            line.status = LineStatus::Executed;
         } else if let Some(exemption) = exemptions.iter().find(|exemption| line.is_exempt_by(exemption)) {
-            line.ruling = LineStatus::Argued;
+            line.status = LineStatus::Exempt;
             line.because = Some(exemption.because.clone());
         }
         line

@@ -11,5 +11,5 @@ mod totals;
 pub use exemption::{CoverageExemption, FILE as EXEMPTIONS_FILE};
 pub use line::{Line, LineStatus};
 pub use record::{Coverage, FILE, FRAGMENT, Patch, kernel};
-pub use report::{exit, text};
+pub use report::{exit, to_text};
 pub use totals::{Sum, Totals};

@@ -11,7 +11,7 @@ use vremount_kernel::build::KernelSpec;
 use vremount_kernel::series::AddedLine;
 use vremount_kernel::workspace::Workspace;
 use vremount_kernel::{build, source};
-use vremount_runner::gcov_data::{self, Count, Counts};
+use vremount_runner::gcov_data::{self, LineCount, LineCounts};
 use vremount_runner::results::Tally;
 use vremount_runner::session::Session;
 use vremount_util::{io_error, progress};
@@ -40,7 +40,7 @@ pub struct Patch {
     pub subject: String,
     /// Totals over its lines.
     #[serde(rename = "sums")]
-    pub sums: Totals,
+    pub totals: Totals,
     /// Its lines that are not blank.
     pub lines: Vec<Line>,
 }
@@ -61,13 +61,13 @@ pub struct Coverage {
     pub patches: Vec<Patch>,
     /// Exemptions for a line of this series that match no unexecuted line, or more than one.
     #[serde(rename = "in_vain")]
-    pub in_vain: Vec<CoverageExemption>,
+    pub wrong_exemptions: Vec<CoverageExemption>,
 }
 
 /// A kernel of this base that collects coverage data.
 #[must_use]
 pub fn kernel(base: &Base) -> KernelSpec<'_> {
-    KernelSpec { fragment: Some(FRAGMENT), ..KernelSpec::of(base) }
+    KernelSpec { fragment: Some(FRAGMENT), ..KernelSpec::new(base) }
 }
 
 impl Coverage {
@@ -76,15 +76,15 @@ impl Coverage {
     /// # Errors
     /// If the source or the series cannot be read, no machine sent gcov data, gcov cannot read the
     /// data, or a source file of the series has none.
-    pub fn of(workspace: &Workspace, kernel: &KernelSpec<'_>, session: &Session<'_>) -> Result<Self, Error> {
+    pub fn measure(workspace: &Workspace, kernel: &KernelSpec<'_>, session: &Session<'_>) -> Result<Self, Error> {
         let (base, testbed) = (kernel.base, &session.testbed);
         let mut exemptions = CoverageExemption::all(&workspace.root)?;
         exemptions.retain(|exemption| exemption.is_for_series(&base.series));
         let _progress = progress::start("adding up coverage data");
-        let counts = gcov_data::sum(&testbed.logs, &testbed.kernel.module.notes)?;
+        let counts = gcov_data::merge_counts(&testbed.run_dir, &testbed.kernel.module.notes)?;
         let pristine = source::obtain(workspace, &base.source)?;
-        let series = build::series(workspace, kernel, testbed.executor.arch())?;
-        let added = series.added(&pristine)?;
+        let series = build::read_series(workspace, kernel, testbed.executor.arch())?;
+        let added = series.added_lines(&pristine)?;
         let counts = with_names_in_tree(&added, counts);
         if let Some(file) = file_without_counts(&added, &counts) {
             return Err(Error::NoCoverageData { file: file.to_string(), base: base.name.clone() });
@@ -93,20 +93,20 @@ impl Coverage {
         for level in Level::patched() {
             let own = added.iter().filter(|line| line.level == level && !line.text.trim().is_empty());
             let lines = own.map(|line| Line::new(line, &counts, &exemptions)).collect();
-            patches.push(Patch::new(level, series.subject(&pristine, level)?, lines));
+            patches.push(Patch::new(level, series.patch_subject(&pristine, level)?, lines));
         }
         Ok(Coverage {
             schema: SCHEMA,
             base: base.name.clone(),
             series: base.series.clone(),
             executor: testbed.title(),
-            tally: Tally::of(session.log.results()),
-            in_vain: wrong_exemptions(&patches, &exemptions),
+            tally: Tally::from_results(session.log.results()),
+            wrong_exemptions: wrong_exemptions(&patches, &exemptions),
             patches,
         })
     }
 
-    /// Reads a file with the output of [`Coverage::json`].
+    /// Reads a file with the output of [`Coverage::to_json`].
     ///
     /// # Errors
     /// [`Error::Usage`] if the file is not coverage of this version; an I/O error if it cannot be
@@ -128,7 +128,7 @@ impl Coverage {
     ///
     /// # Errors
     /// [`Error::Serialize`] if it cannot be serialized.
-    pub fn json(&self) -> Result<String, Error> {
+    pub fn to_json(&self) -> Result<String, Error> {
         let json = serde_json::to_string_pretty(self);
         Ok(json.map_err(|source| Error::Serialize { what: "coverage", source })? + "\n")
     }
@@ -136,15 +136,15 @@ impl Coverage {
 
 impl Patch {
     pub(super) fn new(level: Level, subject: String, lines: Vec<Line>) -> Self {
-        Patch { level: level.number(), subject, sums: Totals::new(&lines), lines }
+        Patch { level: level.number(), subject, totals: Totals::new(&lines), lines }
     }
 }
 
 /// Keeps the counts of files that the series changes, with the names of the files in the kernel
 /// tree. gcov names a file as the compiler was called, possibly with an absolute path.
-fn with_names_in_tree(added: &[AddedLine], counts: Counts) -> Counts {
+fn with_names_in_tree(added: &[AddedLine], counts: LineCounts) -> LineCounts {
     let files: BTreeSet<_> = added.iter().map(|line| line.file.as_str()).collect();
-    let rename = |((name, number), count): ((String, u32), Count)| {
+    let rename = |((name, number), count): ((String, u32), LineCount)| {
         let file = files.iter().find(|file| is_path_of(&name, file))?;
         Some((((*file).to_string(), number), count))
     };
@@ -157,7 +157,7 @@ fn is_path_of(path: &str, file: &str) -> bool {
 }
 
 /// The first source file of the series that has no count for any line. Its coverage is unknown.
-fn file_without_counts<'a>(added: &'a [AddedLine], counts: &Counts) -> Option<&'a str> {
+fn file_without_counts<'a>(added: &'a [AddedLine], counts: &LineCounts) -> Option<&'a str> {
     let mut sources = added.iter().map(|line| line.file.as_str()).filter(|file| file.ends_with(".c"));
     sources.find(|file| !counts.keys().any(|(counted, _)| counted == file))
 }
@@ -186,8 +186,8 @@ mod tests {
 
     fn line(executed: u64, branches: &[u64], exemptions: &[CoverageExemption]) -> Line {
         let added = added_line("fs/a.c", 7, TEXT);
-        let count = Count { function: "f".to_string(), executed, branches: branches.to_vec() };
-        let other = Count { executed: 99, ..count.clone() };
+        let count = LineCount { function: "f".to_string(), executions: executed, branches: branches.to_vec() };
+        let other = LineCount { executions: 99, ..count.clone() };
         let counts = [("/s/fs/a.c", 7, count), ("/s/xfs/a.c", 7, other.clone()), ("/s/fs/a.c", 8, other)];
         let counts = counts.into_iter().map(|(file, number, count)| ((file.to_string(), number), count)).collect();
         Line::new(&added, &with_names_in_tree(std::slice::from_ref(&added), counts), exemptions)
@@ -201,8 +201,8 @@ mod tests {
     /// The report lists it, so that a reader sees for which lines the compiler generated no code.
     #[test]
     fn line_without_code_is_kept_and_not_counted() {
-        let line = Line::new(&added_line("fs/a.c", 9, "\tint err;"), &Counts::new(), &[]);
-        assert_eq!((line.ruling, line.function.as_str()), (LineStatus::NoCode, ""));
+        let line = Line::new(&added_line("fs/a.c", 9, "\tint err;"), &LineCounts::new(), &[]);
+        assert_eq!((line.status, line.function.as_str()), (LineStatus::NoCode, ""));
         let totals = Totals::new(&[line]);
         assert_eq!((totals.lines.all, totals.branches.all, totals.no_code), (0, 0, 1));
     }
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn source_file_without_counts_is_found() {
         let added = ["include/a.h", "fs/a.c", "fs/b.c"].map(|file| added_line(file, 1, ""));
-        let counts = ["/s/fs/a.c", "/s/xfs/b.c"].map(|file| ((file.to_string(), 9), Count::default()));
-        let counts = with_names_in_tree(&added, Counts::from(counts));
+        let counts = ["/s/fs/a.c", "/s/xfs/b.c"].map(|file| ((file.to_string(), 9), LineCount::default()));
+        let counts = with_names_in_tree(&added, LineCounts::from(counts));
         assert_eq!(file_without_counts(&added, &counts), Some("fs/b.c"));
         assert_eq!(file_without_counts(&added[..2], &counts), None);
     }
@@ -221,8 +221,8 @@ mod tests {
     #[case::executed_without_branches(5, &[], None, LineStatus::Executed, false)]
     #[case::not_executed(0, &[0, 0], None, LineStatus::Unexecuted, false)]
     #[case::one_branch_taken(5, &[5, 0], None, LineStatus::Unexecuted, false)]
-    #[case::exempt_line(0, &[0, 0], Some(exemption("f", None)), LineStatus::Argued, false)]
-    #[case::exempt_branch(5, &[5, 0], Some(exemption("f", Some(1))), LineStatus::Argued, false)]
+    #[case::exempt_line(0, &[0, 0], Some(exemption("f", None)), LineStatus::Exempt, false)]
+    #[case::exempt_branch(5, &[5, 0], Some(exemption("f", Some(1))), LineStatus::Exempt, false)]
     #[case::exemption_for_another_function(0, &[0, 0], Some(exemption("g", None)), LineStatus::Unexecuted, false)]
     #[case::exemption_for_a_branch_of_unexecuted_line(0, &[0, 0], Some(exemption("f", Some(1))), LineStatus::Unexecuted, true)]
     #[case::exemption_for_too_few_branches(5, &[5, 0, 0], Some(exemption("f", Some(1))), LineStatus::Unexecuted, true)]
@@ -238,7 +238,7 @@ mod tests {
     ) {
         let exemptions: Vec<_> = exemption.into_iter().collect();
         let line = line(executed, branches, &exemptions);
-        assert_eq!(line.ruling, expected);
+        assert_eq!(line.status, expected);
         let patch = Patch::new(Level::FULL, String::new(), vec![line]);
         assert_eq!(wrong_exemptions(&[patch], &exemptions).len(), usize::from(is_wrong));
     }

@@ -13,7 +13,7 @@ use crate::coverage::totals::Totals;
 /// A table of the totals of each patch, then each line that is not completely executed, then each
 /// wrong exemption.
 #[must_use]
-pub fn text(coverage: &Coverage) -> String {
+pub fn to_text(coverage: &Coverage) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = write(&mut text, coverage);
@@ -24,19 +24,19 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
     writeln!(text, "Linux {}, series {}: {}\n", coverage.base, coverage.series, coverage.tally)?;
     writeln!(text, "  {:<72} {:<22} {:<22} without code", "", "lines", "branches")?;
     for patch in &coverage.patches {
-        let Totals { lines, branches, no_code } = patch.sums;
-        let (lines, branches) = (lines.words(), branches.words());
+        let Totals { lines, branches, no_code } = patch.totals;
+        let (lines, branches) = (lines.to_text(), branches.to_text());
         writeln!(text, "{} {:<72} {lines:<22} {branches:<22} {no_code}", patch.level, patch.subject)?;
     }
     let lines = || coverage.patches.iter().flat_map(|patch| &patch.lines);
-    let with_status = |status: LineStatus| lines().filter(move |line| line.ruling == status);
-    for line in with_status(LineStatus::Argued) {
+    let with_status = |status: LineStatus| lines().filter(move |line| line.status == status);
+    for line in with_status(LineStatus::Exempt) {
         write!(text, "\nexempt: {line}\n    {}", line.because.as_deref().unwrap_or_default())?;
     }
     for line in with_status(LineStatus::Unexecuted) {
         write!(text, "\nNOT EXECUTED: {line}")?;
     }
-    for CoverageExemption { function, line, .. } in &coverage.in_vain {
+    for CoverageExemption { function, line, .. } in &coverage.wrong_exemptions {
         let next =
             format!("it must match one line and state exactly what is not executed; correct it in {EXEMPTIONS_FILE}");
         write!(text, "\nWRONG EXEMPTION: {function}: `{line}`: {next}")?;
@@ -49,9 +49,9 @@ fn write(text: &mut String, coverage: &Coverage) -> std::fmt::Result {
 #[must_use]
 pub fn exit(coverage: &Coverage) -> Exit {
     let mut lines = coverage.patches.iter().flat_map(|patch| &patch.lines);
-    match coverage.tally.exit() {
-        Exit::Success if !coverage.in_vain.is_empty() => Exit::Broken,
-        Exit::Success if lines.any(|line| line.ruling == LineStatus::Unexecuted) => Exit::Broken,
+    match coverage.tally.exit_code() {
+        Exit::Success if !coverage.wrong_exemptions.is_empty() => Exit::Broken,
+        Exit::Success if lines.any(|line| line.status == LineStatus::Unexecuted) => Exit::Broken,
         exit => exit,
     }
 }
@@ -74,8 +74,8 @@ mod tests {
             function: "f".to_string(),
             executed,
             branches: branches.to_vec(),
-            ruling,
-            because: (ruling == LineStatus::Argued).then(|| "It is not called.".to_string()),
+            status: ruling,
+            because: (ruling == LineStatus::Exempt).then(|| "It is not called.".to_string()),
         }
     }
 
@@ -87,7 +87,7 @@ mod tests {
             executor: "uml".to_string(),
             tally: Tally { holds: 1, ..Tally::default() },
             patches: vec![Patch::new(Level::FULL, "Subject".to_string(), lines)],
-            in_vain,
+            wrong_exemptions: in_vain,
         }
     }
 
@@ -105,11 +105,11 @@ mod tests {
     fn text_lists_totals_exempt_and_unexecuted_lines() {
         let lines = vec![
             line(5, &[2, 3], LineStatus::Executed),
-            line(0, &[0, 0], LineStatus::Argued),
+            line(0, &[0, 0], LineStatus::Exempt),
             line(5, &[5, 0], LineStatus::Unexecuted),
             line(0, &[], LineStatus::NoCode),
         ];
-        let text = text(&coverage(lines, vec![exemption()]));
+        let text = to_text(&coverage(lines, vec![exemption()]));
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
             lines,
@@ -130,7 +130,7 @@ mod tests {
 
     #[rstest]
     #[case::all_executed(vec![line(5, &[2, 3], LineStatus::Executed)], Vec::new(), Exit::Success)]
-    #[case::exempt(vec![line(0, &[], LineStatus::Argued)], Vec::new(), Exit::Success)]
+    #[case::exempt(vec![line(0, &[], LineStatus::Exempt)], Vec::new(), Exit::Success)]
     #[case::unexecuted(vec![line(0, &[], LineStatus::Unexecuted)], Vec::new(), Exit::Broken)]
     #[case::no_code(vec![line(5, &[], LineStatus::Executed), line(0, &[], LineStatus::NoCode)], Vec::new(), Exit::Success)]
     #[case::wrong_exemption(vec![line(5, &[], LineStatus::Executed)], vec![exemption()], Exit::Broken)]

@@ -34,11 +34,11 @@ impl Totals {
     pub fn new(lines: &[Line]) -> Self {
         let mut totals = Totals::default();
         for line in lines {
-            if line.ruling == LineStatus::NoCode {
+            if line.status == LineStatus::NoCode {
                 totals.no_code += 1;
                 continue;
             }
-            let is_exempt = line.ruling == LineStatus::Argued;
+            let is_exempt = line.status == LineStatus::Exempt;
             totals.lines.count(line.executed, is_exempt);
             line.branches.iter().for_each(|taken| totals.branches.count(*taken, is_exempt));
         }
@@ -55,7 +55,7 @@ impl Sum {
 
     /// Formats the sum, such as `7 of 9, 1 exempt`; `-` if there is nothing to execute.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn to_text(&self) -> String {
         let exempt = if self.exempt > 0 { format!(", {} exempt", self.exempt) } else { String::new() };
         if self.all == 0 { "-".to_string() } else { format!("{} of {}{exempt}", self.executed, self.all) }
     }

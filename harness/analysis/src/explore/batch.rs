@@ -13,7 +13,7 @@ use vremount_runner::batch::{BatchResolver, ScriptResult, run_scripts};
 use vremount_runner::case_runner::CaseRunner;
 
 use crate::explore::generator::ExplorePlan;
-use crate::explore::prediction::foretell;
+use crate::explore::prediction::predict_steps;
 use crate::explore::sequence::{SequenceResult, run_alone};
 use crate::explore::shrink::shrink;
 
@@ -37,9 +37,9 @@ impl BatchExplorer<'_> {
         let mut results = Vec::new();
         let mut shared = Vec::new();
         for number in numbers.take_while(|_| !self.is_finished()) {
-            let actions = self.plan.acts(number);
-            match foretell(self.plan.fs, &actions) {
-                Ok(steps) if actions.iter().any(|action| matches!(action, Action::HostAction(_))) => {
+            let actions = self.plan.actions(number);
+            match predict_steps(self.plan.fs, &actions) {
+                Ok(steps) if actions.iter().any(|action| matches!(action, Action::Host(_))) => {
                     results.push(self.investigate(number, steps));
                 }
                 Ok(steps) => shared.push((number, steps)),
@@ -58,7 +58,7 @@ impl BatchExplorer<'_> {
         let batch = run_scripts(self.runner, name, self.plan.fs, &scripts);
         if !batch.has_failed() {
             // A sequence that is investigated has console logs of its own.
-            let _ = fs::remove_file(self.runner.logs.join(format!("{name}.0.console")));
+            let _ = fs::remove_file(self.runner.log_dir.join(format!("{name}.0.console")));
         }
         batch.resolve(scripts.len(), &SequenceResolver { explorer: self, numbers: &numbers, scripts: &scripts })
     }
@@ -70,7 +70,7 @@ impl BatchExplorer<'_> {
     /// Runs a sequence alone, and shortens it if kernel and model differ.
     fn investigate(&self, number: u64, steps: Vec<Step>) -> SequenceResult {
         let result = run_alone(self.runner, self.plan, number, steps);
-        if result.judgement.verdict != Verdict::Broken {
+        if result.verdict_detail.verdict != Verdict::Broken {
             return result;
         }
         self.differences.fetch_add(1, Ordering::Relaxed);
@@ -83,14 +83,14 @@ impl BatchExplorer<'_> {
     fn run_after_others(&self, number: u64, scripts: &[Vec<Step>], reason: &str) -> SequenceResult {
         let mut needed: Vec<&[Step]> = scripts.iter().map(Vec::as_slice).collect();
         let result = self.run_in_turn(number, &needed);
-        match result.judgement.verdict {
+        match result.verdict_detail.verdict {
             Verdict::Holds => return SequenceResult::not_repeated(number, result.steps, reason),
             Verdict::Broken => self.differences.fetch_add(1, Ordering::Relaxed),
             _ => return result,
         };
         for index in (0..scripts.len() - 1).rev() {
             let fewer = [&needed[..index], &needed[index + 1..]].concat();
-            if self.run_in_turn(number, &fewer).judgement.verdict == Verdict::Broken {
+            if self.run_in_turn(number, &fewer).verdict_detail.verdict == Verdict::Broken {
                 needed = fewer;
             }
         }
@@ -100,7 +100,7 @@ impl BatchExplorer<'_> {
     /// Runs scripts one after the other on one machine, and takes everything down after each.
     fn run_in_turn(&self, number: u64, scripts: &[&[Step]]) -> SequenceResult {
         let actions = scripts.iter().flat_map(|steps| steps.iter().map(Step::action).chain([Action::Guest(Op::Reset)]));
-        match foretell(self.plan.fs, &actions.collect::<Vec<_>>()) {
+        match predict_steps(self.plan.fs, &actions.collect::<Vec<_>>()) {
             Ok(steps) => run_alone(self.runner, self.plan, number, steps),
             Err(reason) => SequenceResult::undecided(number, Vec::new(), &reason.to_string()),
         }
@@ -134,6 +134,6 @@ impl BatchResolver for SequenceResolver<'_> {
     }
 
     fn verdict_detail(result: &SequenceResult) -> &VerdictDetail {
-        &result.judgement
+        &result.verdict_detail
     }
 }

@@ -15,11 +15,11 @@ use vremount_kernel::base::Level;
 use vremount_machine::image::Fs;
 
 use crate::explore::operations::{ActionGroup, LARGE, OPENINGS, SMALL, USED, closing, guest};
-use crate::explore::prediction::foretell;
+use crate::explore::prediction::predict_steps;
 
 /// Default length up to which all sequences are tried. Most bugs of filesystems need no more
 /// operations.
-pub const EVERY: u32 = 3;
+pub const DEFAULT_EXHAUSTIVE_LENGTH: u32 = 3;
 
 /// Which sequences are explored. Equal parameters give equal sequences.
 pub struct ExplorePlan {
@@ -28,12 +28,12 @@ pub struct ExplorePlan {
     /// Number of sequences.
     pub sequences: u64,
     /// Maximum number of action groups of a random sequence, without opening and closing.
-    pub steps: usize,
+    pub max_steps: usize,
     /// Seed of the random sequences.
     pub seed: u64,
     /// Options of a command line that select the kernel and the executor, quoted for a shell; none
     /// if no command line can select the kernel.
-    pub on: Option<String>,
+    pub kernel_options: Option<String>,
     every: Vec<Vec<Action>>,
 }
 
@@ -41,30 +41,30 @@ impl ExplorePlan {
     /// A plan that tries all sequences of up to `every` operations before any random one.
     #[must_use]
     pub fn new(fs: Fs, sequences: u64, steps: usize, seed: u64, every: u32) -> Self {
-        ExplorePlan { fs, sequences, steps, seed, on: None, every: every_short(fs, every) }
+        ExplorePlan { fs, sequences, max_steps: steps, seed, kernel_options: None, every: every_short(fs, every) }
     }
 
     /// Sets the options that select kernel and executor. They must be quoted for a shell.
     #[must_use]
-    pub fn on(self, on: String) -> Self {
-        ExplorePlan { on: Some(on), ..self }
+    pub fn with_kernel_options(self, on: String) -> Self {
+        ExplorePlan { kernel_options: Some(on), ..self }
     }
 
     /// A plan without sequences, to repeat a transcript.
     #[must_use]
-    pub fn to_replay(fs: Fs) -> Self {
+    pub fn for_replay(fs: Fs) -> Self {
         ExplorePlan::new(fs, 0, 0, 0, 0)
     }
 
     /// Number of sequences that come before the random ones.
     #[must_use]
-    pub fn every(&self) -> u64 {
+    pub fn exhaustive_count(&self) -> u64 {
         self.sequences.min(self.every.len() as u64)
     }
 
     /// The actions of the sequence with this number.
     #[must_use]
-    pub fn acts(&self, number: u64) -> Vec<Action> {
+    pub fn actions(&self, number: u64) -> Vec<Action> {
         let short = usize::try_from(number).ok().and_then(|number| self.every.get(number));
         short
             .cloned()
@@ -93,7 +93,7 @@ impl ExplorePlan {
             Some(State { opening, model })
         };
         Sequential::new(
-            (1..=self.steps).into(),
+            (1..=self.max_steps).into(),
             move || (0..OPENINGS.len()).prop_filter_map("the model does not cover this opening", start),
             |state: &State, group: &ActionGroup| apply(&state.model, group).is_ok(),
             |_| (0..LARGE.len()).prop_map(|index| LARGE[index].clone()),
@@ -127,8 +127,8 @@ fn apply(model: &ModelState, actions: &[Action]) -> Result<ModelState, OutOfMode
     let mut model = model.clone();
     for action in actions {
         model = match action {
-            Action::Guest(op) => model.op(op)?.0,
-            Action::HostAction(host) => model.host(*host)?,
+            Action::Guest(op) => model.apply_op(op)?.0,
+            Action::Host(host) => model.apply_host_step(*host)?,
         };
     }
     Ok(model)
@@ -162,7 +162,7 @@ fn every_short(fs: Fs, longest: u32) -> Vec<Vec<Action>> {
 fn with_closing(fs: Fs, mut actions: Vec<Action>) -> Vec<Action> {
     for action in guest(closing()) {
         actions.push(action);
-        if foretell(fs, &actions).is_err() {
+        if predict_steps(fs, &actions).is_err() {
             actions.pop();
         }
     }
@@ -186,7 +186,7 @@ mod tests {
     fn sequences_depend_on_the_seed_alone() {
         let actions = |seed| {
             let plan = ExplorePlan::new(Fs::Ext4, 500, 12, seed, 1);
-            (0..500).map(|number| plan.acts(number)).collect::<Vec<_>>()
+            (0..500).map(|number| plan.actions(number)).collect::<Vec<_>>()
         };
         assert_eq!(actions(1), actions(1));
         assert_ne!(actions(1), actions(2));
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn short_sequences_come_first_and_are_distinct() {
         let plan = plan(Fs::Ext4);
-        let short: Vec<_> = (0..plan.every()).map(|number| plan.acts(number)).collect();
-        assert!(plan.every() > SMALL.len() as u64);
+        let short: Vec<_> = (0..plan.exhaustive_count()).map(|number| plan.actions(number)).collect();
+        assert!(plan.exhaustive_count() > SMALL.len() as u64);
         assert_eq!(short.iter().map(|actions| format!("{actions:?}")).collect::<BTreeSet<_>>().len(), short.len());
-        assert!(plan.random(0).is_none() && plan.random(plan.every()).is_some());
+        assert!(plan.random(0).is_none() && plan.random(plan.exhaustive_count()).is_some());
     }
 
     /// Refusals that sequences of three groups reach.
@@ -217,7 +217,7 @@ mod tests {
 
     /// Refusals that the model predicts for these sequences of a plan.
     fn refusals(plan: &ExplorePlan, numbers: std::ops::Range<u64>) -> BTreeSet<String> {
-        let steps = numbers.flat_map(|number| foretell(plan.fs, &plan.acts(number)).unwrap());
+        let steps = numbers.flat_map(|number| predict_steps(plan.fs, &plan.actions(number)).unwrap());
         let refused = |step| match step {
             Step::Assertion(_, Expectation::Refused { reason, .. }) => Some(reason.to_string()),
             _ => None,
@@ -228,9 +228,9 @@ mod tests {
     /// If the model covers less, fewer sequences are generated, and this count changes.
     #[test]
     fn short_sequences_reach_every_refusal_on_one_machine_and_one_disk() {
-        let plan = ExplorePlan::new(Fs::Ext4, 10_000, 12, 1, EVERY);
-        assert_eq!(plan.every(), 3849);
-        assert_eq!(refusals(&plan, 0..plan.every()), BTreeSet::from(SHORT.map(|reason| reason.to_string())));
+        let plan = ExplorePlan::new(Fs::Ext4, 10_000, 12, 1, DEFAULT_EXHAUSTIVE_LENGTH);
+        assert_eq!(plan.exhaustive_count(), 3849);
+        assert_eq!(refusals(&plan, 0..plan.exhaustive_count()), BTreeSet::from(SHORT.map(|reason| reason.to_string())));
     }
 
     /// An outcome that is never predicted is never compared with a kernel.
@@ -238,11 +238,11 @@ mod tests {
     fn every_outcome_of_a_mount_is_reached() {
         let plan = plan(Fs::Ext4);
         let steps: Vec<Step> =
-            (0..plan.sequences).flat_map(|number| foretell(plan.fs, &plan.acts(number)).unwrap()).collect();
+            (0..plan.sequences).flat_map(|number| predict_steps(plan.fs, &plan.actions(number)).unwrap()).collect();
         // upper-read-only needs another mount of the upper filesystem, so only random sequences
         // reach it.
         let all: Vec<_> = SHORT.into_iter().chain([Reason::UpperReadOnly]).map(|reason| reason.to_string()).collect();
-        assert_eq!(refusals(&plan, plan.every()..plan.sequences), BTreeSet::from_iter(all));
+        assert_eq!(refusals(&plan, plan.exhaustive_count()..plan.sequences), BTreeSet::from_iter(all));
         for step in [Step::Host(HostStep::Reboot), Step::Host(HostStep::PowerCut)] {
             assert!(steps.contains(&step), "{step}");
         }
@@ -265,7 +265,8 @@ mod tests {
         for fs in Fs::ALL {
             let plan = ExplorePlan::new(fs, 40, 12, 1, 1);
             assert!(
-                (0..plan.sequences).all(|number| foretell(fs, &plan.acts(number)).is_ok_and(|steps| steps.len() > 2))
+                (0..plan.sequences)
+                    .all(|number| predict_steps(fs, &plan.actions(number)).is_ok_and(|steps| steps.len() > 2))
             );
         }
     }

@@ -16,8 +16,8 @@ mod shrink;
 use std::sync::atomic::AtomicU64;
 
 use batch::BatchExplorer;
-pub use generator::{EVERY, ExplorePlan};
-pub use prediction::foretell;
+pub use generator::{DEFAULT_EXHAUSTIVE_LENGTH, ExplorePlan};
+pub use prediction::predict_steps;
 pub use report::{Difference, Report, Tally};
 pub use sequence::{FailureArtifacts, SequenceResult};
 use vremount_claims::Step;
@@ -30,7 +30,7 @@ const BATCH_SIZE: u64 = 32;
 
 /// Runs the sequences of a plan on up to `jobs` machines at a time. `each` is called with the
 /// results of each batch. Stops after eight differences.
-pub fn explore(case_runner: &CaseRunner<'_>, plan: &ExplorePlan, jobs: usize, each: impl FnMut(Vec<SequenceResult>)) {
+pub fn run_plan(case_runner: &CaseRunner<'_>, plan: &ExplorePlan, jobs: usize, each: impl FnMut(Vec<SequenceResult>)) {
     let starts: Vec<u64> = (0..plan.sequences).step_by(BATCH_SIZE as usize).collect();
     let range = |start: &u64| *start..plan.sequences.min(start + BATCH_SIZE);
     let explorer = BatchExplorer { runner: case_runner, plan, differences: AtomicU64::new(0) };
@@ -40,7 +40,7 @@ pub fn explore(case_runner: &CaseRunner<'_>, plan: &ExplorePlan, jobs: usize, ea
 /// Runs steps on machines of their own. Transcript and script are kept under `name`, unless kernel
 /// and model agree.
 #[must_use]
-pub fn rerun(
+pub fn run_sequence(
     case_runner: &CaseRunner<'_>,
     plan: &ExplorePlan,
     name: &str,

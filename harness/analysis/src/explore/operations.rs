@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use vremount_claims::{Action, BORROWED_WORK, FILE, HostStep};
 use vremount_protocol::{
-    AccessPath, CheckpointTamper, DeviceStack, Disk, Fault, Field, FileLocation, LayerSet, Mode, Op, SnapshotScope,
+    AccessPath, CheckpointField, CheckpointTamper, DeviceStack, Disk, Fault, FileLocation, LayerSet, Mode, Op,
+    SnapshotScope,
 };
 
 /// Actions that are always done together; proptest adds and removes them as one.
@@ -21,7 +22,7 @@ pub fn guest(ops: impl IntoIterator<Item = Op>) -> ActionGroup {
 }
 
 fn attach(disk: Disk) -> Vec<Op> {
-    vec![Op::Attach { disk, on: DeviceStack::Plain }, mount_upper(disk)]
+    vec![Op::Attach { disk, stack: DeviceStack::Loop }, mount_upper(disk)]
 }
 
 fn mount_upper(disk: Disk) -> Op {
@@ -42,7 +43,7 @@ fn unmount(disk: Disk, layers: LayerSet) -> Op {
 }
 
 fn write(disk: Disk, layers: LayerSet, seed: u64) -> Op {
-    Op::Write { disk, layers, place: FileLocation::Overlay, file: FILE.to_string(), bytes: BYTES, seed }
+    Op::Write { disk, layers, location: FileLocation::Overlay, file: FILE.to_string(), bytes: BYTES, seed }
 }
 
 /// Writes other data directly to the upper directory, whether or not an overlay is mounted.
@@ -50,7 +51,7 @@ fn overwrite_in_upper(disk: Disk) -> Op {
     Op::Write {
         disk,
         layers: LayerSet::First,
-        place: FileLocation::Upper,
+        location: FileLocation::Upper,
         file: FILE.to_string(),
         bytes: BYTES,
         seed: 2,
@@ -63,15 +64,15 @@ pub fn compare(disk: Disk, layers: LayerSet, seed: u64) -> Op {
 }
 
 fn break_data(disk: Disk) -> Op {
-    Op::Break { disk, fault: Fault::Data { file: FILE.to_string() } }
+    Op::InjectFault { disk, fault: Fault::Data { file: FILE.to_string() } }
 }
 
 fn hold(disk: Disk, place: FileLocation) -> Op {
-    Op::HoldFile { disk, place, file: FILE.to_string() }
+    Op::OpenFile { disk, location: place, file: FILE.to_string() }
 }
 
 fn forge(disk: Disk, forgery: CheckpointTamper) -> Op {
-    Op::Forge { disk, forgery }
+    Op::TamperCheckpoint { disk, tamper: forgery }
 }
 
 /// Beginnings of sequences. Periodic writeback is stopped, so that data reaches a disk only if an
@@ -107,13 +108,13 @@ pub static SMALL: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
         Op::SyncUpper { disk },
         Op::WriteBack,
         break_data(disk),
-        Op::Heal { disk },
+        Op::RemoveFault { disk },
         unmount_upper(disk),
         mount_upper(disk),
         Op::ReloadOverlay,
         Op::RemoveMarker { disk },
-        forge(disk, CheckpointTamper::Next(Field::InstanceId)),
-        forge(disk, CheckpointTamper::Next(Field::Errseq)),
+        forge(disk, CheckpointTamper::Increment(CheckpointField::InstanceId)),
+        forge(disk, CheckpointTamper::Increment(CheckpointField::Errseq)),
         forge(disk, CheckpointTamper::Remove),
         Op::MakeIncompat { disk, name: FEATURE.to_string() },
     ];
@@ -129,8 +130,8 @@ pub static LARGE: LazyLock<Vec<ActionGroup>> = LazyLock::new(|| {
     let rare = [
         guest([Op::WriteBack]),
         guest([Op::ReloadOverlay]),
-        guest([Op::ReleaseFiles]),
-        guest([forge(Disk::A, CheckpointTamper::Of(Disk::B, LayerSet::First))]),
+        guest([Op::CloseFiles]),
+        guest([forge(Disk::A, CheckpointTamper::CopyFrom(Disk::B, LayerSet::First))]),
         guest(attach(Disk::B)),
         restart(HostStep::Reboot, unmount_upper(Disk::A)),
         restart(HostStep::PowerCut, Op::SyncUpper { disk: Disk::A }),
@@ -149,17 +150,17 @@ fn failures(disk: Disk) -> Vec<ActionGroup> {
         Op::WriteBackData { disk, file: file() },
         Op::FsyncUpperFile { disk, file: file() },
         Op::SyncUpper { disk },
-        Op::SyncUpperAfresh { disk },
+        Op::SyncUpperNewDescriptor { disk },
         unmount_upper(disk),
     ];
-    written_back.map(|op| guest([break_data(disk), overwrite_in_upper(disk), op, Op::Heal { disk }])).into()
+    written_back.map(|op| guest([break_data(disk), overwrite_in_upper(disk), op, Op::RemoveFault { disk }])).into()
 }
 
 /// Restarts the machine after `before`, which brings disk A into a known state, and attaches disk A
 /// again.
 fn restart(step: HostStep, before: Op) -> ActionGroup {
     let after = [vec![Op::PauseWriteback], attach(Disk::A)].concat();
-    [guest([before]), vec![Action::HostAction(step)], guest(after)].concat()
+    [guest([before]), vec![Action::Host(step)], guest(after)].concat()
 }
 
 /// Operations on a disk, with their weights.
@@ -192,33 +193,33 @@ fn weighted_ops(disk: Disk) -> Vec<(usize, Op)> {
         (2, compare(disk, first, 2)),
         (1, compare(disk, other, 1)),
         (4, Op::SyncUpper { disk }),
-        (2, Op::SyncUpperAfresh { disk }),
+        (2, Op::SyncUpperNewDescriptor { disk }),
         (3, Op::WriteBackData { disk, file: FILE.to_string() }),
         (1, Op::FsyncUpperFile { disk, file: FILE.to_string() }),
         (4, break_data(disk)),
-        (4, Op::Heal { disk }),
+        (4, Op::RemoveFault { disk }),
         (1, unmount_upper(disk)),
         (1, Op::UnmountUpper { disk, lazy: true }),
         (6, mount_upper(disk)),
         (1, remount("ro")),
         (2, remount("rw")),
-        (2, Op::Reach { disk, via: AccessPath::Bind }),
-        (1, Op::Unreach { disk, via: AccessPath::Bind }),
+        (2, Op::AddAccessPath { disk, via: AccessPath::Bind }),
+        (1, Op::RemoveAccessPath { disk, via: AccessPath::Bind }),
         (1, hold(disk, FileLocation::Upper)),
         (1, hold(disk, FileLocation::Overlay)),
-        (1, Op::FreshUpper { disk }),
+        (1, Op::RecreateUpper { disk }),
         (2, Op::RemoveMarker { disk }),
         (1, forge(disk, CheckpointTamper::Remove)),
-        (1, forge(disk, CheckpointTamper::Length(16))),
-        (1, forge(disk, CheckpointTamper::All(0))),
-        (1, forge(disk, CheckpointTamper::Next(Field::BootId))),
-        (1, forge(disk, CheckpointTamper::Next(Field::InstanceId))),
-        (1, forge(disk, CheckpointTamper::Next(Field::Errseq))),
+        (1, forge(disk, CheckpointTamper::Resize(16))),
+        (1, forge(disk, CheckpointTamper::Fill(0))),
+        (1, forge(disk, CheckpointTamper::Increment(CheckpointField::BootId))),
+        (1, forge(disk, CheckpointTamper::Increment(CheckpointField::InstanceId))),
+        (1, forge(disk, CheckpointTamper::Increment(CheckpointField::Errseq))),
         (1, Op::MakeIncompat { disk, name: feature() }),
         (2, Op::RemoveIncompat { disk, name: feature() }),
-        (1, Op::LeaveBehind { disk }),
-        (2, Op::RemoveLeftBehind { disk }),
+        (1, Op::CreateLeftover { disk }),
+        (2, Op::RemoveLeftover { disk }),
         (2, Op::Snapshot { disk, scope: SnapshotScope::Marker }),
-        (2, Op::SameAsSnapshot { disk, scope: SnapshotScope::Marker }),
+        (2, Op::CompareSnapshot { disk, scope: SnapshotScope::Marker }),
     ]
 }

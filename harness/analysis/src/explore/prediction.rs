@@ -11,18 +11,18 @@ use vremount_machine::image::Fs;
 ///
 /// # Errors
 /// If the model does not cover one of the actions in its state.
-pub fn foretell(fs: Fs, acts: &[Action]) -> Result<Vec<Step>, OutOfModel> {
+pub fn predict_steps(fs: Fs, acts: &[Action]) -> Result<Vec<Step>, OutOfModel> {
     let mut state = ModelState::new(Level::FULL, fs);
     let mut steps = Vec::with_capacity(acts.len());
     for action in acts {
         match action {
             Action::Guest(op) => {
-                let (next, expectation) = state.op(op)?;
+                let (next, expectation) = state.apply_op(op)?;
                 state = next;
                 steps.push(Step::Assertion(op.clone(), expectation));
             }
-            Action::HostAction(host) => {
-                state = state.host(*host)?;
+            Action::Host(host) => {
+                state = state.apply_host_step(*host)?;
                 steps.push(Step::Host(*host));
             }
         }

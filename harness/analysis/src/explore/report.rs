@@ -45,7 +45,7 @@ pub struct Difference {
     pub steps: Vec<String>,
     /// The files that were kept; none if there are none.
     #[serde(flatten)]
-    pub kept: Option<FailureArtifacts>,
+    pub artifacts: Option<FailureArtifacts>,
 }
 
 /// JSON report of an exploration.
@@ -91,8 +91,8 @@ impl<'a> Report<'a> {
             fs: plan.fs.name(),
             seed: plan.seed.to_string(),
             sequences: plan.sequences,
-            every: plan.every(),
-            most_steps: plan.steps,
+            every: plan.exhaustive_count(),
+            most_steps: plan.max_steps,
             ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
             tally,
         }
@@ -102,7 +102,7 @@ impl<'a> Report<'a> {
 impl Tally {
     /// Adds the result of a sequence.
     pub fn add(&mut self, found: &SequenceResult) {
-        match found.judgement.verdict {
+        match found.verdict_detail.verdict {
             Verdict::Holds => {
                 self.agree += 1;
                 self.steps += found.steps.len() as u64;
@@ -116,7 +116,7 @@ impl Tally {
             Verdict::Broken => self.differ += 1,
             _ => self.cannot_tell += 1,
         }
-        self.differences.push(Difference::of(found));
+        self.differences.push(Difference::new(found));
         self.differences.sort_by_key(|difference| (difference.steps.len(), difference.number));
     }
 
@@ -135,14 +135,14 @@ impl Tally {
 impl Difference {
     /// The result of a sequence that does not agree.
     #[must_use]
-    pub fn of(found: &SequenceResult) -> Self {
-        let SequenceResult { number, steps, judgement, kept } = found;
+    pub fn new(found: &SequenceResult) -> Self {
+        let SequenceResult { number, steps, verdict_detail: judgement, artifacts: kept } = found;
         Difference {
             number: *number,
             verdict: judgement.verdict,
             because: judgement.because.clone().unwrap_or_default(),
             steps: steps.iter().map(ToString::to_string).collect(),
-            kept: kept.clone(),
+            artifacts: kept.clone(),
         }
     }
 }
@@ -152,7 +152,10 @@ impl fmt::Display for Difference {
         let word = if self.verdict == Verdict::Broken { "differs" } else { "cannot tell" };
         writeln!(f, "sequence {}: {word}: {}", self.number, self.because)?;
         self.steps.iter().try_for_each(|step| writeln!(f, "    {step}"))?;
-        let Some(FailureArtifacts { again, script, no_script, .. }) = &self.kept else { return Ok(()) };
+        let Some(FailureArtifacts { replay_command: again, script, no_script_reason: no_script, .. }) = &self.artifacts
+        else {
+            return Ok(());
+        };
         again.iter().try_for_each(|again| writeln!(f, "  repeat it: {again}"))?;
         match (script, no_script) {
             (Some(path), _) => write!(f, "  repeat it without vremount, as root: sh {}", quote_path(path)),

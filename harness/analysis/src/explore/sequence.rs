@@ -12,7 +12,7 @@ use vremount_machine::MachineOutput;
 use vremount_protocol::StepReport;
 use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::transcript::{self, Title};
-use vremount_runner::validate::reports;
+use vremount_runner::validate::step_reports;
 
 use crate::command_line::quote_path;
 use crate::explore::generator::ExplorePlan;
@@ -28,9 +28,9 @@ pub struct SequenceResult {
     /// The steps, with predicted outcomes; empty if the model does not cover the sequence.
     pub steps: Vec<Step>,
     /// Whether kernel and model agree.
-    pub judgement: VerdictDetail,
+    pub verdict_detail: VerdictDetail,
     /// The files that were kept; none if kernel and model agree.
-    pub kept: Option<FailureArtifacts>,
+    pub artifacts: Option<FailureArtifacts>,
 }
 
 /// Files that are kept of a sequence on which kernel and model differ or that is undecided.
@@ -41,21 +41,21 @@ pub struct FailureArtifacts {
     /// Command line that repeats the sequence, quoted for a shell; none in a run on a mutant, which
     /// no command line names.
     #[serde(rename = "again")]
-    pub again: Option<String>,
+    pub replay_command: Option<String>,
     /// Path of a shell script with the same steps; none if a shell cannot perform them.
     pub script: Option<PathBuf>,
     /// Why there is no script; none if there is one.
     #[serde(rename = "no_script")]
-    pub no_script: Option<String>,
+    pub no_script_reason: Option<String>,
 }
 
 impl SequenceResult {
     pub(super) fn agreed(number: u64, steps: Vec<Step>, judgement: VerdictDetail) -> Self {
-        SequenceResult { number, steps, judgement, kept: None }
+        SequenceResult { number, steps, verdict_detail: judgement, artifacts: None }
     }
 
     pub(super) fn undecided(number: u64, steps: Vec<Step>, reason: &str) -> Self {
-        SequenceResult { number, steps, judgement: VerdictDetail::cannot_tell(reason), kept: None }
+        SequenceResult { number, steps, verdict_detail: VerdictDetail::cannot_tell(reason), artifacts: None }
     }
 
     /// The sequence is undecided because the difference with this reason did not occur again.
@@ -65,9 +65,9 @@ impl SequenceResult {
 
     /// This result of a repetition, or undecided if the difference `before` did not occur again.
     pub(super) fn confirm(self, before: &SequenceResult) -> Self {
-        match self.judgement.verdict {
+        match self.verdict_detail.verdict {
             Verdict::Holds => {
-                let reason = before.judgement.because.as_deref().unwrap_or_default();
+                let reason = before.verdict_detail.because.as_deref().unwrap_or_default();
                 SequenceResult::not_repeated(self.number, self.steps, reason)
             }
             _ => self,
@@ -94,20 +94,22 @@ pub(super) fn run_named(
     if judgement.verdict == Verdict::Holds {
         return SequenceResult::agreed(number, steps, judgement);
     }
-    let parts: Vec<Vec<StepReport>> = runs.iter().flat_map(MachineOutput::per_kernel_events).map(reports).collect();
+    let parts: Vec<Vec<StepReport>> =
+        runs.iter().flat_map(MachineOutput::per_kernel_events).map(step_reports).collect();
     let parts: Vec<&[StepReport]> = parts.iter().map(Vec::as_slice).collect();
     let title = Title { claim: name, title: "kernel and model agree", sentence: "", fs };
-    let path = runner.logs.join(format!("{name}.jsonl"));
+    let path = runner.log_dir.join(format!("{name}.jsonl"));
     match transcript::write(&path, runner.kernel, title, &steps, &parts, &judgement) {
         Ok(()) => {
-            let replay = plan.on.as_ref().map(|on| format!("vremount explore {on} --replay {}", quote_path(&path)));
+            let replay =
+                plan.kernel_options.as_ref().map(|on| format!("vremount explore {on} --replay {}", quote_path(&path)));
             let kept = Some(write_script(path, replay, title, &steps));
-            SequenceResult { number, steps, judgement, kept }
+            SequenceResult { number, steps, verdict_detail: judgement, artifacts: kept }
         }
         Err(cause) => {
             let because = judgement.because.unwrap_or_default();
             let because = Some(format!("{because} (failed to write {}: {cause})", path.display()));
-            SequenceResult { number, steps, judgement: VerdictDetail { because, ..judgement }, kept: None }
+            SequenceResult { number, steps, verdict_detail: VerdictDetail { because, ..judgement }, artifacts: None }
         }
     }
 }
@@ -121,8 +123,8 @@ fn write_script(transcript: PathBuf, again: Option<String>, title: Title<'_>, st
             fs::write(&path, script).map_err(|cause| format!("failed to write {}: {cause}", path.display()))
         });
     match written {
-        Ok(()) => FailureArtifacts { transcript, again, script: Some(path), no_script: None },
-        Err(why) => FailureArtifacts { transcript, again, script: None, no_script: Some(why) },
+        Ok(()) => FailureArtifacts { transcript, replay_command: again, script: Some(path), no_script_reason: None },
+        Err(why) => FailureArtifacts { transcript, replay_command: again, script: None, no_script_reason: Some(why) },
     }
 }
 
@@ -135,7 +137,7 @@ mod tests {
     fn result(verdict: Verdict) -> SequenceResult {
         let because = Some("reason".to_string());
         let judgement = VerdictDetail { verdict, expected: None, observed: None, because };
-        SequenceResult { number: 7, steps: Vec::new(), judgement, kept: None }
+        SequenceResult { number: 7, steps: Vec::new(), verdict_detail: judgement, artifacts: None }
     }
 
     #[rstest]
@@ -147,7 +149,7 @@ mod tests {
         #[case] expected: Verdict,
         #[case] because: &str,
     ) {
-        let judgement = result(again).confirm(&result(Verdict::Broken)).judgement;
+        let judgement = result(again).confirm(&result(Verdict::Broken)).verdict_detail;
         assert_eq!((judgement.verdict, judgement.because.as_deref()), (expected, Some(because)));
     }
 }

@@ -9,7 +9,7 @@ use vremount_claims::verdict::Verdict;
 use vremount_runner::case_runner::CaseRunner;
 
 use crate::explore::generator::ExplorePlan;
-use crate::explore::prediction::foretell;
+use crate::explore::prediction::predict_steps;
 use crate::explore::sequence::{SequenceResult, run_alone};
 
 /// Maximum number of machine runs to shorten one sequence.
@@ -22,7 +22,7 @@ pub(super) fn shrink(runner: &CaseRunner<'_>, plan: &ExplorePlan, found: Sequenc
     // The last run was not necessarily of the smallest sequence. Running that again writes its
     // transcript.
     let again = run_alone(runner, plan, found.number, smallest.unwrap_or_else(|| found.steps.clone()));
-    if again.judgement.verdict == Verdict::Broken || again.steps == found.steps {
+    if again.verdict_detail.verdict == Verdict::Broken || again.steps == found.steps {
         return again.confirm(&found);
     }
     run_alone(runner, plan, found.number, found.steps.clone()).confirm(&found)
@@ -42,10 +42,10 @@ fn smallest_steps(runner: &CaseRunner<'_>, plan: &ExplorePlan, found: &SequenceR
         if !has_next {
             break;
         }
-        let steps = foretell(plan.fs, &plan.to_actions(&tree.current())).unwrap_or_default();
+        let steps = predict_steps(plan.fs, &plan.to_actions(&tree.current())).unwrap_or_default();
         // After a step back the sequence is one that is known to differ.
         let differs = steps == *smallest.as_ref().unwrap_or(&found.steps)
-            || run_alone(runner, plan, found.number, steps.clone()).judgement.verdict == Verdict::Broken;
+            || run_alone(runner, plan, found.number, steps.clone()).verdict_detail.verdict == Verdict::Broken;
         has_next = if differs { tree.simplify() } else { tree.complicate() };
         if differs {
             smallest = Some(steps);

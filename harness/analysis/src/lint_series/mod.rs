@@ -42,15 +42,15 @@ const NEED_APPLIED: [Check; 8] = [
 ///
 /// # Errors
 /// If the source cannot be obtained, a tool is missing, or the pristine tree does not build.
-pub fn check(workspace: &Workspace, base: &Base) -> Result<Vec<Finding>, build::Error> {
+pub fn check_series(workspace: &Workspace, base: &Base) -> Result<Vec<Finding>, build::Error> {
     let _lock = workspace.lock(&format!("check-{}", base.name))?;
     let scratch = workspace.cache.join("build").join(format!("check-{}", base.name));
     let (tree, objects, log) = (scratch.join("source"), scratch.join("objects"), scratch.join("log"));
     let pristine = source::obtain(workspace, &base.source)?;
     fs::create_dir_all(&scratch).map_err(io_error("create", &scratch))?;
     let made = BuildDir::open(&pristine, &scratch, [&objects, &tree])?;
-    made.begin()?;
-    let series = build::series(workspace, &KernelSpec::of(base), Arch::Um)?;
+    made.record_start()?;
+    let series = build::read_series(workspace, &KernelSpec::new(base), Arch::Um)?;
     let checker =
         Checker { workspace, base, pristine: &pristine, series: &series, tree: &tree, objects: &objects, log: &log };
     let mut findings = checker.applies()?;
@@ -71,7 +71,7 @@ pub fn check(workspace: &Workspace, base: &Base) -> Result<Vec<Finding>, build::
     } else {
         findings.push(checker.links());
     }
-    made.end(None)?;
+    made.record_end(None)?;
     Ok(findings)
 }
 
@@ -103,19 +103,19 @@ impl Checker<'_> {
             let outcome = apply_outcome(self.series.check_out(self.pristine, self.tree, level));
             findings.push(Finding { level, check: Check::Applies, outcome });
         }
-        let outcome = apply_outcome(self.series.check_out_alone(self.pristine, self.tree, Level::DOCUMENTED));
+        let outcome = apply_outcome(self.series.check_out_single_patch(self.pristine, self.tree, Level::DOCUMENTED));
         findings.push(Finding { level: Level::DOCUMENTED, check: Check::AppliesAlone, outcome });
         if findings.iter().all(|finding| finding.outcome == Outcome::Clean) {
             let path = self.workspace.root.join("patches").join(&self.base.series).join(series::COVER_LETTER);
             let wrong = match fs::read_to_string(&path) {
-                Ok(letter) => missing_diffstat_lines(&letter, &self.series.stat(self.pristine)?),
+                Ok(letter) => missing_diffstat_lines(&letter, &self.series.diffstat(self.pristine)?),
                 Err(error) => vec![format!("{}: {error}", path.display())],
             };
             findings.push(Finding { level: Level::FULL, check: Check::CoverLetter, outcome: wrong.into() });
             let folder = mutants::folder(&self.workspace.root, &self.base.series);
             // Not every series has mutants.
             if folder.is_dir() {
-                let failed = mutants::unfit(&folder, self.series, self.pristine)?;
+                let failed = mutants::inapplicable(&folder, self.series, self.pristine)?;
                 let lines: Vec<_> = failed.iter().map(|patch| format!("{} does not apply", patch.display())).collect();
                 findings.push(Finding { level: Level::FULL, check: Check::Mutants, outcome: lines.into() });
             }
@@ -126,11 +126,11 @@ impl Checker<'_> {
     /// Compares the features in `ci/bases.toml` with the source. A missing feature would silently
     /// skip claims.
     fn has(&self) -> Result<Finding, build::Error> {
-        let in_source = resolve::features(self.pristine, self.base)?;
+        let in_source = resolve::detect_features(self.pristine, self.base)?;
         let describe = |feature| {
             if in_source.contains(feature) { "is in the source, add it" } else { "is not in the source, remove it" }
         };
-        let differing = in_source.symmetric_difference(&self.base.has);
+        let differing = in_source.symmetric_difference(&self.base.features);
         let lines: Vec<_> = differing.map(|feature| format!("has: {feature} {}", describe(feature))).collect();
         Ok(Finding { level: Level::PRISTINE, check: Check::Has, outcome: lines.into() })
     }
@@ -187,7 +187,7 @@ impl Checker<'_> {
         let _progress = progress::start(format!("building Linux {} with overlay built in", self.base.name));
         let outcome = match self.link(Level::FULL) {
             Ok(()) => Outcome::Clean,
-            Err(error) if !error.is_of_the_kernel() => Outcome::CannotTell(error.to_string()),
+            Err(error) if !error.is_kernel_failure() => Outcome::CannotTell(error.to_string()),
             Err(error) => match self.link(Level::PRISTINE) {
                 Ok(()) => Outcome::Found(vec![error.to_string()]),
                 Err(pristine_error) => Outcome::CannotTell(pristine_error.to_string()),
@@ -197,7 +197,7 @@ impl Checker<'_> {
     }
 
     fn link(&self, level: Level) -> Result<(), build::Error> {
-        command::ensure_free_space("build a kernel", self.objects, build::ROOM_MIB)?;
+        command::ensure_free_space("build a kernel", self.objects, build::BUILD_SPACE_MIB)?;
         let make = self.configure(level, Some(BUILT_IN))?;
         make.run("Linux with overlay built in", &[Arch::Um.image_target()])
     }
@@ -205,7 +205,7 @@ impl Checker<'_> {
     /// Checks out a level and configures it, with a further fragment.
     fn configure(&self, level: Level, fragment: Option<&str>) -> Result<Make<'_>, build::Error> {
         let make = Make::new(self.base, Arch::Um, self.tree, self.objects, self.log.to_path_buf());
-        let fragments = build::fragments(&self.workspace.root, Arch::Um, &self.base.config, fragment)?;
+        let fragments = build::config_fragments(&self.workspace.root, Arch::Um, &self.base.config_fragments, fragment)?;
         self.series.check_out(self.pristine, self.tree, level)?;
         build::configure(&make, &fragments)?;
         Ok(make)
@@ -216,11 +216,11 @@ impl Checker<'_> {
         let mut findings = Vec::new();
         for level in Level::patched() {
             let mut command = Command::new(self.tree.join("scripts/checkpatch.pl"));
-            command.args(["--strict", "--terse", "--no-summary"]).args(self.series.patch(level));
+            command.args(["--strict", "--terse", "--no-summary"]).args(self.series.patch_file(level));
             let outcome = checkpatch(command.current_dir(self.tree));
             findings.push(Finding { level, check: Check::Style, outcome });
         }
-        let changed = self.series.changes(self.pristine)?;
+        let changed = self.series.changed_paths(self.pristine)?;
         let (sources, documents): (Vec<_>, Vec<_>) = changed
             .lines()
             .map(PathBuf::from)
@@ -254,7 +254,7 @@ impl Checker<'_> {
             let current = match run_tool() {
                 Ok(text) => messages(&text),
                 // The levels above are undecided too: there are no messages to compare with.
-                Err(build::Error::Tool(error)) => {
+                Err(build::Error::Command(error)) => {
                     let from = level.max(Level::FIRST);
                     let rest = Level::patched().filter(|level| *level >= from);
                     let why = format!("level {level}: {error}");
@@ -263,7 +263,7 @@ impl Checker<'_> {
                 }
                 // A build error of the pristine tree is not a finding, but leaves nothing to
                 // compare with.
-                Err(build::Error::Build { first, .. }) if level != Level::PRISTINE => Messages::from([(first, 1)]),
+                Err(build::Error::MakeFailed { first, .. }) if level != Level::PRISTINE => Messages::from([(first, 1)]),
                 Err(error) => return Err(error),
             };
             if let Some(below) = &below {

@@ -37,7 +37,7 @@ fn find_or_build(workspace: &Workspace, tree: &Path, host: &Path) -> Result<Path
     }
     let pinned: Package = toml_config::read(&workspace.root, FILE).map_err(|error| error.to_string())?;
     let built = build_pinned(workspace, &pinned).map_err(|error| match error {
-        build::Error::Source(source::Error::Gone { .. }) => format!("{error}; sparse is pinned in {FILE}"),
+        build::Error::Source(source::Error::VersionGone { .. }) => format!("{error}; sparse is pinned in {FILE}"),
         other => other.to_string(),
     })?;
     if is_accepted(tree, &built)? {
@@ -108,7 +108,7 @@ fn build_pinned(workspace: &Workspace, pinned: &Package) -> Result<PathBuf, buil
     fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
     let build_dir = tempfile::tempdir_in(&folder).map_err(io_error("create a folder in", &folder))?;
     let tree = build_dir.path().join("sparse");
-    series::work_tree(&pristine, &tree)?;
+    series::prepare_work_tree(&pristine, &tree)?;
     let mut make = Command::new("make");
     // Without the variables of a make that started this program.
     make.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path))).arg("-C").arg(&tree).arg("sparse");

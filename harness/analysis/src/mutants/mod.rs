@@ -8,7 +8,7 @@ mod mutation_run;
 mod outcome;
 mod report;
 
-pub use mutant::{Mutant, files, folder, unfit};
+pub use mutant::{Mutant, files, folder, inapplicable};
 pub use mutation_run::MutationRun;
 pub use outcome::{Killer, MutantResult, MutantStatus};
-pub use report::{Entry, Report, exit, line, table, tally};
+pub use report::{Entry, Report, exit, format_result, killer_table, tally};

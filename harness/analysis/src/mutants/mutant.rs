@@ -23,10 +23,10 @@ pub struct Mutant {
     /// Name of the file, without `.patch`.
     pub name: String,
     /// What is wrong, from the first paragraph of the file.
-    pub what: String,
+    pub description: String,
     /// Why no test can detect it, from the paragraph that begins with `Nobody can tell: `; none
     /// without such a paragraph.
-    pub argument: Option<String>,
+    pub equivalence: Option<String>,
     /// The file.
     pub(super) patch: PathBuf,
     /// Whether it changes files outside `fs/overlayfs/`, and so needs a kernel image and not only a
@@ -74,7 +74,7 @@ impl Mutant {
         let mut changed = text.lines().filter_map(|line| line.strip_prefix(DIFF));
         let changes_image = changed.any(|paths| !paths.starts_with("a/fs/overlayfs/"));
         let name = patch.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Mutant { name, what, argument, patch: patch.to_path_buf(), changes_image })
+        Ok(Mutant { name, description: what, equivalence: argument, patch: patch.to_path_buf(), changes_image })
     }
 }
 
@@ -90,20 +90,20 @@ pub fn folder(root: &Path, series: &str) -> PathBuf {
 /// If the folder cannot be read.
 pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let is_patch = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "patch");
-    Ok(command::entries(folder)?.into_iter().filter(is_patch).collect())
+    Ok(command::sorted_entries(folder)?.into_iter().filter(is_patch).collect())
 }
 
 /// The mutants of a folder that do not apply on top of the series.
 ///
 /// # Errors
 /// If the folder cannot be read, or the series itself does not apply.
-pub fn unfit(folder: &Path, series: &Series, pristine: &Tree) -> Result<Vec<PathBuf>, build::Error> {
-    let commit = series.commit_at(pristine, Level::FULL)?;
+pub fn inapplicable(folder: &Path, series: &Series, pristine: &Tree) -> Result<Vec<PathBuf>, build::Error> {
+    let commit = series.commit_of_level(pristine, Level::FULL)?;
     let tree = Tree { repository: pristine.repository.clone(), commit };
-    let apply_check = series::ApplyCheck::of(&tree)?;
+    let apply_check = series::ApplyCheck::new(&tree)?;
     let mut failed = Vec::new();
     for patch in files(folder).map_err(io_error("read", folder))? {
-        if !apply_check.applies(&patch)? {
+        if !apply_check.can_apply(&patch)? {
             failed.push(patch);
         }
     }

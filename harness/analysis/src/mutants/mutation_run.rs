@@ -10,7 +10,7 @@ use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 use vremount_runner::case_runner::CaseRunner;
 use vremount_runner::results::RunOptions;
-use vremount_runner::scheduler::jobs;
+use vremount_runner::scheduler::job_count;
 use vremount_runner::session::Session;
 use vremount_runner::testbed::RunSpec;
 
@@ -36,7 +36,7 @@ pub struct MutationRun<'a> {
     /// Name of a further configuration fragment; none for the default configuration.
     pub fragment: Option<&'a str>,
     /// What runs the machines.
-    pub wanted: ExecutorChoice,
+    pub executor: ExecutorChoice,
     /// Selects the cases. Cases on ext4 are run first, others only if no case on ext4 detects the
     /// mutant.
     pub filters: &'a Filters,
@@ -59,7 +59,7 @@ impl MutationRun<'_> {
     /// # Errors
     /// [`Error::UnmodifiedSeries`] if a claim or a sequence is broken or undecided: it could not
     /// detect mutants.
-    pub fn control(&self) -> Result<String, Error> {
+    pub fn check_unmodified_series(&self) -> Result<String, Error> {
         let mut result = MutantResult::default();
         let mut executor = String::new();
         for stage in self.stages() {
@@ -76,12 +76,12 @@ impl MutationRun<'_> {
     ///
     /// # Errors
     /// If the test failed for a reason other than the mutant.
-    pub fn of(&self, mutant: &Mutant) -> Result<MutantResult, Error> {
+    pub fn test(&self, mutant: &Mutant) -> Result<MutantResult, Error> {
         let mut result = MutantResult::new(mutant);
         for stage in self.stages() {
             if result.killed_by.is_empty() {
                 match self.run_stage(Some(mutant), &stage, &mut result) {
-                    Err(error) if error.is_of_the_kernel() => {
+                    Err(error) if error.is_kernel_failure() => {
                         result.cannot_tell = Some(error.to_string());
                         return Ok(result);
                     }
@@ -93,7 +93,8 @@ impl MutationRun<'_> {
     }
 
     fn stages(&self) -> Vec<Stage> {
-        let (ext4, others): (Vec<Fs>, Vec<Fs>) = self.filters.filesystems().into_iter().partition(|fs| *fs == Fs::Ext4);
+        let (ext4, others): (Vec<Fs>, Vec<Fs>) =
+            self.filters.select_filesystems().into_iter().partition(|fs| *fs == Fs::Ext4);
         let stages = [Stage { name: "ext4", filesystems: ext4 }, Stage { name: "others", filesystems: others }];
         stages.into_iter().filter(|stage| !stage.filesystems.is_empty()).collect()
     }
@@ -101,7 +102,7 @@ impl MutationRun<'_> {
     /// Runs the cases on the filesystems of a stage, and explores a mutant that they do not detect
     /// on ext4. Returns the title of the executor.
     fn run_stage(&self, mutant: Option<&Mutant>, stage: &Stage, result: &mut MutantResult) -> Result<String, Error> {
-        let claims = self.filters.claims(self.base)?;
+        let claims = self.filters.select_claims(self.base)?;
         let cases = filter::cases(&claims, &stage.filesystems);
         let changes_image = mutant.is_some_and(|mutant| mutant.changes_image);
         let shared_build = changes_image.then(|| format!("mutants-{}", self.base.name));
@@ -113,25 +114,26 @@ impl MutationRun<'_> {
             mutant: mutant.map(|mutant| mutant.patch.as_path()),
         };
         let run_dir = format!("mutants/{}/{}", mutant.map_or("none", |mutant| &mutant.name), stage.name);
-        let run_spec = RunSpec { aside: Some(&run_dir), ..RunSpec::new(kernel, &stage.filesystems, self.wanted) };
+        let run_spec =
+            RunSpec { subdirectory: Some(&run_dir), ..RunSpec::new(kernel, &stage.filesystems, self.executor) };
         let options = RunOptions { faults: true, twice: false, fresh: false };
         let mut session = Session::start(self.workspace, &run_spec, options, &cases)?;
-        let jobs = jobs(self.jobs, session.testbed.kernel.memory_mib());
+        let jobs = job_count(self.jobs, session.testbed.kernel.memory_mib());
         session.run(jobs, |_| ())?;
         let runner = CaseRunner::new(&session.testbed);
         for case in &cases {
-            let Some(record) = session.log.results().of(case.claim.name, case.fs) else { continue };
+            let Some(record) = session.log.results().find_record(case.claim.name, case.fs) else { continue };
             // The first killer is run again alone: a fault of the host must not count as a
             // detection.
             let is_first = record.verdict == Verdict::Broken && result.killed_by.is_empty();
-            if is_first && runner.run_isolated(case).judgement.verdict != Verdict::Broken {
+            if is_first && runner.run_isolated(case).verdict_detail.verdict != Verdict::Broken {
                 result.add_unrepeated(record);
             } else {
                 result.add(record);
             }
         }
         if result.killed_by.is_empty() && stage.filesystems.contains(&Fs::Ext4) && self.sequences > 0 {
-            explore::explore(&runner, &explore_plan(self.sequences), jobs, |sequences| {
+            explore::run_plan(&runner, &explore_plan(self.sequences), jobs, |sequences| {
                 sequences.iter().for_each(|sequence| result.add_sequence(sequence));
             });
         }
@@ -151,6 +153,10 @@ mod tests {
     #[test]
     fn most_sequences_are_random() {
         let plan = explore_plan(1000);
-        assert!(plan.every() > 100 && plan.every() < plan.sequences / 2, "{}", plan.every());
+        assert!(
+            plan.exhaustive_count() > 100 && plan.exhaustive_count() < plan.sequences / 2,
+            "{}",
+            plan.exhaustive_count()
+        );
     }
 }

@@ -63,7 +63,7 @@ impl MutantResult {
     /// The result of a mutant before any test.
     #[must_use]
     pub fn new(mutant: &Mutant) -> Self {
-        let Mutant { name, what: description, argument: equivalence, .. } = mutant.clone();
+        let Mutant { name, description, equivalence, .. } = mutant.clone();
         MutantResult { name, description, equivalence, ..MutantResult::default() }
     }
 
@@ -92,9 +92,9 @@ impl MutantResult {
 
     /// Adds the result of an explored sequence on ext4.
     pub fn add_sequence(&mut self, sequence: &SequenceResult) {
-        let because = sequence.judgement.because.clone().unwrap_or_default();
+        let because = sequence.verdict_detail.because.clone().unwrap_or_default();
         let name = format!("sequence {}", sequence.number);
-        match sequence.judgement.verdict {
+        match sequence.verdict_detail.verdict {
             Verdict::Broken => self.killed_by.push(Killer { name, fs: Fs::Ext4, because }),
             Verdict::CannotTell => {
                 self.cannot_tell.get_or_insert_with(|| format!("{name}: {because}"));
@@ -156,7 +156,7 @@ pub mod tests {
     #[test]
     fn case_that_is_broken_once_does_not_kill() {
         let mut result = result("m", &[], None, None, 3);
-        result.add_unrepeated(&record("races", Fs::Ext4, VerdictDetail::kernel_complained("reason".to_string())));
+        result.add_unrepeated(&record("races", Fs::Ext4, VerdictDetail::kernel_failure("reason".to_string())));
         assert_eq!((result.status(), result.killed_by.len()), (MutantStatus::CannotTell, 0));
         assert!(result.cannot_tell.is_some_and(|why| why.starts_with("races on ext4 was broken once, and not again")));
     }

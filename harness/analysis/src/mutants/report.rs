@@ -51,7 +51,7 @@ impl<'a> Report<'a> {
 
 /// Formats the result of a mutant as one line.
 #[must_use]
-pub fn line(result: &MutantResult) -> String {
+pub fn format_result(result: &MutantResult) -> String {
     let status = match result.status() {
         MutantStatus::Killed => match (result.killers().as_slice(), result.killed_by.as_slice()) {
             // The reason may be a stack trace of the kernel.
@@ -82,7 +82,7 @@ fn first_names(names: &[&str]) -> String {
 /// A table of mutants and of a few killers that together detect all detected mutants. The names of
 /// the killers are below it.
 #[must_use]
-pub fn table(results: &[MutantResult]) -> String {
+pub fn killer_table(results: &[MutantResult]) -> String {
     let columns = cover(results);
     let mut text = String::new();
     let head: String = (0..columns.len()).map(|index| format!(" {}", letter(index))).collect();

@@ -29,9 +29,9 @@ pub struct ScriptRun {
     /// The verdict of its exit code, or [`Verdict::Broken`] if the kernel failed.
     pub verdict: Verdict,
     /// Its output.
-    pub said: String,
+    pub output: String,
     /// Mounts and devices that it did not remove.
-    pub left: Vec<String>,
+    pub leftovers: Vec<String>,
 }
 
 impl<'a> Checker<'a> {
@@ -51,9 +51,9 @@ impl<'a> Checker<'a> {
     /// # Errors
     /// Why the script did not end with one of its exit codes, or a file could not be written.
     pub fn run(&self, name: &str, script: &str, asleep: std::time::Duration) -> Result<ScriptRun, String> {
-        let TestBed { kernel, executor, logs, .. } = self.testbed;
+        let TestBed { kernel, executor, run_dir: logs, .. } = self.testbed;
         let program = Program {
-            work: GuestTask::Script(self.shell.clone()),
+            task: GuestTask::Script(self.shell.clone()),
             module: MODULE_PATH.to_string(),
             disks: BTreeMap::new(),
             fs: Filesystem::default(),
@@ -63,7 +63,7 @@ impl<'a> Checker<'a> {
         let initramfs = logs.join(format!("{name}.script.initramfs"));
         self.initramfs.write_with_script(&program, script, &initramfs).map_err(|error| error.to_string())?;
         let console = logs.join(format!("{name}.script.console"));
-        let limits = executor.limits().scale(TIMEOUT_FACTOR).and_silent(asleep);
+        let limits = executor.timeouts().scale(TIMEOUT_FACTOR).extend(asleep);
         let run = executor.run(&MachineConfig::new(kernel, &initramfs, &console, limits));
         let _ = fs::remove_file(&initramfs);
         let keep = |extension: &str, text: &str| {
@@ -75,19 +75,19 @@ impl<'a> Checker<'a> {
         let mut exited = None;
         for event in &run.events {
             match event {
-                Event::Said(line) => output += &format!("{line}\n"),
-                Event::Exited { code, left } => exited = Some((*code, left.clone())),
+                Event::ScriptOutput(line) => output += &format!("{line}\n"),
+                Event::Exited { code, leftovers: left } => exited = Some((*code, left.clone())),
                 _ => {}
             }
         }
         keep("said", &output)?;
         let runs = [run];
         if kernel_failure(&runs).is_some() {
-            return Ok(ScriptRun { verdict: Verdict::Broken, said: output, left: Vec::new() });
+            return Ok(ScriptRun { verdict: Verdict::Broken, output, leftovers: Vec::new() });
         }
         let [run] = runs;
-        let Some((code, left)) = exited.filter(|_| run.end == ExitReason::Finished) else {
-            return Err(format!("{}{}\n{output}", run.end, run.last_lines()));
+        let Some((code, left)) = exited.filter(|_| run.exit_reason == ExitReason::Finished) else {
+            return Err(format!("{}{}\n{output}", run.exit_reason, run.last_lines()));
         };
         let verdict = match code {
             Some(0) => Verdict::Holds,
@@ -96,6 +96,6 @@ impl<'a> Checker<'a> {
             Some(code) => return Err(format!("unexpected exit code {code}\n{output}")),
             None => return Err(format!("it was killed by a signal\n{output}")),
         };
-        Ok(ScriptRun { verdict, said: output, left })
+        Ok(ScriptRun { verdict, output, leftovers: left })
     }
 }

@@ -10,6 +10,6 @@ mod shell_check;
 mod xfstests;
 
 pub use check::{Checker, ScriptRun};
-pub use script::{expected, no_script, of_claim, script};
+pub use script::{claim_script, expected_outcomes, script, unsupported_reason};
 pub use shell_call::Unsupported;
-pub use xfstests::{Test, test};
+pub use xfstests::{Test, xfstests_test};

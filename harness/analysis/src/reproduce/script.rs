@@ -13,7 +13,7 @@ use crate::reproduce::shell_check::{ShellCheck, expectation};
 
 /// Why steps cannot be a script; none if they can.
 #[must_use]
-pub fn no_script(steps: &[Step]) -> Option<Unsupported> {
+pub fn unsupported_reason(steps: &[Step]) -> Option<Unsupported> {
     steps.iter().find_map(|step| match step {
         Step::Precondition(op, expected) | Step::Assertion(op, expected) => {
             call(op, Fs::Ext4).err().or_else(|| expectation(op, *expected).err())
@@ -28,9 +28,9 @@ pub fn no_script(steps: &[Step]) -> Option<Unsupported> {
 ///
 /// # Errors
 /// If a shell cannot perform a step.
-pub fn of_claim(claim: &Claim, fs: Fs) -> Result<String, Unsupported> {
+pub fn claim_script(claim: &Claim, fs: Fs) -> Result<String, Unsupported> {
     let printed_by = format!("vremount reproduce {} --fs {}", claim.name, fs.name());
-    script(Title::of(claim, fs), &claim.steps, &printed_by)
+    script(Title::from_claim(claim, fs), &claim.steps, &printed_by)
 }
 
 /// Steps as a POSIX shell script. `printed_by` is the command that prints it, quoted for a shell.
@@ -38,7 +38,7 @@ pub fn of_claim(claim: &Claim, fs: Fs) -> Result<String, Unsupported> {
 /// # Errors
 /// If a shell cannot perform a step.
 pub fn script(title: Title<'_>, steps: &[Step], printed_by: &str) -> Result<String, Unsupported> {
-    if let Some(why) = no_script(steps) {
+    if let Some(why) = unsupported_reason(steps) {
         return Err(why);
     }
     let steps = to_calls(steps, title.fs)?;
@@ -63,7 +63,7 @@ pub fn script(title: Title<'_>, steps: &[Step], printed_by: &str) -> Result<Stri
 ///
 /// # Errors
 /// If a shell cannot perform a step.
-pub fn expected(claim: &Claim, fs: Fs) -> Result<Vec<String>, Unsupported> {
+pub fn expected_outcomes(claim: &Claim, fs: Fs) -> Result<Vec<String>, Unsupported> {
     Ok(to_calls(&claim.steps, fs)?.into_iter().map(|call| call.expected).collect())
 }
 
@@ -112,7 +112,7 @@ fn settings(fs: Fs) -> String {
 
 /// A shell function that finds the reason in a line of the kernel log.
 pub fn find_reason() -> String {
-    let cases = Reason::words()
+    let cases = Reason::log_patterns()
         .map(|(words, reason)| format!("    *'overlay'*': '*'{}'*) reason='{reason}' ;;\n", escape(words)));
     let cases: String = cases.collect();
     format!(
@@ -163,14 +163,14 @@ pub fn to_calls(steps: &[Step], fs: Fs) -> Result<Vec<Call>, Unsupported> {
         };
         let mut description = describe(op);
         match op {
-            Op::Break { .. } => is_reported = false,
+            Op::InjectFault { .. } => is_reported = false,
             // sync(1) opens a new descriptor, and an error that was reported before the open is not
             // reported on it again.
             Op::SyncUpper { .. } if is_reported && expected == Expectation::Fails(libc::EIO) => {
                 description += ", on a new descriptor, to which the error is not reported again";
                 expected = Expectation::Done;
             }
-            Op::SyncUpper { .. } | Op::SyncUpperAfresh { .. } | Op::Join => {
+            Op::SyncUpper { .. } | Op::SyncUpperNewDescriptor { .. } | Op::JoinThread => {
                 is_reported |= expected == Expectation::Fails(libc::EIO);
             }
             _ => {}
@@ -190,8 +190,8 @@ mod tests {
 
     fn scripts() -> Vec<String> {
         let claims = claims::all();
-        let scriptable = claims.iter().filter(|claim| no_script(&claim.steps).is_none());
-        let on_some = |claim| [Fs::Ext4, Fs::BtrfsSubvolume, Fs::Tmpfs].map(|fs| of_claim(claim, fs).unwrap());
+        let scriptable = claims.iter().filter(|claim| unsupported_reason(&claim.steps).is_none());
+        let on_some = |claim| [Fs::Ext4, Fs::BtrfsSubvolume, Fs::Tmpfs].map(|fs| claim_script(claim, fs).unwrap());
         scriptable.flat_map(on_some).collect()
     }
 
@@ -207,7 +207,7 @@ mod tests {
     fn newline_in_the_command_stays_in_the_comment() {
         let claims = claims::all();
         let claim = claims.iter().find(|claim| claim.name == "reuse").unwrap();
-        let text = script(Title::of(claim, Fs::Ext4), &claim.steps, "vremount --replay 'a\nb'").unwrap();
+        let text = script(Title::from_claim(claim, Fs::Ext4), &claim.steps, "vremount --replay 'a\nb'").unwrap();
         assert!(text.contains("\n# Printed by: vremount --replay 'a\n# b'\n"), "{text}");
     }
 }

@@ -3,8 +3,8 @@
 
 use vremount_machine::image::Fs;
 use vremount_protocol::{
-    AccessPath, CheckpointTamper, DeviceStack, Disk, Fault, Field, FileLocation, LayerSet, MarkerReplacement, Mode, Op,
-    Prng, SnapshotScope, XattrLocation,
+    AccessPath, CheckpointField, CheckpointTamper, DeviceStack, Disk, Fault, FileLocation, LayerSet, MarkerReplacement,
+    Mode, Op, Prng, SnapshotScope, XattrLocation,
 };
 
 /// Why an operation or a claim has no script: what a shell cannot do.
@@ -22,12 +22,12 @@ const CHECKPOINT_BYTES: usize = 16 + 8 + 4;
 /// If a shell cannot perform the operation.
 pub fn call(op: &Op, fs: Fs) -> Result<String, Unsupported> {
     Ok(match op {
-        Op::Attach { disk, .. } if !fs.on_disk() => format!("attach_in_memory {disk}"),
-        Op::Attach { disk, on: DeviceStack::Plain } => format!("attach {disk}"),
-        Op::Attach { on: DeviceStack::Device, .. } => {
+        Op::Attach { disk, .. } if !fs.is_on_disk() => format!("attach_in_memory {disk}"),
+        Op::Attach { disk, stack: DeviceStack::Loop } => format!("attach {disk}"),
+        Op::Attach { stack: DeviceStack::Direct, .. } => {
             return Err("it attaches a disk without a loop device, which only a benchmark does");
         }
-        Op::Attach { disk, on: DeviceStack::Thin } => format!("attach_thin {disk}"),
+        Op::Attach { disk, stack: DeviceStack::Thin } => format!("attach_thin {disk}"),
         Op::CopyDisk { from, to } => format!("copy_disk {from} {to}"),
         Op::MountUpper { disk, options } => {
             let first = fs.filesystem().subvolume.map_or_else(String::new, |_| format!("make_subvolume {disk}\n"));
@@ -36,14 +36,14 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unsupported> {
         Op::UnmountUpper { disk, lazy: false } => format!("unmount_upper {disk}"),
         Op::UnmountUpper { disk, lazy: true } => format!("unmount_upper_lazily {disk}"),
         Op::RemountUpper { disk, options } => with_options("remount_upper", *disk, options),
-        Op::Reach { disk, via } => reach(*disk, *via)?,
-        Op::Unreach { disk, via: AccessPath::Moved } => format!("move_upper_back {disk}"),
-        Op::Unreach { disk, via } => format!("unmount_access_path {disk} {}", folder(*via)),
+        Op::AddAccessPath { disk, via } => reach(*disk, *via)?,
+        Op::RemoveAccessPath { disk, via: AccessPath::Moved } => format!("move_upper_back {disk}"),
+        Op::RemoveAccessPath { disk, via } => format!("unmount_access_path {disk} {}", folder(*via)),
         Op::FreezeUpper { disk } => format!("freeze_upper {disk}"),
         Op::ThawUpper { disk } => format!("thaw_upper {disk}"),
         Op::ShutDownUpper { disk } => format!("shut_down_upper {disk}"),
-        Op::FreshUpper { disk } => format!("recreate_upper {disk}"),
-        Op::FoldCase { disk } => format!("recreate_casefolded {disk}"),
+        Op::RecreateUpper { disk } => format!("recreate_upper {disk}"),
+        Op::RecreateCasefolded { disk } => format!("recreate_casefolded {disk}"),
         Op::UpperWritable { disk } => format!("check_upper_writable {disk}"),
         Op::MountOverlay { disk, layers, mode, via, options } => {
             let call = format!("mount_overlay {disk} {} {}", overlay(*layers), folder(*via));
@@ -58,10 +58,10 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unsupported> {
         Op::UnmountOverlay { disk, layers, lazy: false } => format!("unmount_overlay {disk} {}", overlay(*layers)),
         Op::UnmountOverlay { disk, lazy: true, .. } => format!("unmount_overlay_lazily {disk}"),
         Op::RemountOverlay { disk, options } => with_options("remount_overlay", *disk, options),
-        Op::Cycle { disk, times } => format!("mount_repeatedly {disk} {times}"),
-        Op::Race { disk, mounts } => format!("race_mounts {disk} {mounts}"),
-        Op::Starve { .. } => return Err(NO_FAILED_ALLOCATION),
-        Op::Write { disk, layers, place, file, bytes, seed } => {
+        Op::MountRepeatedly { disk, count: times } => format!("mount_repeatedly {disk} {times}"),
+        Op::MountConcurrently { disk, mounts } => format!("race_mounts {disk} {mounts}"),
+        Op::MountWithFailingAllocations { .. } => return Err(NO_FAILED_ALLOCATION),
+        Op::Write { disk, layers, location: place, file, bytes, seed } => {
             format!("write_file {} {bytes} {seed}", located(*disk, *layers, *place, file))
         }
         Op::WriteDirect { disk, file, bytes, seed } => {
@@ -74,8 +74,10 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unsupported> {
             format!("compare_on_disk {} {bytes} {seed}", upper(*disk, file))
         }
         Op::KeepWriting { .. } => return Err("no script can record what is written while the power fails"),
-        Op::HoldFile { disk, place, file } => format!("hold_file {}", located(*disk, LayerSet::First, *place, file)),
-        Op::ReleaseFiles => "release_files".to_string(),
+        Op::OpenFile { disk, location: place, file } => {
+            format!("hold_file {}", located(*disk, LayerSet::First, *place, file))
+        }
+        Op::CloseFiles => "release_files".to_string(),
         Op::SetMode { disk, file, mode } => format!("set_mode {} {mode:o}", merged(*disk, LayerSet::First, file)),
         Op::HasMode { disk, file, mode } => format!("check_mode {} {mode:o}", merged(*disk, LayerSet::First, file)),
         Op::Rename { disk, from, to } => {
@@ -84,41 +86,43 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unsupported> {
         Op::HasOverlayXattr { disk, file, name } => {
             format!("check_xattr {} trusted.overlay.{name}", upper(*disk, file))
         }
-        Op::NoteInode { disk, file } => format!("record_inode {}", inode(*disk, file)),
-        Op::SameInode { disk, file } => format!("check_inode {}", inode(*disk, file)),
-        Op::TakeHandle { .. } | Op::OpenHandle { .. } => {
+        Op::RecordInode { disk, file } => format!("record_inode {}", inode(*disk, file)),
+        Op::CompareInode { disk, file } => format!("check_inode {}", inode(*disk, file)),
+        Op::RecordFileHandle { .. } | Op::OpenFileHandle { .. } => {
             return Err("no shell tool calls name_to_handle_at(2) and open_by_handle_at(2)");
         }
         Op::WriteBack => "write_back".to_string(),
         Op::WriteBackData { disk, file } => format!("write_back_data {}", upper(*disk, file)),
-        Op::SyncUpper { disk } | Op::SyncUpperAfresh { disk } => format!("sync_filesystem {}", mount_point(*disk)),
+        Op::SyncUpper { disk } | Op::SyncUpperNewDescriptor { disk } => {
+            format!("sync_filesystem {}", mount_point(*disk))
+        }
         Op::SyncOverlay { disk } => format!("sync_filesystem {}", merged(*disk, LayerSet::First, "")),
-        Op::SyncUpperLater { disk, ms } => format!("sync_filesystem_later {} {}", mount_point(*disk), seconds(*ms)),
-        Op::HasEnded => "check_sync_has_ended".to_string(),
-        Op::Join => "wait_for_sync".to_string(),
+        Op::SyncUpperInThread { disk, ms } => format!("sync_filesystem_later {} {}", mount_point(*disk), seconds(*ms)),
+        Op::ThreadHasEnded => "check_sync_has_ended".to_string(),
+        Op::JoinThread => "wait_for_sync".to_string(),
         Op::DropCaches => "drop_caches".to_string(),
         Op::FlushBuffers { disk } => format!("flush_buffers {disk}"),
         Op::FsyncUpperFile { disk, file } => format!("fsync_file {}", upper(*disk, file)),
         Op::FsyncOverlayFile { disk, file } => format!("fsync_file {}", merged(*disk, LayerSet::First, file)),
-        Op::Break { disk, fault } => inject(*disk, fault),
-        Op::Heal { disk } => format!("heal_disk {disk}"),
+        Op::InjectFault { disk, fault } => inject(*disk, fault),
+        Op::RemoveFault { disk } => format!("heal_disk {disk}"),
         Op::PauseWriteback => "pause_writeback".to_string(),
-        Op::CountIo { disk } => format!("start_io_counts {disk}"),
-        Op::CountedIo { disk } => format!("read_io_counts {disk}"),
+        Op::StartIoCount { disk } => format!("start_io_counts {disk}"),
+        Op::ReadIoCount { disk } => format!("read_io_counts {disk}"),
         Op::ReloadOverlay => "reload_overlay".to_string(),
         Op::RemoveMarker { disk } => format!("remove_marker {disk}"),
-        Op::Forge { disk, forgery } => tamper(*disk, *forgery),
-        Op::ForgeMany { .. } => {
+        Op::TamperCheckpoint { disk, tamper: forgery } => tamper(*disk, *forgery),
+        Op::FuzzCheckpoint { .. } => {
             return Err("it tries thousands of random checkpoints and measures the kernel's memory");
         }
-        Op::ReplaceMarker { disk, with } => replace_marker(*disk, *with),
+        Op::ReplaceMarker { disk, replacement: with } => replace_marker(*disk, *with),
         Op::MakeIncompat { disk, name } => format!("make_incompat {disk} '{name}'"),
         Op::RemoveIncompat { disk, name } => format!("remove_incompat {disk} '{name}'"),
-        Op::LeaveBehind { disk } => format!("create_leftover {disk}"),
-        Op::RemoveLeftBehind { disk } => format!("remove_leftover {disk}"),
+        Op::CreateLeftover { disk } => format!("create_leftover {disk}"),
+        Op::RemoveLeftover { disk } => format!("remove_leftover {disk}"),
         Op::MakeLowers { count } => format!("make_lower_layers {count}"),
         Op::Snapshot { disk, scope } => format!("snapshot {}", scoped(*disk, *scope)),
-        Op::SameAsSnapshot { disk, scope } => format!("compare_snapshot {}", scoped(*disk, *scope)),
+        Op::CompareSnapshot { disk, scope } => format!("compare_snapshot {}", scoped(*disk, *scope)),
         Op::Sleep { ms } => format!("pause {}", seconds(*ms)),
         Op::Bench(_) => return Err("only the guest can measure benchmarks"),
         Op::Reset => return Err("it removes what only the harness creates"),
@@ -138,7 +142,7 @@ fn argument(options: &str) -> String {
 fn reach(disk: Disk, via: AccessPath) -> Result<String, Unsupported> {
     Ok(match via {
         AccessPath::Bind => format!("bind_mount_upper {disk}"),
-        AccessPath::Again => format!("mount_upper_again {disk}"),
+        AccessPath::SecondMount => format!("mount_upper_again {disk}"),
         AccessPath::Moved => format!("move_upper {disk}"),
         AccessPath::Idmapped => return Err("mount(8) creates idmapped mounts only since util-linux 2.39"),
         AccessPath::Mount => return Err("the upper filesystem is already mounted there"),
@@ -150,7 +154,7 @@ fn folder(via: AccessPath) -> &'static str {
     match via {
         AccessPath::Mount => "mnt",
         AccessPath::Bind => "bind",
-        AccessPath::Again => "again",
+        AccessPath::SecondMount => "again",
         AccessPath::Moved => "moved",
         AccessPath::Idmapped => "idmapped",
     }
@@ -255,17 +259,17 @@ fn tamper(disk: Disk, change: CheckpointTamper) -> String {
     };
     match change {
         CheckpointTamper::Remove => format!("remove_checkpoint {here}"),
-        CheckpointTamper::Length(bytes) => format!("resize_checkpoint {here} {bytes}"),
+        CheckpointTamper::Resize(bytes) => format!("resize_checkpoint {here} {bytes}"),
         CheckpointTamper::Random { seed } => {
             let mut bytes = [0; CHECKPOINT_BYTES];
-            Prng::of(seed).fill(&mut bytes);
+            Prng::new(seed).fill(&mut bytes);
             set(&bytes)
         }
-        CheckpointTamper::All(byte) => set(&[byte; CHECKPOINT_BYTES]),
-        CheckpointTamper::Next(Field::BootId) => format!("count_up_checkpoint {here} 0 16"),
-        CheckpointTamper::Next(Field::InstanceId) => format!("count_up_checkpoint {here} 16 24"),
-        CheckpointTamper::Next(Field::Errseq) => format!("count_up_checkpoint {here} 24 28"),
-        CheckpointTamper::Of(other, layers) => format!("copy_checkpoint {} {here}", marker(other, layers)),
+        CheckpointTamper::Fill(byte) => set(&[byte; CHECKPOINT_BYTES]),
+        CheckpointTamper::Increment(CheckpointField::BootId) => format!("count_up_checkpoint {here} 0 16"),
+        CheckpointTamper::Increment(CheckpointField::InstanceId) => format!("count_up_checkpoint {here} 16 24"),
+        CheckpointTamper::Increment(CheckpointField::Errseq) => format!("count_up_checkpoint {here} 24 28"),
+        CheckpointTamper::CopyFrom(other, layers) => format!("copy_checkpoint {} {here}", marker(other, layers)),
         CheckpointTamper::MoveTo(XattrLocation::Dirty) => {
             format!("move_checkpoint {here} {}", path(&format!("mnt/{disk}/work/work/incompat/volatile"), "dirty"))
         }

@@ -25,7 +25,7 @@ impl ShellCheck {
 /// # Errors
 /// If no script can cause such an outcome.
 pub fn expectation(op: &Op, expected: Expectation) -> Result<ShellCheck, Unsupported> {
-    let mode = if op.asks_volatile() { "volatile" } else { "durable" };
+    let mode = if op.requests_volatile() { "volatile" } else { "durable" };
     Ok(match expected {
         Expectation::Done => ShellCheck::new("expect_done", "done"),
         Expectation::Mounted => ShellCheck::new(format!("expect_mounted {mode}"), format!("mounted {mode}")),
@@ -36,7 +36,7 @@ pub fn expectation(op: &Op, expected: Expectation) -> Result<ShellCheck, Unsuppo
             let errno = errno_name(errno);
             ShellCheck::new(format!("expect_refused {errno} {reason}"), format!("refused {errno}, {reason}"))
         }
-        Expectation::RefusedUnsaid(errno) => {
+        Expectation::RefusedWithoutReason(errno) => {
             let (errno, reason) = (errno_name(errno), "no reason stated");
             ShellCheck::new(format!("expect_refused {errno} '{reason}'"), format!("refused {errno}, {reason}"))
         }
@@ -44,20 +44,22 @@ pub fn expectation(op: &Op, expected: Expectation) -> Result<ShellCheck, Unsuppo
             let errno = errno_name(errno);
             ShellCheck::new(format!("expect_failed {errno}"), format!("failed {errno}"))
         }
-        Expectation::FailsToWriteBack => ShellCheck::new("expect_failed_to_write_back", "failed EIO or ENOSPC"),
+        Expectation::FailsWithEioOrEnospc => ShellCheck::new("expect_failed_to_write_back", "failed EIO or ENOSPC"),
         Expectation::IoErrors => ShellCheck::new("expect_io_errors", "I/O errors"),
         Expectation::Differs => ShellCheck::new("expect_differs", "differs"),
-        Expectation::MountedOrError => {
+        Expectation::MountedOrWritebackError => {
             ShellCheck::new("expect_mounted_or_error", "mounted, or refused for a writeback error")
         }
-        Expectation::Whatever => ShellCheck::new("expect_anything", "anything"),
-        Expectation::OneWins { others, reason } => {
+        Expectation::AnyOutcome => ShellCheck::new("expect_anything", "anything"),
+        Expectation::AtMostOneMountedOthersRefused { others, reason } => {
             let reasons = vec![reason.to_string(); others as usize].join(" ");
             let expected = format!("1 mounted, {others} refused EINVAL: {reasons}");
             ShellCheck::new(format!("expect_one_wins {others} {reason}"), expected)
         }
-        Expectation::AtMostOneWins => ShellCheck::new("expect_at_most_one_wins", "at most one mounted"),
-        Expectation::RefusedUntilFed | Expectation::AcceptedOrUnchecked => return Err(NO_FAILED_ALLOCATION),
+        Expectation::AtMostOneMounted => ShellCheck::new("expect_at_most_one_wins", "at most one mounted"),
+        Expectation::SomeRefusedWithEnomem | Expectation::SomeMountedOthersNoCheckpoint => {
+            return Err(NO_FAILED_ALLOCATION);
+        }
         Expectation::NoIo => ShellCheck::new("expect_no_io", "0 writes, 0 flushes"),
         Expectation::SomeIo => ShellCheck::new("expect_some_io", "writes or flushes"),
     })

@@ -9,7 +9,7 @@ use vremount_machine::image::Fs;
 use vremount_protocol::{DeviceStack, Disk, Fault, Op};
 
 use crate::reproduce::library::{commands, used_in_xfstests};
-use crate::reproduce::script::{Call, find_reason, find_tools, no_script, to_calls};
+use crate::reproduce::script::{Call, find_reason, find_tools, to_calls, unsupported_reason};
 use crate::reproduce::shell_call::Unsupported;
 
 /// A test of xfstests.
@@ -37,11 +37,12 @@ const PROGRAMS: [(&str, &str); 9] = [
 ///
 /// # Errors
 /// If a shell cannot perform a step, or a step needs more than a scratch device.
-pub fn test(claim: &Claim) -> Result<Test, Unsupported> {
-    if claim.filesystems.is_some_and(|(on, _)| on.iter().all(|fs| !fs.on_disk())) {
+pub fn xfstests_test(claim: &Claim) -> Result<Test, Unsupported> {
+    if claim.filesystems.is_some_and(|(on, _)| on.iter().all(|fs| !fs.is_on_disk())) {
         return Err("it is about filesystems in memory, and a scratch device is not in memory");
     }
-    if let Some(why) = no_script(&claim.steps).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more))
+    if let Some(why) =
+        unsupported_reason(&claim.steps).or_else(|| claim.steps.iter().filter_map(Step::op).find_map(needs_more))
     {
         return Err(why);
     }
@@ -73,28 +74,29 @@ pub fn test(claim: &Claim) -> Result<Test, Unsupported> {
 fn needs_more(op: &Op) -> Option<Unsupported> {
     match op {
         Op::Attach { disk: Disk::B, .. } => Some("it needs two disks, and xfstests has one scratch device"),
-        Op::Attach { on: DeviceStack::Thin, .. } | Op::Break { fault: Fault::NoSpace | Fault::PoolFull, .. } => {
+        Op::Attach { stack: DeviceStack::Thin, .. }
+        | Op::InjectFault { fault: Fault::NoSpace | Fault::PoolFull, .. } => {
             Some("it fills the device below the filesystem, and a scratch device is too large for that")
         }
-        Op::Break { fault: Fault::Flush, .. } => {
+        Op::InjectFault { fault: Fault::Flush, .. } => {
             Some("it needs sectors at the end of the device that the filesystem does not use")
         }
-        Op::Break { fault: Fault::Reads, .. } => {
+        Op::InjectFault { fault: Fault::Reads, .. } => {
             Some("it needs a message for every block of the device, and a scratch device is too large for that")
         }
-        Op::Break { fault: Fault::Checkpoint, .. } => {
+        Op::InjectFault { fault: Fault::Checkpoint, .. } => {
             Some("it needs a filesystem with inodes that are too small for xattrs")
         }
-        Op::CountIo { .. } => Some("it counts flushes, and the kernel counts them only for whole disks"),
+        Op::StartIoCount { .. } => Some("it counts flushes, and the kernel counts them only for whole disks"),
         _ => None,
     }
 }
 
 /// The groups of the test.
 fn groups(claim: &Claim) -> Vec<&'static str> {
-    let faults = claim.faults();
+    let faults = claim.fault_names();
     let mut groups = vec!["auto"];
-    if claim.sleeps().as_secs() < 30 {
+    if claim.sleep_time().as_secs() < 30 {
         groups.push("quick");
     }
     groups.push("mount");
@@ -110,7 +112,7 @@ fn groups(claim: &Claim) -> Vec<&'static str> {
 fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
     let mut requires = vec!["_require_scratch_nocheck".to_string(), "_require_attrs trusted".to_string()];
     if let Some((on, _)) = claim.filesystems {
-        let names: BTreeSet<_> = on.iter().filter(|fs| fs.on_disk()).map(|fs| fs.filesystem().kind).collect();
+        let names: BTreeSet<_> = on.iter().filter(|fs| fs.is_on_disk()).map(|fs| fs.filesystem().kind).collect();
         let names: Vec<_> = names.into_iter().collect();
         requires.push(format!(
             "case $OVL_BASE_FSTYP in\n{}) ;;\n*) _notrun \"base filesystem $OVL_BASE_FSTYP behaves differently\" ;;\nesac",
@@ -120,10 +122,12 @@ fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
     let mut targets = BTreeSet::from(["linear"]);
     for step in &claim.steps {
         match step.op() {
-            Some(Op::Break { fault: Fault::Data { .. } | Fault::Everything, .. }) => drop(targets.insert("error")),
-            Some(Op::Break { fault: Fault::Writes, .. }) => drop(targets.insert("flakey")),
-            Some(Op::Break { fault: Fault::SlowReads { .. }, .. }) => drop(targets.insert("delay")),
-            Some(Op::Break { fault: Fault::DataAndSlowReads { .. }, .. }) => targets.extend(["error", "delay"]),
+            Some(Op::InjectFault { fault: Fault::Data { .. } | Fault::Everything, .. }) => {
+                drop(targets.insert("error"))
+            }
+            Some(Op::InjectFault { fault: Fault::Writes, .. }) => drop(targets.insert("flakey")),
+            Some(Op::InjectFault { fault: Fault::SlowReads { .. }, .. }) => drop(targets.insert("delay")),
+            Some(Op::InjectFault { fault: Fault::DataAndSlowReads { .. }, .. }) => targets.extend(["error", "delay"]),
             _ => {}
         }
     }

@@ -5,8 +5,8 @@ use rstest::rstest;
 use vremount_kernel::base::{Base, Feature, Level};
 use vremount_machine::image::Fs;
 use vremount_protocol::{
-    AccessPath, CheckpointTamper, DeviceStack, Disk, Fault, Field, FileLocation, LayerSet, MarkerReplacement, Mode, Op,
-    SnapshotScope,
+    AccessPath, CheckpointField, CheckpointTamper, DeviceStack, Disk, Fault, FileLocation, LayerSet, MarkerReplacement,
+    Mode, Op, SnapshotScope,
 };
 
 use crate::model::{ModelState, OutOfModel};
@@ -17,7 +17,7 @@ const A: Disk = Disk::A;
 const B: Disk = Disk::B;
 
 fn attach(disk: Disk) -> Op {
-    Op::Attach { disk, on: DeviceStack::Plain }
+    Op::Attach { disk, stack: DeviceStack::Loop }
 }
 
 fn mount_upper(disk: Disk) -> Op {
@@ -49,7 +49,7 @@ fn unmount(lazy: bool) -> Op {
 }
 
 fn write_to(disk: Disk, layers: LayerSet, location: FileLocation, file: &str, seed: u64) -> Op {
-    Op::Write { disk, layers, place: location, file: file.to_string(), bytes: 1, seed }
+    Op::Write { disk, layers, location, file: file.to_string(), bytes: 1, seed }
 }
 
 fn write(seed: u64) -> Op {
@@ -65,7 +65,7 @@ fn compare(file: &str, seed: u64) -> Op {
 }
 
 fn open_file(disk: Disk, location: FileLocation) -> Op {
-    Op::HoldFile { disk, place: location, file: FILE.to_string() }
+    Op::OpenFile { disk, location, file: FILE.to_string() }
 }
 
 fn sync() -> Op {
@@ -73,7 +73,7 @@ fn sync() -> Op {
 }
 
 fn inject(fault: Fault) -> Op {
-    Op::Break { disk: A, fault }
+    Op::InjectFault { disk: A, fault }
 }
 
 fn data_fault() -> Fault {
@@ -81,11 +81,11 @@ fn data_fault() -> Fault {
 }
 
 fn tamper(tamper: CheckpointTamper) -> Op {
-    Op::Forge { disk: A, forgery: tamper }
+    Op::TamperCheckpoint { disk: A, tamper }
 }
 
 fn replace_marker() -> Op {
-    Op::ReplaceMarker { disk: A, with: MarkerReplacement::File }
+    Op::ReplaceMarker { disk: A, replacement: MarkerReplacement::File }
 }
 
 fn snapshot(scope: SnapshotScope) -> Op {
@@ -93,7 +93,7 @@ fn snapshot(scope: SnapshotScope) -> Op {
 }
 
 fn compare_with_snapshot(scope: SnapshotScope) -> Op {
-    Op::SameAsSnapshot { disk: A, scope }
+    Op::CompareSnapshot { disk: A, scope }
 }
 
 /// Operations after one volatile mount that wrote a file.
@@ -111,7 +111,7 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
     let mut state = ModelState::new(level.to_string().parse().unwrap(), fs);
     let mut last = Expectation::Done;
     for op in [attach(A), mount_upper(A)].iter().chain(ops) {
-        (state, last) = state.op(op)?;
+        (state, last) = state.apply_op(op)?;
     }
     Ok(last)
 }
@@ -121,7 +121,7 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
 #[case::disk_attached_twice(Fs::Ext4, vec![attach(A)], Err(OutOfModel::ATTACHED_TWICE))]
 #[case::copy_of_a_mounted_disk(Fs::Ext4, vec![attach(B), Op::CopyDisk { from: A, to: B }],
     Err(OutOfModel::COPY_OF_MOUNTED_DISK))]
-#[case::io_of_an_in_memory_filesystem(Fs::Tmpfs, vec![Op::CountIo { disk: A }], Err(OutOfModel::NO_DISK))]
+#[case::io_of_an_in_memory_filesystem(Fs::Tmpfs, vec![Op::StartIoCount { disk: A }], Err(OutOfModel::NO_DISK))]
 #[case::sleep_of_about_the_expiry_time(Fs::Ext4, vec![Op::Sleep { ms: 30_000 }],
     Err(OutOfModel::DIRTY_EXPIRY))]
 #[case::sleep_with_writeback_paused(
@@ -131,17 +131,17 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
 )]
 #[case::io_without_a_request(
     Fs::Ext4,
-    vec![Op::CountIo { disk: A }, Op::CountedIo { disk: A }],
+    vec![Op::StartIoCount { disk: A }, Op::ReadIoCount { disk: A }],
     Err(OutOfModel::UNREQUESTED_IO)
 )]
 #[case::second_sync(
     Fs::Ext4,
-    vec![Op::PauseWriteback, sync(), Op::CountIo { disk: A }, sync(), Op::CountedIo { disk: A }],
+    vec![Op::PauseWriteback, sync(), Op::StartIoCount { disk: A }, sync(), Op::ReadIoCount { disk: A }],
     Err(OutOfModel::UNREQUESTED_IO)
 )]
 #[case::unmount_of_a_durable_overlay_writes(
     Fs::Ext4,
-    vec![mount_durable(), write(1), Op::CountIo { disk: A }, unmount(false), Op::CountedIo { disk: A }],
+    vec![mount_durable(), write(1), Op::StartIoCount { disk: A }, unmount(false), Op::ReadIoCount { disk: A }],
     Ok(Expectation::SomeIo)
 )]
 #[case::chmod_without_overlay(
@@ -151,12 +151,12 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
 )]
 #[case::file_handle_without_overlay(
     Fs::Ext4,
-    vec![Op::TakeHandle { disk: A, file: FILE.to_string() }],
+    vec![Op::RecordFileHandle { disk: A, file: FILE.to_string() }],
     Err(OutOfModel::NO_OVERLAY)
 )]
 #[case::open_without_a_file_handle(
     Fs::Ext4,
-    vec![mount(), Op::OpenHandle { disk: A }],
+    vec![mount(), Op::OpenFileHandle { disk: A }],
     Err(OutOfModel::UNKNOWN_OPERATION)
 )]
 #[case::module_reload_while_mounted(Fs::Ext4, vec![mount(), Op::ReloadOverlay], Ok(Expectation::Fails(libc::EAGAIN)))]
@@ -192,7 +192,7 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
     vec![mount(), unmount_upper(false), mount_upper(A), unmount(false), mount()], Ok(Expectation::Mounted))]
 #[case::superblock_kept_by_a_lazily_unmounted_overlay(Fs::Ext4,
     vec![mount(), write(1), open_file(A, FileLocation::Overlay), unmount(true), unmount_upper(false), mount_upper(A),
-        Op::ReleaseFiles, mount()], Ok(Expectation::Mounted))]
+        Op::CloseFiles, mount()], Ok(Expectation::Mounted))]
 #[case::upper_remounted_under_an_overlay(
     Fs::Ext4,
     vec![mount(), remount_upper("ro")],
@@ -247,17 +247,17 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
 )]
 #[case::old_content_stays_on_the_disk(
     Fs::Ext4,
-    after_write_to_broken_file(&[sync(), Op::Heal { disk: A }, Op::DropCaches, compare(FILE, 1)]),
+    after_write_to_broken_file(&[sync(), Op::RemoveFault { disk: A }, Op::DropCaches, compare(FILE, 1)]),
     Ok(Expectation::Done)
 )]
 #[case::lost_content_stays_cached(
     Fs::Ext4,
-    after_write_to_broken_file(&[sync(), Op::Heal { disk: A }, compare(FILE, 2)]),
+    after_write_to_broken_file(&[sync(), Op::RemoveFault { disk: A }, compare(FILE, 2)]),
     Ok(Expectation::Done)
 )]
 #[case::btrfs_drops_lost_content(
     Fs::Btrfs,
-    after_write_to_broken_file(&[sync(), Op::Heal { disk: A }, compare(FILE, 2)]),
+    after_write_to_broken_file(&[sync(), Op::RemoveFault { disk: A }, compare(FILE, 2)]),
     Ok(Expectation::Differs)
 )]
 #[case::earlier_error_is_reported_before_the_write(
@@ -274,15 +274,15 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
     Err(OutOfModel::POOL_ALLOCATION)
 )]
 // Work directories.
-#[case::fresh_upper_while_mounted(Fs::Ext4, vec![mount(), Op::FreshUpper { disk: A }], Err(OutOfModel::FILES_IN_USE))]
+#[case::fresh_upper_while_mounted(Fs::Ext4, vec![mount(), Op::RecreateUpper { disk: A }], Err(OutOfModel::FILES_IN_USE))]
 #[case::fresh_upper_while_a_file_is_open(
     Fs::Ext4,
-    after_volatile_mount(&[open_file(A, FileLocation::Upper), Op::FreshUpper { disk: A }]),
+    after_volatile_mount(&[open_file(A, FileLocation::Upper), Op::RecreateUpper { disk: A }]),
     Err(OutOfModel::FILES_IN_USE)
 )]
-#[case::fresh_upper_on_a_broken_disk(Fs::Ext4, vec![inject(Fault::Writes), Op::FreshUpper { disk: A }],
+#[case::fresh_upper_on_a_broken_disk(Fs::Ext4, vec![inject(Fault::Writes), Op::RecreateUpper { disk: A }],
     Err(OutOfModel::REUSED_BROKEN_BLOCKS))]
-#[case::fresh_upper_is_empty(Fs::Ext4, after_volatile_mount(&[Op::FreshUpper { disk: A }, mount(), compare(FILE, 1)]),
+#[case::fresh_upper_is_empty(Fs::Ext4, after_volatile_mount(&[Op::RecreateUpper { disk: A }, mount(), compare(FILE, 1)]),
     Ok(Expectation::Fails(libc::ENOENT)))]
 #[case::replaced_marker_removed(Fs::Ext4, after_volatile_mount(&[replace_marker(), Op::RemoveMarker { disk: A }]),
     Err(OutOfModel::REMOVAL_OF_REPLACEMENT))]
@@ -292,15 +292,15 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
     Ok(Expectation::Fails(libc::ENOENT))
 )]
 #[case::no_marker_to_replace(Fs::Ext4, vec![replace_marker()], Ok(Expectation::Fails(libc::ENOENT)))]
-#[case::no_content_left_behind(Fs::Ext4, vec![Op::RemoveLeftBehind { disk: A }], Ok(Expectation::Fails(libc::ENOENT)))]
+#[case::no_content_left_behind(Fs::Ext4, vec![Op::RemoveLeftover { disk: A }], Ok(Expectation::Fails(libc::ENOENT)))]
 #[case::checkpoint_set_to_its_own_length(
     Fs::Ext4,
-    after_volatile_mount(&[tamper(CheckpointTamper::Length(28)), mount()]),
+    after_volatile_mount(&[tamper(CheckpointTamper::Resize(28)), mount()]),
     Ok(Expectation::Mounted)
 )]
 #[case::checkpoint_truncated_and_extended(
     Fs::Ext4,
-    after_volatile_mount(&[tamper(CheckpointTamper::Length(16)), tamper(CheckpointTamper::Length(20)), mount()]),
+    after_volatile_mount(&[tamper(CheckpointTamper::Resize(16)), tamper(CheckpointTamper::Resize(20)), mount()]),
     Ok(Expectation::Refused { errno: libc::EINVAL, reason: Reason::BadCheckpoint })
 )]
 // Snapshots.
@@ -353,7 +353,7 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
 #[case::boot_id_changed_after_the_snapshot(
     Fs::Ext4,
     after_volatile_mount(&[
-        snapshot(SnapshotScope::Marker), tamper(CheckpointTamper::Next(Field::BootId)),
+        snapshot(SnapshotScope::Marker), tamper(CheckpointTamper::Increment(CheckpointField::BootId)),
         compare_with_snapshot(SnapshotScope::Marker)],
     ),
     Ok(Expectation::Differs)
@@ -361,7 +361,7 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
 #[case::checkpoint_length_set_after_the_snapshot(
     Fs::Ext4,
     after_volatile_mount(&[
-        snapshot(SnapshotScope::Marker), tamper(CheckpointTamper::Length(28)),
+        snapshot(SnapshotScope::Marker), tamper(CheckpointTamper::Resize(28)),
         compare_with_snapshot(SnapshotScope::Marker)],
     ),
     Err(OutOfModel::CHANGED_MARKER)
@@ -369,7 +369,7 @@ fn predict_last(level: u8, fs: Fs, ops: &[Op]) -> Result<Expectation, OutOfModel
 #[case::many_checkpoints_tried_after_the_snapshot(
     Fs::Ext4,
     after_volatile_mount(&[
-        snapshot(SnapshotScope::Marker), Op::ForgeMany { disk: A, seed: 1, times: 1 },
+        snapshot(SnapshotScope::Marker), Op::FuzzCheckpoint { disk: A, seed: 1, count: 1 },
         compare_with_snapshot(SnapshotScope::Marker)],
     ),
     Err(OutOfModel::CHANGED_MARKER)
@@ -391,12 +391,12 @@ fn unclaimed_sequence_is_predicted(
 
 #[rstest]
 #[case::checkpoint_set_to_its_own_length(
-    after_volatile_mount(&[tamper(CheckpointTamper::Length(24)), mount()]),
+    after_volatile_mount(&[tamper(CheckpointTamper::Resize(24)), mount()]),
     Ok(Expectation::Mounted)
 )]
 #[case::errseq_incremented_after_the_snapshot(
     after_volatile_mount(&[
-        snapshot(SnapshotScope::Marker), tamper(CheckpointTamper::Next(Field::Errseq)),
+        snapshot(SnapshotScope::Marker), tamper(CheckpointTamper::Increment(CheckpointField::Errseq)),
         compare_with_snapshot(SnapshotScope::Marker)],
     ),
     Err(OutOfModel::CHANGED_MARKER)
@@ -409,13 +409,15 @@ fn checkpoint_at_level_3_has_no_errseq(#[case] ops: Vec<Op>, #[case] expected: R
 /// continues after a reboot.
 #[test]
 fn markers_of_two_boots_are_different() {
-    let after = |state: ModelState, ops: &[Op]| ops.iter().fold(state, |state, op| state.op(op).unwrap().0);
+    let after = |state: ModelState, ops: &[Op]| ops.iter().fold(state, |state, op| state.apply_op(op).unwrap().0);
     let start = ModelState::new(Level::PRISTINE, Fs::Ext4);
     let state = after(start, &[attach(A), mount_upper(A), mount(), unmount(false), unmount_upper(false)]);
-    let state = state.host(HostStep::Reboot).unwrap();
+    let state = state.apply_host_step(HostStep::Reboot).unwrap();
     let again = [attach(A), mount_upper(A), snapshot(SnapshotScope::Marker), Op::RemoveMarker { disk: A }, mount()];
     assert_eq!(
-        after(state, &again).op(&compare_with_snapshot(SnapshotScope::Marker)).map(|(_, expectation)| expectation),
+        after(state, &again)
+            .apply_op(&compare_with_snapshot(SnapshotScope::Marker))
+            .map(|(_, expectation)| expectation),
         Err(OutOfModel::CHANGED_MARKER)
     );
 }
@@ -424,12 +426,12 @@ fn markers_of_two_boots_are_different() {
 #[test]
 fn reset_keeps_the_kernel_of_the_base() {
     let root = vremount_kernel::testing::checkout();
-    let base = Base::all(&root).unwrap().into_iter().find(|base| base.has.contains(&Feature::SyncErrors)).unwrap();
-    let start = ModelState::new(Level::PRISTINE, Fs::Ext4).of(&base);
+    let base = Base::all(&root).unwrap().into_iter().find(|base| base.features.contains(&Feature::SyncErrors)).unwrap();
+    let start = ModelState::new(Level::PRISTINE, Fs::Ext4).with_base(&base);
     let lose = [write_to(A, LayerSet::First, FileLocation::Upper, FILE, 2), Op::WriteBack];
     let used = [mount(), write(1), sync(), unmount(false), Op::RemoveMarker { disk: A }, inject(data_fault())];
     let ops = [vec![Op::Reset, attach(A), mount_upper(A)], used.into(), lose.into()].concat();
-    let state = ops.iter().fold(start, |state, op| state.op(op).unwrap().0);
+    let state = ops.iter().fold(start, |state, op| state.apply_op(op).unwrap().0);
     let refused = Expectation::Refused { errno: libc::EIO, reason: Reason::UnseenError };
-    assert_eq!(state.op(&mount()).map(|(_, expectation)| expectation), Ok(refused));
+    assert_eq!(state.apply_op(&mount()).map(|(_, expectation)| expectation), Ok(refused));
 }

@@ -16,7 +16,7 @@ const LOWER_LINKS: [&str; 2] = ["data/lower-file", "data/lower-link"];
 impl ModelState {
     pub(super) fn execute_on_file(&mut self, disk: Disk, op: &Op) -> ModelResult<Expectation> {
         match op {
-            Op::Write { layers, place, file, bytes, seed, .. } => {
+            Op::Write { layers, location: place, file, bytes, seed, .. } => {
                 let data = Data { bytes: *bytes, seed: *seed };
                 self.write(disk, *layers, *place, file, data)
             }
@@ -52,7 +52,7 @@ impl ModelState {
                 let mut on_disk = File { cached: None, ..file.clone() };
                 Ok(compare(on_disk.read(unreadable)?, Data { bytes: *bytes, seed: *seed }))
             }
-            Op::HoldFile { place, file, .. } => self.open_file(disk, *place, file),
+            Op::OpenFile { location: place, file, .. } => self.open_file(disk, *place, file),
             Op::WriteBackData { file, .. } => {
                 let upper = self.upper(disk)?;
                 upper.superblock_at_mount_point()?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The marker of a volatile mount, `work/incompat/volatile`, and the checkpoint in its xattr.
 
-use vremount_protocol::{CheckpointTamper, Field};
+use vremount_protocol::{CheckpointField, CheckpointTamper};
 
 use crate::model::errseq::ErrSeq;
 use crate::model::{ModelResult, OutOfModel};
@@ -101,35 +101,35 @@ impl Marker {
         self.changes += 1;
         self.xattr = match (tamper, self.xattr) {
             (CheckpointTamper::Remove | CheckpointTamper::MoveTo(_), _) => Xattr::Missing,
-            (CheckpointTamper::Length(length), Xattr::Written(checkpoint)) if length == checkpoint_bytes => {
+            (CheckpointTamper::Resize(length), Xattr::Written(checkpoint)) if length == checkpoint_bytes => {
                 Xattr::Written(checkpoint)
             }
-            (CheckpointTamper::Length(length), Xattr::Invalid) if length == checkpoint_bytes => {
+            (CheckpointTamper::Resize(length), Xattr::Invalid) if length == checkpoint_bytes => {
                 return Err(OutOfModel::RESTORED_CHECKPOINT);
             }
-            (CheckpointTamper::Length(_) | CheckpointTamper::All(_), _) => Xattr::Invalid,
+            (CheckpointTamper::Resize(_) | CheckpointTamper::Fill(_), _) => Xattr::Invalid,
             (CheckpointTamper::Random { seed }, _) if has_valid_format(seed) => {
                 return Err(OutOfModel::RANDOM_VALID_CHECKPOINT);
             }
             (CheckpointTamper::Random { .. }, _) => Xattr::Invalid,
-            (CheckpointTamper::Of(..), _) => match other_xattr()? {
+            (CheckpointTamper::CopyFrom(..), _) => match other_xattr()? {
                 // A missing xattr is copied as an empty one.
                 Xattr::Missing => Xattr::Invalid,
                 xattr => xattr,
             },
-            (CheckpointTamper::Next(field), Xattr::Written(mut checkpoint)) => {
+            (CheckpointTamper::Increment(field), Xattr::Written(mut checkpoint)) => {
                 match field {
-                    Field::BootId => checkpoint.boot_id_increments += 1,
-                    Field::InstanceId => checkpoint.instance_id_increments += 1,
-                    Field::Errseq if checkpoint_bytes == CHECKPOINT_BYTES => {
+                    CheckpointField::BootId => checkpoint.boot_id_increments += 1,
+                    CheckpointField::InstanceId => checkpoint.instance_id_increments += 1,
+                    CheckpointField::Errseq if checkpoint_bytes == CHECKPOINT_BYTES => {
                         checkpoint.errseq.0 = checkpoint.errseq.0.wrapping_add(1);
                     }
                     // Checkpoints of patch 3 have no errseq.
-                    Field::Errseq => {}
+                    CheckpointField::Errseq => {}
                 }
                 Xattr::Written(checkpoint)
             }
-            (CheckpointTamper::Next(_), _) => Xattr::Invalid,
+            (CheckpointTamper::Increment(_), _) => Xattr::Invalid,
         };
         Ok(())
     }
@@ -144,7 +144,7 @@ pub(super) const CHECKPOINT_BYTES_WITHOUT_ERRSEQ: usize = 16 + 8;
 /// instance id other than 0.
 fn has_valid_format(seed: u64) -> bool {
     let mut bytes = [0; CHECKPOINT_BYTES];
-    vremount_protocol::Prng::of(seed).fill(&mut bytes);
+    vremount_protocol::Prng::new(seed).fill(&mut bytes);
     bytes[6] >> 4 == 4 && bytes[8] >> 6 == 2 && bytes[16..24].iter().any(|byte| *byte != 0)
 }
 

@@ -33,10 +33,10 @@ impl ModelState {
                     _ => return Err(OutOfModel::UNKNOWN_OPTION),
                 }
             }
-            Op::Reach { via, .. } => {
+            Op::AddAccessPath { via, .. } => {
                 let upper = self.upper(disk)?;
                 upper.superblock_at_mount_point()?;
-                if *via == AccessPath::Again && !upper.fs.on_disk() {
+                if *via == AccessPath::SecondMount && !upper.fs.is_on_disk() {
                     return Err(OutOfModel::IN_MEMORY_MOUNTED_TWICE);
                 }
                 if !upper.access_paths.insert(*via) {
@@ -46,7 +46,7 @@ impl ModelState {
                     upper.access_paths.remove(&AccessPath::Mount);
                 }
             }
-            Op::Unreach { via, .. } => {
+            Op::RemoveAccessPath { via, .. } => {
                 let upper = self.upper(disk)?;
                 if !upper.access_paths.remove(via) {
                     return Err(OutOfModel::NO_ACCESS_PATH);
@@ -79,7 +79,7 @@ impl ModelState {
         if !matches!(upper.fault, None | Some(Fault::Data { .. })) {
             return Err(OutOfModel::UPPER_MOUNT_ON_FAILING_DISK);
         }
-        if !upper.fs.on_disk() && upper.superblock.is_some() {
+        if !upper.fs.is_on_disk() && upper.superblock.is_some() {
             return Err(OutOfModel::IN_MEMORY_MOUNTED_TWICE);
         }
         if !upper.access_paths.insert(AccessPath::Mount) {
@@ -127,7 +127,7 @@ impl ModelState {
                 overlay.read_only = options == "ro";
                 Ok(if overlay.read_only { Expectation::MountedReadOnly } else { Expectation::Mounted })
             }
-            Op::Cycle { disk, times } => {
+            Op::MountRepeatedly { disk, count: times } => {
                 for _ in 0..*times {
                     if self.mount_overlay(*disk, volatile_mount(LayerSet::First), AccessPath::Mount)?
                         != Expectation::Mounted
@@ -139,15 +139,15 @@ impl ModelState {
                 Ok(Expectation::Done)
             }
             // One mount takes the lock. If a single mount is refused, all are.
-            Op::Race { disk, mounts } => {
+            Op::MountConcurrently { disk, mounts } => {
                 let single = self.mount_overlay(*disk, volatile_mount(LayerSet::First), AccessPath::Mount)?;
                 if single != Expectation::Mounted {
                     return Ok(single);
                 }
                 self.unmount_overlay(*disk, LayerSet::First, false)?;
-                Ok(Expectation::OneWins { others: mounts - 1, reason: Reason::InUse })
+                Ok(Expectation::AtMostOneMountedOthersRefused { others: mounts - 1, reason: Reason::InUse })
             }
-            Op::ForgeMany { disk, .. } => {
+            Op::FuzzCheckpoint { disk, .. } => {
                 let upper = self.upper(*disk)?;
                 upper.superblock_at_mount_point()?;
                 let marker = upper.work_dir(LayerSet::First).marker.as_mut().ok_or(OutOfModel::NO_MARKER)?;

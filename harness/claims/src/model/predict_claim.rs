@@ -17,7 +17,7 @@ pub struct Prediction<'a> {
     /// Step that decides.
     pub step: &'a Step,
     /// Predicted outcome of the step.
-    pub want: Expectation,
+    pub expectation: Expectation,
 }
 
 /// Features of other bases that change how filesystems handle errors, which the model does not
@@ -32,17 +32,17 @@ pub fn predict<'a>(base: &Base, claim: &'a Claim, fs: Fs, level: Level) -> Resul
     if claim.requires.iter().any(|feature| UNMODELLED_FEATURES.contains(feature)) {
         return Err(OutOfModel::OTHER_BASE);
     }
-    let mut state = ModelState::new(level, fs).of(base);
+    let mut state = ModelState::new(level, fs).with_base(base);
     for step in &claim.steps {
         match step {
-            Step::Host(host) => state = state.host(*host)?,
+            Step::Host(host) => state = state.apply_host_step(*host)?,
             Step::Precondition(op, claimed) | Step::Assertion(op, claimed) => {
-                let (next, predicted) = state.op(op)?;
+                let (next, predicted) = state.apply_op(op)?;
                 state = next;
                 if !is_compatible(*claimed, predicted) {
                     let verdict =
                         if matches!(step, Step::Assertion(..)) { Verdict::Broken } else { Verdict::CannotTell };
-                    return Ok(Some(Prediction { verdict, step, want: predicted }));
+                    return Ok(Some(Prediction { verdict, step, expectation: predicted }));
                 }
             }
         }
@@ -53,10 +53,10 @@ pub fn predict<'a>(base: &Base, claim: &'a Claim, fs: Fs, level: Level) -> Resul
 /// Whether a predicted outcome satisfies the expectation of a claim, which may be less specific.
 fn is_compatible(claimed: Expectation, predicted: Expectation) -> bool {
     match (claimed, predicted) {
-        (Expectation::Whatever, _)
-        | (Expectation::IoErrors | Expectation::FailsToWriteBack, Expectation::Fails(libc::EIO))
-        | (Expectation::MountedOrError, Expectation::Mounted) => true,
-        (Expectation::MountedOrError, Expectation::Refused { reason, .. }) => {
+        (Expectation::AnyOutcome, _)
+        | (Expectation::IoErrors | Expectation::FailsWithEioOrEnospc, Expectation::Fails(libc::EIO))
+        | (Expectation::MountedOrWritebackError, Expectation::Mounted) => true,
+        (Expectation::MountedOrWritebackError, Expectation::Refused { reason, .. }) => {
             matches!(reason, Reason::WritebackError | Reason::UnseenError)
         }
         _ => claimed == predicted,
@@ -75,9 +75,9 @@ mod tests {
     #[case(Reason::OtherBoot, false)]
     fn mounted_or_error_allows_a_mount_and_writeback_errors_only(#[case] reason: Reason, #[case] expected: bool) {
         assert_eq!(
-            is_compatible(Expectation::MountedOrError, Expectation::Refused { errno: libc::EINVAL, reason }),
+            is_compatible(Expectation::MountedOrWritebackError, Expectation::Refused { errno: libc::EINVAL, reason }),
             expected
         );
-        assert!(is_compatible(Expectation::MountedOrError, Expectation::Mounted));
+        assert!(is_compatible(Expectation::MountedOrWritebackError, Expectation::Mounted));
     }
 }

@@ -24,7 +24,7 @@ impl ModelState {
     pub(super) fn execute_snapshot(&mut self, op: &Op) -> ModelResult<Expectation> {
         let (disk, scope, is_comparison) = match op {
             Op::Snapshot { disk, scope } => (*disk, scope, false),
-            Op::SameAsSnapshot { disk, scope } => (*disk, scope, true),
+            Op::CompareSnapshot { disk, scope } => (*disk, scope, true),
             _ => return Err(OutOfModel::UNKNOWN_OPERATION),
         };
         self.upper(disk)?.superblock_at_mount_point()?;

@@ -82,8 +82,8 @@ impl ModelState {
 
     /// The same machine with the kernel of another base.
     #[must_use]
-    pub fn of(self, base: &Base) -> Self {
-        let kernel = Kernel { reports_errors_to_syncs: base.has.contains(&Feature::SyncErrors), ..self.kernel };
+    pub fn with_base(self, base: &Base) -> Self {
+        let kernel = Kernel { reports_errors_to_syncs: base.features.contains(&Feature::SyncErrors), ..self.kernel };
         ModelState { kernel, ..self }
     }
 
@@ -91,7 +91,7 @@ impl ModelState {
     ///
     /// # Errors
     /// If the model cannot predict the outcome.
-    pub fn op(&self, op: &Op) -> Result<(ModelState, Expectation), OutOfModel> {
+    pub fn apply_op(&self, op: &Op) -> Result<(ModelState, Expectation), OutOfModel> {
         let mut next = self.clone();
         let expectation = next.execute(op)?;
         Ok((next, expectation))
@@ -101,14 +101,14 @@ impl ModelState {
     ///
     /// # Errors
     /// If the model cannot predict the content of the disk.
-    pub fn host(&self, step: HostStep) -> Result<ModelState, OutOfModel> {
+    pub fn apply_host_step(&self, step: HostStep) -> Result<ModelState, OutOfModel> {
         let mut next = self.clone();
         let is_clean = matches!(step, HostStep::Reboot | HostStep::Kexec);
         if is_clean && self.uppers.values().any(|upper| upper.superblock.is_some()) {
             return Err(OutOfModel::UNMOUNT_AT_SHUTDOWN);
         }
         // Only disk A is kept when a machine ends.
-        let mut kept = next.uppers.remove(&Disk::A).filter(|_| self.fs.on_disk());
+        let mut kept = next.uppers.remove(&Disk::A).filter(|_| self.fs.is_on_disk());
         if let Some(upper) = &mut kept {
             upper.cut_power()?;
             upper.work_dirs.values_mut().for_each(|work_dir| (work_dir.lock, work_dir.upper_lock) = (None, None));
@@ -142,29 +142,29 @@ impl ModelState {
             Op::MountUpper { disk, .. }
             | Op::UnmountUpper { disk, .. }
             | Op::RemountUpper { disk, .. }
-            | Op::Reach { disk, .. }
-            | Op::Unreach { disk, .. }
+            | Op::AddAccessPath { disk, .. }
+            | Op::RemoveAccessPath { disk, .. }
             | Op::FreezeUpper { disk }
             | Op::ThawUpper { disk } => self.execute_on_upper(*disk, op),
             Op::MountOverlay { .. }
             | Op::UnmountOverlay { .. }
             | Op::RemountOverlay { .. }
-            | Op::Cycle { .. }
-            | Op::Race { .. }
-            | Op::ForgeMany { .. } => self.execute_on_overlay(op),
-            Op::FreshUpper { disk }
+            | Op::MountRepeatedly { .. }
+            | Op::MountConcurrently { .. }
+            | Op::FuzzCheckpoint { .. } => self.execute_on_overlay(op),
+            Op::RecreateUpper { disk }
             | Op::RemoveMarker { disk }
-            | Op::Forge { disk, .. }
+            | Op::TamperCheckpoint { disk, .. }
             | Op::ReplaceMarker { disk, .. }
             | Op::MakeIncompat { disk, .. }
             | Op::RemoveIncompat { disk, .. }
-            | Op::LeaveBehind { disk }
-            | Op::RemoveLeftBehind { disk } => self.execute_on_work_dir(*disk, op),
+            | Op::CreateLeftover { disk }
+            | Op::RemoveLeftover { disk } => self.execute_on_work_dir(*disk, op),
             Op::Write { disk, .. }
             | Op::WriteDirect { disk, .. }
             | Op::Compare { disk, .. }
             | Op::CompareOnDisk { disk, .. }
-            | Op::HoldFile { disk, .. }
+            | Op::OpenFile { disk, .. }
             | Op::WriteBackData { disk, .. }
             | Op::FsyncUpperFile { disk, .. } => self.execute_on_file(*disk, op),
             Op::SyncUpper { disk } => {
@@ -174,19 +174,21 @@ impl ModelState {
                 upper.sync_cursor = Some(sync_cursor);
                 Ok(expect_errno(errno))
             }
-            Op::SyncUpperAfresh { disk } => {
+            Op::SyncUpperNewDescriptor { disk } => {
                 let upper = self.upper(*disk)?;
                 upper.superblock_at_mount_point()?;
                 Ok(expect_errno(upper.syncfs(None)?.0))
             }
-            Op::Snapshot { .. } | Op::SameAsSnapshot { .. } => self.execute_snapshot(op),
+            Op::Snapshot { .. } | Op::CompareSnapshot { .. } => self.execute_snapshot(op),
             _ => self.execute_on_machine(op),
         }
     }
 
     fn execute_on_machine(&mut self, op: &Op) -> ModelResult<Expectation> {
         match op {
-            Op::FlushBuffers { .. } | Op::CountIo { .. } | Op::Break { .. } | Op::Heal { .. } if !self.fs.on_disk() => {
+            Op::FlushBuffers { .. } | Op::StartIoCount { .. } | Op::InjectFault { .. } | Op::RemoveFault { .. }
+                if !self.fs.is_on_disk() =>
+            {
                 return Err(OutOfModel::NO_DISK);
             }
             Op::WriteBack => self.mounted_uppers().try_for_each(Upper::write_back)?,
@@ -197,8 +199,8 @@ impl ModelState {
             Op::DropCaches => self.mounted_uppers().for_each(Upper::drop_caches),
             Op::FlushBuffers { disk } => self.upper(*disk)?.write_back()?,
             Op::PauseWriteback => self.writeback_paused = true,
-            Op::CountIo { disk } => self.upper(*disk)?.io = Io::None,
-            Op::CountedIo { disk } => {
+            Op::StartIoCount { disk } => self.upper(*disk)?.io = Io::None,
+            Op::ReadIoCount { disk } => {
                 let writeback_paused = self.writeback_paused;
                 return match self.upper(*disk)?.io {
                     Io::Some => Ok(Expectation::SomeIo),
@@ -210,9 +212,9 @@ impl ModelState {
                 let read_only = self.upper(*disk)?.superblock_at_mount_point()?.read_only;
                 return Ok(expect_errno(if read_only { libc::EROFS } else { 0 }));
             }
-            Op::Break { disk, fault } => self.inject_fault(*disk, fault)?,
-            Op::Heal { disk } => self.upper(*disk)?.fault = None,
-            Op::ReleaseFiles => {
+            Op::InjectFault { disk, fault } => self.inject_fault(*disk, fault)?,
+            Op::RemoveFault { disk } => self.upper(*disk)?.fault = None,
+            Op::CloseFiles => {
                 self.open_files.clear();
                 for (disk, overlay) in std::mem::take(&mut self.detached) {
                     overlay::unmount(self.upper(disk)?, overlay)?;
@@ -225,25 +227,27 @@ impl ModelState {
             | Op::HasMode { disk, .. }
             | Op::Rename { disk, .. }
             | Op::HasOverlayXattr { disk, .. }
-            | Op::NoteInode { disk, .. }
-            | Op::SameInode { disk, .. }
+            | Op::RecordInode { disk, .. }
+            | Op::CompareInode { disk, .. }
             | Op::KeepWriting { disk }
                 if self.is_mounted(*disk, LayerSet::First) => {}
-            Op::TakeHandle { disk, .. } | Op::OpenHandle { disk } if !self.is_mounted(*disk, LayerSet::First) => {
+            Op::RecordFileHandle { disk, .. } | Op::OpenFileHandle { disk }
+                if !self.is_mounted(*disk, LayerSet::First) =>
+            {
                 return Err(OutOfModel::NO_OVERLAY);
             }
-            Op::TakeHandle { disk, .. } => drop(self.handles.insert(*disk)),
-            Op::OpenHandle { disk } if self.handles.contains(disk) => {}
+            Op::RecordFileHandle { disk, .. } => drop(self.handles.insert(*disk)),
+            Op::OpenFileHandle { disk } if self.handles.contains(disk) => {}
             Op::MakeLowers { .. } => {}
             Op::ReloadOverlay if self.overlays.is_empty() && self.detached.is_empty() => {
                 self.kernel.module_load.load += 1;
             }
             Op::ReloadOverlay => return Ok(Expectation::Fails(libc::EAGAIN)),
             Op::Reset => self.reset()?,
-            Op::SyncUpperLater { .. } | Op::HasEnded | Op::Join => {
+            Op::SyncUpperInThread { .. } | Op::ThreadHasEnded | Op::JoinThread => {
                 return Err(OutOfModel::THREAD_ORDER);
             }
-            Op::Starve { .. } => return Err(OutOfModel::LACK_OF_MEMORY),
+            Op::MountWithFailingAllocations { .. } => return Err(OutOfModel::LACK_OF_MEMORY),
             Op::ShutDownUpper { .. } => {
                 return Err(OutOfModel::SHUT_DOWN_UPPER);
             }

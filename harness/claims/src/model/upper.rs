@@ -230,7 +230,7 @@ impl Upper {
     /// Writes back and drops the superblock after its last user is gone. Errors are lost with the
     /// superblock.
     pub fn unmount(&mut self) -> ModelResult<()> {
-        if !self.fs.on_disk() {
+        if !self.fs.is_on_disk() {
             return Err(OutOfModel::IN_MEMORY_UNMOUNTED);
         }
         if self.superblock()?.read_only && !self.metadata_clean {

@@ -15,7 +15,7 @@ impl ModelState {
         let checkpoint_bytes =
             if self.kernel.records_errseq() { CHECKPOINT_BYTES } else { CHECKPOINT_BYTES_WITHOUT_ERRSEQ };
         let other_xattr = match op {
-            Op::Forge { forgery: CheckpointTamper::Of(other, layers), .. } => {
+            Op::TamperCheckpoint { tamper: CheckpointTamper::CopyFrom(other, layers), .. } => {
                 let marker = self.upper(*other)?.work_dir(*layers).marker.as_ref();
                 Some(marker.ok_or(OutOfModel::NO_OTHER_MARKER)?.xattr)
             }
@@ -23,7 +23,7 @@ impl ModelState {
         };
         let in_use = self.count_overlays(disk, LayerSet::First) > 0 || !self.open_files.is_empty();
         let upper = self.upper(disk)?;
-        if !upper.fs.has_xattrs() && matches!(op, Op::Forge { .. }) {
+        if !upper.fs.has_xattrs() && matches!(op, Op::TamperCheckpoint { .. }) {
             return Err(OutOfModel::NO_XATTRS);
         }
         if upper.superblock_at_mount_point()?.read_only {
@@ -32,9 +32,9 @@ impl ModelState {
         let has_fault = upper.fault.is_some();
         let work_dir = upper.work_dir(LayerSet::First);
         match op {
-            Op::FreshUpper { .. } if in_use => return Err(OutOfModel::FILES_IN_USE),
-            Op::FreshUpper { .. } if has_fault => return Err(OutOfModel::REUSED_BROKEN_BLOCKS),
-            Op::FreshUpper { .. } => {
+            Op::RecreateUpper { .. } if in_use => return Err(OutOfModel::FILES_IN_USE),
+            Op::RecreateUpper { .. } if has_fault => return Err(OutOfModel::REUSED_BROKEN_BLOCKS),
+            Op::RecreateUpper { .. } => {
                 *work_dir = WorkDirState::default();
                 upper.files.retain(|(layers, _), _| *layers != LayerSet::First);
             }
@@ -45,16 +45,16 @@ impl ModelState {
                 return Ok(Expectation::Fails(libc::ENOENT));
             }
             Op::RemoveIncompat { .. } => {}
-            Op::LeaveBehind { .. } => work_dir.left_behind = true,
-            Op::RemoveLeftBehind { .. } if !work_dir.left_behind => return Ok(Expectation::Fails(libc::ENOENT)),
-            Op::RemoveLeftBehind { .. } => work_dir.left_behind = false,
+            Op::CreateLeftover { .. } => work_dir.left_behind = true,
+            Op::RemoveLeftover { .. } if !work_dir.left_behind => return Ok(Expectation::Fails(libc::ENOENT)),
+            Op::RemoveLeftover { .. } => work_dir.left_behind = false,
             _ => {
                 let Some(marker) = &mut work_dir.marker else { return Ok(Expectation::Fails(libc::ENOENT)) };
                 match op {
                     Op::RemoveMarker { .. } if marker.is_replaced => return Err(OutOfModel::REMOVAL_OF_REPLACEMENT),
                     Op::RemoveMarker { .. } => work_dir.marker = None,
-                    Op::Forge { .. } if marker.is_replaced => return Err(OutOfModel::XATTR_OF_REPLACEMENT),
-                    Op::Forge { forgery, .. } => {
+                    Op::TamperCheckpoint { .. } if marker.is_replaced => return Err(OutOfModel::XATTR_OF_REPLACEMENT),
+                    Op::TamperCheckpoint { tamper: forgery, .. } => {
                         let had_xattr = marker.xattr != Xattr::Missing;
                         marker.tamper(*forgery, checkpoint_bytes, || other_xattr.ok_or(OutOfModel::NO_OTHER_DISK))?;
                         let removes_xattr = matches!(forgery, CheckpointTamper::Remove | CheckpointTamper::MoveTo(_));
@@ -62,11 +62,11 @@ impl ModelState {
                             return Ok(Expectation::Done);
                         }
                     }
-                    Op::ReplaceMarker { with: MarkerReplacement::UpperCase, .. } => {
+                    Op::ReplaceMarker { replacement: MarkerReplacement::UpperCase, .. } => {
                         work_dir.marker = None;
                         work_dir.features.insert("VOLATILE".to_string());
                     }
-                    Op::ReplaceMarker { with: MarkerReplacement::IncompatFile, .. } => {
+                    Op::ReplaceMarker { replacement: MarkerReplacement::IncompatFile, .. } => {
                         work_dir.marker = None;
                         work_dir.features.clear();
                     }

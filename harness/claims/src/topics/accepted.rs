@@ -25,7 +25,7 @@ fn write_large_file() -> Op {
     Op::Write {
         disk: Disk::A,
         layers: LayerSet::First,
-        place: FileLocation::Overlay,
+        location: FileLocation::Overlay,
         file: LARGE_FILE.to_string(),
         bytes: LARGE_BYTES,
         seed: FIRST_SEED,
@@ -69,15 +69,15 @@ fn reuse() -> Vec<Claim> {
                 .run(Op::PauseWriteback)
                 .setup_mount(Volatile)
                 .write_data()
-                .run(Op::CountIo { disk: Disk::A })
+                .run(Op::StartIoCount { disk: Disk::A })
                 .unmount()
                 .assert_mounts(Volatile)
-                .assert(Op::CountedIo { disk: Disk::A }, Expectation::NoIo)
+                .assert(Op::ReadIoCount { disk: Disk::A }, Expectation::NoIo)
                 .assert_data_intact()
                 // Evidence that the counter works: it counts a sync.
-                .run(Op::CountIo { disk: Disk::A })
+                .run(Op::StartIoCount { disk: Disk::A })
                 .run(Op::SyncUpper { disk: Disk::A })
-                .require(Op::CountedIo { disk: Disk::A }, Expectation::SomeIo),
+                .require(Op::ReadIoCount { disk: Disk::A }, Expectation::SomeIo),
         )
         .excluding(&[Fs::Ext2], Feature::Ext2SyncsDirectories),
         Claim::new(
@@ -109,7 +109,7 @@ fn reuse() -> Vec<Claim> {
             3,
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
-                .assert(Op::Cycle { disk: Disk::A, times: 100 }, Expectation::Done)
+                .assert(Op::MountRepeatedly { disk: Disk::A, count: 100 }, Expectation::Done)
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
@@ -123,7 +123,7 @@ fn reuse() -> Vec<Claim> {
                 .run(snapshot_marker())
                 .assert_mounts(Volatile)
                 .unmount()
-                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
+                .assert(Op::CompareSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
         ),
         Claim::new(
             "reuse-after-refused-durable",
@@ -159,14 +159,14 @@ fn reuse() -> Vec<Claim> {
             UNDERLYING,
             3,
             ClaimBuilder::with_upper()
-                .run(Op::Reach { disk: Disk::A, via: AccessPath::Bind })
+                .run(Op::AddAccessPath { disk: Disk::A, via: AccessPath::Bind })
                 .require(mount_overlay(Disk::A, Volatile, AccessPath::Bind), Expectation::Mounted)
                 .write_data()
                 .unmount()
                 .assert(mount_overlay(Disk::A, Volatile, AccessPath::Bind), Expectation::Mounted)
                 .assert_data_intact()
                 .unmount()
-                .run(Op::Unreach { disk: Disk::A, via: AccessPath::Bind })
+                .run(Op::RemoveAccessPath { disk: Disk::A, via: AccessPath::Bind })
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
@@ -209,10 +209,10 @@ fn unchanged() -> Vec<Claim> {
             0,
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
-                .run(Op::FreshUpper { disk: Disk::A })
+                .run(Op::RecreateUpper { disk: Disk::A })
                 .assert_mounts(Volatile)
                 .unmount()
-                .run(Op::FreshUpper { disk: Disk::A })
+                .run(Op::RecreateUpper { disk: Disk::A })
                 .assert_mounts(Durable),
         ),
         Claim::new(
@@ -224,9 +224,9 @@ fn unchanged() -> Vec<Claim> {
                 .setup_mount(Volatile)
                 .write_data()
                 .unmount()
-                .run(Op::CountIo { disk: Disk::A })
+                .run(Op::StartIoCount { disk: Disk::A })
                 .run(Op::SyncUpper { disk: Disk::A })
-                .require(Op::CountedIo { disk: Disk::A }, Expectation::SomeIo)
+                .require(Op::ReadIoCount { disk: Disk::A }, Expectation::SomeIo)
                 .run(Op::RemoveMarker { disk: Disk::A })
                 .assert_mounts(Durable)
                 .assert_data_intact()

@@ -28,7 +28,7 @@ fn write_to_upper() -> Op {
     Op::Write {
         disk: Disk::A,
         layers: LayerSet::First,
-        place: FileLocation::Upper,
+        location: FileLocation::Upper,
         file: "data/even-more".to_string(),
         bytes: BYTES,
         seed: SECOND_SEED,
@@ -98,7 +98,7 @@ fn temporary_faults() -> Vec<Claim> {
                 .setup_dirty_on_broken_disk()
                 .require_error_reported_by(SYNC)
                 .unmount()
-                .run(Op::FreshUpper { disk: Disk::A })
+                .run(Op::RecreateUpper { disk: Disk::A })
                 .setup_dirty_on_broken_disk()
                 .unmount()
                 .require_error_reported_by(SYNC)
@@ -113,19 +113,19 @@ fn full_disks() -> Vec<Claim> {
         let more = Op::Write {
             disk: Disk::A,
             layers: LayerSet::First,
-            place: FileLocation::Overlay,
+            location: FileLocation::Overlay,
             file: "data/more".to_string(),
             bytes: 4 * BYTES,
             seed: SECOND_SEED,
         };
         let filled = builder.setup_mount(Volatile).write_data().run(SYNC).inject(fault).run(more);
         // Filesystems report EIO or ENOSPC.
-        filled.require(SYNC, Expectation::FailsToWriteBack).clear_fault().unmount()
+        filled.require(SYNC, Expectation::FailsWithEioOrEnospc).clear_fault().unmount()
     };
     // Another write makes the filesystem detect the error.
     let detect_error = |by| {
         write_to_full_disk(ClaimBuilder::with_upper(), Fault::NoSpace)
-            .require(SYNC, Expectation::Whatever)
+            .require(SYNC, Expectation::AnyOutcome)
             .require(write_to_upper(), by)
     };
     let read_only = |by| detect_error(by).require(CHECK_READ_WRITE, Expectation::Fails(EROFS));
@@ -175,7 +175,7 @@ fn full_disks() -> Vec<Claim> {
             HAD_ERRORS,
             0,
             // Some trees cannot be read any more, so that a snapshot fails.
-            read_only(Expectation::Whatever).assert(
+            read_only(Expectation::AnyOutcome).assert(
                 mount_overlay(Disk::A, Volatile, AccessPath::Mount),
                 Expectation::Refused { errno: EINVAL, reason: Reason::UpperReadOnly },
             ),
@@ -273,7 +273,7 @@ fn unrecorded_errors() -> Vec<Claim> {
                 .sync_and_drop_caches()
                 .inject(Fault::Reads)
                 .require(
-                    Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() },
+                    Op::OpenFile { disk: Disk::A, location: FileLocation::Upper, file: FILE.to_string() },
                     Expectation::Fails(EIO),
                 )
                 .assert(
@@ -310,7 +310,7 @@ fn metadata(
         .require(Op::FlushBuffers { disk: Disk::A }, Expectation::IoErrors)
         .clear_fault_and_require_read_write()
         // This reports the error on bases that record it.
-        .require(SYNC, Expectation::Whatever)
+        .require(SYNC, Expectation::AnyOutcome)
         .unmount();
     Claim::new(name, title, SUBSET, min_level, then(builder)).on_filesystems(
         &[Fs::Ext4NoJournal, Fs::Ext2],
@@ -338,7 +338,7 @@ fn stopped_filesystems() -> Vec<Claim> {
         shut_down("upper-shut-down", &[Fs::Ext4, Fs::Ext4NoJournal], UNREADABLE),
         shut_down("upper-shut-down-xfs", &[Fs::Xfs], Expectation::Refused { errno: EIO, reason: Reason::Unreadable }),
         // f2fs can still be read. The first write of overlayfs fails.
-        shut_down("upper-shut-down-f2fs", &[Fs::F2fs], Expectation::RefusedUnsaid(EIO)),
+        shut_down("upper-shut-down-f2fs", &[Fs::F2fs], Expectation::RefusedWithoutReason(EIO)),
         stopped(
             "upper-went-read-only",
             "Reuse is refused while an error keeps ext4 read-only, and as `upper-remounted` once mounted again",
@@ -359,7 +359,7 @@ fn stopped_filesystems() -> Vec<Claim> {
             "upper-in-an-emergency",
             "Reuse fails with EROFS while ext4 is in emergency state, and as `upper-remounted` once mounted again",
             |builder| builder.run(CHECK_READ_WRITE).require(write_to_upper(), Expectation::Fails(EROFS)),
-            Expectation::RefusedUnsaid(EROFS),
+            Expectation::RefusedWithoutReason(EROFS),
         )
         .on_filesystems(&[Fs::Ext4, Fs::Ext4NoJournal], "the filesystem continues after a failed read")
         .requiring(&[Feature::QuietReadOnly])
@@ -382,9 +382,9 @@ fn stopped(
     evidence: impl Fn(ClaimBuilder) -> ClaimBuilder,
     expected: Expectation,
 ) -> Claim {
-    let hold = Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() };
+    let hold = Op::OpenFile { disk: Disk::A, location: FileLocation::Upper, file: FILE.to_string() };
     let builder = ClaimBuilder::new()
-        .attach_on(Disk::A, DeviceStack::Plain, "errors=remount-ro")
+        .attach_on(Disk::A, DeviceStack::Loop, "errors=remount-ro")
         .setup_volatile_upper()
         .sync_and_drop_caches()
         .inject(Fault::Everything)

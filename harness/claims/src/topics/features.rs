@@ -51,7 +51,7 @@ pub fn claims() -> Vec<Claim> {
         builder.run(Op::Write {
             disk: Disk::A,
             layers: LayerSet::First,
-            place: FileLocation::Overlay,
+            location: FileLocation::Overlay,
             file: LOWER_FILE.to_string(),
             bytes: BYTES,
             seed: FIRST_SEED,
@@ -63,18 +63,18 @@ pub fn claims() -> Vec<Claim> {
         builder.assert(op, Expectation::Done)
     };
     let take_handle =
-        |builder: ClaimBuilder| builder.run(Op::TakeHandle { disk: Disk::A, file: LOWER_FILE.to_string() });
-    let open_handle = |builder: ClaimBuilder| builder.assert(Op::OpenHandle { disk: Disk::A }, Expectation::Done);
+        |builder: ClaimBuilder| builder.run(Op::RecordFileHandle { disk: Disk::A, file: LOWER_FILE.to_string() });
+    let open_handle = |builder: ClaimBuilder| builder.assert(Op::OpenFileHandle { disk: Disk::A }, Expectation::Done);
     let set_mode = |file: &str| Op::SetMode { disk: Disk::A, file: file.to_string(), mode: MODE };
     let has_mode = |file: &str| Op::HasMode { disk: Disk::A, file: file.to_string(), mode: MODE };
     let has_xattr =
         |file: &str, name: &str| Op::HasOverlayXattr { disk: Disk::A, file: file.to_string(), name: name.to_string() };
-    let record_inode = |file: &str| Op::NoteInode { disk: Disk::A, file: file.to_string() };
-    let has_same_inode = |file: &str| Op::SameInode { disk: Disk::A, file: file.to_string() };
+    let record_inode = |file: &str| Op::RecordInode { disk: Disk::A, file: file.to_string() };
+    let has_same_inode = |file: &str| Op::CompareInode { disk: Disk::A, file: file.to_string() };
     let create_leftover = || Op::Write {
         disk: Disk::A,
         layers: LayerSet::First,
-        place: FileLocation::Upper,
+        location: FileLocation::Upper,
         file: LEFTOVER.to_string(),
         bytes: BYTES,
         seed: FIRST_SEED,

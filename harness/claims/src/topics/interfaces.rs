@@ -112,7 +112,7 @@ fn layers() -> Vec<Claim> {
             ALLOWS_VOLATILE,
             3,
             ClaimBuilder::with_upper()
-                .run(Op::Reach { disk: Disk::A, via: AccessPath::Idmapped })
+                .run(Op::AddAccessPath { disk: Disk::A, via: AccessPath::Idmapped })
                 .require(idmapped(), Expectation::Mounted)
                 .write_data()
                 .unmount()
@@ -133,8 +133,8 @@ fn layers() -> Vec<Claim> {
             ALLOWS_VOLATILE,
             3,
             ClaimBuilder::new()
-                .attach_on(Disk::A, DeviceStack::Plain, "casefold")
-                .run(Op::FoldCase { disk: Disk::A })
+                .attach_on(Disk::A, DeviceStack::Loop, "casefold")
+                .run(Op::RecreateCasefolded { disk: Disk::A })
                 .require(casefolded(), Expectation::Mounted)
                 // A directory: Linux 6.18 and 7.2 require casefolding of files too, which no
                 // filesystem provides.

@@ -24,7 +24,7 @@ pub fn claims() -> Vec<Claim> {
 fn upper() -> Vec<Claim> {
     let remount = |options: &str| Op::RemountUpper { disk: Disk::A, options: options.to_string() };
     let unmount_lazily = || Op::UnmountUpper { disk: Disk::A, lazy: true };
-    let hold_file = || Op::HoldFile { disk: Disk::A, place: FileLocation::Upper, file: FILE.to_string() };
+    let hold_file = || Op::OpenFile { disk: Disk::A, location: FileLocation::Upper, file: FILE.to_string() };
     vec![
         Claim::new(
             "upper-read-only-for-a-while",
@@ -57,10 +57,10 @@ fn upper() -> Vec<Claim> {
             REMOUNTED,
             3,
             ClaimBuilder::with_upper()
-                .run(Op::Reach { disk: Disk::A, via: AccessPath::Again })
+                .run(Op::AddAccessPath { disk: Disk::A, via: AccessPath::SecondMount })
                 .setup_volatile_upper()
                 .unmount_upper()
-                .assert(mount_overlay(Disk::A, Volatile, AccessPath::Again), Expectation::Mounted)
+                .assert(mount_overlay(Disk::A, Volatile, AccessPath::SecondMount), Expectation::Mounted)
                 .assert_data_intact(),
         ),
         Claim::new(
@@ -69,7 +69,7 @@ fn upper() -> Vec<Claim> {
             INSTANCE,
             3,
             ClaimBuilder::with_upper()
-                .run(Op::Attach { disk: Disk::B, on: DeviceStack::Plain })
+                .run(Op::Attach { disk: Disk::B, stack: DeviceStack::Loop })
                 .setup_volatile_upper()
                 .run(SYNC)
                 .unmount_upper()
@@ -87,7 +87,7 @@ fn upper() -> Vec<Claim> {
             0,
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
-                .run(Op::Reach { disk: Disk::A, via: AccessPath::Bind })
+                .run(Op::AddAccessPath { disk: Disk::A, via: AccessPath::Bind })
                 .assert_op_refused(mount_overlay_with(Volatile, "workdir=/bind/a/work"), EINVAL, Reason::TwoMounts),
         ),
         Claim::new(
@@ -97,11 +97,11 @@ fn upper() -> Vec<Claim> {
             3,
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
-                .run(Op::Reach { disk: Disk::A, via: AccessPath::Moved })
+                .run(Op::AddAccessPath { disk: Disk::A, via: AccessPath::Moved })
                 .assert(mount_overlay(Disk::A, Volatile, AccessPath::Moved), Expectation::Mounted)
                 .assert_data_intact()
                 .unmount()
-                .run(Op::Unreach { disk: Disk::A, via: AccessPath::Moved })
+                .run(Op::RemoveAccessPath { disk: Disk::A, via: AccessPath::Moved })
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
@@ -127,7 +127,7 @@ fn upper() -> Vec<Claim> {
                 .setup_volatile_upper()
                 .run(hold_file())
                 .run(unmount_lazily())
-                .run(Op::ReleaseFiles)
+                .run(Op::CloseFiles)
                 .mount_upper()
                 .assert_refused(Volatile, EINVAL, Reason::UpperRemounted),
         ),
@@ -150,7 +150,7 @@ fn overlays() -> Vec<Claim> {
                 .require(remount("ro"), Expectation::MountedReadOnly)
                 .assert(remount("rw"), Expectation::Mounted)
                 .assert(remount("rw,volatile"), Expectation::Mounted)
-                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done)
+                .assert(Op::CompareSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done)
                 .unmount()
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
@@ -224,10 +224,10 @@ fn overlays() -> Vec<Claim> {
             ClaimBuilder::with_upper()
                 .setup_mount(Volatile)
                 .write_data()
-                .run(Op::HoldFile { disk: Disk::A, place: FileLocation::Overlay, file: FILE.to_string() })
+                .run(Op::OpenFile { disk: Disk::A, location: FileLocation::Overlay, file: FILE.to_string() })
                 .run(Op::UnmountOverlay { disk: Disk::A, layers: LayerSet::First, lazy: true })
                 .assert_refused(Volatile, EINVAL, Reason::InUse)
-                .run(Op::ReleaseFiles)
+                .run(Op::CloseFiles)
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
@@ -253,7 +253,7 @@ fn overlays() -> Vec<Claim> {
                 .assert(mount_layers(LayerSet::LowerOnly, Volatile), Expectation::MountedReadOnly)
                 .assert(compare_file(LayerSet::LowerOnly, FIRST_SEED), Expectation::Done)
                 .run(unmount_layers(LayerSet::LowerOnly))
-                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done),
+                .assert(Op::CompareSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done),
         ),
         Claim::new(
             "overlays-side-by-side",

@@ -23,8 +23,9 @@ const READS_IN_MOUNTS: &[Fs] = &[Fs::Ext4, Fs::Ext4NoJournal, Fs::Ext2, Fs::Xfs,
 const NO_READS: &str = "the filesystem keeps in memory what a mount reads, so that no disk read can be delayed";
 
 pub fn claims() -> Vec<Claim> {
-    let race = |mounts| Op::Race { disk: Disk::A, mounts };
-    let one_wins = |mounts: u32| Expectation::OneWins { others: mounts - 1, reason: Reason::InUse };
+    let race = |mounts| Op::MountConcurrently { disk: Disk::A, mounts };
+    let one_wins =
+        |mounts: u32| Expectation::AtMostOneMountedOthersRefused { others: mounts - 1, reason: Reason::InUse };
     // A mount sleeps during a delayed read, so that other mounts run.
     let delay_reads = |builder: ClaimBuilder| {
         builder.sync_and_drop_caches().inject(Fault::SlowReads { ms: RACE_READ_MS }).run(Op::DropCaches)
@@ -61,10 +62,10 @@ pub fn claims() -> Vec<Claim> {
                 // read to overlap the error.
                 .run(Op::DropCaches)
                 .run(Op::DropCaches)
-                .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) / 2 })
-                .assert(race(4), Expectation::AtMostOneWins)
-                .run(Op::HasEnded)
-                .require(Op::Join, Expectation::Fails(EIO))
+                .run(Op::SyncUpperInThread { disk: Disk::A, ms: u64::from(READ_MS) / 2 })
+                .assert(race(4), Expectation::AtMostOneMounted)
+                .run(Op::ThreadHasEnded)
+                .require(Op::JoinThread, Expectation::Fails(EIO))
                 .require(SYNC, Expectation::Fails(EIO))
                 .clear_fault_and_require_read_write()
                 .assert_refused_for_writeback_error(),
@@ -97,7 +98,7 @@ fn write_lost_data() -> Op {
     Op::Write {
         disk: Disk::A,
         layers: LayerSet::First,
-        place: FileLocation::Upper,
+        location: FileLocation::Upper,
         file: FILE.to_string(),
         bytes: BYTES,
         seed: SECOND_SEED,
@@ -107,21 +108,21 @@ fn write_lost_data() -> Op {
 /// Reuse of a fresh upper with empty caches and a writeback error after `reads` reads of the mount.
 fn error_during(builder: ClaimBuilder, reads: u64) -> ClaimBuilder {
     // Only the first read is certain. Later errors may come after the end of the mount.
-    let error_before_end = if reads == 0 { Expectation::Done } else { Expectation::Whatever };
+    let error_before_end = if reads == 0 { Expectation::Done } else { Expectation::AnyOutcome };
     builder
-        .run(Op::FreshUpper { disk: Disk::A })
+        .run(Op::RecreateUpper { disk: Disk::A })
         .setup_volatile_upper()
         .sync_and_drop_caches()
         .inject(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
         .run(write_lost_data())
         .run(Op::DropCaches)
-        .run(Op::SyncUpperLater { disk: Disk::A, ms: reads * u64::from(READ_MS) + 500 })
-        .assert(mount_overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::MountedOrError)
-        .require(Op::HasEnded, error_before_end)
-        .require(Op::Join, Expectation::Fails(EIO))
+        .run(Op::SyncUpperInThread { disk: Disk::A, ms: reads * u64::from(READ_MS) + 500 })
+        .assert(mount_overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::MountedOrWritebackError)
+        .require(Op::ThreadHasEnded, error_before_end)
+        .require(Op::JoinThread, Expectation::Fails(EIO))
         .require(SYNC, Expectation::Fails(EIO))
         .clear_fault_and_require_read_write()
-        .require(unmount_layers(LayerSet::First), Expectation::Whatever)
+        .require(unmount_layers(LayerSet::First), Expectation::AnyOutcome)
         .assert_refused_for_writeback_error()
 }
 
@@ -130,16 +131,16 @@ fn error_during(builder: ClaimBuilder, reads: u64) -> ClaimBuilder {
 /// directory.
 fn error_during_first(builder: ClaimBuilder) -> ClaimBuilder {
     builder
-        .run(Op::FreshUpper { disk: Disk::A })
+        .run(Op::RecreateUpper { disk: Disk::A })
         .run(write_lost_data())
         .sync_and_drop_caches()
         .inject(Fault::DataAndSlowReads { file: FILE.to_string(), ms: READ_MS })
         .run(write_lost_data())
         .run(Op::DropCaches)
-        .run(Op::SyncUpperLater { disk: Disk::A, ms: u64::from(READ_MS) * 3 / 2 })
+        .run(Op::SyncUpperInThread { disk: Disk::A, ms: u64::from(READ_MS) * 3 / 2 })
         .require(mount_overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::Mounted)
-        .require(Op::HasEnded, Expectation::Done)
-        .require(Op::Join, Expectation::Fails(EIO))
+        .require(Op::ThreadHasEnded, Expectation::Done)
+        .require(Op::JoinThread, Expectation::Fails(EIO))
         .require(SYNC, Expectation::Fails(EIO))
         .clear_fault_and_require_read_write()
         .unmount()

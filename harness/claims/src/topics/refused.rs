@@ -42,11 +42,11 @@ pub fn claims() -> Vec<Claim> {
                     mount_layers(LayerSet::Second, Volatile),
                     Expectation::Refused { errno: EINVAL, reason: Reason::InUse },
                 )
-                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done)
+                .assert(Op::CompareSnapshot { disk: Disk::A, scope: SnapshotScope::Tree }, Expectation::Done)
                 .assert_data_intact()
                 .unmount()
                 // The refused mount does not prevent reuse.
-                .assert(Op::Cycle { disk: Disk::A, times: 1 }, Expectation::Done),
+                .assert(Op::MountRepeatedly { disk: Disk::A, count: 1 }, Expectation::Done),
         ),
         Claim::new(
             "second-mount-of-what-is-not-reused",
@@ -200,7 +200,7 @@ pub fn claims() -> Vec<Claim> {
                     mount_overlay(Disk::A, Durable, AccessPath::Mount),
                     Expectation::Refused { errno: EINVAL, reason: Reason::NotVolatile },
                 )
-                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
+                .assert(Op::CompareSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done),
         ),
         Claim::new(
             "marker-lost-to-a-power-cut",

@@ -5,8 +5,8 @@ use libc::{EINVAL, EIO};
 use vremount_machine::image::Fs;
 use vremount_protocol::Mode::{Durable, Volatile};
 use vremount_protocol::{
-    AccessPath, CheckpointTamper, Disk, Fault, Field, FileLocation, LayerSet, MarkerReplacement, Op, SnapshotScope,
-    XattrLocation,
+    AccessPath, CheckpointField, CheckpointTamper, Disk, Fault, FileLocation, LayerSet, MarkerReplacement, Op,
+    SnapshotScope, XattrLocation,
 };
 
 use crate::Claim;
@@ -30,7 +30,7 @@ fn refused_after(
     let builder =
         ClaimBuilder::with_upper().setup_volatile_upper().tamper(change).assert_refused(Volatile, EINVAL, reason);
     // At level 3 the checkpoint contains no errseq.
-    let min_level = if change == CheckpointTamper::Next(Field::Errseq) { 4 } else { 3 };
+    let min_level = if change == CheckpointTamper::Increment(CheckpointField::Errseq) { 4 } else { 3 };
     Claim::new(name, title, sentence, min_level, builder)
 }
 
@@ -45,27 +45,27 @@ fn changed() -> Vec<Claim> {
             CheckpointTamper::Remove,
             Reason::NoCheckpoint,
         ),
-        bad("empty-checkpoint", "A checkpoint of 0 bytes is refused as `bad-checkpoint`", CheckpointTamper::Length(0)),
+        bad("empty-checkpoint", "A checkpoint of 0 bytes is refused as `bad-checkpoint`", CheckpointTamper::Resize(0)),
         bad(
             "short-checkpoint",
             "A checkpoint of 20 bytes is refused as `bad-checkpoint`",
-            CheckpointTamper::Length(20),
+            CheckpointTamper::Resize(20),
         ),
         bad(
             "checkpoint-one-byte-short",
             "A checkpoint that is one byte too short is refused as `bad-checkpoint`",
-            CheckpointTamper::Length(27),
+            CheckpointTamper::Resize(27),
         ),
         bad(
             "checkpoint-one-byte-long",
             "A checkpoint that is one byte too long is refused as `bad-checkpoint`",
-            CheckpointTamper::Length(29),
+            CheckpointTamper::Resize(29),
         ),
-        bad("long-checkpoint", "A checkpoint of 64 bytes is refused as `bad-checkpoint`", CheckpointTamper::Length(64)),
+        bad("long-checkpoint", "A checkpoint of 64 bytes is refused as `bad-checkpoint`", CheckpointTamper::Resize(64)),
         bad(
             "huge-checkpoint",
             "A checkpoint of 2000 bytes is refused as `bad-checkpoint`",
-            CheckpointTamper::Length(2000),
+            CheckpointTamper::Resize(2000),
         ),
         bad(
             "random-checkpoint",
@@ -75,12 +75,12 @@ fn changed() -> Vec<Claim> {
         bad(
             "zero-checkpoint",
             "A checkpoint with all bytes zero is refused as `bad-checkpoint`",
-            CheckpointTamper::All(0),
+            CheckpointTamper::Fill(0),
         ),
         bad(
             "ones-checkpoint",
             "A checkpoint with all bytes 0xff is refused as `bad-checkpoint`",
-            CheckpointTamper::All(0xff),
+            CheckpointTamper::Fill(0xff),
         ),
         Claim::new(
             "checkpoint-without-instance",
@@ -90,29 +90,29 @@ fn changed() -> Vec<Claim> {
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
                 // This keeps the boot id and sets the rest to zero.
-                .tamper(CheckpointTamper::Length(16))
-                .tamper(CheckpointTamper::Length(28))
+                .tamper(CheckpointTamper::Resize(16))
+                .tamper(CheckpointTamper::Resize(28))
                 .assert_refused(Volatile, EINVAL, Reason::BadCheckpoint),
         ),
         refused_after(
             "changed-boot-id",
             "A checkpoint with a different boot id is refused as `other-boot`",
             BOOT_ID,
-            CheckpointTamper::Next(Field::BootId),
+            CheckpointTamper::Increment(CheckpointField::BootId),
             Reason::OtherBoot,
         ),
         refused_after(
             "changed-instance-id",
             "A checkpoint with a different instance id is refused as `upper-remounted`",
             INSTANCE,
-            CheckpointTamper::Next(Field::InstanceId),
+            CheckpointTamper::Increment(CheckpointField::InstanceId),
             Reason::UpperRemounted,
         ),
         refused_after(
             "changed-errseq",
             "A checkpoint with a different errseq is refused as `writeback-error`, even without an error",
             ERRSEQ,
-            CheckpointTamper::Next(Field::Errseq),
+            CheckpointTamper::Increment(CheckpointField::Errseq),
             Reason::WritebackError,
         ),
         Claim::new(
@@ -122,7 +122,7 @@ fn changed() -> Vec<Claim> {
             3,
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
-                .assert(Op::ForgeMany { disk: Disk::A, seed: 20_201_127, times: 10_000 }, Expectation::Done)
+                .assert(Op::FuzzCheckpoint { disk: Disk::A, seed: 20_201_127, count: 10_000 }, Expectation::Done)
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
@@ -160,7 +160,7 @@ fn misplaced() -> Vec<Claim> {
                 .setup_volatile_upper()
                 .attach(Disk::B)
                 .require(mount_overlay(Disk::B, Volatile, AccessPath::Mount), Expectation::Mounted)
-                .tamper(CheckpointTamper::Of(Disk::B, LayerSet::First))
+                .tamper(CheckpointTamper::CopyFrom(Disk::B, LayerSet::First))
                 .assert_refused(Volatile, EINVAL, Reason::UpperRemounted),
         ),
         Claim::new(
@@ -174,7 +174,7 @@ fn misplaced() -> Vec<Claim> {
                 .setup_volatile_upper()
                 .tamper(CheckpointTamper::Remove)
                 .assert_refused(Volatile, EINVAL, Reason::NoCheckpoint)
-                .tamper(CheckpointTamper::Of(Disk::A, LayerSet::Other))
+                .tamper(CheckpointTamper::CopyFrom(Disk::A, LayerSet::Other))
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),
@@ -251,7 +251,10 @@ fn unreadable() -> Vec<Claim> {
                 .inject(Fault::Checkpoint)
                 // Evidence: the guest reads the checkpoint before it changes it.
                 .require(
-                    Op::Forge { disk: Disk::A, forgery: CheckpointTamper::Next(Field::InstanceId) },
+                    Op::TamperCheckpoint {
+                        disk: Disk::A,
+                        tamper: CheckpointTamper::Increment(CheckpointField::InstanceId),
+                    },
                     Expectation::Fails(EIO),
                 )
                 .assert(
@@ -274,8 +277,11 @@ fn unreadable() -> Vec<Claim> {
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
                 .run(Op::Snapshot { disk: Disk::A, scope: SnapshotScope::Marker })
-                .assert(Op::Starve { disk: Disk::A, first: false }, Expectation::RefusedUntilFed)
-                .assert(Op::SameAsSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done)
+                .assert(
+                    Op::MountWithFailingAllocations { disk: Disk::A, first_mount: false },
+                    Expectation::SomeRefusedWithEnomem,
+                )
+                .assert(Op::CompareSnapshot { disk: Disk::A, scope: SnapshotScope::Marker }, Expectation::Done)
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         )
@@ -287,7 +293,10 @@ fn unreadable() -> Vec<Claim> {
             CHECKPOINT,
             3,
             ClaimBuilder::with_upper()
-                .assert(Op::Starve { disk: Disk::A, first: true }, Expectation::AcceptedOrUnchecked)
+                .assert(
+                    Op::MountWithFailingAllocations { disk: Disk::A, first_mount: true },
+                    Expectation::SomeMountedOthersNoCheckpoint,
+                )
                 .assert_mounts(Volatile),
         )
         .on_filesystems(&[Fs::Ext2, Fs::Tmpfs], SENSITIVE_TO_MEMORY),
@@ -365,9 +374,9 @@ fn incompat() -> Vec<Claim> {
                 .assert_mounts(Volatile)
                 .assert_data_intact()
                 .assert(
-                    Op::HoldFile {
+                    Op::OpenFile {
                         disk: Disk::A,
-                        place: FileLocation::Upper,
+                        location: FileLocation::Upper,
                         file: "../work/work/incompat/volatile/dirty".to_string(),
                     },
                     Expectation::Done,
@@ -380,11 +389,11 @@ fn incompat() -> Vec<Claim> {
             3,
             ClaimBuilder::with_upper()
                 .setup_volatile_upper()
-                .run(Op::LeaveBehind { disk: Disk::A })
+                .run(Op::CreateLeftover { disk: Disk::A })
                 .assert(mount_overlay(Disk::A, Volatile, AccessPath::Mount), Expectation::MountedReadOnly)
                 .assert_data_intact()
                 .unmount()
-                .run(Op::RemoveLeftBehind { disk: Disk::A })
+                .run(Op::RemoveLeftover { disk: Disk::A })
                 .assert_mounts(Volatile)
                 .assert_data_intact(),
         ),

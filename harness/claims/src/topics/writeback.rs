@@ -85,7 +85,7 @@ pub fn claims() -> Vec<Claim> {
                 .setup_dirty_on_broken_disk()
                 .require_unseen_error()
                 .unmount()
-                .require_error_reported_by(Op::SyncUpperAfresh { disk: Disk::A })
+                .require_error_reported_by(Op::SyncUpperNewDescriptor { disk: Disk::A })
                 .assert_refused_for_writeback_error(),
         ),
         Claim::new(
@@ -140,7 +140,7 @@ pub fn claims() -> Vec<Claim> {
                 .setup_dirty_on_broken_disk()
                 .unmount()
                 .require_unseen_error()
-                .run(Op::FreshUpper { disk: Disk::A })
+                .run(Op::RecreateUpper { disk: Disk::A })
                 .assert_refused(Volatile, EIO, Reason::UnseenError)
                 .require(SYNC, Expectation::Fails(EIO))
                 .assert_mounts(Volatile)
@@ -157,7 +157,7 @@ pub fn claims() -> Vec<Claim> {
                 .setup_dirty_on_broken_disk()
                 .unmount()
                 .require_unseen_error()
-                .run(Op::FreshUpper { disk: Disk::A })
+                .run(Op::RecreateUpper { disk: Disk::A })
                 .assert_mounts(Durable)
                 .unmount()
                 .assert(SYNC, Expectation::Fails(EIO)),
@@ -171,7 +171,7 @@ pub fn claims() -> Vec<Claim> {
                 .setup_dirty_on_broken_disk()
                 .unmount()
                 .require_error_reported_by(SYNC)
-                .assert(Op::SyncUpperAfresh { disk: Disk::A }, Expectation::Done)
+                .assert(Op::SyncUpperNewDescriptor { disk: Disk::A }, Expectation::Done)
                 .run(Op::RemoveMarker { disk: Disk::A })
                 .run(Op::DropCaches)
                 .assert_mounts(Volatile)
@@ -185,10 +185,10 @@ pub fn claims() -> Vec<Claim> {
             ClaimBuilder::with_upper()
                 .setup_dirty_on_broken_disk()
                 .unmount()
-                .require_error_reported_by(Op::SyncUpperAfresh { disk: Disk::A })
+                .require_error_reported_by(Op::SyncUpperNewDescriptor { disk: Disk::A })
                 .run(Op::ReloadOverlay)
                 .assert_refused(Volatile, EINVAL, Reason::OtherBoot)
-                .assert(Op::SyncUpperAfresh { disk: Disk::A }, Expectation::Done)
+                .assert(Op::SyncUpperNewDescriptor { disk: Disk::A }, Expectation::Done)
                 .assert(SYNC, Expectation::Fails(EIO)),
         ),
         Claim::new(

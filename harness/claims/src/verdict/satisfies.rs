@@ -16,42 +16,45 @@ pub(super) fn satisfies(op: &Op, expectation: Expectation, report: &StepReport) 
     match (expectation, &report.outcome) {
         (Expectation::Done, outcome) => *outcome == Outcome::Done,
         (Expectation::Mounted, Outcome::Mounted { volatile, read_only }) => {
-            *volatile == op.asks_volatile() && !read_only
+            *volatile == op.requests_volatile() && !read_only
         }
         (Expectation::MountedReadOnly, Outcome::Mounted { volatile, read_only }) => {
-            *volatile == op.asks_volatile() && *read_only
+            *volatile == op.requests_volatile() && *read_only
         }
-        (Expectation::MountedOrError, Outcome::Mounted { read_only, .. }) => !read_only,
-        (Expectation::MountedOrError, Outcome::Refused { errno }) => matches!(
-            (*errno, Reason::stated(&report.log)),
+        (Expectation::MountedOrWritebackError, Outcome::Mounted { read_only, .. }) => !read_only,
+        (Expectation::MountedOrWritebackError, Outcome::Refused { errno }) => matches!(
+            (*errno, Reason::single_in(&report.log)),
             (libc::EINVAL, Some(Reason::WritebackError)) | (libc::EIO, Some(Reason::UnseenError))
         ),
-        (Expectation::OneWins { others, reason }, Outcome::Raced { mounted: mounted @ 0..=1, refused }) => {
+        (
+            Expectation::AtMostOneMountedOthersRefused { others, reason },
+            Outcome::Raced { mounted: mounted @ 0..=1, refused },
+        ) => {
             let losers = others + 1 - mounted;
-            let logged = Reason::all(&report.log);
+            let logged = Reason::all_in(&report.log);
             *refused == BTreeMap::from([(libc::EINVAL, losers)])
                 && logged.len() == losers as usize
                 && logged.iter().all(|logged| *logged == reason)
         }
-        (Expectation::AtMostOneWins, Outcome::Raced { mounted, .. }) => *mounted <= 1,
-        (Expectation::RefusedUntilFed, Outcome::Starved { refused, .. }) => {
+        (Expectation::AtMostOneMounted, Outcome::Raced { mounted, .. }) => *mounted <= 1,
+        (Expectation::SomeRefusedWithEnomem, Outcome::Starved { refused, .. }) => {
             is_refused_for_lack_of_memory(refused, &report.log)
         }
-        (Expectation::AcceptedOrUnchecked, Outcome::Starved { mounted: 1.., read_only: 0, refused }) => {
+        (Expectation::SomeMountedOthersNoCheckpoint, Outcome::Starved { mounted: 1.., read_only: 0, refused }) => {
             is_refused_without_checkpoint_only(refused, &report.log)
         }
         (Expectation::Differs, outcome) => matches!(outcome, Outcome::Differs { .. }),
-        (Expectation::Whatever, _) => true,
+        (Expectation::AnyOutcome, _) => true,
         (Expectation::Refused { errno, reason }, Outcome::Refused { errno: observed }) => {
             errno == *observed
-                && Reason::stated(&report.log) == Some(reason)
-                && (!op.has_own_log() || Reason::stated_to_context(&report.log) == Some(reason))
+                && Reason::single_in(&report.log) == Some(reason)
+                && (!op.uses_fs_context() || Reason::single_in_fs_context(&report.log) == Some(reason))
         }
-        (Expectation::RefusedUnsaid(errno), Outcome::Refused { errno: observed }) => {
-            errno == *observed && Reason::all(&report.log).is_empty()
+        (Expectation::RefusedWithoutReason(errno), Outcome::Refused { errno: observed }) => {
+            errno == *observed && Reason::all_in(&report.log).is_empty()
         }
         (Expectation::Fails(errno), Outcome::Failed { errno: observed, .. }) => errno == *observed,
-        (Expectation::FailsToWriteBack, Outcome::Failed { errno: libc::EIO | libc::ENOSPC, .. })
+        (Expectation::FailsWithEioOrEnospc, Outcome::Failed { errno: libc::EIO | libc::ENOSPC, .. })
         | (Expectation::IoErrors, Outcome::Failed { errno: libc::EIO, .. }) => true,
         (Expectation::IoErrors, Outcome::Done) => report.log.iter().any(|line| line.contains("I/O error")),
         (Expectation::NoIo, Outcome::Counted(io)) => io.writes == 0 && io.flushes == 0,
@@ -71,14 +74,14 @@ fn is_refused_for_lack_of_memory(refused: &BTreeMap<i32, u32>, log: &[String]) -
         libc::EINVAL => *count as usize <= failed_clones,
         _ => false,
     });
-    let reasons_are_known = Reason::all(log).iter().all(|reason| UNREADABLE.contains(reason));
+    let reasons_are_known = Reason::all_in(log).iter().all(|reason| UNREADABLE.contains(reason));
     refused.contains_key(&libc::ENOMEM) && errnos_are_known && reasons_are_known
 }
 
 /// Whether every refusal is EINVAL with the reason `no-checkpoint`, and there is at least one.
 fn is_refused_without_checkpoint_only(refused: &BTreeMap<i32, u32>, log: &[String]) -> bool {
     // The log also has the lines of the earlier mounts, whose allocations failed.
-    let reasons: Vec<_> = Reason::all(log).into_iter().filter(|reason| !UNREADABLE.contains(reason)).collect();
+    let reasons: Vec<_> = Reason::all_in(log).into_iter().filter(|reason| !UNREADABLE.contains(reason)).collect();
     let refusals: Vec<_> = refused.iter().map(|(errno, count)| (*errno, *count as usize)).collect();
     reasons.iter().all(|reason| *reason == Reason::NoCheckpoint) && refusals == [(libc::EINVAL, reasons.len())]
 }

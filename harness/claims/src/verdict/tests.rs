@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use rstest::rstest;
-use vremount_protocol::{AccessPath, Disk, Io, LOST, LayerSet, Mode, Op, Outcome, StepReport};
+use vremount_protocol::{AccessPath, Disk, IoCounts, LayerSet, MESSAGES_LOST, Mode, Op, Outcome, StepReport};
 
 use super::*;
 
@@ -13,7 +13,7 @@ const REMOUNTED: &str = "overlayfs: volatile reuse refused: upper-remounted: tex
 const IN_USE: &str = "overlayfs: volatile reuse refused: in-use: text for people";
 const WRITEBACK: &str = "overlayfs: volatile reuse refused: writeback-error: text for people";
 const TO_CONTEXT: &str = "fs context: e overlayfs: volatile reuse refused: other-boot: text for people";
-const ONE_WINS: Expectation = Expectation::OneWins { others: 2, reason: Reason::InUse };
+const ONE_WINS: Expectation = Expectation::AtMostOneMountedOthersRefused { others: 2, reason: Reason::InUse };
 
 fn mount() -> Op {
     Op::MountOverlay {
@@ -38,11 +38,11 @@ fn raced(mounted: u32, errno: i32, refused: u32) -> Outcome {
 }
 
 fn failed(errno: i32) -> Outcome {
-    Outcome::Failed { errno, what: "write".into() }
+    Outcome::Failed { errno, message: "write".into() }
 }
 
 fn io(writes: u64, flushes: u64) -> Outcome {
-    Outcome::Counted(Io { writes, bytes: 0, flushes })
+    Outcome::Counted(IoCounts { writes, bytes: 0, flushes })
 }
 
 fn mounted(volatile: bool, read_only: bool) -> Outcome {
@@ -65,66 +65,66 @@ fn mounted(volatile: bool, read_only: bool) -> Outcome {
 #[case::not_volatile(Expectation::Mounted, mounted(false, false), &[], Verdict::Broken)]
 #[case::read_only(Expectation::Mounted, mounted(true, true), &[], Verdict::Broken)]
 #[case::refused(Expectation::Mounted, Outcome::Refused { errno: libc::EINVAL }, &[OTHER_BOOT], Verdict::Broken)]
-#[case::no_io(Expectation::NoIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 0 }), &[], Verdict::Holds)]
-#[case::one_flush(Expectation::NoIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 1 }), &[], Verdict::Broken)]
-#[case::one_write(Expectation::NoIo, Outcome::Counted(Io { writes: 1, bytes: 0, flushes: 0 }), &[], Verdict::Broken)]
+#[case::no_io(Expectation::NoIo, Outcome::Counted(IoCounts { writes: 0, bytes: 0, flushes: 0 }), &[], Verdict::Holds)]
+#[case::one_flush(Expectation::NoIo, Outcome::Counted(IoCounts { writes: 0, bytes: 0, flushes: 1 }), &[], Verdict::Broken)]
+#[case::one_write(Expectation::NoIo, Outcome::Counted(IoCounts { writes: 1, bytes: 0, flushes: 0 }), &[], Verdict::Broken)]
 #[case::refused_for_lack_of_memory(
-    Expectation::RefusedUntilFed,
+    Expectation::SomeRefusedWithEnomem,
     starved(&[(libc::ENOMEM, 2), (libc::ENOSPC, 1)]),
     &[],
     Verdict::Holds
 )]
-#[case::never_refused_for_lack_of_memory(Expectation::RefusedUntilFed, starved(&[]), &[], Verdict::Broken)]
+#[case::never_refused_for_lack_of_memory(Expectation::SomeRefusedWithEnomem, starved(&[]), &[], Verdict::Broken)]
 #[case::einval_for_a_failed_clone(
-    Expectation::RefusedUntilFed,
+    Expectation::SomeRefusedWithEnomem,
     starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 1)]),
     &[CLONE],
     Verdict::Holds
 )]
 #[case::more_einval_than_failed_clones(
-    Expectation::RefusedUntilFed,
+    Expectation::SomeRefusedWithEnomem,
     starved(&[(libc::ENOMEM, 1), (libc::EINVAL, 2)]),
     &[CLONE],
     Verdict::Broken
 )]
 #[case::refused_for_another_reason_without_memory(
-    Expectation::RefusedUntilFed,
+    Expectation::SomeRefusedWithEnomem,
     starved(&[(libc::ENOMEM, 1)]),
     &[OTHER_BOOT],
     Verdict::Broken
 )]
 #[case::refused_without_checkpoint(
-    Expectation::AcceptedOrUnchecked,
+    Expectation::SomeMountedOthersNoCheckpoint,
     starved(&[(libc::EINVAL, 2)]),
     &[NO_CHECKPOINT, NO_CHECKPOINT],
     Verdict::Holds
 )]
-#[case::never_refused(Expectation::AcceptedOrUnchecked, starved(&[]), &[], Verdict::Broken)]
+#[case::never_refused(Expectation::SomeMountedOthersNoCheckpoint, starved(&[]), &[], Verdict::Broken)]
 #[case::one_refusal_without_a_reason(
-    Expectation::AcceptedOrUnchecked,
+    Expectation::SomeMountedOthersNoCheckpoint,
     starved(&[(libc::EINVAL, 2)]),
     &[NO_CHECKPOINT],
     Verdict::Broken
 )]
 #[case::one_refusal_for_another_reason(
-    Expectation::AcceptedOrUnchecked,
+    Expectation::SomeMountedOthersNoCheckpoint,
     starved(&[(libc::EINVAL, 2)]),
     &[NO_CHECKPOINT, OTHER_BOOT],
     Verdict::Broken
 )]
 #[case::one_refusal_for_lack_of_memory(
-    Expectation::AcceptedOrUnchecked,
+    Expectation::SomeMountedOthersNoCheckpoint,
     starved(&[(libc::EINVAL, 1), (libc::ENOMEM, 1)]),
     &[NO_CHECKPOINT],
     Verdict::Broken
 )]
-#[case::content_differs(Expectation::Done, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Broken)]
+#[case::content_differs(Expectation::Done, Outcome::Differs { difference: "byte 3".into() }, &[], Verdict::Broken)]
 #[case::done(Expectation::Done, Outcome::Done, &[], Verdict::Holds)]
 #[case::mounted_read_only(Expectation::MountedReadOnly, mounted(true, true), &[], Verdict::Holds)]
 #[case::not_read_only(Expectation::MountedReadOnly, mounted(true, false), &[], Verdict::Broken)]
-#[case::no_error_found(Expectation::MountedOrError, mounted(true, false), &[], Verdict::Holds)]
+#[case::no_error_found(Expectation::MountedOrWritebackError, mounted(true, false), &[], Verdict::Holds)]
 #[case::error_found(
-    Expectation::MountedOrError,
+    Expectation::MountedOrWritebackError,
     Outcome::Refused { errno: libc::EINVAL },
     &[WRITEBACK],
     Verdict::Holds
@@ -136,32 +136,32 @@ fn mounted(volatile: bool, read_only: bool) -> Outcome {
 #[case::all_refused_and_one_without_a_reason(ONE_WINS, raced(0, libc::EINVAL, 3), &[IN_USE, IN_USE], Verdict::Broken)]
 #[case::one_mount_is_not_accounted_for(ONE_WINS, raced(0, libc::EINVAL, 2), &[IN_USE, IN_USE], Verdict::Broken)]
 #[case::two_of_three_mounted(ONE_WINS, raced(2, libc::EINVAL, 2), &[IN_USE, IN_USE], Verdict::Broken)]
-#[case::at_most_one_mounted(Expectation::AtMostOneWins, raced(1, libc::EINVAL, 2), &[], Verdict::Holds)]
-#[case::two_mounted(Expectation::AtMostOneWins, raced(2, libc::EINVAL, 2), &[], Verdict::Broken)]
-#[case::difference_expected(Expectation::Differs, Outcome::Differs { what: "byte 3".into() }, &[], Verdict::Holds)]
-#[case::any_outcome_is_accepted(Expectation::Whatever, failed(libc::EIO), &[], Verdict::Holds)]
+#[case::at_most_one_mounted(Expectation::AtMostOneMounted, raced(1, libc::EINVAL, 2), &[], Verdict::Holds)]
+#[case::two_mounted(Expectation::AtMostOneMounted, raced(2, libc::EINVAL, 2), &[], Verdict::Broken)]
+#[case::difference_expected(Expectation::Differs, Outcome::Differs { difference: "byte 3".into() }, &[], Verdict::Holds)]
+#[case::any_outcome_is_accepted(Expectation::AnyOutcome, failed(libc::EIO), &[], Verdict::Holds)]
 #[case::refused_without_a_reason(
-    Expectation::RefusedUnsaid(libc::EIO),
+    Expectation::RefusedWithoutReason(libc::EIO),
     Outcome::Refused { errno: libc::EIO },
     &[],
     Verdict::Holds
 )]
 #[case::refused_with_an_unexpected_reason(
-    Expectation::RefusedUnsaid(libc::EIO),
+    Expectation::RefusedWithoutReason(libc::EIO),
     Outcome::Refused { errno: libc::EIO },
     &[OTHER_BOOT],
     Verdict::Broken
 )]
 #[case::fails_as_expected(Expectation::Fails(libc::EIO), failed(libc::EIO), &[], Verdict::Holds)]
-#[case::writeback_fails(Expectation::FailsToWriteBack, failed(libc::ENOSPC), &[], Verdict::Holds)]
+#[case::writeback_fails(Expectation::FailsWithEioOrEnospc, failed(libc::ENOSPC), &[], Verdict::Holds)]
 #[case::io_error_logged(Expectation::IoErrors, Outcome::Done, &["I/O error, dev dm-0, sector 8"], Verdict::Holds)]
 #[case::some_io(Expectation::SomeIo, io(0, 1), &[], Verdict::Holds)]
-#[case::reason_may_be_in_a_lost_line(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[LOST], Verdict::CannotTell)]
-#[case::mounted_whatever_line_is_lost(REFUSED, mounted(true, false), &[LOST], Verdict::Broken)]
+#[case::reason_may_be_in_a_lost_line(REFUSED, Outcome::Refused { errno: libc::EINVAL }, &[MESSAGES_LOST], Verdict::CannotTell)]
+#[case::mounted_whatever_line_is_lost(REFUSED, mounted(true, false), &[MESSAGES_LOST], Verdict::Broken)]
 #[case::a_second_reason_may_be_in_a_lost_line(
     REFUSED,
     Outcome::Refused { errno: libc::EINVAL },
-    &[OTHER_BOOT, LOST],
+    &[OTHER_BOOT, MESSAGES_LOST],
     Verdict::CannotTell
 )]
 fn assertion_holds_only_with_the_expected_outcome(
@@ -177,19 +177,19 @@ fn assertion_holds_only_with_the_expected_outcome(
 
 #[test]
 fn kernel_failure_is_not_a_broken_assertion() {
-    assert!(VerdictDetail::kernel_complained("the kernel warned".to_string()).is_complaint());
-    assert!(!VerdictDetail::cannot_tell("the machine hung").is_complaint());
+    assert!(VerdictDetail::kernel_failure("the kernel warned".to_string()).is_kernel_failure());
+    assert!(!VerdictDetail::cannot_tell("the machine hung").is_kernel_failure());
     let broken = judge(&[Step::Assertion(mount(), REFUSED)], &[report(mounted(true, false), &[])]);
-    assert!(broken.verdict == Verdict::Broken && !broken.is_complaint());
+    assert!(broken.verdict == Verdict::Broken && !broken.is_kernel_failure());
 }
 
 #[rstest]
 #[case::first_mount_refused(Expectation::Mounted, Outcome::Refused { errno: libc::EINVAL })]
 #[case::fault_had_no_effect(Expectation::Fails(libc::EIO), Outcome::Done)]
 #[case::no_io_error_logged(Expectation::IoErrors, Outcome::Done)]
-#[case::no_io_counted(Expectation::SomeIo, Outcome::Counted(Io { writes: 0, bytes: 0, flushes: 0 }))]
+#[case::no_io_counted(Expectation::SomeIo, Outcome::Counted(IoCounts { writes: 0, bytes: 0, flushes: 0 }))]
 #[case::data_survived(Expectation::Differs, Outcome::Done)]
-#[case::upper_read_only(Expectation::Done, Outcome::Failed { errno: libc::EROFS, what: "upper".into() })]
+#[case::upper_read_only(Expectation::Done, Outcome::Failed { errno: libc::EROFS, message: "upper".into() })]
 fn failed_precondition_makes_the_verdict_cannot_tell(#[case] expectation: Expectation, #[case] outcome: Outcome) {
     let steps = [Step::Precondition(mount(), expectation), Step::Assertion(mount(), Expectation::Mounted)];
     let reports = [report(outcome, &[]), report(mounted(true, false), &[])];

@@ -86,18 +86,18 @@ fn pin(workspace: &Workspace, name: &str) -> Result<Exit, Error> {
     let entries = MatrixConfig::read(&workspace.root)?.entries;
     let bases = [pinned];
     let jobs = matrix::plan_jobs(&bases, &entries);
-    let merged = matrix::run(workspace, &jobs, None, &mut MatrixProgress::new(jobs.len()))?;
-    let tally = Tally::of_all(&merged);
-    println!("\n{}\n{tally}", report::across(&merged, &display::style()));
+    let merged = matrix::run_jobs(workspace, &jobs, None, &mut MatrixProgress::new(jobs.len()))?;
+    let tally = Tally::from_merged(&merged);
+    println!("\n{}\n{tally}", report::summary_table(&merged, &display::style()));
     let [pinned] = bases;
-    if tally.exit() != Exit::Success {
+    if tally.exit_code() != Exit::Success {
         eprintln!(
             "error: failed to pin {name}: not every claim holds on {}; ci/bases.toml is unchanged; see the table above",
             pinned.source
         );
-        return Ok(tally.exit());
+        return Ok(tally.exit_code());
     }
-    pin::write(&workspace.root, name, &pinned)?;
+    pin::write_pin(&workspace.root, name, &pinned)?;
     println!("pinned {} to {}", pinned.name, pinned.source);
     Ok(Exit::Success)
 }
@@ -106,11 +106,11 @@ fn pin(workspace: &Workspace, name: &str) -> Result<Exit, Error> {
 fn find_newer(workspace: &Workspace, old: &Base) -> Result<Option<Base>, Error> {
     Ok(match &old.source {
         Source::Package(package) => {
-            let Some(newest) = source::newest(workspace, package)? else { return Ok(None) };
-            let (name, source) = (pin::renamed(old, &newest), Source::Package(newest));
+            let Some(newest) = source::find_newest(workspace, package)? else { return Ok(None) };
+            let (name, source) = (pin::renamed_base(old, &newest), Source::Package(newest));
             // A newer version can have more features.
-            let has = resolve::features(&source::obtain(workspace, &source)?, old)?;
-            Some(Base { name, source, has, ..old.clone() })
+            let has = resolve::detect_features(&source::obtain(workspace, &source)?, old)?;
+            Some(Base { name, source, features: has, ..old.clone() })
         }
         Source::Git(Git { tree: Some(_), .. }) => None,
         Source::Git(git) => {

@@ -90,15 +90,15 @@ fn run_benchmark(options: &Options) -> Result<BenchResults, Error> {
     };
     // A quick run must not replace the results of a complete one.
     let aside = options.quick.then_some("quick");
-    let testbed = setup.testbed(&RunSpec { aside, ..RunSpec::new(kernel, &[], ExecutorChoice::Qemu) })?;
+    let testbed = setup.testbed(&RunSpec { subdirectory: aside, ..RunSpec::new(kernel, &[], ExecutorChoice::Qemu) })?;
     let bench = Bench {
         workspace: &setup.workspace,
         testbed: &testbed,
         unpatched: KernelSpec { level: Level::DOCUMENTED, ..kernel },
         filesystems: &filesystems,
-        effort: BenchSize { rounds: usize::from(options.rounds), quick: options.quick },
+        size: BenchSize { rounds: usize::from(options.rounds), quick: options.quick },
     };
-    let path = testbed.logs.join(bench::FILE);
+    let path = testbed.run_dir.join(bench::FILE);
     let results = measure(&bench, |results| Ok(AtomicFile::new(&path)?.write(&results.json()?)?))?;
     if let Some(file) = file {
         file.write(&results.json()?)?;
@@ -112,14 +112,14 @@ impl Options {
     /// # Errors
     /// If one is not on a disk.
     fn filesystems(&self) -> Result<Vec<Fs>, Error> {
-        if let Some(fs) = self.fs.iter().find(|fs| !fs.on_disk()) {
+        if let Some(fs) = self.fs.iter().find(|fs| !fs.is_on_disk()) {
             return Err(Error::Usage(format!(
                 "failed to measure on {}: it is not on a disk; name another filesystem with --fs",
                 fs.name()
             )));
         }
         if self.fs.is_empty() {
-            let is_selected = |fs: &Fs| if self.quick { *fs == Fs::Ext4 } else { fs.on_disk() };
+            let is_selected = |fs: &Fs| if self.quick { *fs == Fs::Ext4 } else { fs.is_on_disk() };
             return Ok(Fs::ALL.into_iter().filter(is_selected).collect());
         }
         let mut filesystems = Vec::new();

@@ -18,7 +18,7 @@ use crate::error::Error;
 
 /// The stages from a configured tree to a kernel in the cache: make, and what the harness does
 /// before and after it.
-const STAGES_AROUND_MAKE: [&str; 3] = [build::KEY, build::MAKE, build::KEEP];
+const STAGES_AROUND_MAKE: [&str; 3] = [build::STAGE_KEY, build::STAGE_MAKE, build::STAGE_CACHE];
 
 /// Limit of [`BuildTimes::overhead_percent`].
 const MAX_OVERHEAD_PERCENT: f64 = 5.0;
@@ -64,11 +64,11 @@ impl BuildTimes {
         let temporary = Workspace { cache: cache.path().to_path_buf(), ..workspace.clone() };
         let cold = time_stages(&temporary, kernel_spec, arch)?;
         let warm = time_stages(&temporary, kernel_spec, arch)?;
-        let kernel = build::kernel(&temporary, kernel_spec, arch)?;
-        let bare_make = build::make_alone(&temporary, kernel_spec, arch, &kernel)?;
+        let kernel = build::build_kernel(&temporary, kernel_spec, arch)?;
+        let bare_make = build::rebuild_with_make(&temporary, kernel_spec, arch, &kernel)?;
         build::KernelCache::adopt_from(&workspace.cache, &temporary.cache)?;
         // Replaces the links in target/kernel/ that point into the temporary cache.
-        build::kernel(workspace, kernel_spec, arch)?;
+        build::build_kernel(workspace, kernel_spec, arch)?;
         Ok(BuildTimes::new(arch, &cold, &warm, bare_make))
     }
 
@@ -95,9 +95,9 @@ impl BuildTimes {
             arch: arch.name(),
             stages: cold.iter().map(stage_times).collect(),
             bare_make_s,
-            own_percent: excess_percent(around_make, seconds(cold, build::MAKE).unwrap_or_default()),
+            own_percent: excess_percent(around_make, seconds(cold, build::STAGE_MAKE).unwrap_or_default()),
             overhead_percent: excess_percent(around_make, bare_make_s),
-            with_levels_percent: excess_percent(around_make + sum(&[build::OVERLAY]), bare_make_s),
+            with_levels_percent: excess_percent(around_make + sum(&[build::STAGE_OVERLAY]), bare_make_s),
         }
     }
 }
@@ -108,7 +108,7 @@ type Stages = Vec<(&'static str, Duration)>;
 /// Builds everything that a machine consists of, and times each stage.
 fn time_stages(workspace: &Workspace, kernel_spec: &KernelSpec<'_>, arch: Arch) -> Result<Stages, Error> {
     let mut timer = StageTimer::start();
-    let kernel = build::kernel_timed(workspace, kernel_spec, arch, &mut timer)?;
+    let kernel = build::build_kernel_timed(workspace, kernel_spec, arch, &mut timer)?;
     let guest = image::build_guest(&workspace.root)?;
     timer.finish_stage("guest");
     DiskSetup::obtain(Fs::Ext4, &workspace.cache, &guest, &kernel.module.path, Vec::new())?;
@@ -151,15 +151,15 @@ mod tests {
     #[test]
     fn overhead_is_the_time_that_the_harness_adds_to_make() {
         let cold = stages(&[
-            (build::KEY, 1),
-            (build::SOURCE, 50),
-            (build::SERIES, 20),
-            (build::CONFIGURE, 9),
-            (build::MAKE, 200),
-            (build::KEEP, 3),
-            (build::OVERLAY, 40),
+            (build::STAGE_KEY, 1),
+            (build::STAGE_SOURCE, 50),
+            (build::STAGE_SERIES, 20),
+            (build::STAGE_CONFIGURE, 9),
+            (build::STAGE_MAKE, 200),
+            (build::STAGE_CACHE, 3),
+            (build::STAGE_OVERLAY, 40),
         ]);
-        let times = BuildTimes::new(Arch::Um, &cold, &stages(&[(build::KEY, 1)]), Duration::from_secs(204));
+        let times = BuildTimes::new(Arch::Um, &cold, &stages(&[(build::STAGE_KEY, 1)]), Duration::from_secs(204));
         // 204 s of key, make and keep, compared with 200 s of make in this build and with 204 s of
         // make alone.
         assert!((times.own_percent - 2.0).abs() < 1e-9, "{}", times.own_percent);
@@ -172,7 +172,8 @@ mod tests {
 
     #[test]
     fn overhead_above_the_limit_is_reported() {
-        let times = BuildTimes::new(Arch::Um, &stages(&[(build::MAKE, 106)]), &Vec::new(), Duration::from_secs(100));
+        let times =
+            BuildTimes::new(Arch::Um, &stages(&[(build::STAGE_MAKE, 106)]), &Vec::new(), Duration::from_secs(100));
         assert!(!times.is_within_limit() && times.to_string().contains("at most 5 %: MISSED"), "{times}");
     }
 }

@@ -15,7 +15,7 @@ use vremount_kernel::build::Arch;
 use vremount_machine::ExecutorChoice;
 use vremount_machine::image::Fs;
 use vremount_runner::case_runner::{CaseResult, CaseRunner};
-use vremount_runner::scheduler::{jobs, run_cases};
+use vremount_runner::scheduler::{job_count, run_cases};
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::progress;
@@ -136,22 +136,22 @@ fn time_claim(testbeds: &[TestBed], rounds: u16) -> Result<Option<Vec<Vec<CaseRe
     let claim = claims::all().into_iter().find(|claim| claim.name == CLAIM);
     let claim = claim.ok_or_else(|| Error::Usage(format!("failed to find claim {CLAIM:?}; please report this bug")))?;
     let mut results: Vec<Vec<CaseResult>> = testbeds.iter().map(|_| Vec::new()).collect();
-    let bar = progress::count("timing one claim", usize::from(rounds));
+    let bar = progress::start_with_total("timing one claim", usize::from(rounds));
     for _ in 0..rounds {
         for (testbed, results) in testbeds.iter().zip(&mut results) {
             results.push(CaseRunner::new(testbed).run_case(&Case { claim: &claim, fs: Fs::Ext4 }));
         }
         bar.advance();
     }
-    let all_hold = results.iter().flatten().all(|result| result.judgement.verdict == Verdict::Holds);
+    let all_hold = results.iter().flatten().all(|result| result.verdict_detail.verdict == Verdict::Holds);
     Ok(all_hold.then_some(results))
 }
 
 impl Throughput {
     /// Runs all claims on ext4 until there are enough verdicts.
     fn measure(testbed: &TestBed, base: &Base) -> Self {
-        let jobs = jobs(None, testbed.kernel.memory_mib());
-        let bar = progress::count("timing many claims", VERDICTS);
+        let jobs = job_count(None, testbed.kernel.memory_mib());
+        let bar = progress::start_with_total("timing many claims", VERDICTS);
         let claims = claims::for_base(base);
         let applicable = claims.iter().filter(|claim| claim.skip_reason_on(Fs::Ext4).is_none());
         let cases: Vec<_> = applicable.map(|claim| Case { claim, fs: Fs::Ext4 }).collect();
@@ -169,13 +169,13 @@ impl ExecutorTimes {
     /// Returns none if there are no results.
     fn new(testbed: &TestBed, results: &[CaseResult]) -> Option<Self> {
         let in_machines = |result: &CaseResult| -> Duration {
-            result.machines.iter().map(|times| times.ready.unwrap_or_default() + times.steps + times.stop).sum()
+            result.machine_timings.iter().map(|times| times.ready.unwrap_or_default() + times.steps + times.stop).sum()
         };
         Some(ExecutorTimes {
             executor: testbed.title(),
-            exec_to_ready: summarize(results.iter().filter_map(|result| result.machines.first()?.ready))?,
-            exec_to_verdict: summarize(results.iter().map(|result| result.time))?,
-            overhead: summarize(results.iter().map(|result| result.time.saturating_sub(in_machines(result))))?,
+            exec_to_ready: summarize(results.iter().filter_map(|result| result.machine_timings.first()?.ready))?,
+            exec_to_verdict: summarize(results.iter().map(|result| result.duration))?,
+            overhead: summarize(results.iter().map(|result| result.duration.saturating_sub(in_machines(result))))?,
             peak_memory_kib: results.iter().filter_map(|result| result.peak_kib).max().unwrap_or_default(),
             many: None,
         })
@@ -184,7 +184,7 @@ impl ExecutorTimes {
 
 /// In milliseconds; none if there are no times.
 fn summarize(times: impl Iterator<Item = Duration>) -> Option<Summary> {
-    Summary::of(times.map(|time| time.as_secs_f64() * 1000.0))
+    Summary::from_values(times.map(|time| time.as_secs_f64() * 1000.0))
 }
 
 impl fmt::Display for HarnessTimes {

@@ -62,7 +62,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let workspace = LockedWorkspace::open()?;
-    options.checks.options().check(&workspace)?;
+    options.checks.options().check_filters(&workspace)?;
     match (&options.releases, &options.tree, &options.bad) {
         (Some(versions), _, _) => {
             let mut releases = ReleaseRange::new(&workspace, versions)?;
@@ -70,7 +70,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         }
         (None, Some(tree), Some(bad)) => {
             let mut history = GitRange::new(&workspace, tree, &options.good, bad)?;
-            let tree = history.tree().to_string_lossy().into_owned();
+            let tree = history.top_dir().to_string_lossy().into_owned();
             options.bisect(&workspace, &tree, &bisect::shared_build_name(&tree), &mut history)
         }
         // clap requires one or the other.
@@ -95,28 +95,28 @@ impl Options {
         }
         fs::create_dir_all(&directory).map_err(io_error("create", &directory))?;
         let header = Header {
-            of: subject.to_string(),
+            subject: subject.to_string(),
             good: range.good().iter().map(|revision| revision.id.clone()).collect(),
             bad: range.bad().id.clone(),
             reason_changed: self.reason_changed,
-            how: checks.clone(),
+            options: checks.clone(),
         };
-        let path = directory.join(bisect::FILE);
+        let path = directory.join(bisect::LOG_FILE);
         let mut log = if self.resume { Log::resume(&path, &header)? } else { Log::create(&path, &header)? };
-        let tester = KernelTester { workspace, how: checks, place: name, jobs: self.jobs.jobs };
+        let tester = KernelTester { workspace, options: checks, run_dir: name, jobs: self.jobs.jobs };
         let mut test = |base: &_| tester.test(base, |_| ());
         let result = bisect::run(range, &mut log, self.reason_changed, &mut test, &mut |event| print_event(&event))?;
-        log.end(&result)?;
+        log.finish(&result)?;
         println!("\nall steps are in {}", path.display());
-        Ok(print_result(log.so_far()))
+        Ok(print_result(log.bisection()))
     }
 }
 
 /// Prints the result of a bisection, and how the transcripts of the last good and the first bad
 /// kernel differ.
 pub fn print_result(bisection: &Bisection) -> Exit {
-    println!("{}\n", bisection.found());
-    match bisection.differences() {
+    println!("{}\n", bisection.result_text());
+    match bisection.transcript_diffs() {
         Ok(differences) => differences.iter().for_each(|difference| print!("{difference}")),
         Err(error) => eprintln!("note: {error}"),
     }
@@ -125,17 +125,21 @@ pub fn print_result(bisection: &Bisection) -> Exit {
 
 fn print_event(event: &BisectEvent<'_>) {
     match event {
-        BisectEvent::Starts { point, mean, left } => {
+        BisectEvent::TestStarted { revision: point, mean_duration: mean, tests_left: left } => {
             let time = mean.zip(*left).map(|(mean, left)| mean * u32::try_from(left).unwrap_or(u32::MAX));
             let steps = left.map_or_else(String::new, |left| format!(", about {left} steps left"));
             let time = time.map_or_else(String::new, |time| format!(", about {} left", format_duration(time)));
-            display::print_status(&format!("testing {} {}{steps}{time}", bisect::short(&point.id), point.title));
+            display::print_status(&format!(
+                "testing {} {}{steps}{time}",
+                bisect::abbreviate_id(&point.id),
+                point.title
+            ));
         }
-        BisectEvent::Done(step) => {
-            let seconds = Duration::from_millis(step.ms).as_secs_f64();
-            println!("{}, {seconds:.1} s", bisect::line(step));
+        BisectEvent::Tested(step) => {
+            let seconds = Duration::from_millis(step.duration_ms).as_secs_f64();
+            println!("{}, {seconds:.1} s", bisect::format_step(step));
         }
-        BisectEvent::Known(step) => println!("{}, from the log", bisect::line(step)),
+        BisectEvent::FoundInLog(step) => println!("{}, from the log", bisect::format_step(step)),
     }
 }
 

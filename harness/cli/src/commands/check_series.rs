@@ -4,7 +4,7 @@
 use std::slice;
 
 use clap::Args;
-use vremount_analysis::lint_series::{Finding, Outcome, check};
+use vremount_analysis::lint_series::{Finding, Outcome, check_series};
 use vremount_claims::exit::Exit;
 use vremount_kernel::base::Base;
 use vremount_kernel::workspace::Workspace;
@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 /// are checked.
 fn check_base(workspace: &Workspace, base: &Base, summary: &mut Summary) {
     println!("Linux {}, series {}", base.name, base.series);
-    let findings = match check(workspace, base) {
+    let findings = match check_series(workspace, base) {
         Ok(findings) => findings,
         Err(error) => {
             println!("  cannot tell: {error}");

@@ -7,7 +7,7 @@ use vremount_claims::exit::Exit;
 use vremount_report as report;
 use vremount_report::input::ReportInput;
 use vremount_runner::results::RunOptions;
-use vremount_runner::scheduler::jobs;
+use vremount_runner::scheduler::job_count;
 use vremount_runner::testbed::RunSpec;
 use vremount_util::atomic_file::AtomicFile;
 
@@ -53,21 +53,21 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let json = options.json.json.as_deref().map(AtomicFile::new).transpose()?;
     let kernel = coverage::kernel(&setup.base);
     let run_spec = RunSpec {
-        aside: Some(coverage::FRAGMENT),
+        subdirectory: Some(coverage::FRAGMENT),
         ..RunSpec::new(kernel, &selection.filesystems, options.executor.executor)
     };
     let run_options = RunOptions { faults: true, twice: false, fresh: false };
     let mut session = setup.session(&run_spec, run_options, &cases)?;
-    let jobs = jobs(options.jobs.jobs, session.testbed.kernel.memory_mib());
+    let jobs = job_count(options.jobs.jobs, session.testbed.kernel.memory_mib());
     session.run(jobs, case_printer(cases.len(), jobs, false))?;
-    let coverage = Coverage::of(&setup.workspace, &kernel, &session)?;
-    print!("{}", coverage::text(&coverage));
-    let text = coverage.json()?;
-    AtomicFile::new(&session.testbed.logs.join(coverage::FILE))?.write(&text)?;
+    let coverage = Coverage::measure(&setup.workspace, &kernel, &session)?;
+    print!("{}", coverage::to_text(&coverage));
+    let text = coverage.to_json()?;
+    AtomicFile::new(&session.testbed.run_dir.join(coverage::FILE))?.write(&text)?;
     json.map_or(Ok(()), |json| json.write(&text))?;
     let exit = coverage::exit(&coverage);
     if let Some(page) = page {
-        page.write(&report::page(&ReportInput { coverages: vec![coverage], ..ReportInput::default() })?)?;
+        page.write(&report::html_page(&ReportInput { coverages: vec![coverage], ..ReportInput::default() })?)?;
     }
     Ok(exit)
 }

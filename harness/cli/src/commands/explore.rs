@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use vremount_analysis::explore::{self, Difference, EVERY, ExplorePlan, Report, Tally};
+use vremount_analysis::explore::{self, DEFAULT_EXHAUSTIVE_LENGTH, Difference, ExplorePlan, Report, Tally};
 use vremount_claims::Action;
 use vremount_claims::exit::Exit;
 use vremount_claims::verdict::Verdict;
 use vremount_machine::image::Fs;
 use vremount_runner::case_runner::CaseRunner;
-use vremount_runner::scheduler::jobs;
+use vremount_runner::scheduler::job_count;
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_runner::transcript;
 use vremount_util::atomic_file::AtomicFile;
@@ -55,7 +55,7 @@ pub struct Options {
     #[arg(long, value_name = "S", default_value_t = 1, help_heading = heading::SELECTION)]
     seed: u64,
     /// Maximum length of the sequences that are all tried, in operations
-    #[arg(long, value_name = "K", default_value_t = EVERY, value_parser = clap::value_parser!(u32).range(0..=4),
+    #[arg(long, value_name = "K", default_value_t = DEFAULT_EXHAUSTIVE_LENGTH, value_parser = clap::value_parser!(u32).range(0..=4),
         help_heading = heading::SELECTION)]
     every: u32,
     /// Run only the sequence with this number
@@ -94,53 +94,53 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         ..RunSpec::new(options.kernel.kernel(&setup.base), &filesystems, options.executor.executor)
     };
     let mut testbed = setup.testbed(&run_spec)?;
-    testbed.logs.push("explore");
-    fs::create_dir_all(&testbed.logs).map_err(io_error("create", &testbed.logs))?;
+    testbed.run_dir.push("explore");
+    fs::create_dir_all(&testbed.run_dir).map_err(io_error("create", &testbed.run_dir))?;
     println!(
         "Linux {}, series {} at level {}\nexecutor {}: {}",
         testbed.kernel.base,
         testbed.kernel.series,
         testbed.kernel.level,
         testbed.title(),
-        testbed.why
+        testbed.executor_reason
     );
     let kernel_options = format!("{} --executor {}", options.kernel.to_command_line(), testbed.executor.name());
     if let (Some((fs, actions)), Some(path)) = (&replayed, &options.replay) {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         // A replay of a replay gets the same name.
         let name = format!("again-{}", stem.trim_start_matches("again-"));
-        let plan = ExplorePlan::to_replay(*fs).on(kernel_options);
+        let plan = ExplorePlan::for_replay(*fs).with_kernel_options(kernel_options);
         return run_one(&testbed, &plan, &SingleSequence { name, number: 0, actions });
     }
     let plan = ExplorePlan::new(fs, options.sequences, usize::from(options.steps), options.seed, options.every);
-    let plan = plan.on(kernel_options);
+    let plan = plan.with_kernel_options(kernel_options);
     if let Some(number) = options.case {
-        let (name, actions) = (format!("again-explore-{number}"), &plan.acts(number));
+        let (name, actions) = (format!("again-explore-{number}"), &plan.actions(number));
         return run_one(&testbed, &plan, &SingleSequence { name, number, actions });
     }
-    run_all(&testbed, &plan, jobs(options.jobs.jobs, testbed.kernel.memory_mib()), json)
+    run_all(&testbed, &plan, job_count(options.jobs.jobs, testbed.kernel.memory_mib()), json)
 }
 
 fn run_all(testbed: &TestBed, plan: &ExplorePlan, jobs: usize, json: Option<AtomicFile>) -> Result<Exit, Error> {
-    fs::remove_dir_all(&testbed.logs)
-        .and_then(|()| fs::create_dir_all(&testbed.logs))
-        .map_err(io_error("clean", &testbed.logs))?;
+    fs::remove_dir_all(&testbed.run_dir)
+        .and_then(|()| fs::create_dir_all(&testbed.run_dir))
+        .map_err(io_error("clean", &testbed.run_dir))?;
     println!(
         "{} sequences on {}: {} short ones, then random ones of up to {} operations, seed {}\n",
         plan.sequences,
         plan.fs.name(),
-        plan.every(),
-        plan.steps,
+        plan.exhaustive_count(),
+        plan.max_steps,
         plan.seed
     );
     let started = Instant::now();
     let mut tally = Tally::default();
-    let bar = progress::count("exploring", usize::try_from(plan.sequences).unwrap_or(usize::MAX));
-    explore::explore(&CaseRunner::new(testbed), plan, jobs, |results| {
+    let bar = progress::start_with_total("exploring", usize::try_from(plan.sequences).unwrap_or(usize::MAX));
+    explore::run_plan(&CaseRunner::new(testbed), plan, jobs, |results| {
         for result in &results {
             tally.add(result);
-            if result.judgement.verdict != Verdict::Holds {
-                display::print_line(&Difference::of(result).to_string());
+            if result.verdict_detail.verdict != Verdict::Holds {
+                display::print_line(&Difference::new(result).to_string());
             }
             bar.advance();
         }
@@ -163,22 +163,22 @@ fn run_all(testbed: &TestBed, plan: &ExplorePlan, jobs: usize, json: Option<Atom
 fn run_one(testbed: &TestBed, plan: &ExplorePlan, sequence: &SingleSequence<'_>) -> Result<Exit, Error> {
     let SingleSequence { name, number, actions } = sequence;
     let fs = plan.fs;
-    let steps = explore::foretell(fs, actions).map_err(|cause| {
-        let step = (1..=actions.len()).find(|count| explore::foretell(fs, &actions[..*count]).is_err());
+    let steps = explore::predict_steps(fs, actions).map_err(|cause| {
+        let step = (1..=actions.len()).find(|count| explore::predict_steps(fs, &actions[..*count]).is_err());
         Error::Usage(format!(
             "failed to predict step {}: {cause}; docs/model.md says what the model covers",
             step.unwrap_or_default()
         ))
     })?;
-    let result = explore::rerun(&CaseRunner::new(testbed), plan, name, *number, steps);
+    let result = explore::run_sequence(&CaseRunner::new(testbed), plan, name, *number, steps);
     let mut tally = Tally::default();
     tally.add(&result);
-    match result.judgement.verdict {
+    match result.verdict_detail.verdict {
         Verdict::Holds => {
             println!("\nsequence {number} agrees:");
             result.steps.iter().for_each(|step| println!("    {step}"));
         }
-        _ => println!("\n{}", Difference::of(&result)),
+        _ => println!("\n{}", Difference::new(&result)),
     }
     Ok(tally.exit())
 }
@@ -186,7 +186,7 @@ fn run_one(testbed: &TestBed, plan: &ExplorePlan, sequence: &SingleSequence<'_>)
 /// Filesystem and actions of a transcript.
 fn read_transcript(path: &Path) -> Result<(Fs, Vec<Action>), Error> {
     let text = fs::read_to_string(path).map_err(io_error("read", path))?;
-    transcript::acts(&text).map_err(|cause| {
+    transcript::read_actions(&text).map_err(|cause| {
         let path = path.display();
         Error::Usage(format!("failed to replay {path}: {cause}; name a transcript, target/runs/RUN/CLAIM-FS.jsonl"))
     })

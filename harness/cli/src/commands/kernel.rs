@@ -33,10 +33,10 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let is_selected = |arch: &Arch| options.arch.is_empty() || options.arch.contains(arch);
     for arch in Arch::ALL.into_iter().filter(is_selected) {
         if options.key {
-            println!("{}", build::key(&workspace, &kernel_spec, arch)?);
+            println!("{}", build::cache_key(&workspace, &kernel_spec, arch)?);
             continue;
         }
-        let kernel = build::kernel(&workspace, &kernel_spec, arch)?;
+        let kernel = build::build_kernel(&workspace, &kernel_spec, arch)?;
         println!("image   {}", kernel.image.display());
         println!("module  {}", kernel.module.path.display());
         println!("build   {}", kernel.build_id);

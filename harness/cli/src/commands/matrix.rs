@@ -78,12 +78,12 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         return Ok(Exit::Success);
     }
     let files = options.output.open()?;
-    let merged = matrix::run(&workspace, &jobs, options.jobs.jobs, &mut MatrixProgress::new(jobs.len()))?;
-    println!("\n{}", report::across(&merged, &display::style()));
-    let tally = Tally::of_all(&merged);
+    let merged = matrix::run_jobs(&workspace, &jobs, options.jobs.jobs, &mut MatrixProgress::new(jobs.len()))?;
+    println!("\n{}", report::summary_table(&merged, &display::style()));
+    let tally = Tally::from_merged(&merged);
     println!("{tally}; transcripts and console logs are in {}", workspace.root.join("target/runs").display());
     files.write(&merged.into())?;
-    Ok(tally.exit())
+    Ok(tally.exit_code())
 }
 
 impl Options {
@@ -105,25 +105,25 @@ impl MatrixProgress {
     /// Shows a bar of `jobs` jobs.
     #[must_use]
     pub fn new(jobs: usize) -> Self {
-        MatrixProgress(progress::count("bases and executors", jobs))
+        MatrixProgress(progress::start_with_total("bases and executors", jobs))
     }
 }
 
 impl JobObserver for MatrixProgress {
-    fn case_result(&mut self, job: Job<'_>, case_result: &CaseResult) {
-        if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
+    fn case_finished(&mut self, job: Job<'_>, case_result: &CaseResult) {
+        if matches!(case_result.verdict_detail.verdict, Verdict::Broken | Verdict::CannotTell) {
             display::print_line(&format!(
                 "{} {}",
                 title(job),
-                report::line(&Record::new(case_result), &display::style())
+                report::case_line(&Record::new(case_result), &display::style())
             ));
         }
     }
 
-    fn done(&mut self, job: Job<'_>, outcome: &Result<Results, vremount_runner::Error>) {
+    fn job_finished(&mut self, job: Job<'_>, outcome: &Result<Results, vremount_runner::Error>) {
         self.0.advance();
         display::print_line(&match outcome {
-            Ok(results) => format!("{}: {}", title(job), Tally::of(results)),
+            Ok(results) => format!("{}: {}", title(job), Tally::from_results(results)),
             Err(error) => format!("{}: cannot tell: {error}", title(job)),
         });
     }

@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let folder = options.from.clone().unwrap_or_else(|| mutants::folder(&workspace.root, &base.series));
     let mutants = select(Mutant::all(&folder)?, &options.names)?;
     if options.list {
-        mutants.iter().for_each(|mutant| println!("{:<34} {}", mutant.name, mutant.what));
+        mutants.iter().for_each(|mutant| println!("{:<34} {}", mutant.name, mutant.description));
         return Ok(Exit::Success);
     }
     let json = options.json.json.as_deref().map(AtomicFile::new).transpose()?;
@@ -68,22 +68,22 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         workspace: &workspace,
         base: &base,
         fragment: options.config.fragment(),
-        wanted: options.executor.executor,
+        executor: options.executor.executor,
         filters: &options.filters.filters(),
         sequences: options.sequences,
         jobs: options.jobs.jobs,
     };
     println!("Linux {}, series {}: {} mutants\n", base.name, base.series, mutants.len());
-    let bar = progress::count("trying mutants", mutants.len());
+    let bar = progress::start_with_total("trying mutants", mutants.len());
     bar.rename("the series without a mutant".to_string());
-    let executor = run.control()?;
+    let executor = run.check_unmodified_series()?;
     let mut results = Vec::new();
     let mut error = None;
     for mutant in &mutants {
         bar.rename(mutant.name.clone());
-        match run.of(mutant) {
+        match run.test(mutant) {
             Ok(result) => {
-                display::print_line(&mutants::line(&result));
+                display::print_line(&mutants::format_result(&result));
                 bar.advance();
                 results.push(result);
             }
@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         }
     }
     drop(bar);
-    println!("\n{}", mutants::table(&results));
+    println!("\n{}", mutants::killer_table(&results));
     let tally: Vec<_> = mutants::tally(&results).iter().map(|(word, count)| format!("{count} {word}")).collect();
     println!("{} mutants: {}", results.len(), tally.join(", "));
     if let Some(json) = json {

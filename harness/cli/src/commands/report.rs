@@ -12,7 +12,7 @@ use vremount_analysis::{bench, bisect, coverage};
 use vremount_claims::exit::Exit;
 use vremount_report as report;
 use vremount_report::bench_table;
-use vremount_report::input::{Kind, ReportInput, folder};
+use vremount_report::input::{InputKind, ReportInput, results_dir};
 use vremount_runner::results::{self, Expected, Results, RunOutcome, Tally};
 use vremount_util::atomic_file::AtomicFile;
 use vremount_util::io_error;
@@ -114,7 +114,7 @@ impl OutputArgs {
     /// If a file cannot be written.
     pub fn open(&self) -> Result<OpenFiles<Results>, Error> {
         let MergedOutputArgs { page: PageArg { output }, json: JsonArg { json }, junit } = &self.common;
-        let page: Format<Results> = |run| Ok(report::page(&run.clone().into())?);
+        let page: Format<Results> = |run| Ok(report::html_page(&run.clone().into())?);
         OpenFiles::new(
             output,
             [
@@ -146,7 +146,7 @@ impl MergedOutputArgs {
     /// If a file cannot be written.
     pub fn open(&self) -> Result<OpenFiles<ReportInput>, Error> {
         let MergedOutputArgs { page: PageArg { output }, json: JsonArg { json }, junit } = self;
-        let page: Format<ReportInput> = |input| Ok(report::page(input)?);
+        let page: Format<ReportInput> = |input| Ok(report::html_page(input)?);
         OpenFiles::new(
             output,
             [
@@ -198,14 +198,14 @@ fn merge(paths: &[PathBuf], expect: Option<&Path>, output: &MergedOutputArgs) ->
         println!("{}", bench_table::table(results, &style));
     }
     for bisection in bisections {
-        bisection.steps.iter().for_each(|step| println!("{}", bisect::line(step)));
+        bisection.steps.iter().for_each(|step| println!("{}", bisect::format_step(step)));
         println!();
         print_result(bisection);
     }
-    coverages.iter().for_each(|coverage| println!("{}", coverage::text(coverage)));
+    coverages.iter().for_each(|coverage| println!("{}", coverage::to_text(coverage)));
     if !merged.is_empty() {
-        println!("{}", report::across(merged, &style));
-        println!("{}", Tally::of_all(merged));
+        println!("{}", report::summary_table(merged, &style));
+        println!("{}", Tally::from_merged(merged));
     }
     files.write(&input)?;
     Ok(input.exit())
@@ -234,7 +234,7 @@ fn read_expected(path: &Path) -> Result<Vec<Expected>, Error> {
 /// If `path`, or a result file in the directory `path`, begins with something else, or cannot be
 /// read.
 fn require_results(path: &Path) -> Result<(), Error> {
-    let in_directory = [results::FILE, bisect::FILE, coverage::FILE, bench::FILE].map(|name| path.join(name));
+    let in_directory = [results::LOG_FILE, bisect::LOG_FILE, coverage::FILE, bench::FILE].map(|name| path.join(name));
     let files = [path.to_path_buf()].into_iter().chain(in_directory).filter(|file| file.is_file());
     for file in files {
         let mut start = Vec::new();
@@ -254,9 +254,9 @@ fn require_results(path: &Path) -> Result<(), Error> {
 
 fn report_on(path: &Path, output: &OutputArgs) -> Result<Exit, Error> {
     require_results(path)?;
-    match Kind::of(path) {
-        Some(Kind::Run) if matches!(RunOutcome::read(folder(path))?, RunOutcome::Ran(_)) => {
-            report_on_run(folder(path), output)
+    match InputKind::from_path(path) {
+        Some(InputKind::Run) if matches!(RunOutcome::read(results_dir(path))?, RunOutcome::Ran(_)) => {
+            report_on_run(results_dir(path), output)
         }
         // The error for a run that does not exist is the one that helps most.
         None if !path.exists() => report_on_run(path, output),
@@ -272,13 +272,16 @@ fn report_on_run(run: &Path, output: &OutputArgs) -> Result<Exit, Error> {
     }
     println!("{}\n", results.plan.title());
     for (case, record) in results.cases() {
-        println!("{}", record.map_or_else(|| report::missing(case, &style), |record| report::line(record, &style)));
+        println!(
+            "{}",
+            record.map_or_else(|| report::missing_case_line(case, &style), |record| report::case_line(record, &style))
+        );
     }
-    println!("\n{}", report::matrix(&results, &style));
-    let tally = Tally::of(&results);
+    println!("\n{}", report::filesystem_table(&results, &style));
+    let tally = Tally::from_results(&results);
     println!("{tally}");
     files.write(&results)?;
-    Ok(tally.exit())
+    Ok(tally.exit_code())
 }
 
 #[cfg(test)]

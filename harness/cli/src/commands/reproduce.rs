@@ -4,7 +4,7 @@
 use std::fmt;
 
 use clap::Args;
-use vremount_analysis::reproduce::{Checker, Test, no_script, of_claim, test};
+use vremount_analysis::reproduce::{Checker, Test, claim_script, unsupported_reason, xfstests_test};
 use vremount_claims as claims;
 use vremount_claims::Case;
 use vremount_claims::exit::Exit;
@@ -12,7 +12,7 @@ use vremount_claims::filter::Filters;
 use vremount_claims::verdict::Verdict;
 use vremount_machine::image::Fs;
 use vremount_runner::case_runner::CaseRunner;
-use vremount_runner::scheduler::jobs;
+use vremount_runner::scheduler::job_count;
 use vremount_runner::testbed::{RunSpec, TestBed};
 use vremount_util::parallel::parallel_map;
 use vremount_util::progress;
@@ -79,7 +79,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
 
 fn list() {
     for claim in claims::all() {
-        let status = no_script(&claim.steps).map_or_else(|| "ok".to_string(), |why| format!("no: {why}"));
+        let status = unsupported_reason(&claim.steps).map_or_else(|| "ok".to_string(), |why| format!("no: {why}"));
         println!("{:<32} {status}", claim.name);
     }
 }
@@ -106,7 +106,7 @@ fn print(options: &Options) -> Result<Exit, Error> {
         return Err(no_script(&format!("the claim does not apply to {}: {why}", fs.name())));
     }
     if options.xfstests {
-        let Test { text, golden } = test(claim).map_err(|why| {
+        let Test { text, golden } = xfstests_test(claim).map_err(|why| {
             Error::Usage(format!(
                 "failed to convert {name} to a test for xfstests: {why}; print it as a script, without --xfstests"
             ))
@@ -114,7 +114,7 @@ fn print(options: &Options) -> Result<Exit, Error> {
         print!("{text}{}\n{golden}", "-".repeat(72));
         return Ok(Exit::Success);
     }
-    print!("{}", of_claim(claim, *fs).map_err(no_script)?);
+    print!("{}", claim_script(claim, *fs).map_err(no_script)?);
     Ok(Exit::Success)
 }
 
@@ -134,14 +134,20 @@ fn check(options: &Options) -> Result<Exit, Error> {
     let selection = setup.select(&Filters::new(options.claims.clone(), options.filesystems.clone()))?;
     let kernel = options.kernel.kernel(&setup.base);
     let testbed = setup.testbed(&RunSpec::new(kernel, &selection.filesystems, options.executor.executor))?;
-    println!("scripts on Linux {} at level {}, {}: {}\n", setup.base.name, kernel.level, testbed.title(), testbed.why);
+    println!(
+        "scripts on Linux {} at level {}, {}: {}\n",
+        setup.base.name,
+        kernel.level,
+        testbed.title(),
+        testbed.executor_reason
+    );
     let scripts = generate_scripts(&selection, &testbed);
     let results = compare_all(&testbed, &scripts, options)?;
     let agree = results.iter().filter(|result| result.agrees()).count();
     let differ = results.len() - agree;
     println!(
         "\n{agree} scripts agree with their claims, {differ} do not; scripts and logs are in {}",
-        testbed.logs.display()
+        testbed.run_dir.display()
     );
     Ok(if results.iter().any(|result| result.script.is_err()) {
         Exit::CannotTell
@@ -161,7 +167,7 @@ fn generate_scripts<'a>(selection: &'a Selection, testbed: &TestBed) -> Vec<(Cas
         if case.claim.skip_reason_on(case.fs).or(case.claim.skip_reason_for_arch(arch)).is_some() {
             continue;
         }
-        match of_claim(case.claim, case.fs) {
+        match claim_script(case.claim, case.fs) {
             Ok(script) => scripts.push((case, script)),
             Err(why) => println!("{:<40} no script: {why}", case.name()),
         }
@@ -177,14 +183,15 @@ fn compare_all(
 ) -> Result<Vec<ClaimVsScript>, Error> {
     let (case_runner, checker) = (CaseRunner::new(testbed), Checker::new(testbed, &options.shell)?);
     let compare = |(case, script): &(Case<'_>, String)| {
-        let claim = case_runner.run_case(case).judgement.verdict;
-        let run = checker.run(&case.name(), script, case.claim.sleeps());
-        let (output, leftovers) = run.as_ref().map(|run| (run.said.clone(), run.left.clone())).unwrap_or_default();
+        let claim = case_runner.run_case(case).verdict_detail.verdict;
+        let run = checker.run(&case.name(), script, case.claim.sleep_time());
+        let (output, leftovers) =
+            run.as_ref().map(|run| (run.output.clone(), run.leftovers.clone())).unwrap_or_default();
         ClaimVsScript { case: case.name(), claim, script: run.map(|run| run.verdict), leftovers, output }
     };
-    let bar = progress::count("comparing scripts with claims", scripts.len());
+    let bar = progress::start_with_total("comparing scripts with claims", scripts.len());
     let mut results = Vec::new();
-    parallel_map(jobs(options.jobs.jobs, testbed.kernel.memory_mib()), scripts, compare, |result| {
+    parallel_map(job_count(options.jobs.jobs, testbed.kernel.memory_mib()), scripts, compare, |result| {
         bar.advance();
         if !result.agrees() {
             display::print_line(&result.to_string());

@@ -46,7 +46,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let files = image::shell_files(read_script()?)?;
     let disk_setup = DiskSetup::obtain(fs, &workspace.cache, &guest, &testbed.kernel.module.path, files)?;
     let program = Program {
-        work: GuestTask::Shell,
+        task: GuestTask::Shell,
         module: MODULE_PATH.to_string(),
         disks: BTreeMap::from([(Disk::A, disk_setup.backing())]),
         fs: fs.filesystem(),
@@ -54,10 +54,10 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
         channel: "/dev/null".to_string(),
         shutdown: testbed.executor.shutdown(),
     };
-    let initramfs = testbed.logs.join("shell.initramfs");
+    let initramfs = testbed.run_dir.join("shell.initramfs");
     disk_setup.initramfs.write(&program, &initramfs)?;
-    let console = testbed.logs.join("shell.console");
-    let limits = testbed.executor.limits().scale(testbed.kernel.slowdown());
+    let console = testbed.run_dir.join("shell.console");
+    let limits = testbed.executor.timeouts().scale(testbed.kernel.slowdown());
     let ended = testbed.executor.interact(&MachineConfig::new(&testbed.kernel, &initramfs, &console, limits));
     remove_file(&initramfs).map_err(io_error("remove", &initramfs))?;
     let status = ended?;

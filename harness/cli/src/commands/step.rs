@@ -47,12 +47,13 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<Exit, Error> {
     let checks = &options.checks.options();
     let workspace = LockedWorkspace::open()?;
-    checks.check(&workspace)?;
+    checks.check_filters(&workspace)?;
     let setup = RunSetup::open_in(workspace, Some(&Spec::Tree(options.tree.clone())))?;
-    let tester = KernelTester { workspace: &setup.workspace, how: checks, place: "step", jobs: options.jobs.jobs };
+    let tester =
+        KernelTester { workspace: &setup.workspace, options: checks, run_dir: "step", jobs: options.jobs.jobs };
     let runs = tester.test(&setup.base, |case_result| {
-        if matches!(case_result.judgement.verdict, Verdict::Broken | Verdict::CannotTell) {
-            println!("{}", report::line(&Record::new(case_result), &display::style()));
+        if matches!(case_result.verdict_detail.verdict, Verdict::Broken | Verdict::CannotTell) {
+            println!("{}", report::case_line(&Record::new(case_result), &display::style()));
         }
     })?;
     let (mark, reason) = judge(&runs, Rule::Broken);

@@ -42,7 +42,7 @@ fn read(path: &Path) -> Result<String, Error> {
         return Err(not_a_transcript("it is empty"));
     }
     let to_text = |(number, line)| {
-        transcript::in_words(line).map_err(|cause| not_a_transcript(&format!("line {}: {cause}", number + 1)))
+        transcript::format_line(line).map_err(|cause| not_a_transcript(&format!("line {}: {cause}", number + 1)))
     };
     text.lines().enumerate().map(to_text).collect()
 }

@@ -10,7 +10,7 @@ use vremount_machine::ExecutorChoice;
 use vremount_report as report;
 use vremount_runner::case_runner::CaseResult;
 use vremount_runner::results::{Record, RunOptions, Tally};
-use vremount_runner::scheduler::jobs;
+use vremount_runner::scheduler::job_count;
 use vremount_runner::testbed::RunSpec;
 use vremount_util::progress;
 
@@ -77,7 +77,7 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     let mut cases = selection.cases();
     cases.retain(|case| options.shard.is_none_or(|shard| shard.contains(case.claim.name, case.fs)));
     if options.list {
-        cases.iter().for_each(|case| println!("{}", filter::line(case)));
+        cases.iter().for_each(|case| println!("{}", filter::format_case(case)));
         return Ok(Exit::Success);
     }
     let executor = options.executor.executor;
@@ -94,32 +94,32 @@ pub fn run(options: &Options) -> Result<Exit, Error> {
     if options.twice && testbed.accel.is_some() {
         return Err(not_deterministic(testbed.executor.name()));
     }
-    println!("{}: {}\n", session.log.results().plan.title(), testbed.why);
+    println!("{}: {}\n", session.log.results().plan.title(), testbed.executor_reason);
     if options.resume {
-        println!("resumed: {} of {} cases are complete\n", cases.len() - session.left.len(), cases.len());
+        println!("resumed: {} of {} cases are complete\n", cases.len() - session.remaining_cases.len(), cases.len());
     }
-    let jobs = jobs(options.jobs.jobs, testbed.kernel.memory_mib());
-    let print = case_printer(session.left.len(), jobs, filesystems.len() == 1);
+    let jobs = job_count(options.jobs.jobs, testbed.kernel.memory_mib());
+    let print = case_printer(session.remaining_cases.len(), jobs, filesystems.len() == 1);
     session.run(jobs, print)?;
     let results = session.log.results();
     if filesystems.len() > 1 {
-        println!("{}", report::matrix(results, &display::style()));
+        println!("{}", report::filesystem_table(results, &display::style()));
     }
-    let tally = Tally::of(results);
-    println!("\n{tally}; transcripts and console logs are in {}", session.testbed.logs.display());
+    let tally = Tally::from_results(results);
+    println!("\n{tally}; transcripts and console logs are in {}", session.testbed.run_dir.display());
     files.write(results)?;
-    Ok(tally.exit())
+    Ok(tally.exit_code())
 }
 
 /// Returns a function that prints the results of cases and advances a bar of `total` cases. It
 /// prints every case if `print_all`, else those that are broken or undecided.
 pub(super) fn case_printer(total: usize, jobs: usize, print_all: bool) -> impl FnMut(&CaseResult) {
-    let bar = progress::count("checking", total);
+    let bar = progress::start_with_total("checking", total);
     let (mut complete, mut broken) = (0, 0);
     move |case_result| {
-        let verdict = case_result.judgement.verdict;
+        let verdict = case_result.verdict_detail.verdict;
         if print_all || matches!(verdict, Verdict::Broken | Verdict::CannotTell) {
-            display::print_line(&report::line(&Record::new(case_result), &display::style()));
+            display::print_line(&report::case_line(&Record::new(case_result), &display::style()));
         }
         bar.advance();
         complete += 1;

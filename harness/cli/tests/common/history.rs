@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use vremount_kernel::base::{Base, Level, PreApplied};
 use vremount_kernel::series::Series;
-use vremount_kernel::source::{self, Tree, git};
+use vremount_kernel::source::{self, Tree, git_command};
 use vremount_kernel::workspace::Workspace;
 
 use super::checkout;
@@ -53,17 +53,17 @@ impl Repository {
     /// Id of the commit of the pristine source.
     pub fn pristine(&self) -> String {
         let commit = format!("{}^{{commit}}", self.pristine.commit);
-        let output = git(&self.pristine.repository, ["rev-parse", &commit]).output().unwrap();
+        let output = git_command(&self.pristine.repository, ["rev-parse", &commit]).output().unwrap();
         super::stdout(&output).trim().to_string()
     }
 
     /// Id of the commit with the whole series on top of the pristine source.
     pub fn with_series(&self) -> String {
         let base = Base::find(&checkout(), None).unwrap();
-        let series =
-            Series::read(&checkout().join("patches").join(base.series), &[], PreApplied::Nothing, None).unwrap();
-        let tag = series.commit_at(&self.pristine, Level::FULL).unwrap();
-        let output = git(&self.pristine.repository, ["rev-parse", &format!("{tag}^{{commit}}")]).output().unwrap();
+        let series = Series::read(&checkout().join("patches").join(base.series), &[], PreApplied::None, None).unwrap();
+        let tag = series.commit_of_level(&self.pristine, Level::FULL).unwrap();
+        let output =
+            git_command(&self.pristine.repository, ["rev-parse", &format!("{tag}^{{commit}}")]).output().unwrap();
         super::stdout(&output).trim().to_string()
     }
 

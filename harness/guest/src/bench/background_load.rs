@@ -59,7 +59,7 @@ pub fn run(restarts: &Restarts<'_>) -> Result<BackgroundSample, Failure> {
     let io = disk::io_difference(restarts.disk.io_counters()?, before);
     overlay.unmount()?;
     let (fsync, write) = latencies?;
-    Ok(BackgroundSample { fsync, write, turns: turns?, io })
+    Ok(BackgroundSample { fsync, write, restarts: turns?, io })
 }
 
 /// Writes dirty data in the container and restarts it once per second. Returns the duration of each
@@ -72,7 +72,7 @@ fn restart_repeatedly(restarts: &Restarts<'_>) -> Result<Vec<u64>, Failure> {
         fill::write_dirty(&file, restarts.dirty_bytes)?;
         if let Some(strategy) = restarts.strategy {
             let restart = restart_cycle::run(restarts.id, restarts.disk, strategy, restarts.files)?;
-            durations.push(restart.nanoseconds());
+            durations.push(restart.total_ns());
         }
         thread::sleep(INTERVAL.saturating_sub(started.elapsed()));
     }

@@ -25,11 +25,11 @@ const CLOCK_SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current
 /// Executes an operation.
 pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure> {
     match op {
-        BenchOp::Turn { disk, way, files } => {
+        BenchOp::Restart { disk, strategy: way, files } => {
             let restart = restart_cycle::run(*disk, find(disks, *disk)?, *way, *files)?;
-            return Ok(Outcome::Measured(Measurement::Turn(restart)));
+            return Ok(Outcome::Measured(Measurement::Restart(restart)));
         }
-        BenchOp::Neighbour { disk, way, seconds, dirty, files } => {
+        BenchOp::BackgroundLoad { disk, strategy: way, seconds, dirty_bytes: dirty, files } => {
             let sample = background_load::run(&Restarts {
                 id: *disk,
                 disk: find(disks, *disk)?,
@@ -38,7 +38,7 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
                 dirty_bytes: *dirty,
                 files: *files,
             })?;
-            return Ok(Outcome::Measured(Measurement::Neighbour(sample)));
+            return Ok(Outcome::Measured(Measurement::BackgroundLoad(sample)));
         }
         BenchOp::Traced => return trace::stop().map(Measurement::Calls).map(Outcome::Measured),
         BenchOp::Clock => {
@@ -51,10 +51,10 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
             container.mount(Mode::Volatile)?;
         }
         BenchOp::Fill { disk, files } => fill::create_files(&paths::upperdir(*disk), *files)?,
-        BenchOp::Dirty { disk, whose: Writer::Own, bytes } => {
+        BenchOp::Dirty { disk, writer: Writer::Own, bytes } => {
             fill::write_dirty(&paths::merged(*disk, CONTAINER).join("dirty"), *bytes)?;
         }
-        BenchOp::Dirty { disk, whose: Writer::Neighbour, bytes } => {
+        BenchOp::Dirty { disk, writer: Writer::Other, bytes } => {
             fill::write_dirty(&bench_overlay::upper_filesystem(*disk).join("dirty-of-the-neighbour"), *bytes)?;
         }
         BenchOp::MountOthers { disk, count } => {
@@ -68,7 +68,7 @@ pub fn run(op: &BenchOp, disks: &BTreeMap<Id, Disk>) -> Result<Outcome, Failure>
                 mount_table::unmount_at(mount_point)?;
             }
         }
-        BenchOp::Writeback { by_itself } => set_periodic_writeback(*by_itself)?,
+        BenchOp::Writeback { enabled: by_itself } => set_periodic_writeback(*by_itself)?,
         BenchOp::SwapOverlay { module } => module::reload(module)?,
         BenchOp::Trace { function } => trace::start(function)?,
     }

@@ -43,7 +43,7 @@ fn measure_baseline(id: Id, disk: &Disk, mode: Mode) -> Result<RestartCycle, Fai
     check_mount(&overlay, mode)?;
     let unmount = measure(|| overlay.unmount())?;
     let io = disk::io_difference(disk.io_counters()?, before);
-    Ok(RestartCycle { unmount, between: 0, mount, io })
+    Ok(RestartCycle { unmount, make_safe: 0, mount, io })
 }
 
 /// Unmounts the container, makes its upper safe to mount, and mounts it.
@@ -55,7 +55,7 @@ fn restart(id: Id, disk: &Disk, strategy: RestartStrategy, mode: Mode, files: u3
     let mount = measure(|| overlay.mount(mode))?;
     let io = disk::io_difference(disk.io_counters()?, before);
     check_mount(&overlay, mode)?;
-    Ok(RestartCycle { unmount, between, mount, io })
+    Ok(RestartCycle { unmount, make_safe: between, mount, io })
 }
 
 /// Does what a strategy requires between unmount and mount.

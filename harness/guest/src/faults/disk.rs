@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use sys_mount::Mount;
-use vremount_protocol::{Backing, DeviceStack, Disk as Id, Fault, Io, extents};
+use vremount_protocol::{Backing, DeviceStack, Disk as Id, Fault, IoCounts, extents};
 
 use super::dm;
 use super::dm_table::{self, SECTOR, Target};
@@ -39,7 +39,7 @@ pub struct Disk {
     pub device: PathBuf,
     sectors: u64,
     /// Reading of the counters when counting started.
-    io_at_start: Io,
+    io_at_start: IoCounts,
 }
 
 impl Disk {
@@ -54,8 +54,8 @@ impl Disk {
             }
         };
         let loop_device = match stack {
-            DeviceStack::Device => None,
-            DeviceStack::Plain | DeviceStack::Thin => Some(Loop::attach(&backing)?),
+            DeviceStack::Direct => None,
+            DeviceStack::Loop | DeviceStack::Thin => Some(Loop::attach(&backing)?),
         };
         let lowest = loop_device.as_ref().map_or(&backing, |loop_device| &loop_device.path).clone();
         let size = format!("/sys/block/{}/size", sysfs_name(&lowest));
@@ -63,7 +63,7 @@ impl Disk {
         let name = id.to_string();
         let origin = device_number(&lowest)?;
         let thin = match stack {
-            DeviceStack::Plain | DeviceStack::Device => None,
+            DeviceStack::Loop | DeviceStack::Direct => None,
             DeviceStack::Thin => Some(Thin::create(&name, &origin, sectors, &backing)?),
         };
         let below = match &thin {
@@ -71,7 +71,7 @@ impl Disk {
             None => origin,
         };
         let device = dm::create(&name, &dm_table::healthy(sectors, &below))?;
-        let io_at_start = Io { writes: 0, bytes: 0, flushes: 0 };
+        let io_at_start = IoCounts { writes: 0, bytes: 0, flushes: 0 };
         let mut disk = Disk { name, backing, lowest, loop_device, thin, below, device, sectors, io_at_start };
         disk.start_io_count()?;
         Ok(disk)
@@ -205,13 +205,13 @@ impl Disk {
     }
 
     /// Number of requests since counting started.
-    pub fn io_since_start(&self) -> Result<Io, Failure> {
+    pub fn io_since_start(&self) -> Result<IoCounts, Failure> {
         Ok(io_difference(self.io_counters()?, self.io_at_start))
     }
 
     /// Number of requests since the device was created. The lowest device counts, because only
     /// there a flush is a request of its own.
-    pub fn io_counters(&self) -> Result<Io, Failure> {
+    pub fn io_counters(&self) -> Result<IoCounts, Failure> {
         let path = format!("/sys/block/{}/stat", sysfs_name(&self.lowest));
         let stat = context("read", &path, fs::read_to_string(&path))?;
         parse_block_stat(&stat).ok_or_else(|| Failure::new(format!("failed to parse {path}: {stat:?}")))
@@ -219,14 +219,18 @@ impl Disk {
 }
 
 /// Requests between two readings of the counters.
-pub fn io_difference(now: Io, before: Io) -> Io {
-    Io { writes: now.writes - before.writes, bytes: now.bytes - before.bytes, flushes: now.flushes - before.flushes }
+pub fn io_difference(now: IoCounts, before: IoCounts) -> IoCounts {
+    IoCounts {
+        writes: now.writes - before.writes,
+        bytes: now.bytes - before.bytes,
+        flushes: now.flushes - before.flushes,
+    }
 }
 
 /// Documentation/block/stat.rst: field 5 counts writes, field 7 sectors written, field 16 flushes.
-fn parse_block_stat(stat: &str) -> Option<Io> {
+fn parse_block_stat(stat: &str) -> Option<IoCounts> {
     let number = |index| stat.split_whitespace().nth(index)?.parse::<u64>().ok();
-    Some(Io { writes: number(4)?, bytes: number(6)?.checked_mul(SECTOR)?, flushes: number(15)? })
+    Some(IoCounts { writes: number(4)?, bytes: number(6)?.checked_mul(SECTOR)?, flushes: number(15)? })
 }
 
 /// Unpacks a disk image to a tmpfs of its own. Returns the path of the image.
@@ -260,7 +264,7 @@ mod tests {
     #[test]
     fn block_stat_is_parsed() {
         let stat = "  11 0 88 1  22 3 176 4  0 5 6  0 0 0 0  33 7\n";
-        assert_eq!(parse_block_stat(stat), Some(Io { writes: 22, bytes: 176 * SECTOR, flushes: 33 }));
+        assert_eq!(parse_block_stat(stat), Some(IoCounts { writes: 22, bytes: 176 * SECTOR, flushes: 33 }));
         assert_eq!(parse_block_stat("1 2 3"), None);
         assert_eq!(parse_block_stat(&"18446744073709551615 ".repeat(17)), None);
     }

@@ -27,7 +27,7 @@ fn report_dir(dir: &Path, channel: &mut Channel) -> Result<(), Failure> {
         } else if path.extension().is_some_and(|extension| extension == "gcda") {
             let gcda = context("read", &path, fs::read(&path))?;
             let object = path.strip_prefix(PATH).unwrap_or(&path).display().to_string();
-            channel.send(&Event::Arcs { object, gcda })?;
+            channel.send(&Event::GcovData { object, gcda })?;
         }
     }
     Ok(())

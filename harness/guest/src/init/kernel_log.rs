@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
-use vremount_protocol::LOST;
+use vremount_protocol::MESSAGES_LOST;
 
 use crate::error::{Failure, context};
 
@@ -36,7 +36,7 @@ impl KernelLog {
                 // Records were overwritten before they were read. The next read returns the oldest
                 // remaining one.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {
-                    messages.push(LOST.to_string());
+                    messages.push(MESSAGES_LOST.to_string());
                 }
                 Err(error) => return context("read", PATH, Err(error)),
             }

@@ -16,7 +16,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Generates the content of a file and calls `consume` with each chunk, until it returns false.
 fn generate(bytes: u64, seed: u64, mut consume: impl FnMut(&[u8]) -> Result<bool, Failure>) -> Result<(), Failure> {
-    let mut prng = Prng::of(seed);
+    let mut prng = Prng::new(seed);
     let mut chunk = [0; CHUNK];
     let mut left = bytes;
     while left > 0 {
@@ -115,7 +115,7 @@ fn compare_open_file(mut file: File, path: &Path, bytes: u64, seed: u64) -> Resu
     if difference.is_none() && context("read", path, file.read(&mut buffer[..]))? > 0 {
         difference = Some(format!("{} is longer than {bytes} bytes", path.display()));
     }
-    Ok(difference.map_or(Outcome::Done, |what| Outcome::Differs { what }))
+    Ok(difference.map_or(Outcome::Done, |what| Outcome::Differs { difference: what }))
 }
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
         let mut content = fs::read(&path).unwrap();
         content[70_000] ^= 1;
         fs::write(&path, content).unwrap();
-        let Outcome::Differs { what } = compare(&path, 100_000, 1).unwrap() else { panic!() };
+        let Outcome::Differs { difference: what } = compare(&path, 100_000, 1).unwrap() else { panic!() };
         assert!(what.ends_with("differs at byte 70000"), "{what}");
     }
 }

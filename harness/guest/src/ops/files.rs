@@ -22,7 +22,7 @@ pub fn compare_mode(path: &Path, mode: u32) -> Result<Outcome, Failure> {
     Ok(if found == mode {
         Outcome::Done
     } else {
-        Outcome::Differs { what: format!("{} has mode {found:o} instead of {mode:o}", path.display()) }
+        Outcome::Differs { difference: format!("{} has mode {found:o} instead of {mode:o}", path.display()) }
     })
 }
 

@@ -12,7 +12,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
     fsmount, fsopen, move_mount,
 };
-use vremount_protocol::{FS_CONTEXT, Outcome};
+use vremount_protocol::{FS_CONTEXT_PREFIX, Outcome};
 
 use super::overlay;
 use crate::error::{Failure, context};
@@ -47,7 +47,7 @@ fn read_log(mut fs_context: File) -> Result<Vec<String>, Failure> {
     loop {
         match fs_context.read(&mut message) {
             Ok(length) => {
-                messages.push(format!("{FS_CONTEXT}{}", String::from_utf8_lossy(&message[..length]).trim_end()));
+                messages.push(format!("{FS_CONTEXT_PREFIX}{}", String::from_utf8_lossy(&message[..length]).trim_end()));
             }
             Err(error) if error.raw_os_error() == Some(libc::ENODATA) => return Ok(messages),
             Err(error) => return context("read the log of", "the filesystem context", Err(error)),

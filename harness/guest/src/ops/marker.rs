@@ -31,7 +31,7 @@ pub fn apply_tamper(workdir: &Path, tamper: CheckpointTamper) -> Result<(), Fail
         return write_checkpoint(&marker, &forged);
     }
     match (tamper, stored) {
-        (CheckpointTamper::Of(disk, layers), _) => {
+        (CheckpointTamper::CopyFrom(disk, layers), _) => {
             let other = path(&paths::workdir_of_layers(disk, layers));
             write_checkpoint(&marker, &read_checkpoint(&other)?.unwrap_or_default())
         }

@@ -83,7 +83,7 @@ pub fn add_access_path(disk: Disk, via: AccessPath, device: &Path, fs: &Filesyst
     context("create", &to, fs::create_dir_all(&to))?;
     let flags = match via {
         AccessPath::Mount => return Err(Failure::new(format!("{} is mounted already", from.display()))),
-        AccessPath::Again => return mount_upper(device, &to, fs, ""),
+        AccessPath::SecondMount => return mount_upper(device, &to, fs, ""),
         AccessPath::Bind => MountFlags::BIND,
         AccessPath::Moved => MountFlags::MOVE,
         AccessPath::Idmapped => return userns::mount_idmapped(&from, &to),

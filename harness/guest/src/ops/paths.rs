@@ -15,7 +15,7 @@ pub fn upper_filesystem(disk: Disk, via: AccessPath) -> PathBuf {
     match via {
         AccessPath::Mount => PathBuf::from(format!("/mnt/{disk}")),
         AccessPath::Bind => PathBuf::from(format!("/bind/{disk}")),
-        AccessPath::Again => PathBuf::from(format!("/again/{disk}")),
+        AccessPath::SecondMount => PathBuf::from(format!("/again/{disk}")),
         AccessPath::Moved => PathBuf::from(format!("/moved/{disk}")),
         AccessPath::Idmapped => PathBuf::from(format!("/idmapped/{disk}")),
     }

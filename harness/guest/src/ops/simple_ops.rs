@@ -22,21 +22,21 @@ pub fn run(op: &Op) -> Result<(), Failure> {
     match op {
         Op::UnmountOverlay { disk, layers, lazy: false } => mount_table::unmount_at(&merged(*disk, *layers)),
         Op::UnmountOverlay { disk, layers, lazy: true } => mount_table::detach_at(&merged(*disk, *layers)),
-        Op::Unreach { disk, via } => mounts::remove_access_path(*disk, *via),
+        Op::RemoveAccessPath { disk, via } => mounts::remove_access_path(*disk, *via),
         Op::FreezeUpper { disk } => with_open_file(&upper_filesystem(disk), "freeze", ioctl::freeze),
         Op::ThawUpper { disk } => with_open_file(&upper_filesystem(disk), "thaw", ioctl::thaw),
         Op::ShutDownUpper { disk } => with_open_file(&upper_filesystem(disk), "shut down", ioctl::shut_down),
         Op::UpperWritable { disk } => check_writable(&upper_filesystem(disk)),
-        Op::FreshUpper { disk } => recreate_upper(*disk),
-        Op::FoldCase { disk } => mounts::make_casefolded_layers(*disk),
+        Op::RecreateUpper { disk } => recreate_upper(*disk),
+        Op::RecreateCasefolded { disk } => mounts::make_casefolded_layers(*disk),
         Op::MakeLowers { count } => overlay::make_lowers(*count),
         Op::RemoveMarker { disk } => marker::remove(&workdir(*disk)),
-        Op::Forge { disk, forgery } => marker::apply_tamper(&workdir(*disk), *forgery),
-        Op::ReplaceMarker { disk, with } => marker::replace(&workdir(*disk), *with),
-        Op::MakeIncompat { .. } | Op::RemoveIncompat { .. } | Op::LeaveBehind { .. } | Op::RemoveLeftBehind { .. } => {
+        Op::TamperCheckpoint { disk, tamper: forgery } => marker::apply_tamper(&workdir(*disk), *forgery),
+        Op::ReplaceMarker { disk, replacement: with } => marker::replace(&workdir(*disk), *with),
+        Op::MakeIncompat { .. } | Op::RemoveIncompat { .. } | Op::CreateLeftover { .. } | Op::RemoveLeftover { .. } => {
             change_workdir(op)
         }
-        Op::Write { disk, layers, place, file, bytes, seed } => {
+        Op::Write { disk, layers, location: place, file, bytes, seed } => {
             file_io::write(&paths::file_root(*disk, *layers, *place).join(file), *bytes, *seed)
         }
         Op::WriteDirect { disk, file, bytes, seed } => file_io::write_direct(&overlay_file(*disk, file), *bytes, *seed),
@@ -50,7 +50,7 @@ pub fn run(op: &Op) -> Result<(), Failure> {
         Op::WriteBackData { disk, file } => {
             with_open_file(&upperdir(*disk).join(file), "write back", ioctl::write_back)
         }
-        Op::SyncUpperAfresh { disk } => with_open_file(&upper_filesystem(disk), "syncfs", syncfs_open),
+        Op::SyncUpperNewDescriptor { disk } => with_open_file(&upper_filesystem(disk), "syncfs", syncfs_open),
         Op::SyncOverlay { disk } => with_open_file(&merged(*disk, LayerSet::First), "syncfs", syncfs_open),
         Op::FsyncUpperFile { disk, file } => with_open_file(&upperdir(*disk).join(file), "fsync", File::sync_all),
         Op::FsyncOverlayFile { disk, file } => with_open_file(&overlay_file(*disk, file), "fsync", File::sync_all),
@@ -75,13 +75,13 @@ fn change_workdir(op: &Op) -> Result<(), Failure> {
             let path = workdir(*disk).join("work/incompat").join(name);
             context("remove", &path, if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) })
         }
-        Op::LeaveBehind { disk } => {
+        Op::CreateLeftover { disk } => {
             let dir = workdir(*disk).join("work/left/behind/here");
             context("create", &dir, fs::create_dir_all(&dir))?;
             let file = dir.join("file");
             context("write", &file, fs::write(&file, "left behind\n"))
         }
-        Op::RemoveLeftBehind { disk } => {
+        Op::RemoveLeftover { disk } => {
             let dir = workdir(*disk).join("work/left");
             context("remove", &dir, fs::remove_dir_all(&dir))
         }

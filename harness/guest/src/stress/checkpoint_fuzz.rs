@@ -5,7 +5,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use vremount_protocol::{Checkpoint, Disk, Field, LOST, Mode, Outcome, Prng, classify};
+use vremount_protocol::{Checkpoint, CheckpointField, Disk, MESSAGES_LOST, Mode, Outcome, Prng, classify};
 
 use crate::error::{Failure, context};
 use crate::init::init_system::{self, Caches};
@@ -38,7 +38,7 @@ pub fn run(disk: Disk, seed: u64, count: u32, log: &mut KernelLog) -> Result<Out
     let result = mount_over_forgeries(disk, &stored, Forger { seed, stored: &stored, drawn: 0 }, count, log);
     quiet_console.restore()?;
     marker::write_checkpoint(&marker, &stored)?;
-    Ok(result?.map_or(Outcome::Done, |what| Outcome::Differs { what: format!("seed {seed}: {what}") }))
+    Ok(result?.map_or(Outcome::Done, |what| Outcome::Differs { difference: format!("seed {seed}: {what}") }))
 }
 
 /// Returns the first deviation from the expected behaviour, if there is one.
@@ -95,7 +95,7 @@ fn mount_over_forgeries(
 /// example a change of the clock source. Messages that report a kernel failure count, because the
 /// quiet console does not show them to the harness.
 fn is_relevant(line: &str) -> bool {
-    ["overlay", LOST].iter().any(|prefix| line.starts_with(prefix)) || classify(line).is_some()
+    ["overlay", MESSAGES_LOST].iter().any(|prefix| line.starts_with(prefix)) || classify(line).is_some()
 }
 
 /// The reason with which the kernel must refuse a forged checkpoint: that of the first check that
@@ -133,7 +133,7 @@ impl Forger<'_> {
         loop {
             self.drawn += 1;
             let mut random = [0; 64];
-            Prng::of(self.seed.wrapping_add(self.drawn)).fill(&mut random);
+            Prng::new(self.seed.wrapping_add(self.drawn)).fill(&mut random);
             let (kind, position, random) = (random[0] % 8, usize::from(random[1]), &random[2..]);
             let (mut value, length) = (self.stored.to_vec(), self.stored.len());
             match kind {
@@ -147,11 +147,13 @@ impl Forger<'_> {
                 4 => value[position % length] ^= 1 << (random[0] % 8),
                 5 => value[position % length] = random[0],
                 6 => {
-                    let field = [Field::BootId, Field::InstanceId, Field::Errseq][position % 3];
+                    let field =
+                        [CheckpointField::BootId, CheckpointField::InstanceId, CheckpointField::Errseq][position % 3];
                     Checkpoint::increment_in_xattr(&mut value, field);
                 }
                 // Everything except the boot id.
-                _ => value[Field::BootId.range().end..].copy_from_slice(&random[..length - Field::BootId.range().end]),
+                _ => value[CheckpointField::BootId.range().end..]
+                    .copy_from_slice(&random[..length - CheckpointField::BootId.range().end]),
             }
             if value != self.stored {
                 return value;
@@ -206,7 +208,7 @@ mod tests {
     fn sleeps_are_shorter_than_the_permitted_silence() {
         let times = 10_000_u32;
         let sleeps = times.div_ceil(MOUNTS_PER_PAUSE) * PAUSE + (1 + MEASUREMENTS) * SETTLE;
-        let op = Op::ForgeMany { disk: Disk::A, seed: 0, times };
+        let op = Op::FuzzCheckpoint { disk: Disk::A, seed: 0, count: times };
         assert!(sleeps <= op.max_silence(), "{sleeps:?}");
     }
 
@@ -267,7 +269,7 @@ mod tests {
 
     #[rstest]
     #[case::refusal("overlayfs: volatile reuse refused: other-boot: so it is", true)]
-    #[case::lost_messages(LOST, true)]
+    #[case::lost_messages(MESSAGES_LOST, true)]
     #[case::warning("WARNING: CPU: 0 PID: 1 at fs/overlayfs/super.c:1 ovl_fill_super+0x1/0x2 [overlay]", true)]
     #[case::slab_corruption("BUG kmalloc-64 (Not tainted): Poison overwritten", true)]
     #[case::clock_source("clocksource: Switched to clocksource tsc", false)]

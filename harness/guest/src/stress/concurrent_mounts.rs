@@ -42,7 +42,7 @@ pub fn run(disk: Disk, count: u32) -> Result<Outcome, Failure> {
     }
     match tally.read_only {
         0 => Ok(Outcome::Raced { mounted: tally.mounted, refused: tally.refused }),
-        count => Ok(Outcome::Differs { what: format!("{count} mounts became read-only") }),
+        count => Ok(Outcome::Differs { difference: format!("{count} mounts became read-only") }),
     }
 }
 

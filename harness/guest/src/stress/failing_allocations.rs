@@ -48,7 +48,7 @@ pub fn run(disk: Disk, first_mount: bool) -> Result<Outcome, Failure> {
         if outcome == (Outcome::Mounted { volatile: true, read_only: false }) && leftover.exists() {
             mount_table::unmount_at(&mount_point)?;
             let what = format!("mounted read-write over {} when allocation {nth} failed", leftover.display());
-            return Ok(Outcome::Differs { what });
+            return Ok(Outcome::Differs { difference: what });
         }
         if first_mount {
             if let Outcome::Mounted { .. } = outcome {

@@ -13,7 +13,7 @@ pub fn run(disk: Disk, count: u32) -> Result<Outcome, Failure> {
     for number in 1..=count {
         let outcome = Overlay::new(disk, Mode::Volatile).mount()?;
         if outcome != (Outcome::Mounted { volatile: true, read_only: false }) {
-            return Ok(Outcome::Differs { what: format!("mount {number} of {count} returned {outcome:?}") });
+            return Ok(Outcome::Differs { difference: format!("mount {number} of {count} returned {outcome:?}") });
         }
         mount_table::unmount_at(&paths::merged(disk, LayerSet::First))?;
     }

@@ -45,10 +45,10 @@ pub struct SourceProbe {
     /// A file or folder of the tree.
     pub path: &'static str,
     /// The text that the file, or a file below the folder, contains if the kernel has the feature.
-    pub says: &'static str,
+    pub contains: &'static str,
     /// A text that is only there if the kernel does not have the feature in spite of the other
     /// text.
-    pub but_not: Option<&'static str>,
+    pub excludes: Option<&'static str>,
 }
 
 /// The name in ci/bases.toml.
@@ -76,9 +76,9 @@ impl Feature {
 
     /// The text by which a kernel source shows the feature. None if no text shows it.
     #[must_use]
-    pub fn trace(self) -> Option<SourceProbe> {
-        let probe = |path, says| Some(SourceProbe { path, says, but_not: None });
-        let unless = |probe: Option<SourceProbe>, text| Some(SourceProbe { but_not: Some(text), ..probe? });
+    pub fn source_probe(self) -> Option<SourceProbe> {
+        let probe = |path, says| Some(SourceProbe { path, contains: says, excludes: None });
+        let unless = |probe: Option<SourceProbe>, text| Some(SourceProbe { excludes: Some(text), ..probe? });
         let overlayfs = |says| probe("fs/overlayfs", says);
         let (ext4, shut_down) = ("fs/ext4/super.c", "set_bit(EXT4_FLAGS_SHUTDOWN");
         match self {

@@ -33,16 +33,16 @@ impl Level {
 /// A text that is no level.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to parse level {0:?}: it is a number of patches, 0 to 4")]
-pub struct NotALevel(String);
+pub struct ParseLevelError(String);
 
 impl FromStr for Level {
-    type Err = NotALevel;
+    type Err = ParseLevelError;
 
-    fn from_str(text: &str) -> Result<Self, NotALevel> {
+    fn from_str(text: &str) -> Result<Self, ParseLevelError> {
         match text.parse() {
             // parse() also accepts +4 and 04.
             Ok(number @ 0..=4) if text.len() == 1 => Ok(Level(number)),
-            _ => Err(NotALevel(text.to_string())),
+            _ => Err(ParseLevelError(text.to_string())),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 
 pub use feature::{Feature, SourceProbe};
-pub use level::{Level, NotALevel};
+pub use level::{Level, ParseLevelError};
 use serde::Deserialize;
 pub use spec::Spec;
 use vremount_util::toml_config;
@@ -29,14 +29,14 @@ pub struct Base {
     pub series: String,
     /// Further arguments of make that this kernel needs to build.
     #[serde(rename = "make", default)]
-    pub make: Vec<String>,
+    pub make_args: Vec<String>,
     /// Further configuration fragments of `vm-images/config/`: options that only newer kernels
     /// have.
     #[serde(rename = "config", default)]
-    pub config: Vec<String>,
+    pub config_fragments: Vec<String>,
     /// Features that not all bases have.
     #[serde(rename = "has", default)]
-    pub has: BTreeSet<Feature>,
+    pub features: BTreeSet<Feature>,
     /// Patches of `vm-images/fixes/`, by architecture or configuration fragment: without them such
     /// a kernel does not build or run on current machines. They are applied before the series, so
     /// that every level has them.
@@ -46,7 +46,7 @@ pub struct Base {
     pub source: Source,
     /// Which patches of the series the source already has.
     #[serde(skip)]
-    pub carries: PreApplied,
+    pub pre_applied: PreApplied,
 }
 
 /// Where a kernel source comes from.
@@ -108,13 +108,13 @@ pub struct Tarball {
 pub enum PreApplied {
     /// None.
     #[default]
-    Nothing,
+    None,
     /// The first patches, as many as the number says. They are reverted and then applied again up
     /// to the level.
-    First(u8),
+    FirstPatches(u8),
     /// Another implementation of the series. It cannot be reverted, so that there is only level 4:
     /// the tree as it is.
-    ItsOwn,
+    OtherImplementation,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,7 +128,7 @@ struct Table {
 pub enum Error {
     /// `ci/bases.toml` cannot be read or parsed.
     #[error(transparent)]
-    Table(#[from] toml_config::Error),
+    Config(#[from] toml_config::Error),
     /// `ci/bases.toml` has no base of that name. Bad usage.
     #[error("failed to find base {name:?}: ci/bases.toml has {known}")]
     Unknown {
@@ -187,7 +187,9 @@ impl Base {
     pub fn all(root: &Path) -> Result<Vec<Self>, Error> {
         let bases = Table::read(root)?.bases;
         let mut bases: Vec<_> = bases.into_iter().map(|(name, base)| Base { name, ..base }).collect();
-        bases.sort_by_key(|base| (numbers(&base.name).is_empty(), numbers(&base.name), base.name.clone()));
+        bases.sort_by_key(|base| {
+            (version_numbers(&base.name).is_empty(), version_numbers(&base.name), base.name.clone())
+        });
         Ok(bases)
     }
 }
@@ -245,14 +247,14 @@ fn is_hex(text: &str, digits: usize) -> bool {
 
 /// The upstream version in a Debian version: `5.10.13` of `5.10.13-1`.
 #[must_use]
-pub fn upstream(version: &str) -> &str {
+pub fn upstream_version(version: &str) -> &str {
     version.rsplit_once('-').map_or(version, |(upstream, _)| upstream)
 }
 
 /// The numbers of a version up to the first part that is not a number, to compare versions by: `[6,
 /// 12, 107, 1]` of `6.12.107-1~bpo12+1`.
 #[must_use]
-pub fn numbers(version: &str) -> Vec<u64> {
+pub fn version_numbers(version: &str) -> Vec<u64> {
     version.split(['.', '-', '~']).map_while(|part| part.parse().ok()).collect()
 }
 
@@ -273,12 +275,12 @@ mod tests {
         let all = Base::all(&root).unwrap();
         for base in &all {
             assert!(root.join("patches").join(&base.series).is_dir(), "{}", base.series);
-            let files = base.config.iter().map(|name| root.join("vm-images/config").join(name));
+            let files = base.config_fragments.iter().map(|name| root.join("vm-images/config").join(name));
             let fixes = base.fixes.values().flatten().map(|name| root.join("vm-images/fixes").join(name));
             files.chain(fixes).for_each(|file| assert!(file.is_file(), "{}", file.display()));
         }
         assert!(all.iter().any(|base| base.name == "5.10.13"));
-        let used: BTreeSet<_> = all.iter().flat_map(|base| base.has.iter().copied()).collect();
+        let used: BTreeSet<_> = all.iter().flat_map(|base| base.features.iter().copied()).collect();
         assert_eq!(used, BTreeSet::from(Feature::ALL), "a feature is missing in Feature::ALL or in all bases");
     }
 
@@ -329,6 +331,6 @@ mod tests {
     #[case::candidate("7.3~rc7", &[7, 3])]
     #[case::no_version("be4df0cea", &[])]
     fn numbers_of_a_version_are_parsed(#[case] version: &str, #[case] expected: &[u64]) {
-        assert_eq!(numbers(version), expected);
+        assert_eq!(version_numbers(version), expected);
     }
 }

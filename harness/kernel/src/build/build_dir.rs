@@ -50,7 +50,7 @@ impl BuildDir {
     /// [`Error`] if files cannot be read or removed, or git fails.
     pub fn open(pristine: &Tree, scratch: &Path, [objects, source]: [&Path; 2]) -> Result<Self, Error> {
         let found = BuildDir::open_in(scratch, [objects, source])?;
-        series::work_tree(pristine, source)?;
+        series::prepare_work_tree(pristine, source)?;
         if found.was_interrupted() {
             series::remove_untracked(source)?;
         }
@@ -92,7 +92,7 @@ impl BuildDir {
 
     /// Whether the objects are complete and belong to the image with that cache key.
     #[must_use]
-    pub fn are_of(&self, image: &str) -> bool {
+    pub fn has_objects_of(&self, image: &str) -> bool {
         !self.found.busy && self.found.boot == self.boot && self.found.image.as_deref() == Some(image)
     }
 
@@ -100,7 +100,7 @@ impl BuildDir {
     ///
     /// # Errors
     /// [`Error::Io`] if the state cannot be written.
-    pub fn begin(&self) -> Result<(), Error> {
+    pub fn record_start(&self) -> Result<(), Error> {
         self.write(true, None)
     }
 
@@ -109,7 +109,7 @@ impl BuildDir {
     ///
     /// # Errors
     /// [`Error::Io`] if the state cannot be written.
-    pub fn end(&self, image: Option<&str>) -> Result<(), Error> {
+    pub fn record_end(&self, image: Option<&str>) -> Result<(), Error> {
         self.write(false, image)
     }
 
@@ -175,39 +175,39 @@ mod tests {
     fn objects_of_a_finished_build_are_kept() {
         let fixture = Fixture::new();
         let objects = fixture.open();
-        objects.begin().unwrap();
+        objects.record_start().unwrap();
         let file = fixture.file("a.o");
-        objects.end(Some("key")).unwrap();
+        objects.record_end(Some("key")).unwrap();
         let objects = fixture.open();
-        assert!(file.exists() && objects.are_of("key") && !objects.are_of("other"));
-        objects.begin().unwrap();
-        objects.end(None).unwrap();
+        assert!(file.exists() && objects.has_objects_of("key") && !objects.has_objects_of("other"));
+        objects.record_start().unwrap();
+        objects.record_end(None).unwrap();
         let objects = fixture.open();
-        assert!(file.exists() && !objects.are_of("key") && !objects.was_interrupted());
+        assert!(file.exists() && !objects.has_objects_of("key") && !objects.was_interrupted());
     }
 
     #[test]
     fn objects_of_an_interrupted_build_are_removed() {
         let fixture = Fixture::new();
-        fixture.open().end(Some("key")).unwrap();
+        fixture.open().record_end(Some("key")).unwrap();
         let old = fixture.file("old.o");
         let past = SystemTime::now() - Duration::from_secs(60);
         fs::File::options().write(true).open(&old).unwrap().set_modified(past).unwrap();
-        fixture.open().begin().unwrap();
+        fixture.open().record_start().unwrap();
         let new = fixture.file("new.o");
         let objects = fixture.open();
-        assert!(old.exists() && !new.exists() && objects.was_interrupted() && !objects.are_of("key"));
+        assert!(old.exists() && !new.exists() && objects.was_interrupted() && !objects.has_objects_of("key"));
     }
 
     #[test]
     fn all_objects_are_removed_after_a_reboot() {
         let fixture = Fixture::new();
-        fixture.open().end(Some("key")).unwrap();
+        fixture.open().record_end(Some("key")).unwrap();
         let (file, state_file) = (fixture.file("a.o"), fixture.0.path().join("objects.json"));
         let text = fs::read_to_string(&state_file).unwrap();
         let boot = fs::read_to_string(BOOT_ID).unwrap();
         fs::write(&state_file, text.replace(boot.trim(), "earlier")).unwrap();
         let objects = fixture.open();
-        assert!(!file.exists() && !fixture.folders()[1].exists() && !objects.are_of("key"));
+        assert!(!file.exists() && !fixture.folders()[1].exists() && !objects.has_objects_of("key"));
     }
 }

@@ -18,7 +18,12 @@ use crate::build::make::Make;
 ///
 /// # Errors
 /// [`Error::NoFragment`] if the further fragment does not exist.
-pub fn fragments(root: &Path, arch: Arch, base: &[String], further: Option<&str>) -> Result<Vec<PathBuf>, Error> {
+pub fn config_fragments(
+    root: &Path,
+    arch: Arch,
+    base: &[String],
+    further: Option<&str>,
+) -> Result<Vec<PathBuf>, Error> {
     let folder = root.join("vm-images/config");
     let file = |name: &str| folder.join(format!("{name}.config"));
     let mut fragments = vec![file("base"), file(arch.name())];
@@ -39,7 +44,7 @@ pub fn fragments(root: &Path, arch: Arch, base: &[String], further: Option<&str>
 /// Kconfig silently drops options that it does not know and options with unmet dependencies.
 ///
 /// # Errors
-/// [`Error::OptionsLost`] if an option is not set as a fragment says, [`Error::Build`] if make
+/// [`Error::OptionsLost`] if an option is not set as a fragment says, [`Error::MakeFailed`] if make
 /// fails, [`Error::Io`] if a file cannot be read or written.
 pub fn configure(make: &Make<'_>, fragments: &[PathBuf]) -> Result<(), Error> {
     make.run("the minimal configuration", &["tinyconfig"])?;

@@ -16,7 +16,7 @@ pub enum Error {
     Io(#[from] IoError),
     /// make failed.
     #[error("failed to build {what}: {first}\nall of make's output is in {log}", log = log.display())]
-    Build {
+    MakeFailed {
         /// What make was to build.
         what: String,
         /// The first error in the output of make.
@@ -47,7 +47,7 @@ pub enum Error {
     #[error(
         "failed to share a kernel image between levels: patches 2 to 4 also change {0}, which is not part of overlay.ko"
     )]
-    NotOnlyOverlay(
+    ImageChanged(
         /// The first such path.
         String,
     ),
@@ -56,19 +56,19 @@ pub enum Error {
         "failed to build level {level} of {base}: it has another implementation of the series, which cannot be \
          reverted; use level 4, which is the tree as it is"
     )]
-    OneLevel {
+    OnlyFullLevel {
         /// The name of the base.
         base: String,
         /// The level that was asked for.
         level: Level,
     },
     /// The build id of a kernel cannot be read.
-    #[error("failed to read the build id of {path}: {why}", path = path.display())]
+    #[error("failed to read the build id of {path}: {reason}", path = path.display())]
     BuildId {
         /// The vmlinux file.
         path: PathBuf,
         /// Why it cannot be read.
-        why: String,
+        reason: String,
     },
     /// The source cannot be obtained.
     #[error(transparent)]
@@ -78,21 +78,25 @@ pub enum Error {
     Series(#[from] series::Error),
     /// A program failed.
     #[error(transparent)]
-    Tool(#[from] command::Error),
+    Command(#[from] command::Error),
     /// The cache cannot be locked.
     #[error(transparent)]
-    Project(#[from] workspace::Error),
+    Workspace(#[from] workspace::Error),
 }
 
 impl Error {
     /// Whether the kernel is the cause, and not this machine: another kernel may work.
     #[must_use]
-    pub fn is_of_the_kernel(&self) -> bool {
+    pub fn is_kernel_failure(&self) -> bool {
         match self {
-            Error::Build { first, .. } => !first.contains("No space left on device"),
-            Error::OptionsLost(_) | Error::NotOnlyOverlay(_) | Error::OneLevel { .. } | Error::BuildId { .. } => true,
-            Error::Series(error) => error.is_of_the_kernel(),
-            Error::Io(_) | Error::NoFragment { .. } | Error::Source(_) | Error::Tool(_) | Error::Project(_) => false,
+            Error::MakeFailed { first, .. } => !first.contains("No space left on device"),
+            Error::OptionsLost(_) | Error::ImageChanged(_) | Error::OnlyFullLevel { .. } | Error::BuildId { .. } => {
+                true
+            }
+            Error::Series(error) => error.is_kernel_failure(),
+            Error::Io(_) | Error::NoFragment { .. } | Error::Source(_) | Error::Command(_) | Error::Workspace(_) => {
+                false
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{Base, Level};
 
 /// Memory of a machine whose kernel has debugging enabled, MiB.
-pub const MOST_MEMORY_MIB: u32 = 512;
+pub const MAX_MEMORY_MIB: u32 = 512;
 
 /// Memory of any other machine, MiB: enough for a page cache of a hundred MiB.
 const MEMORY_MIB: u32 = 256;
@@ -46,7 +46,7 @@ impl Kernel {
     /// again.
     #[must_use]
     pub fn memory_mib(&self) -> u32 {
-        if self.fragment.is_some() { MOST_MEMORY_MIB } else { MEMORY_MIB }
+        if self.fragment.is_some() { MAX_MEMORY_MIB } else { MEMORY_MIB }
     }
 }
 
@@ -82,13 +82,13 @@ pub struct KernelSpec<'a> {
 impl<'a> KernelSpec<'a> {
     /// Level 4 of a base, without a further fragment and without a mutant.
     #[must_use]
-    pub fn of(base: &'a Base) -> Self {
+    pub fn new(base: &'a Base) -> Self {
         KernelSpec { base, level: Level::FULL, fragment: None, shared_build: None, mutant: None }
     }
 
     /// Name of the series, with the name of the mutant if there is one.
     #[must_use]
-    pub fn series(&self) -> String {
+    pub fn series_name(&self) -> String {
         let series = self.base.series.clone();
         self.mutant_name().map_or(series.clone(), |name| format!("{series} with {name}"))
     }

@@ -42,7 +42,7 @@ const RECIPE: &str = "1";
 const KERNELS: &str = "kernel";
 
 /// Name of the folder of objects.
-pub const OBJECTS: &str = "objects";
+pub const OBJECTS_FOLDER: &str = "objects";
 
 /// The only folder of the kernel that is compiled with coverage.
 const COVERED: &str = "fs";
@@ -66,7 +66,7 @@ impl KernelCache {
     /// The entry for these inputs in the folder `cache`. The entry need not exist.
     ///
     /// # Errors
-    /// [`Error::Tool`] if the version of a compiler cannot be determined, [`Error::Io`] if a
+    /// [`Error::Command`] if the version of a compiler cannot be determined, [`Error::Io`] if a
     /// fragment cannot be read or the folder of logs cannot be created.
     pub fn new(cache: &Path, inputs: &Inputs<'_>) -> Result<Self, Error> {
         let mut hash = Sha256::new();
@@ -82,11 +82,11 @@ impl KernelCache {
             add(version.lines().next().unwrap_or_default().as_bytes());
         }
         add(RECIPE.as_bytes());
-        inputs.kernel_spec.base.make.iter().for_each(|flag| add(flag.as_bytes()));
+        inputs.kernel_spec.base.make_args.iter().for_each(|flag| add(flag.as_bytes()));
         for fragment in inputs.fragments {
             add(&fs::read(fragment).map_err(io_error("read", fragment))?);
         }
-        let digest = hash::short(hash);
+        let digest = hash::cache_key(hash);
         let KernelSpec { base, fragment, shared_build, .. } = *inputs.kernel_spec;
         let with_arch = |name: &str| format!("{name}-{}", inputs.arch.name());
         let key = format!("{}-{digest}", with_arch(shared_build.unwrap_or(&base.name)));
@@ -106,7 +106,7 @@ impl KernelCache {
     pub fn adopt_from(cache: &Path, from: &Path) -> Result<(), Error> {
         let (kept, others) = (cache.join(KERNELS), from.join(KERNELS));
         fs::create_dir_all(&kept).map_err(io_error("create", &kept))?;
-        for other in command::entries(&others).map_err(io_error("read", &others))? {
+        for other in command::sorted_entries(&others).map_err(io_error("read", &others))? {
             let place = kept.join(other.file_name().unwrap_or_default());
             if !place.exists() {
                 rename_into_place(&other, &place).map_err(io_error("move", &other))?;
@@ -114,7 +114,7 @@ impl KernelCache {
             }
             // The image is the same; only modules may be missing. In reverse order the notes of a
             // module come before it.
-            for module in command::entries(&other).map_err(io_error("read", &other))?.iter().rev() {
+            for module in command::sorted_entries(&other).map_err(io_error("read", &other))?.iter().rev() {
                 let place = place.join(module.file_name().unwrap_or_default());
                 if !place.exists() {
                     rename_into_place(module, &place).map_err(io_error("move", module))?;
@@ -146,7 +146,7 @@ impl KernelCache {
 
     /// The folder of objects.
     pub fn objects(&self) -> PathBuf {
-        self.scratch.join(OBJECTS)
+        self.scratch.join(OBJECTS_FOLDER)
     }
 
     /// The file with the output of make.
@@ -206,10 +206,10 @@ impl KernelCache {
     pub fn kernel(&self, kernel_spec: &KernelSpec<'_>, arch: Arch, module: &str) -> Result<Kernel, Error> {
         let build_id = self.kept.join("build-id");
         let path = self.kept.join(module);
-        let sha256 = hash::of_file(&path).map_err(io_error("read", &path))?;
+        let sha256 = hash::sha256_file(&path).map_err(io_error("read", &path))?;
         Ok(Kernel {
             base: kernel_spec.base.name.clone(),
-            series: kernel_spec.series(),
+            series: kernel_spec.series_name(),
             level: kernel_spec.level,
             fragment: kernel_spec.fragment.map(str::to_string),
             image: self.kept.join(arch.image_target()),
@@ -263,7 +263,7 @@ fn keep_notes(objects: &Path, folder: &Path, to: &Path) -> Result<(), Error> {
 
 /// The GNU build id of a kernel, hexadecimal.
 fn build_id(vmlinux: &Path) -> Result<String, Error> {
-    let failed = |why: String| Error::BuildId { path: vmlinux.to_path_buf(), why };
+    let failed = |why: String| Error::BuildId { path: vmlinux.to_path_buf(), reason: why };
     let content = fs::read(vmlinux).map_err(io_error("read", vmlinux))?;
     let file = object::File::parse(content.as_slice()).map_err(|error| failed(error.to_string()))?;
     match file.build_id() {

@@ -40,7 +40,7 @@ impl<'a> Make<'a> {
     /// Builds targets, with one job per processor. `what` describes them for an error.
     ///
     /// # Errors
-    /// [`Error::Build`] if make fails, [`Error::Tool`] if it cannot be run, [`Error::Io`] if the
+    /// [`Error::MakeFailed`] if make fails, [`Error::Command`] if it cannot be run, [`Error::Io`] if the
     /// log cannot be written.
     pub fn run(&self, what: &str, targets: &[&str]) -> Result<(), Error> {
         let log = File::create(&self.log).map_err(io_error("create", &self.log))?;
@@ -48,7 +48,11 @@ impl<'a> Make<'a> {
         let jobs = thread::available_parallelism().map_or(1, usize::from);
         let mut command = Command::new("make");
         command.arg("-C").arg(self.tree).arg(format!("O={}", self.objects.display()));
-        command.arg(format!("ARCH={}", self.arch.name())).arg(format!("-j{jobs}")).args(&self.base.make).args(targets);
+        command
+            .arg(format!("ARCH={}", self.arch.name()))
+            .arg(format!("-j{jobs}"))
+            .args(&self.base.make_args)
+            .args(targets);
         // CROSS_COMPILE, LLVM, KCFLAGS or the MAKEFLAGS of a calling make would build another
         // kernel under the same cache key.
         command.env_clear();
@@ -68,7 +72,7 @@ impl<'a> Make<'a> {
         }
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let first = first_error(&text).unwrap_or("make printed nothing").to_string();
-        Err(Error::Build { what: what.to_string(), first, log: self.log.clone() })
+        Err(Error::MakeFailed { what: what.to_string(), first, log: self.log.clone() })
     }
 }
 

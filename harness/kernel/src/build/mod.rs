@@ -18,10 +18,12 @@ mod tree_key;
 
 pub use arch::Arch;
 pub use build_dir::BuildDir;
-pub use config::{configure, fragments};
+pub use config::{config_fragments, configure};
 pub use error::Error;
-pub use kernel::{Kernel, KernelSpec, MOST_MEMORY_MIB, Module};
-pub use kernel_cache::{KernelCache, OBJECTS};
+pub use kernel::{Kernel, KernelSpec, MAX_MEMORY_MIB, Module};
+pub use kernel_cache::{KernelCache, OBJECTS_FOLDER};
 pub use make::Make;
-pub use plan::{ROOM_MIB, kernel, kernel_timed, key, make_alone, series};
-pub use stage_timer::{CONFIGURE, KEEP, KEY, MAKE, OVERLAY, SERIES, SOURCE, StageTimer};
+pub use plan::{BUILD_SPACE_MIB, build_kernel, build_kernel_timed, cache_key, read_series, rebuild_with_make};
+pub use stage_timer::{
+    STAGE_CACHE, STAGE_CONFIGURE, STAGE_KEY, STAGE_MAKE, STAGE_OVERLAY, STAGE_SERIES, STAGE_SOURCE, StageTimer,
+};

@@ -4,19 +4,19 @@
 use std::time::{Duration, Instant};
 
 /// The stage that computes the cache key.
-pub const KEY: &str = "key";
+pub const STAGE_KEY: &str = "key";
 /// The stage that obtains the source.
-pub const SOURCE: &str = "source";
+pub const STAGE_SOURCE: &str = "source";
 /// The stage that applies patches and checks out a level.
-pub const SERIES: &str = "work tree and patches";
+pub const STAGE_SERIES: &str = "work tree and patches";
 /// The stage that configures the kernel.
-pub const CONFIGURE: &str = "configuration";
+pub const STAGE_CONFIGURE: &str = "configuration";
 /// The stage in which make builds image and modules.
-pub const MAKE: &str = "image and modules";
+pub const STAGE_MAKE: &str = "image and modules";
 /// The stage in which make builds overlay.ko of each level.
-pub const OVERLAY: &str = "overlay.ko of each level";
+pub const STAGE_OVERLAY: &str = "overlay.ko of each level";
 /// The stage that copies the result to the cache.
-pub const KEEP: &str = "keeping it";
+pub const STAGE_CACHE: &str = "keeping it";
 
 /// Measures how long each stage of a build takes.
 pub struct StageTimer {

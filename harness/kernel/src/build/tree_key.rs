@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use vremount_util::{command, hash};
 
-use crate::source::git;
+use crate::source::git_command;
 
 const OVERLAY: &str = "fs/overlayfs/";
 
@@ -23,7 +23,7 @@ pub struct TreeKey {
 impl TreeKey {
     /// The keys of the tree of a commit.
     pub fn of_commit(repository: &Path, commit: &str) -> Result<Self, command::Error> {
-        let mut list = git(repository, ["ls-tree", "-r", "--full-tree", "-z"]);
+        let mut list = git_command(repository, ["ls-tree", "-r", "--full-tree", "-z"]);
         Ok(TreeKey::from_list(&command::run("list a tree", list.arg(commit))?))
     }
 
@@ -40,7 +40,7 @@ impl TreeKey {
             hash.update(entry);
             hash.update([0]);
         }
-        TreeKey { image: hash::short(image), overlay: hash::short(overlay) }
+        TreeKey { image: hash::cache_key(image), overlay: hash::cache_key(overlay) }
     }
 }
 

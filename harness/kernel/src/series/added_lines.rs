@@ -8,7 +8,7 @@ use vremount_util::command;
 use crate::base::Level;
 use crate::series::error::Error;
 use crate::series::patch_series::Series;
-use crate::source::{Tree, git};
+use crate::source::{Tree, git_command};
 
 /// A line of the tree at the highest level that the series added or changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,20 +27,23 @@ impl Series {
     /// The lines that the series adds to `.c` and `.h` files, sorted by file and number.
     ///
     /// # Errors
-    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
-    pub fn added(&self, pristine: &Tree) -> Result<Vec<AddedLine>, Error> {
+    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Command`] if git fails.
+    pub fn added_lines(&self, pristine: &Tree) -> Result<Vec<AddedLine>, Error> {
         let repository = &pristine.repository;
         let mut levels = BTreeMap::new();
         for level in Level::patched() {
-            let mut parse = git(repository, ["rev-parse", "--verify"]);
-            let commit = parse.arg(format!("{}^{{commit}}", self.commit_at(pristine, level)?));
+            let mut parse = git_command(repository, ["rev-parse", "--verify"]);
+            let commit = parse.arg(format!("{}^{{commit}}", self.commit_of_level(pristine, level)?));
             levels.insert(command::run("find the commit of a level", commit)?.trim().to_string(), level);
         }
-        let range =
-            format!("{}..{}", self.commit_at(pristine, Level::PRISTINE)?, self.commit_at(pristine, Level::FULL)?);
+        let range = format!(
+            "{}..{}",
+            self.commit_of_level(pristine, Level::PRISTINE)?,
+            self.commit_of_level(pristine, Level::FULL)?
+        );
         let mut added = Vec::new();
-        for file in self.changes(pristine)?.lines().filter(|file| file.ends_with(".c") || file.ends_with(".h")) {
-            let mut blame = git(repository, ["blame", "--line-porcelain"]);
+        for file in self.changed_paths(pristine)?.lines().filter(|file| file.ends_with(".c") || file.ends_with(".h")) {
+            let mut blame = git_command(repository, ["blame", "--line-porcelain"]);
             let lines = command::run("find the patch that added a line", blame.args([range.as_str(), "--", file]))?;
             added.extend(parse_blame(file, &lines, &levels));
         }
@@ -94,8 +97,8 @@ mod tests {
     #[test]
     fn added_lines_have_the_level_of_their_patch() {
         let toy = Toy::new();
-        let series = Series::read(&toy.patches, &[], PreApplied::Nothing, None).unwrap();
-        let added = series.added(&toy.pristine).unwrap();
+        let series = Series::read(&toy.patches, &[], PreApplied::None, None).unwrap();
+        let added = series.added_lines(&toy.pristine).unwrap();
         let found: Vec<_> = added.iter().map(|line| (line.number, line.text.as_str(), line.level.number())).collect();
         assert_eq!(found, [(2, "line 1", 1), (3, "line 3", 3), (4, "line 4", 4)]);
     }

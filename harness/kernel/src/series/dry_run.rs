@@ -12,7 +12,7 @@ use vremount_util::command;
 use crate::base::{Level, PreApplied};
 use crate::series::error::Error;
 use crate::series::step::is_apply_failure;
-use crate::source::{Tree, contains_text, git};
+use crate::source::{Tree, contains_text, git_command};
 
 /// Start of the kernel message of a refused reuse. Every implementation of the series has it.
 const REFUSAL_MESSAGE: &str = "volatile reuse refused: ";
@@ -37,7 +37,7 @@ impl<'a> ApplyCheck<'a> {
     ///
     /// # Errors
     /// [`Error::Unreadable`] if no temporary folder can be created.
-    pub fn of(tree: &'a Tree) -> Result<Self, Error> {
+    pub fn new(tree: &'a Tree) -> Result<Self, Error> {
         let folder = tempfile::tempdir().map_err(Error::unreadable(&std::env::temp_dir()))?;
         Ok(ApplyCheck { tree, folder })
     }
@@ -48,7 +48,7 @@ impl<'a> ApplyCheck<'a> {
     ///
     /// # Errors
     /// [`Error`] if git fails for another reason than that a patch does not apply.
-    pub fn fits(&self, patches: &[PathBuf]) -> Result<Result<PreApplied, PatchFailure>, Error> {
+    pub fn find_pre_applied(&self, patches: &[PathBuf]) -> Result<Result<PreApplied, PatchFailure>, Error> {
         let mut closest = None;
         for count in (0..=Level::FULL.number()).rev() {
             self.reset()?;
@@ -57,20 +57,20 @@ impl<'a> ApplyCheck<'a> {
                 continue;
             }
             match self.first_failure(patches.iter(), false)? {
-                None if count == 0 => return Ok(Ok(PreApplied::Nothing)),
-                None => return Ok(Ok(PreApplied::First(count))),
+                None if count == 0 => return Ok(Ok(PreApplied::None)),
+                None => return Ok(Ok(PreApplied::FirstPatches(count))),
                 Some(failure) => closest = closest.or(Some(failure)),
             }
         }
         // With count 0 nothing is reverted, so that at least one attempt has a result.
-        Ok(closest.map_or(Ok(PreApplied::Nothing), Err))
+        Ok(closest.map_or(Ok(PreApplied::None), Err))
     }
 
     /// Whether a patch applies to the tree.
     ///
     /// # Errors
     /// [`Error`] if git fails for another reason than that the patch does not apply.
-    pub fn applies(&self, patch: &Path) -> Result<bool, Error> {
+    pub fn can_apply(&self, patch: &Path) -> Result<bool, Error> {
         self.reset()?;
         Ok(self.apply(patch, false)?.is_none())
     }
@@ -79,7 +79,7 @@ impl<'a> ApplyCheck<'a> {
     ///
     /// # Errors
     /// [`Error`] if git fails for another reason than that the patch cannot be reverted.
-    pub fn carries(&self, patch: &Path) -> Result<bool, Error> {
+    pub fn has_patch(&self, patch: &Path) -> Result<bool, Error> {
         self.reset()?;
         Ok(self.apply(patch, true)?.is_none())
     }
@@ -87,8 +87,8 @@ impl<'a> ApplyCheck<'a> {
     /// Whether the tree has any implementation of the series, by the message of a refused reuse.
     ///
     /// # Errors
-    /// [`Error::Tool`] if git fails.
-    pub fn carries_its_own(&self) -> Result<bool, Error> {
+    /// [`Error::Command`] if git fails.
+    pub fn has_other_implementation(&self) -> Result<bool, Error> {
         Ok(contains_text(self.tree, REFUSAL_MESSAGE, "fs/overlayfs")?)
     }
 
@@ -107,7 +107,7 @@ impl<'a> ApplyCheck<'a> {
     }
 
     fn git(&self, args: &[&str]) -> Command {
-        let mut command = git(&self.tree.repository, args);
+        let mut command = git_command(&self.tree.repository, args);
         command.env("GIT_INDEX_FILE", self.folder.path().join("index"));
         command
     }
@@ -169,32 +169,35 @@ mod tests {
     }
 
     #[rstest]
-    #[case::none("base", PreApplied::Nothing)]
-    #[case::two_patches("two", PreApplied::First(2))]
-    #[case::all_patches("HEAD", PreApplied::First(4))]
+    #[case::none("base", PreApplied::None)]
+    #[case::two_patches("two", PreApplied::FirstPatches(2))]
+    #[case::all_patches("HEAD", PreApplied::FirstPatches(4))]
     fn patches_that_a_tree_already_has_are_counted(#[case] commit: &str, #[case] expected: PreApplied) {
         let toy = Toy::new();
-        let (tree, patches) = (toy.with(commit), crate::series::patches(&toy.patches).unwrap());
-        let check = ApplyCheck::of(&tree).unwrap();
-        assert_eq!(check.fits(&patches).unwrap(), Ok(expected));
-        assert_eq!(check.applies(&patches[0]).unwrap(), commit == "base");
+        let (tree, patches) = (toy.with(commit), crate::series::list_patches(&toy.patches).unwrap());
+        let check = ApplyCheck::new(&tree).unwrap();
+        assert_eq!(check.find_pre_applied(&patches).unwrap(), Ok(expected));
+        assert_eq!(check.can_apply(&patches[0]).unwrap(), commit == "base");
         // A patch below others cannot be reverted alone.
-        assert_eq!(check.carries(&patches[0]).unwrap(), commit == "two");
+        assert_eq!(check.has_patch(&patches[0]).unwrap(), commit == "two");
         // A missing file is an error, not a patch that does not apply.
-        assert!(check.applies(Path::new("no.patch")).is_err() && check.carries(Path::new("no.patch")).is_err());
-        assert!(!check.carries_its_own().unwrap());
+        assert!(check.can_apply(Path::new("no.patch")).is_err() && check.has_patch(Path::new("no.patch")).is_err());
+        assert!(!check.has_other_implementation().unwrap());
     }
 
     #[test]
     fn other_implementation_is_recognized_by_its_message() {
-        assert!(ApplyCheck::of(&Toy::new().with("own")).unwrap().carries_its_own().unwrap());
+        assert!(ApplyCheck::new(&Toy::new().with("own")).unwrap().has_other_implementation().unwrap());
     }
 
     #[test]
     fn missing_patch_in_the_middle_makes_the_next_one_fail() {
         let toy = Toy::new();
-        let patches = crate::series::patches(&toy.patches).unwrap();
-        let result = ApplyCheck::of(&toy.pristine).unwrap().fits(&[patches[0].clone(), patches[3].clone()]).unwrap();
+        let patches = crate::series::list_patches(&toy.patches).unwrap();
+        let result = ApplyCheck::new(&toy.pristine)
+            .unwrap()
+            .find_pre_applied(&[patches[0].clone(), patches[3].clone()])
+            .unwrap();
         let result = result.map_err(|failure| failure.to_string());
         assert_eq!(result, Err("0004-patch-4.patch fails at fs/overlayfs/a.c:1".to_string()));
     }

@@ -42,13 +42,13 @@ pub enum Error {
     },
     /// A program failed.
     #[error(transparent)]
-    Tool(#[from] command::Error),
+    Command(#[from] command::Error),
 }
 
 impl Error {
     /// Whether the kernel is the cause, and not this machine: another kernel may work.
     #[must_use]
-    pub fn is_of_the_kernel(&self) -> bool {
+    pub fn is_kernel_failure(&self) -> bool {
         matches!(self, Error::DoesNotApply { .. })
     }
 

@@ -14,5 +14,5 @@ mod work_tree;
 pub use added_lines::AddedLine;
 pub use dry_run::{ApplyCheck, PatchFailure};
 pub use error::Error;
-pub use patch_series::{COVER_LETTER, Series, patches};
-pub use work_tree::{remove_untracked, work_tree};
+pub use patch_series::{COVER_LETTER, Series, list_patches};
+pub use work_tree::{prepare_work_tree, remove_untracked};

@@ -12,7 +12,7 @@ use crate::base::{Level, PreApplied};
 use crate::series::error::Error;
 use crate::series::step::{Step, StepKind};
 use crate::series::work_tree::{TempWorktree, in_tree};
-use crate::source::{Tree, git};
+use crate::source::{Tree, git_command};
 
 /// The steps from a source to all levels, in order: patches that the source already has are
 /// reverted, fixes are applied, then the patches of the series, then a mutant.
@@ -36,8 +36,8 @@ impl Series {
         pre_applied: PreApplied,
         mutant: Option<&Path>,
     ) -> Result<Self, Error> {
-        let patches = if pre_applied == PreApplied::ItsOwn { Vec::new() } else { patches(folder)? };
-        let reverted = if let PreApplied::First(count) = pre_applied { usize::from(count) } else { 0 };
+        let patches = if pre_applied == PreApplied::OtherImplementation { Vec::new() } else { list_patches(folder)? };
+        let reverted = if let PreApplied::FirstPatches(count) = pre_applied { usize::from(count) } else { 0 };
         let of_kind = |kind| move |path: &PathBuf| (path.clone(), kind);
         let mut planned: Vec<_> = patches.iter().take(reverted).rev().map(of_kind(StepKind::Revert)).collect();
         planned.extend(fixes.iter().map(of_kind(StepKind::Mail)));
@@ -52,7 +52,7 @@ impl Series {
                 hash.update("take out");
             }
             hash.update(fs::read(&patch).map_err(Error::unreadable(&patch))?);
-            let state = hash::short(hash.clone());
+            let state = hash::cache_key(hash.clone());
             steps.push(Step { patch, kind, state });
         }
         Ok(Series { steps, before })
@@ -61,7 +61,7 @@ impl Series {
     /// Hash of all patches up to a level, `pristine` if there are none. Equal hashes mean equal
     /// patches.
     #[must_use]
-    pub fn state(&self, level: Level) -> &str {
+    pub fn patches_hash(&self, level: Level) -> &str {
         self.last(level).map_or("pristine", |step| &step.state)
     }
 
@@ -77,9 +77,9 @@ impl Series {
     /// that make only builds what differs.
     ///
     /// # Errors
-    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
+    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Command`] if git fails.
     pub fn check_out(&self, pristine: &Tree, tree: &Path, level: Level) -> Result<(), Error> {
-        let tag = self.commit_at(pristine, level)?;
+        let tag = self.commit_of_level(pristine, level)?;
         command::run("check out a level", in_tree(tree, ["checkout", "--quiet", "--force", "--detach"]).arg(tag))?;
         Ok(())
     }
@@ -89,8 +89,8 @@ impl Series {
     /// do not differ from the last build.
     ///
     /// # Errors
-    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
-    pub fn commit_at(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
+    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Command`] if git fails.
+    pub fn commit_of_level(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
         let repository = &pristine.repository;
         let is_made = |steps: usize| steps == 0 || is_tagged(repository, &self.tag(pristine, steps));
         let done = (0..=self.count(level)).rev().find(|steps| is_made(*steps)).unwrap_or(0);
@@ -109,25 +109,25 @@ impl Series {
     /// Checks out level 0 with the last patch of a level, and without the patches before it.
     ///
     /// # Errors
-    /// [`Error::DoesNotApply`] if the patch does not apply exactly, [`Error::Tool`] if git fails.
-    pub fn check_out_alone(&self, pristine: &Tree, tree: &Path, level: Level) -> Result<(), Error> {
+    /// [`Error::DoesNotApply`] if the patch does not apply exactly, [`Error::Command`] if git fails.
+    pub fn check_out_single_patch(&self, pristine: &Tree, tree: &Path, level: Level) -> Result<(), Error> {
         self.check_out(pristine, tree, Level::PRISTINE)?;
         self.last(level).map_or(Ok(()), |step| step.apply(tree))
     }
 
     /// The file of the last patch of a level; none at level 0 without fixes.
     #[must_use]
-    pub fn patch(&self, level: Level) -> Option<&Path> {
+    pub fn patch_file(&self, level: Level) -> Option<&Path> {
         Some(&self.last(level)?.patch)
     }
 
     /// The subject of the last patch of a level.
     ///
     /// # Errors
-    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
-    pub fn subject(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
-        let mut show = git(&pristine.repository, ["show", "--no-patch", "--format=%s"]);
-        let subject = command::run("read the subject of a patch", show.arg(self.commit_at(pristine, level)?))?;
+    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Command`] if git fails.
+    pub fn patch_subject(&self, pristine: &Tree, level: Level) -> Result<String, Error> {
+        let mut show = git_command(&pristine.repository, ["show", "--no-patch", "--format=%s"]);
+        let subject = command::run("read the subject of a patch", show.arg(self.commit_of_level(pristine, level)?))?;
         Ok(subject.trim().to_string())
     }
 
@@ -138,32 +138,33 @@ impl Series {
     /// The paths that patches 2 and later change, one per line.
     ///
     /// # Errors
-    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
-    pub fn changes_after_first(&self, pristine: &Tree) -> Result<String, Error> {
+    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Command`] if git fails.
+    pub fn paths_changed_after_first(&self, pristine: &Tree) -> Result<String, Error> {
         self.changes_between(pristine, Level::FIRST)
     }
 
     /// The paths that the series changes, one per line.
     ///
     /// # Errors
-    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
-    pub fn changes(&self, pristine: &Tree) -> Result<String, Error> {
+    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Command`] if git fails.
+    pub fn changed_paths(&self, pristine: &Tree) -> Result<String, Error> {
         self.changes_between(pristine, Level::PRISTINE)
     }
 
     /// The diffstat of the series, in the format that `git format-patch` uses in a cover letter.
     ///
     /// # Errors
-    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Tool`] if git fails.
-    pub fn stat(&self, pristine: &Tree) -> Result<String, Error> {
-        let (from, to) = (self.commit_at(pristine, Level::PRISTINE)?, self.commit_at(pristine, Level::FULL)?);
-        let mut diff = git(&pristine.repository, ["diff", "--stat=72"]);
+    /// [`Error::DoesNotApply`] if a patch does not apply exactly, [`Error::Command`] if git fails.
+    pub fn diffstat(&self, pristine: &Tree) -> Result<String, Error> {
+        let (from, to) =
+            (self.commit_of_level(pristine, Level::PRISTINE)?, self.commit_of_level(pristine, Level::FULL)?);
+        let mut diff = git_command(&pristine.repository, ["diff", "--stat=72"]);
         Ok(command::run("make a diffstat", diff.arg(from).arg(to))?)
     }
 
     fn changes_between(&self, pristine: &Tree, from: Level) -> Result<String, Error> {
-        let (from, to) = (self.commit_at(pristine, from)?, self.commit_at(pristine, Level::FULL)?);
-        let mut diff = git(&pristine.repository, ["diff", "--name-only"]);
+        let (from, to) = (self.commit_of_level(pristine, from)?, self.commit_of_level(pristine, Level::FULL)?);
+        let mut diff = git_command(&pristine.repository, ["diff", "--name-only"]);
         Ok(command::run("compare levels", diff.arg(from).arg(to))?)
     }
 
@@ -185,12 +186,12 @@ pub const COVER_LETTER: &str = "0000-cover-letter.patch";
 /// # Errors
 /// [`Error::Incomplete`] if there are not as many patches as levels, [`Error::Unreadable`] if the
 /// folder cannot be read.
-pub fn patches(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+pub fn list_patches(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let is_patch = |path: &PathBuf| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         name.ends_with(".patch") && !name.starts_with("0000-")
     };
-    let entries = command::entries(folder).map_err(Error::unreadable(folder))?;
+    let entries = command::sorted_entries(folder).map_err(Error::unreadable(folder))?;
     let paths: Vec<_> = entries.into_iter().filter(is_patch).collect();
     let expected = Level::FULL.number();
     match paths.len() == usize::from(expected) {
@@ -200,6 +201,6 @@ pub fn patches(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn is_tagged(repository: &Path, tag: &str) -> bool {
-    let mut parse = git(repository, ["rev-parse", "--quiet", "--verify"]);
+    let mut parse = git_command(repository, ["rev-parse", "--quiet", "--verify"]);
     command::run("look for a level", parse.arg(format!("refs/tags/{tag}"))).is_ok()
 }

@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use vremount_util::{command, hash};
 
 use crate::base::{Level, PreApplied};
-use crate::series::work_tree::in_tree;
-use crate::series::{COVER_LETTER, Error, Series, patches, remove_untracked, work_tree};
-use crate::source::{Tree, git};
+use crate::series::work_tree::{in_tree, prepare_work_tree};
+use crate::series::{COVER_LETTER, Error, Series, list_patches, remove_untracked};
+use crate::source::{Tree, git_command};
 
 const FILE: &str = "fs/overlayfs/a.c";
 
@@ -39,9 +39,9 @@ impl Toy {
         let folder = tempfile::tempdir().unwrap();
         let [bare, tree, patches] = ["bare", "tree", "patches"].map(|name| folder.path().join(name));
         fs::create_dir_all(tree.join("fs/overlayfs")).unwrap();
-        command::run("toy", git(&bare, ["init", "--quiet", "--bare"]).arg(&bare)).unwrap();
+        command::run("toy", git_command(&bare, ["init", "--quiet", "--bare"]).arg(&bare)).unwrap();
         let in_tree = |args: &[&str]| {
-            let mut command = git(&bare, ["--work-tree"]);
+            let mut command = git_command(&bare, ["--work-tree"]);
             command::run("toy", command.arg(&tree).args(args)).unwrap()
         };
         let commit = |name: &str| {
@@ -80,7 +80,7 @@ impl Toy {
     /// Checks out a level. Returns the text of the file, and whether the document exists.
     fn check_out(&self, series: &Series, pristine: &Tree, number: u8) -> (String, bool) {
         let tree = self.folder.path().join(&pristine.commit);
-        work_tree(pristine, &tree).unwrap();
+        prepare_work_tree(pristine, &tree).unwrap();
         series.check_out(pristine, &tree, level(number)).unwrap();
         (fs::read_to_string(tree.join(FILE)).unwrap(), tree.join("b.rst").exists())
     }
@@ -89,7 +89,7 @@ impl Toy {
 #[test]
 fn each_level_has_one_more_patch() {
     let toy = Toy::new();
-    let series = toy.series(PreApplied::Nothing, None);
+    let series = toy.series(PreApplied::None, None);
     let expected: [(u8, &[u8]); 5] = [(0, &[0]), (1, &[0, 1]), (2, &[0, 1]), (3, &[0, 1, 3]), (4, &[0, 1, 3, 4])];
     for (number, lines) in expected {
         assert_eq!(toy.check_out(&series, &toy.pristine, number), (text(lines), number > 1), "{number}");
@@ -104,12 +104,12 @@ fn each_level_has_one_more_patch() {
 #[test]
 fn levels_are_checked_out_in_any_order() {
     let toy = Toy::new();
-    let series = toy.series(PreApplied::Nothing, None);
+    let series = toy.series(PreApplied::None, None);
     for (number, lines) in [(1, vec![0, 1]), (4, vec![0, 1, 3, 4]), (3, vec![0, 1, 3])] {
         assert_eq!(toy.check_out(&series, &toy.pristine, number).0, text(&lines));
     }
     // The bare repository, the work tree and at most one temporary work tree are registered.
-    let mut list = git(&toy.pristine.repository, ["worktree", "list"]);
+    let mut list = git_command(&toy.pristine.repository, ["worktree", "list"]);
     assert!(command::run("list", &mut list).unwrap().lines().count() <= 3);
 }
 
@@ -118,38 +118,40 @@ fn present_patches_are_reverted_and_a_mutant_is_applied_last() {
     let toy = Toy::new();
     let mutant = toy.folder.path().join("mutant.diff");
     fs::write(&mutant, format!("--- a/{FILE}\n+++ b/{FILE}\n@@ -4,1 +4,2 @@\n line 4\n+line 9\n")).unwrap();
-    let series = toy.series(PreApplied::First(2), Some(&mutant));
+    let series = toy.series(PreApplied::FirstPatches(2), Some(&mutant));
     let expected: [(u8, &[u8]); 4] = [(0, &[0]), (1, &[0, 1]), (3, &[0, 1, 3]), (4, &[0, 1, 3, 4, 9])];
     for (number, lines) in expected {
         assert_eq!(toy.check_out(&series, &toy.with("two"), number), (text(lines), number > 1), "{number}");
     }
-    let other = toy.series(PreApplied::ItsOwn, None);
-    assert_eq!((other.state(Level::FULL), other.patch(Level::FULL)), ("pristine", None));
+    let other = toy.series(PreApplied::OtherImplementation, None);
+    assert_eq!((other.patches_hash(Level::FULL), other.patch_file(Level::FULL)), ("pristine", None));
 }
 
 #[test]
 fn series_is_described_by_hash_subject_and_changed_paths() {
     let toy = Toy::new();
-    let series = toy.series(PreApplied::Nothing, None);
-    let all = [0, 1, 2, 3, 4].map(|number| series.state(level(number)));
+    let series = toy.series(PreApplied::None, None);
+    let all = [0, 1, 2, 3, 4].map(|number| series.patches_hash(level(number)));
     assert_eq!((all[0], all.iter().collect::<BTreeSet<_>>().len()), ("pristine", 5));
-    assert!(series.patch(level(3)).unwrap().ends_with("0003-patch-3.patch") && series.patch(level(0)).is_none());
-    assert_eq!(series.subject(&toy.pristine, level(3)).unwrap(), "patch 3");
-    assert_eq!(series.changes(&toy.pristine).unwrap(), "b.rst\nfs/overlayfs/a.c\n");
-    assert_eq!(series.changes_after_first(&toy.pristine).unwrap(), "b.rst\nfs/overlayfs/a.c\n");
-    assert!(series.stat(&toy.pristine).unwrap().contains("2 files changed, 4 insertions(+)"));
-    let first = fs::read(&patches(&toy.patches).unwrap()[0]).unwrap();
-    assert_eq!(series.state(Level::FIRST), hash::short(Sha256::new_with_prefix(first)));
+    assert!(
+        series.patch_file(level(3)).unwrap().ends_with("0003-patch-3.patch") && series.patch_file(level(0)).is_none()
+    );
+    assert_eq!(series.patch_subject(&toy.pristine, level(3)).unwrap(), "patch 3");
+    assert_eq!(series.changed_paths(&toy.pristine).unwrap(), "b.rst\nfs/overlayfs/a.c\n");
+    assert_eq!(series.paths_changed_after_first(&toy.pristine).unwrap(), "b.rst\nfs/overlayfs/a.c\n");
+    assert!(series.diffstat(&toy.pristine).unwrap().contains("2 files changed, 4 insertions(+)"));
+    let first = fs::read(&list_patches(&toy.patches).unwrap()[0]).unwrap();
+    assert_eq!(series.patches_hash(Level::FIRST), hash::cache_key(Sha256::new_with_prefix(first)));
 }
 
 #[test]
 fn work_tree_of_a_killed_git_is_created_again() {
     let toy = Toy::new();
-    let (series, tree) = (toy.series(PreApplied::Nothing, None), toy.folder.path().join(&toy.pristine.commit));
-    work_tree(&toy.pristine, &tree).unwrap();
+    let (series, tree) = (toy.series(PreApplied::None, None), toy.folder.path().join(&toy.pristine.commit));
+    prepare_work_tree(&toy.pristine, &tree).unwrap();
     // A complete work tree is not changed.
     fs::write(tree.join("mine"), "").unwrap();
-    work_tree(&toy.pristine, &tree).unwrap();
+    prepare_work_tree(&toy.pristine, &tree).unwrap();
     assert!(tree.join("mine").exists());
     let entry = command::run("find", &mut in_tree(&tree, ["rev-parse", "--absolute-git-dir"])).unwrap();
     let lock = Path::new(entry.trim()).join("locked");
@@ -168,16 +170,16 @@ fn work_tree_of_a_killed_git_is_created_again() {
 #[test]
 fn single_patch_applies_or_leaves_no_trace() {
     let toy = Toy::new();
-    let (series, tree) = (toy.series(PreApplied::Nothing, None), toy.folder.path().join("alone"));
-    work_tree(&toy.pristine, &tree).unwrap();
-    let error = series.check_out_alone(&toy.pristine, &tree, Level::FULL).unwrap_err();
-    assert!(matches!(error, Error::DoesNotApply { .. }) && error.is_of_the_kernel());
+    let (series, tree) = (toy.series(PreApplied::None, None), toy.folder.path().join("alone"));
+    prepare_work_tree(&toy.pristine, &tree).unwrap();
+    let error = series.check_out_single_patch(&toy.pristine, &tree, Level::FULL).unwrap_err();
+    assert!(matches!(error, Error::DoesNotApply { .. }) && error.is_kernel_failure());
     // This fails if the git am before it was not aborted.
-    series.check_out_alone(&toy.pristine, &tree, Level::DOCUMENTED).unwrap();
+    series.check_out_single_patch(&toy.pristine, &tree, Level::DOCUMENTED).unwrap();
     assert_eq!(fs::read_to_string(tree.join(FILE)).unwrap(), text(&[0]));
     assert!(tree.join("b.rst").exists());
     fs::write(tree.join("junk"), "").unwrap();
     remove_untracked(&tree).unwrap();
     assert!(!tree.join("junk").exists());
-    assert!(!patches(toy.folder.path()).unwrap_err().is_of_the_kernel());
+    assert!(!list_patches(toy.folder.path()).unwrap_err().is_kernel_failure());
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use vremount_util::command;
 
 use crate::series::error::Error;
-use crate::source::{Tree, git};
+use crate::source::{Tree, git_command};
 
 /// A temporary work tree for `git am`. No file is checked out, so that only the files that patches
 /// change are ever written.
@@ -21,7 +21,7 @@ impl TempWorktree {
     pub fn new(pristine: &Tree, commit: &str) -> Result<Self, Error> {
         let folder = tempfile::tempdir().map_err(Error::unreadable(&std::env::temp_dir()))?;
         prune_removed(&pristine.repository)?;
-        let mut add = git(&pristine.repository, ["worktree", "add", "--quiet", "--detach", "--no-checkout"]);
+        let mut add = git_command(&pristine.repository, ["worktree", "add", "--quiet", "--detach", "--no-checkout"]);
         command::run("create a work tree", add.arg(folder.path()).arg(commit))?;
         command::run("read a tree", &mut in_tree(folder.path(), ["read-tree", "HEAD"]))?;
         Ok(TempWorktree(folder))
@@ -35,7 +35,7 @@ impl TempWorktree {
 
 /// Removes the records of work trees whose folders do not exist any more.
 fn prune_removed(repository: &Path) -> Result<(), Error> {
-    command::run("prune work trees", &mut git(repository, ["worktree", "prune"]))?;
+    command::run("prune work trees", &mut git_command(repository, ["worktree", "prune"]))?;
     Ok(())
 }
 
@@ -44,7 +44,7 @@ fn prune_removed(repository: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error`] if git fails or an incomplete work tree cannot be removed.
-pub fn work_tree(pristine: &Tree, tree: &Path) -> Result<(), Error> {
+pub fn prepare_work_tree(pristine: &Tree, tree: &Path) -> Result<(), Error> {
     let Tree { repository, commit } = pristine;
     if !is_complete(tree) {
         if tree.exists() {
@@ -52,7 +52,7 @@ pub fn work_tree(pristine: &Tree, tree: &Path) -> Result<(), Error> {
         }
         prune_removed(repository)?;
         // One --force allows a path that is registered but missing, two also one that is locked.
-        let mut add = git(repository, ["worktree", "add", "--quiet", "--force", "--force", "--detach"]);
+        let mut add = git_command(repository, ["worktree", "add", "--quiet", "--force", "--force", "--detach"]);
         command::run("create a work tree", add.arg(tree).arg(commit))?;
     }
     let git_dir = command::run("find a work tree", &mut in_tree(tree, ["rev-parse", "--absolute-git-dir"]))?;
@@ -80,7 +80,7 @@ pub fn remove_untracked(tree: &Path) -> Result<(), Error> {
 
 /// A git command in a work tree.
 pub fn in_tree<S: AsRef<OsStr>>(tree: &Path, args: impl IntoIterator<Item = S>) -> Command {
-    let mut command = git(&tree.join(".git"), args);
+    let mut command = git_command(&tree.join(".git"), args);
     // The .git of a work tree is a file that names its repository. git follows it from inside, but
     // not as GIT_DIR.
     command.env_remove("GIT_DIR").current_dir(tree);

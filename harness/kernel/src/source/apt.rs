@@ -9,7 +9,7 @@ use std::process::Command;
 
 use vremount_util::{command, progress};
 
-use crate::base::{Package, numbers, upstream};
+use crate::base::{Package, upstream_version, version_numbers};
 use crate::source::error::Error;
 use crate::source::tarball_cache;
 use crate::workspace::Workspace;
@@ -33,9 +33,9 @@ pub fn obtain(workspace: &Workspace, package: &Package) -> Result<PathBuf, Error
 /// version that the mirror lists but does not have is skipped with a note.
 ///
 /// # Errors
-/// [`Error::Gone`] if the mirror has neither this version nor a newer one; another [`Error`] if apt
+/// [`Error::VersionGone`] if the mirror has neither this version nor a newer one; another [`Error`] if apt
 /// fails.
-pub fn newest(workspace: &Workspace, package: &Package) -> Result<Option<Package>, Error> {
+pub fn find_newest(workspace: &Workspace, package: &Package) -> Result<Option<Package>, Error> {
     let scratch = tarball_cache::scratch_folder(workspace)?;
     let apt = PrivateApt::new(scratch.path(), package)?;
     apt.update()?;
@@ -49,7 +49,7 @@ pub fn newest(workspace: &Workspace, package: &Package) -> Result<Option<Package
             Ok(fetched) => {
                 return keep(workspace, &Package { version: version.clone(), ..package.clone() }, &fetched).map(Some);
             }
-            Err(Error::Gone { .. }) => {
+            Err(Error::VersionGone { .. }) => {
                 progress::note(format!("{} lists {version} but does not have its file", package.suite))
             }
             Err(error) => return Err(error),
@@ -62,7 +62,7 @@ pub fn newest(workspace: &Workspace, package: &Package) -> Result<Option<Package
 ///
 /// # Errors
 /// [`Error`] if the mirror cannot be reached or apt fails.
-pub fn versions(workspace: &Workspace, package: &Package) -> Result<Vec<String>, Error> {
+pub fn list_versions(workspace: &Workspace, package: &Package) -> Result<Vec<String>, Error> {
     let scratch = tarball_cache::scratch_folder(workspace)?;
     let apt = PrivateApt::new(scratch.path(), package)?;
     apt.update()?;
@@ -74,8 +74,8 @@ pub fn versions(workspace: &Workspace, package: &Package) -> Result<Vec<String>,
 ///
 /// # Errors
 /// [`Error`] if the tarball cannot be fetched.
-pub fn pin(workspace: &Workspace, package: &Package) -> Result<Package, Error> {
-    let file = format!("{}_{}.orig.tar.xz", package.package, upstream(&package.version));
+pub fn pin_package(workspace: &Workspace, package: &Package) -> Result<Package, Error> {
+    let file = format!("{}_{}.orig.tar.xz", package.package, upstream_version(&package.version));
     if let Some(sha256) = tarball_cache::find_by_name(workspace, &file) {
         return Ok(Package { file, sha256, ..package.clone() });
     }
@@ -95,10 +95,10 @@ fn keep(workspace: &Workspace, package: &Package, fetched: &Path) -> Result<Pack
 /// several Debian revisions of one upstream version only the first is listed, because they have the
 /// same tarball.
 fn same_series<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
-    let series = |version: &str| numbers(version).into_iter().take(2).collect::<Vec<_>>();
+    let series = |version: &str| version_numbers(version).into_iter().take(2).collect::<Vec<_>>();
     let mut same: Vec<_> = versions.iter().filter(|other| series(other) == series(version)).collect();
-    same.sort_by_key(|version| std::cmp::Reverse(numbers(upstream(version))));
-    same.dedup_by_key(|version| upstream(version));
+    same.sort_by_key(|version| std::cmp::Reverse(version_numbers(upstream_version(version))));
+    same.dedup_by_key(|version| upstream_version(version));
     same
 }
 
@@ -107,8 +107,8 @@ fn same_series<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
 fn replacements<'a>(versions: &'a [String], version: &str) -> Vec<&'a String> {
     let is_gone = versions.iter().all(|other| other != version);
     let mut replacements = same_series(versions, version);
-    let is_newer = |other: &str| numbers(upstream(other)) > numbers(upstream(version));
-    replacements.retain(|other| is_newer(other) || is_gone && upstream(other) == upstream(version));
+    let is_newer = |other: &str| version_numbers(upstream_version(other)) > version_numbers(upstream_version(version));
+    replacements.retain(|other| is_newer(other) || is_gone && upstream_version(other) == upstream_version(version));
     replacements
 }
 
@@ -160,7 +160,7 @@ impl<'a> PrivateApt<'a> {
         self.update()?;
         match self.download(&self.package.version) {
             // The error names the versions that the mirror has.
-            Err(Error::Gone { output, .. }) => Err(self.gone(self.versions().unwrap_or_default(), output)),
+            Err(Error::VersionGone { output, .. }) => Err(self.gone(self.versions().unwrap_or_default(), output)),
             fetched => fetched,
         }
     }
@@ -177,7 +177,7 @@ impl<'a> PrivateApt<'a> {
         let _progress = progress::start(format!("fetching {name} {version} from {}", self.mirror));
         self.run("apt-get", &["source", "--download-only", "--tar-only", &format!("{name}={version}")])?;
         let entries = fs::read_dir(self.folder).map_err(Error::io("read", self.folder))?;
-        let tarball = format!("_{}.orig.tar", upstream(version));
+        let tarball = format!("_{}.orig.tar", upstream_version(version));
         let is_tarball =
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(&tarball));
         let tarball = entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_tarball);
@@ -227,7 +227,7 @@ impl<'a> PrivateApt<'a> {
         let Package { package, version, suite, .. } = self.package.clone();
         let replacement = replacements(&versions, &version).first().map(ToString::to_string);
         versions.retain(|other| *other != version);
-        versions.sort_by_key(|version| numbers(version));
+        versions.sort_by_key(|version| version_numbers(version));
         let hint = match replacement {
             Some(newest) => {
                 format!(
@@ -243,7 +243,7 @@ impl<'a> PrivateApt<'a> {
                 )
             }
         };
-        Error::Gone { release: format!("{package} {version}"), suite, hint, output }
+        Error::VersionGone { release: format!("{package} {version}"), suite, hint, output }
     }
 }
 

@@ -27,7 +27,7 @@ pub enum Error {
     },
     /// The mirror does not have the pinned version of a package.
     #[error("failed to find {release} in {suite}: the mirror does not have that version; {hint}\n{output}")]
-    Gone {
+    VersionGone {
         /// Name and version of the source package.
         release: String,
         /// Debian suite.
@@ -165,10 +165,10 @@ pub enum Error {
     },
     /// A program failed.
     #[error(transparent)]
-    Tool(#[from] command::Error),
+    Command(#[from] command::Error),
     /// The cache cannot be locked.
     #[error(transparent)]
-    Project(#[from] workspace::Error),
+    Workspace(#[from] workspace::Error),
 }
 
 impl Error {

@@ -8,7 +8,7 @@ use vremount_util::{command, progress};
 
 use crate::base::Git;
 use crate::source::error::Error;
-use crate::source::git_command::{as_user, git, rejection_reason, with_user_config};
+use crate::source::git_command::{as_user, git_command, rejection_reason, with_user_config};
 use crate::source::tree::Tree;
 use crate::source::user_path::{self, is_ref_name, is_remote};
 use crate::workspace::Workspace;
@@ -47,7 +47,7 @@ pub fn resolve(workspace: &Workspace, url: &str, name: &str) -> Result<Git, Erro
     let no_commit = || Error::NoCommit { url: url.to_string(), commit: name.to_string() };
     let (url, name) = match local {
         Some(LocalRepo::Folder(top)) => {
-            let commit = commit_in(Path::new(&top), name)?;
+            let commit = resolve_commit(Path::new(&top), name)?;
             (top, commit)
         }
         _ if !is_ref_name(name) => return Err(no_commit()),
@@ -107,7 +107,7 @@ impl LocalRepo {
 }
 
 /// Converts a failure of git. If what the user named is the cause, the result is that of `rejected`,
-/// which receives the reason; otherwise it is [`Error::Tool`].
+/// which receives the reason; otherwise it is [`Error::Command`].
 pub fn explain_rejection(error: command::Error, rejected: impl FnOnce(String) -> Error) -> Error {
     match &error {
         command::Error::Failed { output, .. } => match rejection_reason(output) {
@@ -124,7 +124,7 @@ pub fn explain_rejection(error: command::Error, rejected: impl FnOnce(String) ->
 /// # Errors
 /// [`Error::NoCommit`] if the repository has no such commit, [`Error::NoRepository`] if it is no
 /// repository.
-pub fn commit_in(repository: &Path, name: &str) -> Result<String, Error> {
+pub fn resolve_commit(repository: &Path, name: &str) -> Result<String, Error> {
     let mut parse = as_user(repository);
     parse.args(["rev-parse", "--quiet", "--verify", "--end-of-options", &format!("{name}^{{commit}}")]);
     let path = || repository.display().to_string();
@@ -148,14 +148,17 @@ impl GitCache {
         let repository = workspace.cache.join("tree/git.git");
         if !repository.join("HEAD").exists() {
             let _lock = workspace.lock(LOCK)?;
-            command::run("create a repository", git(&repository, ["init", "--quiet", "--bare"]).arg(&repository))?;
+            command::run(
+                "create a repository",
+                git_command(&repository, ["init", "--quiet", "--bare"]).arg(&repository),
+            )?;
         }
         Ok(GitCache(repository))
     }
 
     fn has(&self, commit: &str) -> bool {
         let tag = format!("refs/tags/{}", tag(commit));
-        let mut parse = git(&self.0, ["rev-parse", "--quiet", "--verify", &tag]);
+        let mut parse = git_command(&self.0, ["rev-parse", "--quiet", "--verify", &tag]);
         crate::base::is_object_id(commit) && command::run("look for a commit", &mut parse).is_ok()
     }
 
@@ -163,7 +166,7 @@ impl GitCache {
     pub fn fetch(&self, from: &str, name: &str) -> Result<String, Error> {
         let _progress = progress::start(format!("fetching {name} of {from}"));
         let args = ["-c", "maintenance.auto=false", "fetch", "--quiet", "--depth=1", "--no-tags", "--update-shallow"];
-        let mut fetch = with_user_config(git(&self.0, args));
+        let mut fetch = with_user_config(git_command(&self.0, args));
         // There is no terminal on which git could ask for a password.
         fetch.args(["--end-of-options", from, name]).env("GIT_TERMINAL_PROMPT", "0");
         match command::run("fetch a kernel source", &mut fetch) {
@@ -171,15 +174,15 @@ impl GitCache {
             Err(command::Error::Failed { output, .. }) => return Err(explain_fetch(from, name, output, &self.0)),
             Err(error) => return Err(error.into()),
         }
-        let mut parse = git(&self.0, ["rev-parse", "--verify", "FETCH_HEAD^{commit}"]);
+        let mut parse = git_command(&self.0, ["rev-parse", "--verify", "FETCH_HEAD^{commit}"]);
         let commit = command::run("read the id of a commit", &mut parse)?.trim().to_string();
-        command::run("tag a commit", &mut git(&self.0, ["tag", "--force", &tag(&commit), &commit]))?;
+        command::run("tag a commit", &mut git_command(&self.0, ["tag", "--force", &tag(&commit), &commit]))?;
         Ok(commit)
     }
 
     /// The id of the tree of a commit.
     pub fn tree_of(&self, commit: &str) -> Result<String, Error> {
-        let mut log = git(&self.0, ["log", "-1", "--format=%T", commit, "--"]);
+        let mut log = git_command(&self.0, ["log", "-1", "--format=%T", commit, "--"]);
         Ok(command::run("read the tree of a commit", &mut log)?.trim().to_string())
     }
 }
@@ -229,7 +232,7 @@ mod tests {
             fs::create_dir_all(top.join("fs")).unwrap();
             fs::write(top.join("fs/file"), "content").unwrap();
             let run = |args: &[&str]| {
-                let mut git = git(&top.join(".git"), ["--work-tree"]);
+                let mut git = git_command(&top.join(".git"), ["--work-tree"]);
                 command::run("prepare", git.arg(&top).args(args).current_dir(&top)).unwrap();
             };
             run(&["init", "--quiet"]);

@@ -13,7 +13,7 @@ const DATE: &str = "2000-01-01T00:00:00Z";
 
 /// A git command on a repository. The configuration and the `GIT_*` environment of the user have no
 /// effect, author and committer are fixed, and messages are in English.
-pub fn git<S: AsRef<OsStr>>(repository: &Path, args: impl IntoIterator<Item = S>) -> Command {
+pub fn git_command<S: AsRef<OsStr>>(repository: &Path, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new("git");
     // In a git hook these name the repository of the hook.
     for (name, _) in env::vars_os() {
@@ -34,7 +34,7 @@ pub fn git<S: AsRef<OsStr>>(repository: &Path, args: impl IntoIterator<Item = S>
 /// A git command in a folder of the user, with the configuration of the user. It is for reading:
 /// git refreshes no index.
 pub fn as_user(folder: &Path) -> Command {
-    let mut command = with_user_config(git(folder, Vec::<&str>::new()));
+    let mut command = with_user_config(git_command(folder, Vec::<&str>::new()));
     command.env_remove("GIT_DIR").env("GIT_OPTIONAL_LOCKS", "0").current_dir(folder);
     command
 }

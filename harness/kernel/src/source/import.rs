@@ -9,7 +9,7 @@ use vremount_util::atomic_file::rename_into_place;
 use vremount_util::{command, progress};
 
 use crate::source::error::Error;
-use crate::source::git_command::git;
+use crate::source::git_command::git_command;
 
 /// The tag of the single commit.
 pub const TAG: &str = "base";
@@ -35,9 +35,9 @@ pub fn unpack(tarball: &Path, name: &str, repository: &Path) -> Result<(), Error
     let (bare, tree) = (scratch.path().join("git"), scratch.path().join("tree"));
     fs::create_dir(&tree).map_err(Error::io("create", &tree))?;
     extract(tarball, name, &tree)?;
-    command::run("create a repository", git(&bare, ["init", "--quiet", "--bare"]).arg(&bare))?;
+    command::run("create a repository", git_command(&bare, ["init", "--quiet", "--bare"]).arg(&bare))?;
     let in_tree = |args: &[&str]| {
-        let mut command = git(&bare, ["--work-tree"]);
+        let mut command = git_command(&bare, ["--work-tree"]);
         command.arg(&tree).args(args);
         command::run("commit a kernel source", &mut command)
     };
@@ -105,7 +105,7 @@ mod tests {
         tar.args(["--create", "--force-local", "--file"]).arg(&file).arg("linux").current_dir(folder.path());
         command::run("create a tarball", &mut tar).unwrap();
         unpack(&file, name, &repository).unwrap();
-        let shown = command::run("show", &mut git(&repository, ["show", "base:Makefile"])).unwrap();
+        let shown = command::run("show", &mut git_command(&repository, ["show", "base:Makefile"])).unwrap();
         assert_eq!(shown, "VERSION = 1\n");
     }
 }

@@ -16,14 +16,14 @@ mod worktree_snapshot;
 
 use std::path::PathBuf;
 
-pub use apt::{newest, pin, versions};
+pub use apt::{find_newest, list_versions, pin_package};
 pub use error::Error;
-pub use git_cache::{commit_in, resolve as resolve_git};
-pub use git_command::git;
+pub use git_cache::{resolve as resolve_git, resolve_commit};
+pub use git_command::git_command;
 pub use tarball::resolve as resolve_tarball;
 pub use tree::{Tree, contains_text};
 pub use user_repo::UserRepo;
-pub use worktree_snapshot::{Snapshot, snapshot};
+pub use worktree_snapshot::{Snapshot, take_snapshot};
 
 use crate::base::Source;
 use crate::workspace::Workspace;

@@ -62,7 +62,7 @@ pub fn verify(path: &Path, expected: &str) -> Result<(), Error> {
 
 /// SHA-256 of a file: 64 hexadecimal digits.
 pub fn sha256(path: &Path) -> Result<String, Error> {
-    hash::of_file(path).map_err(Error::io("read", path))
+    hash::sha256_file(path).map_err(Error::io("read", path))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use vremount_util::command;
 
-use crate::source::git_command::git;
+use crate::source::git_command::git_command;
 
 /// The pristine tree of a kernel source.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Tree {
 /// # Errors
 /// [`command::Error`] if git fails.
 pub fn contains_text(tree: &Tree, words: &str, path: &str) -> Result<bool, command::Error> {
-    let mut grep = git(&tree.repository, ["grep", "--quiet", "--fixed-strings", "-e", words]);
+    let mut grep = git_command(&tree.repository, ["grep", "--quiet", "--fixed-strings", "-e", words]);
     match command::run("search a tree", grep.args([&tree.commit, "--", path])) {
         Ok(_) => Ok(true),
         Err(command::Error::Failed { status, .. }) if status.code() == Some(1) => Ok(false),

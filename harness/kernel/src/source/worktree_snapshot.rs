@@ -12,7 +12,7 @@ use vremount_util::{command, progress};
 use crate::base::Git;
 use crate::source::error::Error;
 use crate::source::git_cache::{GitCache, LOCK};
-use crate::source::git_command::git;
+use crate::source::git_command::git_command;
 use crate::source::user_repo::UserRepo;
 use crate::workspace::Workspace;
 
@@ -21,7 +21,7 @@ pub struct Snapshot {
     /// The commit of the snapshot. Its `git` is the top folder of the work tree.
     pub git: Git,
     /// Number of files that differ from the commit that is checked out.
-    pub changed: usize,
+    pub changed_files: usize,
 }
 
 /// Takes a snapshot of the work tree that a folder is in.
@@ -29,7 +29,7 @@ pub struct Snapshot {
 /// # Errors
 /// [`Error::NoWorkTree`] or [`Error::UnsupportedPath`] if the folder is not in a work tree that git
 /// accepts; another [`Error`] if git fails or the cache cannot be written.
-pub fn snapshot(workspace: &Workspace, folder: &Path) -> Result<Snapshot, Error> {
+pub fn take_snapshot(workspace: &Workspace, folder: &Path) -> Result<Snapshot, Error> {
     let user_repo = UserRepo::find(folder)?;
     let cache = GitCache::open(workspace)?;
     let _lock = workspace.lock(LOCK)?;
@@ -50,7 +50,7 @@ pub fn snapshot(workspace: &Workspace, folder: &Path) -> Result<Snapshot, Error>
         commit = cache.fetch(&repository, &id)?;
     }
     let git = Git { git: user_repo.top.to_string_lossy().into_owned(), commit, tree: Some(tree) };
-    Ok(Snapshot { git, changed })
+    Ok(Snapshot { git, changed_files: changed })
 }
 
 /// A repository with a copy of the index of the user. After [`ScratchRepo::write_tree`] it also has
@@ -62,11 +62,11 @@ struct ScratchRepo<'a> {
 
 impl<'a> ScratchRepo<'a> {
     fn new(user_repo: &'a UserRepo, repository: &'a Path) -> Result<Self, Error> {
-        command::run("create a repository", git(repository, ["init", "--quiet", "--bare"]).arg(repository))?;
+        command::run("create a repository", git_command(repository, ["init", "--quiet", "--bare"]).arg(repository))?;
         // The objects only move to the cache on the same machine: strong compression costs more
         // than it saves.
         for (name, value) in [("pack.window", "0"), ("core.compression", "1")] {
-            command::run("configure a repository", &mut git(repository, ["config", name, value]))?;
+            command::run("configure a repository", &mut git_command(repository, ["config", name, value]))?;
         }
         for (from, to) in [(&user_repo.index, "index"), (&user_repo.shallow, "shallow")] {
             if from.exists() {
@@ -81,7 +81,7 @@ impl<'a> ScratchRepo<'a> {
     }
 
     fn git(&self) -> Command {
-        let mut command = git(self.repository, Vec::<&str>::new());
+        let mut command = git_command(self.repository, Vec::<&str>::new());
         command.env("GIT_WORK_TREE", &self.user_repo.top).env("GIT_INDEX_FILE", self.repository.join("index"));
         // A file system monitor of the work tree must not see the copy of the index.
         command.args(["-c", "core.fsmonitor=false", "-c", "core.splitIndex=false"]).current_dir(&self.user_repo.top);

@@ -91,7 +91,7 @@ impl Fs {
     /// The filesystems `asked` without duplicates, in the order of [`Fs::ALL`]. An empty list
     /// selects all.
     #[must_use]
-    pub fn selected(asked: &[Fs]) -> Vec<Fs> {
+    pub fn select(asked: &[Fs]) -> Vec<Fs> {
         Fs::ALL.into_iter().filter(|fs| asked.is_empty() || asked.contains(fs)).collect()
     }
 
@@ -114,7 +114,7 @@ impl Fs {
     /// Whether it is on a disk, which can fail, whose requests can be counted, and whose content
     /// can outlive the machine.
     #[must_use]
-    pub fn on_disk(self) -> bool {
+    pub fn is_on_disk(self) -> bool {
         !matches!(self, Fs::Tmpfs | Fs::Ramfs)
     }
 

@@ -48,7 +48,7 @@ impl CpioEntry {
     }
 
     /// A regular file with mode 0644.
-    pub fn file(path: &str, content: Vec<u8>) -> Self {
+    pub fn from_bytes(path: &str, content: Vec<u8>) -> Self {
         CpioEntry { path: path.to_string(), mode: FILE, content }
     }
 
@@ -91,7 +91,7 @@ impl Initramfs {
     /// # Errors
     /// [`Error::Io`] if `to` cannot be written.
     pub fn write_with_script(&self, program: &Program, script: &str, to: &Path) -> Result<(), Error> {
-        self.write_with(program, vec![CpioEntry::file(SCRIPT_PATH, script.into())], to)
+        self.write_with(program, vec![CpioEntry::from_bytes(SCRIPT_PATH, script.into())], to)
     }
 
     /// Writes the initramfs of a machine that runs `program` and then starts `kernel` by kexec,
@@ -108,7 +108,7 @@ impl Initramfs {
     }
 
     fn write_with(&self, program: &Program, mut entries: Vec<CpioEntry>, to: &Path) -> Result<(), Error> {
-        entries.push(CpioEntry::file(PROGRAM_PATH, serde_json::to_vec(program)?));
+        entries.push(CpioEntry::from_bytes(PROGRAM_PATH, serde_json::to_vec(program)?));
         let write = |second: Vec<u8>| {
             let mut file = BufWriter::new(File::create(to)?);
             file.write_all(&self.archive)?;
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn directories_precede_their_files() {
-        let file = |path| CpioEntry::file(path, b"x".to_vec());
+        let file = |path| CpioEntry::from_bytes(path, b"x".to_vec());
         let bytes = archive(&[file("/a/b/one"), file("/a/two")]).unwrap();
         let mut names = Vec::new();
         let mut rest = bytes.as_slice();

@@ -15,5 +15,5 @@ pub use error::Error;
 pub use fs::{Fs, Mkfs, UnknownFs};
 pub use guest_binary::build_guest;
 pub use initramfs::{CpioEntry, EXTENTS_PATH, Initramfs, MODULE_PATH};
-pub use packed_disk::{PackedDisk, unpack};
+pub use packed_disk::{PackedDisk, unpack_disk};
 pub use shell::{TOOLS, shell_files};

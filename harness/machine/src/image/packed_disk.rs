@@ -34,7 +34,7 @@ impl PackedDisk {
     ///
     /// # Errors
     /// As [`obtain`](Self::obtain).
-    pub fn of_size(fs: Fs, image_mib: u64, cache: &Path) -> Result<Option<Self>, Error> {
+    pub fn obtain_with_size(fs: Fs, image_mib: u64, cache: &Path) -> Result<Option<Self>, Error> {
         PackedDisk::obtain_with(fs.mkfs().map(|mkfs| Mkfs { image_mib, ..mkfs }), fs, cache)
     }
 
@@ -46,7 +46,7 @@ impl PackedDisk {
             key.update(word);
             key.update([0]);
         }
-        let key = hash::short(key);
+        let key = hash::cache_key(key);
         let folder = cache.join("image");
         let path = folder.join(format!("{}-{key}.extents", fs.name()));
         if !path.exists() {
@@ -88,7 +88,7 @@ fn make(mkfs: &Mkfs, folder: &Path, path: &Path) -> Result<(), Error> {
     let packed = temporary.path().join("packed");
     let pack = || {
         let mut writer = BufWriter::new(File::create(&packed)?);
-        extents::write(&mut BufReader::new(File::open(&image)?), &mut writer)?;
+        extents::pack(&mut BufReader::new(File::open(&image)?), &mut writer)?;
         writer.into_inner()?.sync_all()
     };
     pack().map_err(io_error("pack", &packed))?;
@@ -100,7 +100,7 @@ fn make(mkfs: &Mkfs, folder: &Path, path: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Io`] if the image cannot be read or `to` cannot be written.
-pub fn unpack(upper: &PackedDisk, to: &Path) -> Result<(), Error> {
+pub fn unpack_disk(upper: &PackedDisk, to: &Path) -> Result<(), Error> {
     let unpack = || extents::unpack(&mut BufReader::new(File::open(upper.path())?), &mut File::create(to)?);
     Ok(unpack().map_err(io_error("unpack", to))?)
 }

@@ -55,7 +55,7 @@ pub fn shell_files(script: Option<Vec<u8>>) -> Result<Vec<CpioEntry>, Error> {
             }
         }
     }
-    entries.extend(script.map(|script| CpioEntry::file(SCRIPT_PATH, script)));
+    entries.extend(script.map(|script| CpioEntry::from_bytes(SCRIPT_PATH, script)));
     Ok(entries)
 }
 

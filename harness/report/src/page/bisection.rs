@@ -3,7 +3,7 @@
 //! the first bad kernel.
 
 use serde::Serialize;
-use vremount_analysis::bisect::{Bisection, Step, short};
+use vremount_analysis::bisect::{Bisection, Step, abbreviate_id};
 use vremount_runner::results::{Record, Results};
 
 use crate::page::anchor::anchor;
@@ -45,13 +45,13 @@ impl View {
     pub fn new(index: usize, bisection: &Bisection) -> Self {
         let id = format!("bisection{index}");
         let header = &bisection.header;
-        let (differences, no_differences) = match bisection.differences() {
+        let (differences, no_differences) = match bisection.transcript_diffs() {
             Ok(differences) => (differences, None),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let (mut cases, mut boots) = (Vec::new(), Vec::new());
         let row = |step: &Step| {
-            let row = format!("{id}:{}", anchor(&step.point.id));
+            let row = format!("{id}:{}", anchor(&step.revision.id));
             let mut consoles = Consoles::new(&row);
             let case = |record: &Record| {
                 let id = format!("{row}:{}:{}", anchor(&record.claim), record.fs.name());
@@ -65,20 +65,20 @@ impl View {
             Row {
                 id: row,
                 mark: step.mark.to_string(),
-                name: short(&step.point.id).to_string(),
-                title: step.point.title.clone(),
+                name: abbreviate_id(&step.revision.id).to_string(),
+                title: step.revision.title.clone(),
                 reason: step.why.clone(),
                 kernel: step.kernel.clone(),
-                seconds: format!("{:.1} s", std::time::Duration::from_millis(step.ms).as_secs_f64()),
+                seconds: format!("{:.1} s", std::time::Duration::from_millis(step.duration_ms).as_secs_f64()),
                 cases: links,
             }
         };
         let steps = bisection.steps.iter().map(row).collect();
-        let good: Vec<_> = header.good.iter().map(|id| short(id)).collect();
+        let good: Vec<_> = header.good.iter().map(|id| abbreviate_id(id)).collect();
         View {
-            title: format!("{}, from {} to {}", header.of, good.join(", "), short(&header.bad)),
+            title: format!("{}, from {} to {}", header.subject, good.join(", "), abbreviate_id(&header.bad)),
             facts: facts(bisection),
-            found: bisection.found(),
+            found: bisection.result_text(),
             steps,
             cases,
             boots,
@@ -93,5 +93,5 @@ impl View {
 fn facts(bisection: &Bisection) -> Vec<Fact> {
     let record = bisection.steps.iter().find_map(|step| step.records.first());
     let run = record.and_then(|record| Results::read(record.log.parent()?).ok());
-    run.map(|(results, _)| invocation_facts(&results.plan.executor, &results.starts)).unwrap_or_default()
+    run.map(|(results, _)| invocation_facts(&results.plan.executor, &results.invocations)).unwrap_or_default()
 }

@@ -78,7 +78,7 @@ pub fn title(transcript: &Path) -> String {
 
 fn read(path: &Path) -> Result<TranscriptText, String> {
     let text = fs::read_to_string(path).map_err(|cause| format!("failed to read {}: {cause}", path.display()))?;
-    transcript::to_text(&text).map_err(|reason| format!("failed to parse {}: {reason}", path.display()))
+    transcript::format_without_verdict(&text).map_err(|reason| format!("failed to parse {}: {reason}", path.display()))
 }
 
 fn line(text: &str) -> Line {

@@ -45,7 +45,8 @@ impl View {
     #[must_use]
     pub fn new(index: usize, coverage: &Coverage) -> Self {
         let id = format!("coverage{index}");
-        let unused = coverage.in_vain.iter().map(|exemption| format!("{}: {}", exemption.function, exemption.line));
+        let unused =
+            coverage.wrong_exemptions.iter().map(|exemption| format!("{}: {}", exemption.function, exemption.line));
         View {
             title: format!("Linux {}, series {}", coverage.base, coverage.series),
             facts: vec![("claims", coverage.tally.to_string()), ("executor", coverage.executor.clone())],
@@ -62,9 +63,9 @@ impl Section {
         Section {
             id: format!("{coverage}:{}", patch.level),
             title: format!("{} {}", patch.level, patch.subject),
-            lines: patch.sums.lines.words(),
-            branches: patch.sums.branches.words(),
-            no_code: patch.sums.no_code,
+            lines: patch.totals.lines.to_text(),
+            branches: patch.totals.branches.to_text(),
+            no_code: patch.totals.no_code,
             rows: patch.lines.iter().map(|line| Row::new(line, &mut location)).collect(),
         }
     }
@@ -84,13 +85,13 @@ impl Row {
         Row {
             location: text,
             number: line.number,
-            class: match line.ruling {
+            class: match line.status {
                 LineStatus::Executed => "holds",
-                LineStatus::Argued => "cannot-tell",
+                LineStatus::Exempt => "cannot-tell",
                 LineStatus::Unexecuted => "broken",
                 LineStatus::NoCode => "skipped",
             },
-            executed: (line.ruling != LineStatus::NoCode).then_some(line.executed),
+            executed: (line.status != LineStatus::NoCode).then_some(line.executed),
             branches: branches.join(" "),
             text: line.text.clone(),
             because: line.because.clone(),

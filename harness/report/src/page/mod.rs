@@ -53,10 +53,10 @@ struct Page {
 ///
 /// # Errors
 /// [`Error::Plot`] if a plot cannot be drawn; [`Error::Page`] if the template cannot be rendered.
-pub fn page(input: &ReportInput) -> Result<String, Error> {
+pub fn html_page(input: &ReportInput) -> Result<String, Error> {
     let ReportInput { merged, bisections, benches, coverages } = input;
     let runs: Vec<_> = merged.runs.iter().map(Run::new).collect();
-    let tally = Tally::of_all(merged);
+    let tally = Tally::from_merged(merged);
     let page = Page {
         style: STYLE,
         script: SCRIPT,
@@ -64,8 +64,8 @@ pub fn page(input: &ReportInput) -> Result<String, Error> {
         tally: (!merged.is_empty()).then(|| tally.to_string()),
         labels: VerdictLabel::with_counts(tally),
         filesystems: run::all_filesystems(&merged.runs),
-        overview: (runs.len() + merged.not_run.len() > 1).then(|| Overview::new(merged, &runs)),
-        not_run: merged.not_run.iter().map(|error| (error.title(), error.cannot_tell.clone())).collect(),
+        overview: (runs.len() + merged.run_errors.len() > 1).then(|| Overview::new(merged, &runs)),
+        not_run: merged.run_errors.iter().map(|error| (error.title(), error.cannot_tell.clone())).collect(),
         runs,
         bisections: bisections
             .iter()

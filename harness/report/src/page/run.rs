@@ -94,7 +94,7 @@ impl Run {
         Run {
             title: results.plan.title(),
             facts: facts(results),
-            tally: Tally::of(results).to_string(),
+            tally: Tally::from_results(results).to_string(),
             filesystems: filesystems.into_iter().map(Fs::name).collect(),
             rows,
             reasons,
@@ -133,8 +133,8 @@ pub fn all_filesystems(runs: &[Results]) -> Vec<&'static str> {
 
 /// Command lines, executor, host, options, kernel and program.
 fn facts(results: &Results) -> Vec<Fact> {
-    let RunPlan { arch, executor, build_id, module_sha256, harness_sha256, how, .. } = &results.plan;
-    let mut facts = invocation_facts(executor, &results.starts);
+    let RunPlan { arch, executor, build_id, module_sha256, harness_sha256, options: how, .. } = &results.plan;
+    let mut facts = invocation_facts(executor, &results.invocations);
     facts.extend(options(*how).map(|options| ("options", options)));
     facts.push(("kernel", format!("{arch}, build {build_id}")));
     facts.push(("overlay.ko", module_sha256.clone()));
@@ -145,7 +145,7 @@ fn facts(results: &Results) -> Vec<Fact> {
 /// Command lines, executor and host of all invocations. Equal executors and hosts are listed once.
 pub fn invocation_facts(executor: &str, starts: &[Invocation]) -> Vec<Fact> {
     let commands = starts.iter().map(|start| ("command", start.command.join(" ")));
-    let executors = starts.iter().map(|start| ("executor", format!("{executor}, {}", start.why)));
+    let executors = starts.iter().map(|start| ("executor", format!("{executor}, {}", start.executor_reason)));
     let hosts = starts.iter().map(|start| ("host", start.host.to_string()));
     let once = |facts: BTreeSet<Fact>| facts.into_iter();
     commands.chain(once(executors.collect())).chain(once(hosts.collect())).collect()

@@ -83,7 +83,7 @@ impl MatrixEntry {
     /// The filesystems of the entry.
     #[must_use]
     pub fn filesystems(&self) -> Vec<Fs> {
-        Fs::selected(&self.filesystems)
+        Fs::select(&self.filesystems)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::case_runner::CaseResult;
 use crate::error::Error;
 use crate::matrix::config::MatrixEntry;
 use crate::results::{MergedResults, Results, RunOptions, RunOutcome};
-use crate::scheduler::jobs;
+use crate::scheduler::job_count;
 use crate::session::{Session, record_run_error};
 use crate::testbed::RunSpec;
 
@@ -40,16 +40,16 @@ impl<'a> Job<'a> {
     }
 
     fn kernel_spec(self) -> KernelSpec<'a> {
-        KernelSpec::of(self.base)
+        KernelSpec::new(self.base)
     }
 }
 
 /// Receives the progress of the matrix.
 pub trait JobObserver {
     /// A case has finished. Called in the order of the cases of the job.
-    fn case_result(&mut self, job: Job<'_>, case_result: &CaseResult);
+    fn case_finished(&mut self, job: Job<'_>, case_result: &CaseResult);
     /// A job has finished or failed to start.
-    fn done(&mut self, job: Job<'_>, outcome: &Result<Results, Error>);
+    fn job_finished(&mut self, job: Job<'_>, outcome: &Result<Results, Error>);
 }
 
 /// All combinations of entries and bases, ordered by entry: the first entry tests every base before
@@ -66,7 +66,7 @@ pub fn plan_jobs<'a>(bases: &'a [Base], entries: &'a [MatrixEntry]) -> Vec<Job<'
 /// # Errors
 /// [`Error::Matrix`] if an entry names an unknown claim, [`Error::Usage`] if the results cannot be
 /// merged.
-pub fn run(
+pub fn run_jobs(
     workspace: &Workspace,
     all_jobs: &[Job<'_>],
     asked: Option<u16>,
@@ -96,17 +96,17 @@ pub fn run(
         drop(sender);
         for (job, built) in receiver {
             let outcome = run_job(workspace, job, built, asked, observer)?;
-            observer.done(job, &outcome);
+            observer.job_finished(job, &outcome);
             outcomes.push((PathBuf::from(job.base.name.clone()), into_outcome(job, outcome)));
         }
         Ok::<_, Error>(())
     })?;
-    MergedResults::of(outcomes)
+    MergedResults::merge(outcomes)
 }
 
 /// Builds the kernel of a job, so that [`run_job`] finds it in the cache.
 fn build_kernel(workspace: &Workspace, job: Job<'_>) -> Result<(), build::Error> {
-    build::kernel(workspace, &job.kernel_spec(), job.arch()).map(drop)
+    build::build_kernel(workspace, &job.kernel_spec(), job.arch()).map(drop)
 }
 
 /// Runs the cases of a job. The inner error is that of the job; the outer one stops the matrix.
@@ -123,8 +123,8 @@ fn run_job(
     let built = built.map_err(|error| record_run_error(workspace, &run_spec, error.into()));
     let outcome = built.and_then(|()| Session::start(workspace, &run_spec, RunOptions::default(), &cases)).and_then(
         |mut session| {
-            let jobs = jobs(asked, session.testbed.kernel.memory_mib());
-            session.run(jobs, |case_result| observer.case_result(job, case_result))?;
+            let jobs = job_count(asked, session.testbed.kernel.memory_mib());
+            session.run(jobs, |case_result| observer.case_finished(job, case_result))?;
             Ok(session.log.results().clone())
         },
     );

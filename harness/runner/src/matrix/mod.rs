@@ -4,4 +4,4 @@
 pub mod config;
 mod jobs;
 
-pub use jobs::{Job, JobObserver, plan_jobs, run};
+pub use jobs::{Job, JobObserver, plan_jobs, run_jobs};

@@ -15,7 +15,7 @@ pub struct Invocation {
     pub host: Host,
     /// Why this executor was chosen, as a clause for people.
     #[serde(rename = "why")]
-    pub why: String,
+    pub executor_reason: String,
 }
 
 impl Invocation {
@@ -24,6 +24,6 @@ impl Invocation {
     /// # Errors
     /// As [`Host::current`].
     pub fn current(why: &str) -> Result<Self, Error> {
-        Ok(Invocation { command: host_info::command_line(), host: Host::current()?, why: why.to_string() })
+        Ok(Invocation { command: host_info::command_line(), host: Host::current()?, executor_reason: why.to_string() })
     }
 }

@@ -14,7 +14,7 @@ use crate::results::invocation::Invocation;
 use crate::results::record::Record;
 use crate::results::run_error::RunError;
 use crate::results::run_plan::RunPlan;
-use crate::results::run_results::{FILE, Results};
+use crate::results::run_results::{LOG_FILE, Results};
 
 /// The open log of a run.
 pub struct Log {
@@ -29,7 +29,7 @@ impl Log {
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
     pub fn create(folder: &Path, plan: RunPlan) -> Result<Self, Error> {
-        let path = folder.join(FILE);
+        let path = folder.join(LOG_FILE);
         let mut lines = AppendLog::create(&path)?;
         lines.append(&plan)?;
         Ok(Log { path, lines, results: Results::new(plan) })
@@ -41,7 +41,7 @@ impl Log {
     /// [`Error::Usage`] if there is no such run or its plan differs, [`Error::Results`] if the log
     /// is malformed, and [`Error::Io`] if it cannot be read or written.
     pub fn resume(folder: &Path, plan: &RunPlan) -> Result<Self, Error> {
-        let path = folder.join(FILE);
+        let path = folder.join(LOG_FILE);
         let refuse = |reason: String| Error::Usage(format!("failed to resume: {reason}; run it without --resume"));
         let (results, complete) = match fs::read(&path) {
             Ok(text) if serde_json::from_slice::<RunError>(&text).is_ok() => {
@@ -54,7 +54,7 @@ impl Log {
             }
             Err(cause) => return Err(io_error("read", &path)(cause).into()),
         };
-        if let Some(what) = append_log::first_difference(plan, &results.plan) {
+        if let Some(what) = append_log::first_differing_field(plan, &results.plan) {
             return Err(refuse(format!("the run in {} has another {what:?}", folder.display())));
         }
         let lines = AppendLog::resume(&path, complete)?;
@@ -67,7 +67,7 @@ impl Log {
     /// [`Error::Io`] if the log cannot be written.
     pub fn start(&mut self, invocation: Invocation) -> Result<(), Error> {
         self.lines.append(&invocation)?;
-        self.results.starts.push(invocation);
+        self.results.invocations.push(invocation);
         Ok(())
     }
 
@@ -96,28 +96,28 @@ impl Results {
     /// # Errors
     /// [`Error::Usage`] if the log cannot be read, [`Error::Results`] if it is malformed.
     pub fn read(folder: &Path) -> Result<(Self, bool), Error> {
-        let path = folder.join(FILE);
+        let path = folder.join(LOG_FILE);
         let text = fs::read(&path).map_err(|cause| {
             let hint = "name the folder of a run, which verify prints in its last line";
             Error::Usage(format!("failed to read {}: {cause}; {hint}", path.display()))
         })?;
         let (mut results, complete) = parse(&text).map_err(malformed(&path))?;
         let folder = folder.canonicalize().map_err(io_error("find", folder))?;
-        results.records.iter_mut().for_each(|record| record.is_now_in(&folder));
+        results.records.iter_mut().for_each(|record| record.set_directory(&folder));
         Ok((results, complete < text.len()))
     }
 }
 
 /// Parses the complete lines. Returns the results and the length of these lines, bytes.
 fn parse(text: &[u8]) -> Result<(Results, usize), String> {
-    let complete = append_log::complete_len(text);
+    let complete = append_log::complete_lines_len(text);
     let mut lines = text[..complete].split_inclusive(|byte| *byte == b'\n').enumerate();
     let Some((_, plan)) = lines.next() else { return Err("it is empty: the run had not started".to_string()) };
     let plan = serde_json::from_slice(plan).map_err(|cause| format!("line 1: {cause}"))?;
     let mut results = Results::new(plan);
     for (index, line) in lines {
         if let Ok(invocation) = serde_json::from_slice(line) {
-            results.starts.push(invocation);
+            results.invocations.push(invocation);
             continue;
         }
         let record = serde_json::from_slice(line).map_err(|cause| cause.to_string());
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn incomplete_last_line_is_ignored_and_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(LOG_FILE);
         let plan = write_interrupted(folder.path());
         let before = fs::read(&path).unwrap();
         let last = record("c", Fs::Ext4, VerdictDetail::skipped("é"));
@@ -171,7 +171,7 @@ mod tests {
             let (results, is_incomplete) = Results::read(folder.path()).unwrap();
             assert_eq!((cases_left(&results), is_incomplete), (vec![], false));
             let transcript = folder.path().canonicalize().unwrap().join("c-ext4.jsonl");
-            assert_eq!(results.of("c", Fs::Ext4), Some(&Record { log: transcript, ..last.clone() }));
+            assert_eq!(results.find_record("c", Fs::Ext4), Some(&Record { log: transcript, ..last.clone() }));
         }
     }
 
@@ -179,31 +179,34 @@ mod tests {
     fn every_invocation_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let plan = write_interrupted(folder.path());
-        let invocation =
-            Invocation { command: vec!["vremount".into()], host: crate::testing::host(), why: "as requested".into() };
+        let invocation = Invocation {
+            command: vec!["vremount".into()],
+            host: crate::testing::host(),
+            executor_reason: "as requested".into(),
+        };
         Log::resume(folder.path(), &plan).unwrap().start(invocation.clone()).unwrap();
         let mut log = Log::resume(folder.path(), &plan).unwrap();
-        assert_eq!(log.results().starts, std::slice::from_ref(&invocation));
+        assert_eq!(log.results().invocations, std::slice::from_ref(&invocation));
         log.append(record("c", Fs::Ext4, VerdictDetail::skipped("é"))).unwrap();
         let (results, _) = Results::read(folder.path()).unwrap();
-        assert_eq!((results.starts.as_slice(), cases_left(&results)), (std::slice::from_ref(&invocation), vec![]));
+        assert_eq!((results.invocations.as_slice(), cases_left(&results)), (std::slice::from_ref(&invocation), vec![]));
     }
 
     #[rstest]
     #[case::kernel(|plan: &mut RunPlan| plan.build_id += "0", "build_id")]
     #[case::module(|plan: &mut RunPlan| plan.module_sha256 += "0", "module_sha256")]
     #[case::harness(|plan: &mut RunPlan| plan.harness_sha256 += "0", "harness_sha256")]
-    #[case::options(|plan: &mut RunPlan| plan.how.faults = false, "how")]
+    #[case::options(|plan: &mut RunPlan| plan.options.faults = false, "how")]
     #[case::accel(|plan: &mut RunPlan| plan.accel = None, "accel")]
     #[case::cases(|plan: &mut RunPlan| drop(plan.cases.pop()), "cases")]
     fn run_with_other_plan_is_not_resumed(#[case] change: fn(&mut RunPlan), #[case] what: &str) {
         let folder = tempfile::tempdir().unwrap();
         let mut plan = write_interrupted(folder.path());
-        let before = fs::read(folder.path().join(FILE)).unwrap();
+        let before = fs::read(folder.path().join(LOG_FILE)).unwrap();
         change(&mut plan);
         let Err(Error::Usage(message)) = Log::resume(folder.path(), &plan) else { panic!("it was resumed") };
         assert!(message.contains(&format!("has another {what:?}; run it without --resume")), "{message}");
-        assert_eq!(fs::read(folder.path().join(FILE)).unwrap(), before);
+        assert_eq!(fs::read(folder.path().join(LOG_FILE)).unwrap(), before);
     }
 
     #[rstest]
@@ -217,7 +220,7 @@ mod tests {
     fn run_that_never_started_is_not_resumed(#[case] text: Option<&str>, #[case] expected: &str) {
         let folder = tempfile::tempdir().unwrap();
         if let Some(text) = text {
-            fs::write(folder.path().join(FILE), text).unwrap();
+            fs::write(folder.path().join(LOG_FILE), text).unwrap();
         }
         let Err(Error::Usage(message)) = Log::resume(folder.path(), &planned(&[]).plan) else {
             panic!("it was resumed")
@@ -233,7 +236,7 @@ mod tests {
     fn malformed_log_is_an_error(#[case] line: &str, #[case] expected: &str) {
         let folder = tempfile::tempdir().unwrap();
         write_interrupted(folder.path());
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(LOG_FILE);
         let before = fs::read_to_string(&path).unwrap();
         let line = line.parse().map_or(line.to_string(), |fs| {
             serde_json::to_string(&record("c", fs, VerdictDetail::skipped(""))).unwrap() + "\n"

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use vremount_claims as claims;
 use vremount_claims::shard::Shard;
-use vremount_util::append_log::first_difference;
+use vremount_util::append_log::first_differing_field;
 
 use crate::error::Error;
 use crate::results::run_error::RunError;
@@ -21,7 +21,7 @@ pub struct MergedResults {
     /// Runs with results, shards joined, in the order of their directories.
     pub runs: Vec<Results>,
     /// Runs that failed to start, and missing runs and shards.
-    pub not_run: Vec<RunError>,
+    pub run_errors: Vec<RunError>,
 }
 
 /// A run that a merged report must contain, as `vremount matrix --list` prints it.
@@ -42,13 +42,13 @@ impl MergedResults {
     /// # Errors
     /// [`Error::Usage`] if two runs contain the same case, or shards differ in kernel, harness or
     /// options.
-    pub fn of(outcomes: Vec<(PathBuf, RunOutcome)>) -> Result<Self, Error> {
+    pub fn merge(outcomes: Vec<(PathBuf, RunOutcome)>) -> Result<Self, Error> {
         let mut merged = MergedResults::default();
         let mut groups: BTreeMap<RunKey, Vec<(PathBuf, Results)>> = BTreeMap::new();
         let mut keys = Vec::new();
         for (folder, outcome) in outcomes {
             match outcome {
-                RunOutcome::NotRun(run_error) => merged.not_run.push(run_error),
+                RunOutcome::NotRun(run_error) => merged.run_errors.push(run_error),
                 RunOutcome::Ran(results) => {
                     let RunPlan { base, level, config, executor, .. } = &results.plan;
                     let key = (base.clone(), *level, config.clone(), executor.clone());
@@ -61,7 +61,7 @@ impl MergedResults {
         }
         for key in keys {
             let shards = groups.remove(&key).unwrap_or_default();
-            merged.not_run.extend(missing_shards(&shards));
+            merged.run_errors.extend(missing_shards(&shards));
             merged.runs.extend(join_shards(shards)?);
         }
         Ok(merged)
@@ -70,17 +70,17 @@ impl MergedResults {
     /// Whether there is neither a run nor an error.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.not_run.is_empty()
+        self.runs.is_empty() && self.run_errors.is_empty()
     }
 
     /// Adds an error for each expected run that is neither among the runs nor among the errors.
     pub fn expect(&mut self, expected: &[Expected]) {
         let ran = self.runs.iter().map(|run| (run.plan.base.clone(), run.plan.executor.clone()));
-        let failed = self.not_run.iter().map(|error| (error.base.clone(), error.executor.clone()));
+        let failed = self.run_errors.iter().map(|error| (error.base.clone(), error.executor.clone()));
         let known: BTreeSet<_> = ran.chain(failed).collect();
         for Expected { base, executor } in expected {
             if !known.contains(&(base.clone(), executor.clone())) {
-                self.not_run.push(RunError {
+                self.run_errors.push(RunError {
                     base: base.clone(),
                     series: "?".to_string(),
                     level: vremount_kernel::base::Level::FULL.number(),
@@ -109,14 +109,14 @@ fn join_shards(shards: Vec<(PathBuf, Results)>) -> Result<Option<Results>, Error
             None => joined = Some((folder, shard)),
             Some((first, joined)) => {
                 let without_cases = |plan: &RunPlan| RunPlan { shard: None, cases: Vec::new(), ..plan.clone() };
-                if let Some(what) = first_difference(&without_cases(&joined.plan), &without_cases(&shard.plan)) {
+                if let Some(what) = first_differing_field(&without_cases(&joined.plan), &without_cases(&shard.plan)) {
                     let (first, folder) = (first.display(), folder.display());
                     let why = format!("{first} and {folder} are not shards of one run, their {what:?} differs");
                     return Err(Error::Usage(format!("failed to merge {}: {why}", joined.plan.title())));
                 }
                 joined.plan.cases.extend(shard.plan.cases);
                 joined.records.extend(shard.records);
-                joined.starts.extend(shard.starts);
+                joined.invocations.extend(shard.invocations);
             }
         }
     }
@@ -139,7 +139,7 @@ fn sort_cases(cases: &mut [PlannedCase]) {
 fn missing_shards(shards: &[(PathBuf, Results)]) -> Vec<RunError> {
     let present: BTreeSet<Shard> = shards.iter().filter_map(|(_, results)| results.plan.shard).collect();
     let Some((_, any)) = shards.first() else { return Vec::new() };
-    let counts: BTreeSet<u32> = present.iter().map(|shard| shard.of()).collect();
+    let counts: BTreeSet<u32> = present.iter().map(|shard| shard.total()).collect();
     let missing = counts.into_iter().flat_map(Shard::all).filter(|shard| !present.contains(shard));
     let run_error = |shard: Shard| RunError {
         base: any.plan.base.clone(),
@@ -178,8 +178,8 @@ mod tests {
     fn shards_are_joined_in_order_of_claims() {
         let mut all = shards(5, &["power-cut", "reuse", "unheard-of"]);
         all.reverse();
-        let merged = MergedResults::of(all).unwrap();
-        assert_eq!(merged.not_run, []);
+        let merged = MergedResults::merge(all).unwrap();
+        assert_eq!(merged.run_errors, []);
         let [run] = merged.runs.as_slice() else { panic!("{:?}", merged.runs) };
         assert_eq!(run.plan.shard, None);
         let cases: Vec<_> =
@@ -193,8 +193,8 @@ mod tests {
     fn missing_shard_is_an_error() {
         let mut all = shards(3, &["reuse"]);
         all.remove(1);
-        let merged = MergedResults::of(all).unwrap();
-        let reasons: Vec<_> = merged.not_run.iter().map(|error| error.cannot_tell.as_str()).collect();
+        let merged = MergedResults::merge(all).unwrap();
+        let reasons: Vec<_> = merged.run_errors.iter().map(|error| error.cannot_tell.as_str()).collect();
         assert_eq!(reasons, ["shard 2/3 is missing: its job left no results"]);
     }
 
@@ -202,7 +202,7 @@ mod tests {
     fn duplicate_case_is_refused() {
         let again = || (PathBuf::from("again"), RunOutcome::Ran(one_of_each()));
         let Err(Error::Usage(message)) =
-            MergedResults::of(vec![(PathBuf::from("a"), RunOutcome::Ran(one_of_each())), again()])
+            MergedResults::merge(vec![(PathBuf::from("a"), RunOutcome::Ran(one_of_each())), again()])
         else {
             panic!("it was merged")
         };
@@ -215,7 +215,7 @@ mod tests {
         if let RunOutcome::Ran(results) = &mut all[1].1 {
             results.plan.build_id += "0";
         }
-        let Err(Error::Usage(message)) = MergedResults::of(all) else { panic!("it was merged") };
+        let Err(Error::Usage(message)) = MergedResults::merge(all) else { panic!("it was merged") };
         assert!(
             message.contains("job-1/2 and job-2/2 are not shards of one run, their \"build_id\" differs"),
             "{message}"
@@ -224,11 +224,11 @@ mod tests {
 
     #[test]
     fn expected_run_without_results_is_an_error() {
-        let mut merged = MergedResults::of(vec![(PathBuf::from("a"), RunOutcome::Ran(one_of_each()))]).unwrap();
+        let mut merged = MergedResults::merge(vec![(PathBuf::from("a"), RunOutcome::Ran(one_of_each()))]).unwrap();
         let expected = |base: &str, executor: &str| Expected { base: base.to_string(), executor: executor.to_string() };
         merged.expect(&[expected("5.10.13", "qemu"), expected("5.10.13", "uml"), expected("6.1.4", "qemu")]);
         let missing: Vec<_> =
-            merged.not_run.iter().map(|error| (error.base.as_str(), error.executor.as_str())).collect();
+            merged.run_errors.iter().map(|error| (error.base.as_str(), error.executor.as_str())).collect();
         assert_eq!(missing, [("5.10.13", "uml"), ("6.1.4", "qemu")]);
     }
 }

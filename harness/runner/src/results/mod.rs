@@ -20,5 +20,5 @@ pub use record::{PhaseTimes, Record};
 pub use run_error::RunError;
 pub use run_outcome::RunOutcome;
 pub use run_plan::{PlannedCase, RunOptions, RunPlan, SCHEMA};
-pub use run_results::{FILE, Results};
+pub use run_results::{LOG_FILE, Results};
 pub use tally::Tally;

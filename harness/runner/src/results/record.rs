@@ -64,7 +64,7 @@ impl Record {
     /// The record of a result.
     #[must_use]
     pub fn new(case_result: &CaseResult) -> Self {
-        let detail = case_result.judgement.clone();
+        let detail = case_result.verdict_detail.clone();
         Record {
             claim: case_result.claim.to_string(),
             fs: case_result.fs,
@@ -73,15 +73,19 @@ impl Record {
             observed: detail.observed,
             because: detail.because,
             early_crash: case_result.early_crash,
-            ms: micros(case_result.time) / 1000,
-            boots_ms: case_result.machines.iter().filter_map(|times| Some(micros(times.ready?) / 1000)).collect(),
-            phases_us: PhaseTimes::from_machines(&case_result.machines),
-            log: case_result.log.clone(),
+            ms: micros(case_result.duration) / 1000,
+            boots_ms: case_result
+                .machine_timings
+                .iter()
+                .filter_map(|times| Some(micros(times.ready?) / 1000))
+                .collect(),
+            phases_us: PhaseTimes::from_machines(&case_result.machine_timings),
+            log: case_result.transcript.clone(),
         }
     }
 
     /// Changes the directory of the transcript to `folder`.
-    pub fn is_now_in(&mut self, folder: &Path) {
+    pub fn set_directory(&mut self, folder: &Path) {
         if let Some(name) = self.log.file_name() {
             self.log = folder.join(name);
         }

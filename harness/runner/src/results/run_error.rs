@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vremount_util::io_error;
 
 use crate::error::Error;
-use crate::results::run_results::FILE;
+use crate::results::run_results::LOG_FILE;
 
 /// Why a run failed to start. It is stored in place of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ impl RunError {
     /// # Errors
     /// [`Error::Io`] if the file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
-        let path = folder.join(FILE);
+        let path = folder.join(LOG_FILE);
         let line = serde_json::to_string(self).map_err(|cause| io_error("encode", &path)(cause.into()))? + "\n";
         Ok(fs::write(&path, line).map_err(io_error("write", &path))?)
     }

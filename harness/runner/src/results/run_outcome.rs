@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::results::run_error::RunError;
-use crate::results::run_results::{FILE, Results};
+use crate::results::run_results::{LOG_FILE, Results};
 
 /// The content of a run directory.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl RunOutcome {
     /// # Errors
     /// As [`Results::read`].
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        let run_error = fs::read(folder.join(FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let run_error = fs::read(folder.join(LOG_FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         match run_error {
             Some(run_error) => Ok(RunOutcome::NotRun(run_error)),
             None => Ok(RunOutcome::Ran(Results::read(folder)?.0)),

@@ -48,7 +48,7 @@ pub struct RunPlan {
     pub harness_sha256: String,
     /// Options that may change the results.
     #[serde(rename = "how")]
-    pub how: RunOptions,
+    pub options: RunOptions,
     /// The shard that the run executes; none for a whole run.
     #[serde(default)]
     pub shard: Option<Shard>,
@@ -107,7 +107,7 @@ impl RunPlan {
             build_id: kernel.build_id.clone(),
             module_sha256: kernel.module.sha256.clone(),
             harness_sha256: sha256(&[Path::new("/proc/self/exe"), &testbed.guest])?,
-            how: options,
+            options,
             shard,
             cases: cases.iter().map(planned).collect(),
         })

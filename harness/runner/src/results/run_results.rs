@@ -8,7 +8,7 @@ use crate::results::record::Record;
 use crate::results::run_plan::{PlannedCase, RunPlan};
 
 /// Name of the log in the run directory.
-pub const FILE: &str = "results.jsonl";
+pub const LOG_FILE: &str = "results.jsonl";
 
 /// The results of a run, complete or not.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Results {
     pub plan: RunPlan,
     /// One for the start of the run and one for each time that it was resumed. For a run that is
     /// merged from shards, those of all shards.
-    pub starts: Vec<Invocation>,
+    pub invocations: Vec<Invocation>,
     /// The finished cases, in the order in which they finished.
     pub(super) records: Vec<Record>,
 }
@@ -26,24 +26,24 @@ impl Results {
     /// Results without records.
     #[must_use]
     pub(super) fn new(plan: RunPlan) -> Self {
-        Results { plan, starts: Vec::new(), records: Vec::new() }
+        Results { plan, invocations: Vec::new(), records: Vec::new() }
     }
 
     /// The record of a case; none if the case has not finished.
     #[must_use]
-    pub fn of(&self, claim: &str, fs: Fs) -> Option<&Record> {
+    pub fn find_record(&self, claim: &str, fs: Fs) -> Option<&Record> {
         self.records.iter().find(|record| record.claim == claim && record.fs == fs)
     }
 
     /// All planned cases in the order of the plan, each with its record.
     pub fn cases(&self) -> impl Iterator<Item = (&PlannedCase, Option<&Record>)> {
-        self.plan.cases.iter().map(|case| (case, self.of(&case.claim, case.fs)))
+        self.plan.cases.iter().map(|case| (case, self.find_record(&case.claim, case.fs)))
     }
 
     /// All planned cases with their records, grouped by claim.
     pub fn claims(&self) -> impl Iterator<Item = Vec<(&PlannedCase, Option<&Record>)>> {
         let claims = self.plan.cases.chunk_by(|a, b| a.claim == b.claim);
-        claims.map(|cases| cases.iter().map(|case| (case, self.of(&case.claim, case.fs))).collect())
+        claims.map(|cases| cases.iter().map(|case| (case, self.find_record(&case.claim, case.fs))).collect())
     }
 
     /// Adds the record of a planned case that has none yet. The error says why a record is refused.
@@ -52,7 +52,7 @@ impl Results {
         if !self.plan.cases.iter().any(|case| case.claim == record.claim && case.fs == record.fs) {
             return Err(format!("{name} is not in the plan"));
         }
-        if self.of(&record.claim, record.fs).is_some() {
+        if self.find_record(&record.claim, record.fs).is_some() {
             return Err(format!("{name} has two records"));
         }
         self.records.push(record);

@@ -28,7 +28,7 @@ pub struct Tally {
 impl Tally {
     /// Counts the cases of a run.
     #[must_use]
-    pub fn of(results: &Results) -> Self {
+    pub fn from_results(results: &Results) -> Self {
         let mut tally = Tally::default();
         for (_, record) in results.cases() {
             *match record.map(|record| record.verdict) {
@@ -44,9 +44,9 @@ impl Tally {
 
     /// Counts the cases of several runs. A run that failed to start counts as one undecided case.
     #[must_use]
-    pub fn of_all(merged: &MergedResults) -> Self {
-        let start = Tally { cannot_tell: merged.not_run.len(), ..Tally::default() };
-        merged.runs.iter().map(Tally::of).fold(start, |sum, tally| Tally {
+    pub fn from_merged(merged: &MergedResults) -> Self {
+        let start = Tally { cannot_tell: merged.run_errors.len(), ..Tally::default() };
+        merged.runs.iter().map(Tally::from_results).fold(start, |sum, tally| Tally {
             holds: sum.holds + tally.holds,
             broken: sum.broken + tally.broken,
             cannot_tell: sum.cannot_tell + tally.cannot_tell,
@@ -58,7 +58,7 @@ impl Tally {
     /// The exit code of a command with these results: Broken if any case is broken, otherwise
     /// CannotTell if any case is undecided or missing, otherwise Success.
     #[must_use]
-    pub fn exit(self) -> Exit {
+    pub fn exit_code(self) -> Exit {
         match self {
             Tally { broken: 1.., .. } => Exit::Broken,
             Tally { cannot_tell: 1.., .. } | Tally { missing: 1.., .. } => Exit::CannotTell,

@@ -85,7 +85,7 @@ pub fn run_plan(cases: Vec<PlannedCase>) -> RunPlan {
         build_id: text("b1"),
         module_sha256: text("50d1"),
         harness_sha256: text("4a"),
-        how: RunOptions::default(),
+        options: RunOptions::default(),
         shard: None,
         cases,
     }
