@@ -121,15 +121,15 @@ fn requires(claim: &Claim, used: &BTreeSet<&str>) -> Vec<String> {
     }
     let mut targets = BTreeSet::from(["linear"]);
     for step in &claim.steps {
-        match step.op() {
-            Some(Op::InjectFault { fault: Fault::Data { .. } | Fault::Everything, .. }) => {
-                drop(targets.insert("error"))
-            }
-            Some(Op::InjectFault { fault: Fault::Writes, .. }) => drop(targets.insert("flakey")),
-            Some(Op::InjectFault { fault: Fault::SlowReads { .. }, .. }) => drop(targets.insert("delay")),
-            Some(Op::InjectFault { fault: Fault::DataAndSlowReads { .. }, .. }) => targets.extend(["error", "delay"]),
-            _ => {}
-        }
+        let Some(Op::InjectFault { fault, .. }) = step.op() else { continue };
+        let names: &[&str] = match fault {
+            Fault::Data { .. } | Fault::Everything => &["error"],
+            Fault::Writes => &["flakey"],
+            Fault::SlowReads { .. } => &["delay"],
+            Fault::DataAndSlowReads { .. } => &["error", "delay"],
+            _ => &[],
+        };
+        targets.extend(names);
     }
     requires.extend(targets.iter().map(|target| format!("_require_dm_target {target}")));
     if used.contains("break_blocks") {
