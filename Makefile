@@ -48,7 +48,7 @@ REFUSE_TREE = $(if $(TREE),echo $(call quote,$(TREE_IS_SET)) >&2; exit 2,:)
 
 .DEFAULT_GOAL := help
 .PHONY: help verify check test matrix test-debug check-series kernel claims shell reproduce bisect \
-	explore mutants coverage mutants-harness fuzz bench bench-harness lint doc book install deps clean
+	explore mutants coverage mutants-harness fuzz bench bench-harness lint doc book pictures install deps clean
 
 help: ## print this list
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -146,6 +146,19 @@ lint: deps ## check formatting, clippy, shell scripts, and dependencies if cargo
 
 doc: deps ## build the documentation of the crates in target/doc, without warnings
 	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --workspace --no-deps
+
+# Claims of each kind, so that the table fits on a screen.
+PICTURE_CLAIMS = reuse reuse-without-sync reuse-with-index durable-then-volatile volatile-then-durable \
+	second-mount-while-in-use no-checkpoint random-checkpoint overlay-reloaded machine-rebooted power-cut \
+	upper-remounted error-unseen error-while-mounted no-space-below read-error-is-not-seen
+
+pictures: deps ## make the pictures of README.md from a real run
+	@ci/install-deps chromium
+	@mkdir -p docs/images
+	@$(CARGO_RUN) verify $(KERNEL) --executor uml $(addprefix --claim ,$(PICTURE_CLAIMS)) \
+		--svg docs/images/verify.svg -o target/pictures.html
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,900 \
+		--screenshot=docs/images/report.png 'file://$(CURDIR)/target/pictures.html' 2>/dev/null
 
 book: ## build the pages of docs/ as a book in target/book
 	@command -v mdbook >/dev/null || cargo install --locked mdbook --version $(call quote,$(MDBOOK))

@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-const FORMATS: [&str; 5] = ["json", "junit", "ktap", "kcidb", "output"];
+const FORMATS: [&str; 6] = ["json", "junit", "ktap", "kcidb", "output", "svg"];
 
 /// Serializes the tests, because their runs have one log directory.
 static RUNS: Mutex<()> = Mutex::new(());
@@ -34,7 +34,7 @@ fn verify(args: &[&str]) -> Command {
 }
 
 /// Runs a command that writes a report in each format, and returns the reports.
-fn run_with_reports(command: &mut Command) -> (Output, [String; 5]) {
+fn run_with_reports(command: &mut Command) -> (Output, [String; 6]) {
     let files = tempfile::tempdir().unwrap();
     for format in FORMATS {
         command.arg(format!("--{format}")).arg(files.path().join(format));
@@ -54,7 +54,8 @@ fn report_repeats_the_reports_of_the_run_in_every_format() {
     let (output, reports) =
         run_with_reports(&mut verify(&["--fs", "ext4", "--claim", "reuse", "--claim", "error-unseen"]));
     assert_eq!(output.status.code(), Some(0));
-    let [json, junit, ktap, kcidb, page] = &reports;
+    let [json, junit, ktap, kcidb, page, svg] = &reports;
+    assert!(svg.contains(">error-unseen</text>"), "{svg}");
     assert_eq!(parse_json(json)["missing"], json!([]));
     assert_eq!(parse_json(json)["starts"][0]["command"][1], "verify");
     assert!(junit.contains("at level 4, uml\" tests=\"2\" skipped=\"0\" failures=\"0\" errors=\"0\">"), "{junit}");
@@ -117,7 +118,7 @@ fn verdicts_other_than_holds_have_their_own_status(
     let _alone = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let fs: &[&str] = if more.contains(&"--fs") { &[] } else { &["--fs", "ext4"] };
     let level = level.to_string();
-    let (output, [_, junit, ktap, kcidb, _]) =
+    let (output, [_, junit, ktap, kcidb, _, _]) =
         run_with_reports(verify(&["--level", &level, "--claim", claim]).args(fs).args(more));
     assert_eq!(output.status.code(), Some(exit));
     assert_eq!(parse_json(&kcidb)["tests"][0]["status"], status);
@@ -181,7 +182,7 @@ fn interrupted_run_keeps_its_results_and_is_resumed(#[values(Signal::SIGKILL, Si
     let torn = [fs::read(&log).unwrap(), b"{\"claim\":\"reu".to_vec()].concat();
     fs::write(&log, &torn).unwrap();
 
-    let (output, [json, junit, ktap, kcidb, page]) = run_with_reports(vremount(["report"]).arg(run_folder(4)));
+    let (output, [json, junit, ktap, kcidb, page, _]) = run_with_reports(vremount(["report"]).arg(run_folder(4)));
     assert_eq!(output.status.code(), Some(125));
     assert!(stderr(&output).contains("the last line of results.jsonl is incomplete"), "{}", stderr(&output));
     let partial = parse_json(&json);

@@ -127,7 +127,7 @@ fn checkout_is_found_from_another_directory() {
 
 #[rstest]
 fn unwritable_report_is_refused_before_the_run(
-    #[values("-o", "--json", "--junit", "--ktap", "--kcidb")] format: &str,
+    #[values("-o", "--json", "--junit", "--ktap", "--kcidb", "--svg")] format: &str,
     #[values(&["verify"], &["report", "/nowhere"])] command: &[&str],
 ) {
     let assert = vremount(command).args([format, "/nowhere/report"]).assert();

@@ -95,6 +95,9 @@ pub struct OutputArgs {
     /// Write KCIDB JSON to FILE, for the database of KernelCI
     #[arg(long, value_name = "FILE")]
     kcidb: Option<PathBuf>,
+    /// Write the table of claims and filesystems to FILE as an SVG picture
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Makes a report from results.
@@ -123,16 +126,17 @@ impl OutputArgs {
                 (junit, |run| Ok(report::junit(run)?)),
                 (&self.ktap, |run| Ok(report::ktap(run))),
                 (&self.kcidb, |run| Ok(report::kcidb(run)?)),
+                (&self.svg, |run| Ok(report::svg_table(run))),
             ],
         )
     }
 
     /// The formats that can describe several runs.
     fn for_several_runs(&self) -> Result<&MergedOutputArgs, Error> {
-        match (&self.ktap, &self.kcidb) {
-            (None, None) => Ok(&self.common),
+        match (&self.ktap, &self.kcidb, &self.svg) {
+            (None, None, None) => Ok(&self.common),
             _ => Err(Error::Usage(
-                "failed to report as KTAP or KCIDB: these formats describe a single run; name its results.jsonl"
+                "failed to report as KTAP, KCIDB or SVG: these formats describe a single run; name its results.jsonl"
                     .to_string(),
             )),
         }

@@ -46,7 +46,7 @@ pub struct Options {
     /// List the selected cases and run none: claim, filesystem, tag, faults, level from which the
     /// claim holds, and why a case is skipped
     #[arg(long, help_heading = heading::SELECTION,
-        conflicts_with_all = ["resume", "output", "json", "junit", "ktap", "kcidb"])]
+        conflicts_with_all = ["resume", "output", "json", "junit", "ktap", "kcidb", "svg"])]
     list: bool,
     #[command(flatten)]
     executor: ExecutorArg<false>,
