@@ -63,7 +63,7 @@ pub enum Op {
         /// The path.
         via: AccessPath,
     },
-    /// Removes the mount that `Reach` made.
+    /// Removes the mount that `AddAccessPath` made.
     #[serde(rename = "unreach")]
     RemoveAccessPath {
         /// Disk of the upper filesystem.
@@ -121,7 +121,7 @@ pub enum Op {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Reads the number of requests since `CountIo`. Outcome: `counted`.
+    /// Reads the number of requests since `StartIoCount`. Outcome: `counted`.
     #[serde(rename = "counted-io")]
     ReadIoCount {
         /// Disk of the upper filesystem.
@@ -144,7 +144,7 @@ pub enum Op {
     },
     /// Mounts an overlay with fsopen(2), fsconfig(2) for each option, and fsmount(2). The report
     /// also contains the log of the filesystem context, each line with the prefix
-    /// [`FS_CONTEXT`](crate::FS_CONTEXT_PREFIX). Outcome: `mounted` or `refused`.
+    /// [`FS_CONTEXT_PREFIX`](crate::FS_CONTEXT_PREFIX). Outcome: `mounted` or `refused`.
     MountOverlayByContext {
         /// Disk of the upper filesystem.
         disk: Disk,
@@ -293,7 +293,7 @@ pub enum Op {
         /// Path below that directory.
         file: String,
     },
-    /// Closes all files of `HoldFile`.
+    /// Closes all files of `OpenFile`.
     #[serde(rename = "release-files")]
     CloseFiles,
     /// chmod(2) of a file of the overlay.
@@ -399,10 +399,10 @@ pub enum Op {
         /// Sleep, milliseconds.
         ms: u64,
     },
-    /// Done if the thread of `SyncUpperLater` has ended; fails with `EBUSY` otherwise.
+    /// Done if the thread of `SyncUpperInThread` has ended; fails with `EBUSY` otherwise.
     #[serde(rename = "has-ended")]
     ThreadHasEnded,
-    /// Waits for the thread of `SyncUpperLater`. The outcome is that of the thread.
+    /// Waits for the thread of `SyncUpperInThread`. The outcome is that of the thread.
     #[serde(rename = "join")]
     JoinThread,
     /// fsync(2) of a file of the upper directory, without going through the overlay. Reports a
@@ -429,7 +429,7 @@ pub enum Op {
         /// The fault.
         fault: Fault,
     },
-    /// Removes the fault that `Break` injected.
+    /// Removes the fault that `InjectFault` injected.
     #[serde(rename = "heal")]
     RemoveFault {
         /// Disk of the upper filesystem.
@@ -493,7 +493,7 @@ pub enum Op {
         /// Disk of the upper filesystem.
         disk: Disk,
     },
-    /// Removes the file and directories of `LeaveBehind`.
+    /// Removes the file and directories of `CreateLeftover`.
     #[serde(rename = "remove-left-behind")]
     RemoveLeftover {
         /// Disk of the upper filesystem.
