@@ -58,7 +58,7 @@ impl ClaimBuilder {
         self
     }
 
-    /// Appends a host action.
+    /// Appends a host step.
     pub fn host(mut self, step: HostStep) -> Self {
         self.0.push(Step::Host(step));
         self

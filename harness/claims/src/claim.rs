@@ -141,7 +141,7 @@ impl Claim {
         self.steps.iter().any(|step| matches!(step.op(), Some(Op::Attach { disk: Disk::B, .. })))
     }
 
-    /// Whether the claim has host actions and therefore more than one boot.
+    /// Whether the claim has host steps and therefore more than one boot.
     #[must_use]
     pub fn has_host_steps(&self) -> bool {
         self.steps.iter().any(|step| step.op().is_none())
