@@ -26,8 +26,8 @@ pub const SYNC: Op = Op::SyncUpper { disk: Disk::A };
 /// A list of steps under construction. Each method appends steps; unless a disk is given they are
 /// about disk A.
 ///
-/// `assert` methods append what the claim states, `require` methods append evidence with a given
-/// outcome, all others append operations that must succeed.
+/// A method whose name contains `assert` appends assertions, one with `require` appends evidence. The
+/// others append operations that must succeed, or a host step.
 pub struct ClaimBuilder(Vec<Step>);
 
 impl ClaimBuilder {

@@ -17,8 +17,8 @@ pub fn describe(op: &Op) -> String {
         Op::MountUpper { disk, options } => format!("mount upper filesystem {disk}{}", with_options(options)),
         Op::UnmountUpper { disk, lazy } => format!("{} upper filesystem {disk}", unmount(*lazy)),
         Op::RemountUpper { disk, options } => format!("mount -o remount,{options} upper filesystem {disk}"),
-        Op::AddAccessPath { disk, via } => describe_reach(*disk, *via),
-        Op::RemoveAccessPath { disk, via } => describe_unreach(*disk, *via),
+        Op::AddAccessPath { disk, via } => describe_add_access_path(*disk, *via),
+        Op::RemoveAccessPath { disk, via } => describe_remove_access_path(*disk, *via),
         Op::FreezeUpper { disk } => format!("freeze upper filesystem {disk}"),
         Op::ThawUpper { disk } => format!("thaw upper filesystem {disk}"),
         Op::ShutDownUpper { disk } => format!("shut down upper filesystem {disk} without flushing its log"),
@@ -107,7 +107,7 @@ pub fn describe(op: &Op) -> String {
         Op::StartIoCount { disk } => format!("start to count the I/O of disk {disk}"),
         Op::ReadIoCount { disk } => format!("read the I/O count of disk {disk}"),
         Op::ReloadOverlay => "unload and load the overlay module".to_string(),
-        Op::TamperCheckpoint { disk, tamper: forgery } => describe_tamper(*disk, *forgery),
+        Op::TamperCheckpoint { disk, tamper } => describe_tamper(*disk, *tamper),
         Op::FuzzCheckpoint { disk, seed, count: times } => {
             format!("mount overlay on {disk}, volatile, over {times} tampered checkpoints (seed {seed})")
         }
@@ -179,7 +179,7 @@ fn through(via: AccessPath) -> &'static str {
     }
 }
 
-fn describe_reach(disk: Disk, via: AccessPath) -> String {
+fn describe_add_access_path(disk: Disk, via: AccessPath) -> String {
     match via {
         AccessPath::Mount => format!("use the mount of upper filesystem {disk}"),
         AccessPath::Bind => format!("bind-mount upper filesystem {disk}"),
@@ -189,7 +189,7 @@ fn describe_reach(disk: Disk, via: AccessPath) -> String {
     }
 }
 
-fn describe_unreach(disk: Disk, via: AccessPath) -> String {
+fn describe_remove_access_path(disk: Disk, via: AccessPath) -> String {
     match via {
         AccessPath::Mount => format!("keep the mount of upper filesystem {disk}"),
         AccessPath::Bind => format!("unmount the bind mount of upper filesystem {disk}"),

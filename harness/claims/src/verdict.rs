@@ -85,8 +85,8 @@ impl VerdictDetail {
 /// Judges a claim by its steps and the reports of its guest steps, both in order of execution.
 ///
 /// The first guest step with an unexpected outcome decides: a failed assertion is broken, a failed
-/// precondition is undecided. A missing report, or a lost log line that may have changed the
-/// result, is undecided too. If all steps have the expected outcomes, the claim holds, and the
+/// precondition is *cannot tell*. So is a missing report, or a lost log line that may have changed
+/// the result. If all steps have the expected outcomes, the claim holds, and the
 /// detail shows the last asserted mount, or else the first assertion.
 #[must_use]
 pub fn judge(steps: &[Step], reports: &[StepReport]) -> VerdictDetail {

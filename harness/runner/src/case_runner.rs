@@ -26,7 +26,8 @@ pub struct CaseRunner<'a> {
     pub executor: &'a dyn Executor,
     /// Disk image and initramfs of each filesystem that cases may name.
     pub disk_setups: &'a BTreeMap<Fs, DiskSetup>,
-    /// Whether faults are injected. If not, claims about faults must end undecided.
+    /// Whether faults are injected. If not, a claim that needs a fault must be *cannot tell*: this
+    /// tests its evidence.
     pub faults: bool,
     /// Directory for transcripts, console logs and coverage data.
     pub log_dir: &'a Path,

@@ -77,9 +77,9 @@ impl BatchExplorer<'_> {
         shrink(self.runner, self.plan, result)
     }
 
-    /// Runs scripts again, one after the other. The last one agrees alone, but differed in the batch
-    /// because of `reason`, so the difference needs some of the scripts before it: those that it
-    /// does not need are left out.
+    /// Runs scripts on one machine, one after the other. The last script agreed with the model when it
+    /// ran alone, and differed in the batch (`reason`). Scripts that the difference does not need are
+    /// left out.
     fn run_after_others(&self, number: u64, scripts: &[Vec<Step>], reason: &str) -> SequenceResult {
         let mut needed: Vec<&[Step]> = scripts.iter().map(Vec::as_slice).collect();
         let result = self.run_in_turn(number, &needed);

@@ -111,7 +111,7 @@ pub fn call(op: &Op, fs: Fs) -> Result<String, Unsupported> {
         Op::ReadIoCount { disk } => format!("read_io_counts {disk}"),
         Op::ReloadOverlay => "reload_overlay".to_string(),
         Op::RemoveMarker { disk } => format!("remove_marker {disk}"),
-        Op::TamperCheckpoint { disk, tamper: forgery } => tamper(*disk, *forgery),
+        Op::TamperCheckpoint { disk, tamper } => tamper_call(*disk, *tamper),
         Op::FuzzCheckpoint { .. } => {
             return Err("it tries thousands of random checkpoints and measures the kernel's memory");
         }
@@ -251,7 +251,7 @@ fn inject(disk: Disk, fault: &Fault) -> String {
     }
 }
 
-fn tamper(disk: Disk, change: CheckpointTamper) -> String {
+fn tamper_call(disk: Disk, change: CheckpointTamper) -> String {
     let here = marker(disk, LayerSet::First);
     let set = |bytes: &[u8]| {
         let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -54,10 +54,10 @@ impl ModelState {
                     Op::RemoveMarker { .. } if marker.is_replaced => return Err(OutOfModel::REMOVAL_OF_REPLACEMENT),
                     Op::RemoveMarker { .. } => work_dir.marker = None,
                     Op::TamperCheckpoint { .. } if marker.is_replaced => return Err(OutOfModel::XATTR_OF_REPLACEMENT),
-                    Op::TamperCheckpoint { tamper: forgery, .. } => {
+                    Op::TamperCheckpoint { tamper, .. } => {
                         let had_xattr = marker.xattr != Xattr::Missing;
-                        marker.tamper(*forgery, checkpoint_bytes, || other_xattr.ok_or(OutOfModel::NO_OTHER_DISK))?;
-                        let removes_xattr = matches!(forgery, CheckpointTamper::Remove | CheckpointTamper::MoveTo(_));
+                        marker.tamper(*tamper, checkpoint_bytes, || other_xattr.ok_or(OutOfModel::NO_OTHER_DISK))?;
+                        let removes_xattr = matches!(tamper, CheckpointTamper::Remove | CheckpointTamper::MoveTo(_));
                         if removes_xattr && !had_xattr {
                             return Ok(Expectation::Done);
                         }

@@ -31,7 +31,7 @@ pub fn run(op: &Op) -> Result<(), Failure> {
         Op::RecreateCasefolded { disk } => mounts::make_casefolded_layers(*disk),
         Op::MakeLowers { count } => overlay::make_lowers(*count),
         Op::RemoveMarker { disk } => marker::remove(&workdir(*disk)),
-        Op::TamperCheckpoint { disk, tamper: forgery } => marker::apply_tamper(&workdir(*disk), *forgery),
+        Op::TamperCheckpoint { disk, tamper } => marker::apply_tamper(&workdir(*disk), *tamper),
         Op::ReplaceMarker { disk, replacement: with } => marker::replace(&workdir(*disk), *with),
         Op::MakeIncompat { .. } | Op::RemoveIncompat { .. } | Op::CreateLeftover { .. } | Op::RemoveLeftover { .. } => {
             change_workdir(op)
